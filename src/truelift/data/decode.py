@@ -1,0 +1,131 @@
+"""From encoded images to one uint8 array. N images, H rows, W columns, C channels."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from truelift.data.listing import IntArray, Listing, Opener
+from truelift.errors import InputError
+
+Pixels = npt.NDArray[np.uint8]
+
+# Images handed to the threads at a time: bounds the encoded images held in memory.
+_CHUNK = 256
+
+_GRAY_MODES = {"1", "L", "LA", "La"}
+
+
+def decode(
+    listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
+) -> tuple[Pixels, IntArray]:
+    """Decodes the images at ascending `indices`.
+
+    Args:
+        listing: The images.
+        indices: int64 (N,), ascending.
+        resize: Shorter side in pixels, of which the centre square is kept; None keeps the size.
+        on_error: Whether an image that cannot be decoded stops the program or is left out.
+
+    Returns:
+        uint8 (M, H, W, C) with C = 1 where every image is gray, otherwise 3, and their labels, int64 (M,); M = N unless
+        images were left out.
+
+    Raises:
+        InputError: An image cannot be decoded and `on_error` is "stop", none can, or two images differ in size.
+    """
+    pixels: Pixels | None = None
+    decoded: list[int] = []
+    for index, image in zip(indices.tolist(), _decoded(listing.openers(indices), resize), strict=True):
+        if isinstance(image, str):
+            if on_error == "stop":
+                raise InputError(
+                    f"{listing.place(index)}: cannot decode the image ({image}); --data.on_error skip leaves such out"
+                )
+            continue
+        if pixels is None:
+            pixels = np.empty((len(indices), *image.shape), dtype=np.uint8)
+        if image.shape[:2] != pixels.shape[1:3]:
+            raise InputError(
+                f"images must have one size: {listing.place(decoded[0])} is {_size(pixels[0])} and "
+                f"{listing.place(index)} is {_size(image)} (width x height); set --data.resize"
+            )
+        if image.shape[2] > pixels.shape[3]:
+            pixels = as_rgb(pixels)  # the first colour image after gray ones; happens once
+        pixels[len(decoded)] = image  # a gray image is broadcast over RGB
+        decoded.append(index)
+    if pixels is None:
+        raise InputError(f"none of {len(indices)} images can be decoded, the first is {listing.place(int(indices[0]))}")
+    return pixels[: len(decoded)], listing.labels[decoded]
+
+
+def as_rgb(pixels: Pixels) -> Pixels:
+    """Gray (N, H, W, 1) as RGB (N, H, W, 3)."""
+    return np.repeat(pixels, 3, axis=-1)
+
+
+def to_array(image: Image.Image, resize: int | None = None) -> Pixels:
+    """One image as uint8 (H, W, C), upright, C = 1 where its mode is gray and 3 otherwise; transparency is dropped.
+
+    Raises:
+        ValueError: The mode has 32 bits a pixel, of which nothing tells the range.
+    """
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode}: 32 bits a channel, of unknown range")
+    # Cameras store a turned sensor image and a note how to hold it.
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion has clipped, not scaled, 16 bits to 8.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in _GRAY_MODES:
+        image = image.convert("L")
+    elif image.mode == "P":
+        image = image.convert("RGBA").convert("RGB")  # by way of RGBA: a palette may hold transparency
+    else:
+        image = image.convert("RGB")
+    if resize is not None:
+        image = _centre_square(image, resize)
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _centre_square(image: Image.Image, side: int) -> Image.Image:
+    """The shorter side scaled to `side`, then the centre square, in one step (antialiased bilinear)."""
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    box = (left, top, left + short, top + short)
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+
+
+def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels | str]:
+    """Each image, or in its place the reason why it cannot be decoded."""
+    attempt = partial(_attempt, resize=resize)
+    if resize is None:
+        # Small images, as a rule: 60 us each at 32 pixels, most of it in Python, and threads made that slower.
+        yield from map(attempt, openers)
+        return
+    # Photographs: milliseconds each in Pillow, which lets other threads run meanwhile. `map` keeps the order.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        while chunk := list(islice(openers, _CHUNK)):
+            yield from pool.map(attempt, chunk)
+
+
+def _attempt(opener: Opener, resize: int | None) -> Pixels | str:
+    try:
+        with opener() as image:
+            return to_array(image, resize)
+    except MemoryError:
+        raise
+    # Pillow's decoders raise a dozen kinds of exception on broken bytes, SyntaxError and struct.error among them.
+    except Exception as error:  # noqa: BLE001
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _size(image: Pixels) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -1,0 +1,88 @@
+"""Images that are known but not yet decoded, so that a subset is chosen before any work is done on its pixels."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from truelift.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+
+Opener = Callable[[], Image.Image]
+"""Opens one image when called; raises whatever the decoder raises on broken bytes."""
+
+SPLIT_OF_WORD = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""The words by which file and folder names tell a split, as the Hugging Face hub reads them."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One split's images, undecoded.
+
+    Attributes:
+        labels: int64 (N,), class numbers.
+        openers: Given ascending indices, yields the opener of each in that order. Ascending, so that a file is read
+            from front to back and each of its parts only once.
+        place: Says where image i lies, for messages.
+    """
+
+    labels: IntArray
+    openers: Callable[[IntArray], Iterator[Opener]]
+    place: Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it lies on disk; `validation` and `test` are None where it has none."""
+
+    train: Listing
+    validation: Listing | None
+    test: Listing | None
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Checks the labels.
+
+        Raises:
+            InputError: A label is out of range, training has less than two classes, or another split has a class that
+                training lacks.
+        """
+        for listing in (self.train, self.validation, self.test):
+            if listing is not None:
+                _check_range(listing, len(self.classes))
+        trained = np.unique(self.train.labels)
+        if len(trained) < 2:
+            name = f'only "{self.classes[trained[0]]}"' if len(trained) else "none"
+            raise InputError(f"classification needs at least two classes with training images, got {name}")
+        for split, listing in (("validation", self.validation), ("test", self.test)):
+            if listing is None:
+                continue
+            unknown = np.flatnonzero(~np.isin(listing.labels, trained))
+            if len(unknown):
+                name = self.classes[listing.labels[unknown[0]]]
+                place = listing.place(int(unknown[0]))
+                raise InputError(f'{place}: the {split} class "{name}" has no training image')
+
+
+def _check_range(listing: Listing, n_classes: int) -> None:
+    wrong = np.flatnonzero((listing.labels < 0) | (listing.labels >= n_classes))
+    if len(wrong):
+        row = int(wrong[0])
+        got = listing.labels[row]
+        raise InputError(
+            f"{listing.place(row)}: a label must be in 0..{n_classes - 1} ({n_classes} classes), got {got}"
+        )

@@ -1,0 +1,142 @@
+"""From options to the images of an experiment: find, choose, decode."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from truelift.data.dataset import ImageSet, Splits
+from truelift.data.decode import Pixels, as_rgb, decode
+from truelift.data.digits import read_digits
+from truelift.data.folder import read_folder
+from truelift.data.hub import download
+from truelift.data.listing import IntArray, Listing, Source
+from truelift.data.named import NAMED
+from truelift.data.options import DataOptions
+from truelift.data.parquet import parquet_files, read_parquet
+from truelift.data.splits import cut, subset
+from truelift.errors import InputError, unknown_name
+from truelift.seeds import derive
+
+# The test images are the same whatever the seed, so that predictions can be compared image by image across seeds.
+_TEST_SEED = 0
+
+
+def load(options: DataOptions, *, split_seed: int) -> Splits:
+    """Finds the images, chooses those of each split, and decodes only them.
+
+    In this order: without a test set, one is cut off training by a fixed seed; `test_images` of it are kept by a fixed
+    seed; `train_images` of the rest are kept by the split seed; without a validation set, one is cut off those by the
+    split seed. So nothing but `test_fraction` and `test_images` changes the test set.
+
+    Args:
+        options: Where the images come from and how they are split.
+        split_seed: Used where `options.split_seed` is None; any integer.
+
+    Raises:
+        InputError: An option is out of range or does not fit the data, or the data cannot be read.
+    """
+    _check(options)
+    source = _find(options)
+    chosen = _choose(source, options, split_seed if options.split_seed is None else options.split_seed)
+    decoded = {
+        split: decode(listing, indices, resize=options.resize, on_error=options.on_error)
+        for split, (listing, indices) in chosen.items()
+    }
+    sets = _image_sets(decoded)
+    train = sets["train"]
+    gone = np.setdiff1d(source.train.labels[chosen["train"][1]], train.labels.numpy())
+    if len(gone):
+        raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
+    skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values()))
+    return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped)
+
+
+def _check(options: DataOptions) -> None:
+    if not 0 <= options.validation_fraction < 1:
+        raise InputError(f"data.validation_fraction must be in [0, 1), got {options.validation_fraction}")
+    if not 0 < options.test_fraction < 1:
+        raise InputError(f"data.test_fraction must be in (0, 1), got {options.test_fraction}")
+    for field in ("resize", "train_images", "test_images"):
+        value = getattr(options, field)
+        if value is not None and value < 1:
+            raise InputError(f"data.{field} must be at least 1, got {value}")
+
+
+def _find(options: DataOptions) -> Source:
+    named = NAMED.get(options.name)
+    if options.path is None:
+        if named is None:
+            raise unknown_name("data set", options.name, NAMED)
+        if named.repository is None:
+            return read_digits()
+        path = download(named.repository)
+    else:
+        if options.name == "digits":
+            raise InputError(
+                "data.name must name what data.path holds (the bundled digits, its default, are not read from a path), "
+                'got "digits"'
+            )
+        path = Path(options.path)
+    if not path.exists():
+        raise InputError(f"data.path must be an existing file or folder, got {path}")
+    if path.is_file() or parquet_files(path):
+        label_column = options.label_column or (named.label_column if named else None)
+        return read_parquet(path, image_column=options.image_column, label_column=label_column)
+    return read_folder(path)
+
+
+def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[Listing, IntArray]]:
+    """For each split the listing that its images come from and their indices in it; see `load` for the order."""
+    labels = source.train.labels
+    train = np.arange(len(labels))
+    if source.test is None:
+        test_listing = source.train
+        train, test = _cut(train, labels, options.test_fraction, "test", _TEST_SEED)
+    else:
+        test_listing, test = source.test, np.arange(len(source.test.labels))
+    if options.test_images is not None:
+        if options.test_images > len(test):
+            raise InputError(f"data.test_images must be at most {len(test)}, all there are, got {options.test_images}")
+        test = test[subset(test_listing.labels[test], options.test_images, seed=_TEST_SEED)]
+    if options.train_images is not None:
+        n_classes = len(np.unique(labels))
+        if not n_classes <= options.train_images <= len(train):
+            raise InputError(
+                f"data.train_images must be in {n_classes}..{len(train)} (one a class, all there are), "
+                f"got {options.train_images}"
+            )
+        train = train[subset(labels[train], options.train_images, seed=derive(seed, "train_images"), least=1)]
+    chosen = {"train": (source.train, train), "test": (test_listing, test)}
+    if source.validation is not None:
+        chosen["validation"] = (source.validation, np.arange(len(source.validation.labels)))
+    elif options.validation_fraction > 0:
+        train, validation = _cut(train, labels, options.validation_fraction, "validation", derive(seed, "validation"))
+        chosen |= {"train": (source.train, train), "validation": (source.train, validation)}
+    return chosen
+
+
+def _cut(indices: IntArray, labels: IntArray, fraction: float, split: str, seed: int) -> tuple[IntArray, IntArray]:
+    try:
+        kept, off = cut(labels[indices], fraction, seed=seed)
+    except InputError as error:
+        raise InputError(f"data.{split}_fraction={fraction}: no {split} set in the data, and {error}") from error
+    return indices[kept], indices[off]
+
+
+def _image_sets(decoded: dict[str, tuple[Pixels, IntArray]]) -> dict[str, ImageSet]:
+    """The decoded splits as tensors: all RGB where one is, and of one size."""
+    sizes = {split: f"{pixels.shape[2]}x{pixels.shape[1]}" for split, (pixels, _) in decoded.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{split} {size}" for split, size in sizes.items())
+        raise InputError(f"images must have one size, got {listed} (width x height); set --data.resize")
+    channels = max(pixels.shape[3] for pixels, _ in decoded.values())
+    return {
+        split: _image_set(pixels if pixels.shape[3] == channels else as_rgb(pixels), labels)
+        for split, (pixels, labels) in decoded.items()
+    }
+
+
+def _image_set(pixels: Pixels, labels: IntArray) -> ImageSet:
+    # The permuted view is exactly the channels-last format: no copy.
+    return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))

@@ -1,0 +1,61 @@
+"""The data sets that are known by name, and what is customary for each."""
+
+from dataclasses import dataclass, replace
+
+from truelift.data.options import AugmentationOptions
+from truelift.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedSet:
+    """What a name stands for.
+
+    Attributes:
+        repository: The data set on the Hugging Face hub; None for the bundled digits.
+        label_column: The label meant by the name, where the files have more than one.
+        crop_padding: Zero pixels padded to each side before the random crop.
+        flip: Whether a mirrored image is still of its class.
+    """
+
+    repository: str | None
+    label_column: str | None = None
+    crop_padding: int
+    flip: bool
+
+
+# CIFAR's padding and flip are those of He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2;
+# the other paddings keep about its share of the side. A mirrored digit is no digit.
+NAMED = {
+    "digits": NamedSet(repository=None, crop_padding=1, flip=False),
+    "cifar10": NamedSet(repository="uoft-cs/cifar10", crop_padding=4, flip=True),
+    "cifar100": NamedSet(repository="uoft-cs/cifar100", label_column="fine_label", crop_padding=4, flip=True),
+    "mnist": NamedSet(repository="ylecun/mnist", crop_padding=2, flip=False),
+    "tiny-imagenet": NamedSet(repository="zh-plus/tiny-imagenet", crop_padding=8, flip=True),
+}
+
+_OTHER = NamedSet(repository=None, crop_padding=4, flip=True)
+
+
+def defaults(name: str) -> AugmentationOptions:
+    """The augmentation customary for the data set `name`; crop padding 4 and flip for a name that is not known."""
+    known = NAMED.get(name, _OTHER)
+    return AugmentationOptions(crop_padding=known.crop_padding, flip=known.flip)
+
+
+def resolve_augmentation(options: AugmentationOptions, data_name: str) -> AugmentationOptions:
+    """`options` with each None replaced by the data set's own default, so that the result says all that is done.
+
+    Raises:
+        InputError: A padding or a cutout below 0.
+    """
+    customary = defaults(data_name)
+    resolved = replace(
+        options,
+        crop_padding=customary.crop_padding if options.crop_padding is None else options.crop_padding,
+        flip=customary.flip if options.flip is None else options.flip,
+    )
+    for field in ("crop_padding", "cutout"):
+        value = getattr(resolved, field)
+        if value < 0:
+            raise InputError(f"augmentation.{field} must be at least 0, got {value}")
+    return resolved

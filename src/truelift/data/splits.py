@@ -1,0 +1,89 @@
+"""Stratified cuts: which images go where, from labels and a seed alone. N images, C classes."""
+
+import math
+
+import numpy as np
+
+from truelift.data.listing import IntArray
+from truelift.errors import InputError
+
+
+def apportion(counts: IntArray, total: int, *, least: IntArray, most: IntArray) -> IntArray:
+    """Divides `total` images over classes in proportion to `counts`, by largest remainder within bounds.
+
+    A class with share q = counts * total / sum(counts) first gets floor(q), kept within its bounds. What is missing
+    then goes one by one to the class furthest below its share (ties: the lower class number), and what is too much is
+    taken from the class furthest above. Without bounds this is Hamilton's method.
+
+    Args:
+        counts: int64 (C,), images a class has.
+        total: Images to give, in sum(least)..sum(most).
+        least: int64 (C,), the fewest images of each class.
+        most: int64 (C,), the most images of each class.
+
+    Returns:
+        int64 (C,) with sum `total`.
+
+    >>> apportion(np.array([50, 30, 20]), 7, least=np.zeros(3, int), most=np.array([50, 30, 20])).tolist()
+    [4, 2, 1]
+    """
+    assert least.sum() <= total <= most.sum()
+    whole = counts.sum()
+    given: IntArray = np.clip(counts * total // whole, least, most)
+    while missing := int(total - given.sum()):
+        behind = counts * total - given * whole  # in units of 1/sum(counts) of an image, so exact
+        if missing > 0:
+            given[np.argmax(np.where(given < most, behind, np.iinfo(np.int64).min))] += 1
+        else:
+            given[np.argmin(np.where(given > least, behind, np.iinfo(np.int64).max))] -= 1
+    return given
+
+
+def subset(labels: IntArray, total: int, *, seed: int, least: int = 0) -> IntArray:
+    """A stratified choice of `total` images, at least `least` of each class that is present.
+
+    Args:
+        labels: int64 (N,).
+        total: Images to choose, at most N and at least `least` times the classes present.
+        seed: Seed of the choice, at least 0.
+        least: Fewest images of each class, at most the smallest class's number.
+
+    Returns:
+        Ascending indices, int64 (total,).
+    """
+    counts = np.bincount(labels)
+    return _choose(labels, apportion(counts, total, least=np.minimum(counts, least), most=counts), seed)
+
+
+def cut(labels: IntArray, fraction: float, *, seed: int) -> tuple[IntArray, IntArray]:
+    """Cuts off `fraction` of the images, class by class; each class keeps at least one.
+
+    The number cut is fraction * N, rounded to the nearest (halves up), but no more than leaves each class one image;
+    `apportion` divides it over the classes.
+
+    Args:
+        labels: int64 (N,).
+        fraction: Share to cut off, in (0, 1).
+        seed: Seed of the choice, at least 0.
+
+    Returns:
+        Ascending indices of the images kept, and of those cut off; together each index once.
+
+    Raises:
+        InputError: There is not one image to cut off.
+    """
+    counts = np.bincount(labels)
+    most = np.maximum(counts - 1, 0)
+    total = min(math.floor(fraction * len(labels) + 0.5), int(most.sum()))
+    if total == 0:
+        why = "each class has only one" if most.sum() == 0 else f"{fraction} of {len(labels)} is none"
+        raise InputError(f"no image can be cut off {len(labels)} training images: {why}")
+    off = _choose(labels, apportion(counts, total, least=np.zeros_like(counts), most=most), seed)
+    return np.setdiff1d(np.arange(len(labels)), off), off
+
+
+def _choose(labels: IntArray, amounts: IntArray, seed: int) -> IntArray:
+    """`amounts[c]` images of each class c, at random, as ascending indices."""
+    generator = np.random.default_rng(seed)
+    chosen = [generator.permutation(np.flatnonzero(labels == c))[:amount] for c, amount in enumerate(amounts)]
+    return np.sort(np.concatenate(chosen))

@@ -1,0 +1,23 @@
+"""The one error that a user's input can cause, and the nearest valid name for a misspelt one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input. Its message is one line that names the argument, the rule and the value received.
+
+    The command line prints it and exits with status 2; a library user catches `ValueError`.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a `name` that is not among the `known` names of a `kind`.
+
+    >>> str(unknown_name("model", "resnet21x", ["resnet20", "vgg16"]))
+    'unknown model "resnet21x". Did you mean "resnet20"? Known: resnet20, vgg16.'
+    """
+    known = list(known)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+    return InputError(f'unknown {kind} "{name}".{hint} Known: {", ".join(known)}.')

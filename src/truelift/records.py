@@ -1,0 +1,170 @@
+"""The records: plain files that are the truth about every run and every study.
+
+A run's folder                          a study's folder
+    config.toml       what was to run       study.json       the plan: question, variants, runs
+    environment.json  where it ran          study.log        what the study printed
+    code.patch        code not committed    runs/<variant>/seed-<k>-<fingerprint>/   one folder a run
+    metrics.jsonl     appended, flushed     report.html, report.md, report.csv, report.tex
+    predictions.npz   a row a test image
+    checkpoint.pt     the last one
+    result.json       written last: done    or failure.json: why not
+
+Everything but `metrics.jsonl` and the log is written whole: to a temporary file in the same folder, flushed to the
+disk, then renamed over the old one. So a reader sees the old file or the new one, never a part.
+"""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from truelift.errors import InputError
+
+Status = Literal["done", "failed", "unfinished"]
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write `path` whole or not at all: the file appears only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all. Numbers that JSON lacks (NaN, infinities) are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}.") from None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a trained network said of each test image.
+
+    Shapes: N test images, in the order of the test set.
+    """
+
+    labels: np.ndarray
+    """(N,) int64, the true class."""
+    predicted: np.ndarray
+    """(N,) int64, the class with the largest logit."""
+    probability: np.ndarray
+    """(N,) float32, the probability given to the true class."""
+
+    def write(self, path: Path) -> None:
+        """Write as a compressed npz file, whole or not at all."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, labels=self.labels, predicted=self.predicted, probability=self.probability)
+        with whole_file(path) as file:
+            file.write(buffer.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Read what `write` wrote."""
+        with np.load(path) as arrays:
+            return cls(arrays["labels"], arrays["predicted"], arrays["probability"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a study, as its folder tells it."""
+
+    variant: str
+    seed: int
+    folder: Path
+
+    @property
+    def status(self) -> Status:
+        """`done` once result.json is there, `failed` once failure.json is, else `unfinished`."""
+        if (self.folder / "result.json").exists():
+            return "done"
+        return "failed" if (self.folder / "failure.json").exists() else "unfinished"
+
+    def result(self) -> dict[str, Any]:
+        """The content of result.json; its `metrics` maps a metric's name to a number."""
+        return dict(read_json(self.folder / "result.json"))
+
+    def failure(self) -> dict[str, Any]:
+        """The content of failure.json; its `reason` is one line."""
+        return dict(read_json(self.folder / "failure.json"))
+
+    def environment(self) -> dict[str, Any]:
+        """The content of environment.json, or an empty mapping where the run never began."""
+        path = self.folder / "environment.json"
+        return dict(read_json(path)) if path.exists() else {}
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, oldest first; none where the run left none."""
+        path = self.folder / "metrics.jsonl"
+        return read_lines(path) if path.exists() else []
+
+    def predictions(self) -> Predictions | None:
+        """The test predictions, or none where the run left none (a user's own program need not)."""
+        path = self.folder / "predictions.npz"
+        return Predictions.read(path) if path.exists() else None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file. A last line that a crash cut short is left out."""
+    lines = []
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            lines.append(json.loads(line))
+    return lines
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, as its folder tells it."""
+
+    folder: Path
+    plan: dict[str, Any]
+    """The content of study.json; docs/records.md lists its keys."""
+    runs: tuple[Run, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Study":
+        """Read the plan and find the runs.
+
+        Raises:
+            InputError: the folder holds no study.json.
+        """
+        plan = read_json(folder / "study.json")
+        runs = (Run(run["variant"], run["seed"], folder / run["folder"]) for run in plan["runs"])
+        return cls(folder, plan, tuple(runs))

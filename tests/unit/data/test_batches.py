@@ -1,0 +1,114 @@
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from truelift.data.augment import augment, normalise
+from truelift.data.batches import Batches
+from truelift.data.dataset import ImageSet
+from truelift.data.options import AugmentationOptions
+from truelift.errors import InputError
+from truelift.seeds import derive
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+OPTIONS = AugmentationOptions(crop_padding=2, flip=True, cutout=3)
+
+
+def image_set(n: int) -> ImageSet:
+    pixels = torch.randint(0, 256, (n, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return ImageSet(pixels.permute(0, 3, 1, 2), torch.arange(n))
+
+
+def training(n: int = 50, order_seed: int = 1, augment_seed: int = 2) -> Batches:
+    return Batches(
+        image_set(n), 8, mean=MEAN, std=STD, order_seed=order_seed, augmentation=OPTIONS, augment_seed=augment_seed
+    )
+
+
+def labels(batches: Batches, epoch: int) -> list[int]:
+    return [label for _, y in batches.epoch(epoch) for label in y.tolist()]
+
+
+def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
+    assert len(one) == len(other) > 0
+    for (x, y), (u, v) in zip(one, other, strict=True):
+        assert torch.equal(x, u)
+        assert torch.equal(y, v)
+
+
+def test_evaluation_yields_each_image_once_in_order() -> None:
+    data = image_set(20)
+    batches = Batches(data, 8, mean=MEAN, std=STD)
+    result = list(batches.epoch(0))
+    assert [len(y) for _, y in result] == [8, 8, 4]
+    assert batches.batches_per_epoch == 3
+    assert torch.equal(torch.cat([y for _, y in result]), torch.arange(20))
+    assert torch.equal(torch.cat([x for x, _ in result]), normalise(data.images, MEAN, STD))
+
+
+def test_training_drops_the_partial_batch() -> None:
+    batches = training(50)
+    assert [len(y) for _, y in batches.epoch(0)] == [8] * 6 == [8] * batches.batches_per_epoch
+    assert len(set(labels(batches, 0))) == 48
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
+    assert sorted(labels(training(5), 0)) == [0, 1, 2, 3, 4]
+    assert training(5).batches_per_epoch == 1
+
+
+def test_orders_differ_by_epoch_and_seed_and_only_by_them() -> None:
+    orders = [labels(training(order_seed=seed), epoch) for seed in (1, 2) for epoch in (0, 1)]
+    assert len(set(map(tuple, orders))) == 4
+    assert labels(training(order_seed=1, augment_seed=99), 0) == orders[0]
+
+
+def test_resuming_in_the_middle_is_exact() -> None:
+    undisturbed = [*training().epoch(0), *training().epoch(1)]
+    interrupted = training()
+    first = [*interrupted.epoch(0)]
+    part = interrupted.epoch(1)
+    second = [next(part) for _ in range(2)]
+    resumed = list(training().epoch(1, start=2))
+    assert_same([*first, *second, *resumed], undisturbed)
+    assert list(training().epoch(1, start=training().batches_per_epoch)) == []
+
+
+def test_augmentation_is_that_of_the_place() -> None:
+    data, batches = image_set(50), training()
+    for number, (x, y) in enumerate(batches.epoch(3)):
+        drawn = torch.Generator().manual_seed(derive(2, 3, number))
+        fill = torch.tensor([128, 102, 76], dtype=torch.uint8)  # 255 * MEAN = 127.5 (to even: 128), 102, 76.5 (to 76)
+        expected = normalise(augment(data.subset(y).images, OPTIONS, fill, drawn), MEAN, STD)
+        assert torch.equal(x, expected)
+
+
+def test_augmentation_differs_between_batches_and_epochs() -> None:
+    # One image over and over: only the augmentation can tell the batches apart.
+    one = ImageSet(image_set(1).images.expand(16, -1, -1, -1), torch.zeros(16, dtype=torch.int64))
+    batches = Batches(one, 8, mean=MEAN, std=STD, order_seed=0, augmentation=OPTIONS, augment_seed=0)
+    seen = [x for epoch in range(2) for x, _ in batches.epoch(epoch)]
+    assert not any(torch.equal(x, y) for x, y in pairwise(seen))
+
+
+def test_format() -> None:
+    x, y = next(training().epoch(0))
+    assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert x.shape == (8, 3, 8, 8)
+
+
+@pytest.mark.parametrize("start", [-1, 7])
+def test_start_out_of_range_is_refused_at_once(start: int) -> None:
+    with pytest.raises(InputError, match=rf"start must be in 0..6, got {start}"):
+        training().epoch(0, start=start)
+
+
+def test_bad_arguments_are_refused() -> None:
+    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+        Batches(image_set(3), 0, mean=MEAN, std=STD)
+    with pytest.raises(InputError, match="at least one image, got 0"):
+        Batches(image_set(0), 1, mean=MEAN, std=STD)
+    with pytest.raises(InputError, match="must be given together"):
+        Batches(image_set(3), 1, mean=MEAN, std=STD, augmentation=OPTIONS)
