@@ -96,7 +96,7 @@ def to_array(image: Image.Image, resize: int | None = None) -> Pixels:
 
 
 def _centre_square(image: Image.Image, side: int) -> Image.Image:
-    """The shorter side scaled to `side`, then the centre square, in one step (antialiased bilinear)."""
+    """The shorter side scaled to `side` (antialiased bilinear), then the centre square; done in one step."""
     short = min(image.size)
     left, top = (image.width - short) / 2, (image.height - short) / 2
     box = (left, top, left + short, top + short)
@@ -123,7 +123,7 @@ def _attempt(opener: Opener, resize: int | None) -> Pixels | str:
     except MemoryError:
         raise
     # Pillow's decoders raise a dozen kinds of exception on broken bytes, SyntaxError and struct.error among them.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -41,8 +41,8 @@ def test_crop_against_a_loop(channels: int, padding: int) -> None:
     cropped = random_crop(images, padding, generator())
     assert torch.equal(cropped, expected)
     assert is_channels_last(cropped)
-    assert top.unique().numel() > 1
-    assert left.unique().numel() > 1
+    assert len(set(top.tolist())) > 1
+    assert len(set(left.tolist())) > 1
 
 
 def test_crop_takes_every_place() -> None:
@@ -130,8 +130,14 @@ def test_inputs_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("name", "padding", "flip"),
-    [("digits", 1, False), ("mnist", 2, False), ("cifar10", 4, True), ("cifar100", 4, True), ("tiny-imagenet", 8, True)]
-    + [("flowers", 4, True)],
+    [
+        ("digits", 1, False),
+        ("mnist", 2, False),
+        ("cifar10", 4, True),
+        ("cifar100", 4, True),
+        ("tiny-imagenet", 8, True),
+        ("flowers", 4, True),
+    ],
 )
 def test_defaults(name: str, padding: int, flip: bool) -> None:
     assert defaults(name) == AugmentationOptions(crop_padding=padding, flip=flip)
@@ -143,7 +149,7 @@ def test_what_is_given_is_kept() -> None:
     assert resolve_augmentation(options, "cifar10") == options
 
 
-@pytest.mark.parametrize("field", ["crop_padding", "cutout"])
-def test_negative_options_are_refused(field: str) -> None:
-    with pytest.raises(InputError, match=rf"augmentation.{field} must be at least 0, got -1"):
-        resolve_augmentation(AugmentationOptions(**{field: -1}), "cifar10")
+@pytest.mark.parametrize("options", [AugmentationOptions(crop_padding=-1), AugmentationOptions(cutout=-1)])
+def test_negative_options_are_refused(options: AugmentationOptions) -> None:
+    with pytest.raises(InputError, match=r"augmentation.(crop_padding|cutout) must be at least 0, got -1"):
+        resolve_augmentation(options, "cifar10")

@@ -44,7 +44,9 @@ def write_parquet(
     rows_a_group: int = 3,
 ) -> Path:
     """A parquet file of the Hugging Face image schema."""
-    column = pa.array(images, pa.binary()) if plain else pa.array([{"bytes": b, "path": None} for b in images], IMAGE_TYPE)
+    column = (
+        pa.array(images, pa.binary()) if plain else pa.array([{"bytes": b, "path": None} for b in images], IMAGE_TYPE)
+    )
     table = pa.table({image_column: column, **{k: pa.array(v, pa.int64()) for k, v in labels.items()}})
     if names is not None:
         table = table.replace_schema_metadata(metadata(**names))

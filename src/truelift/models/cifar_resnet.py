@@ -1,0 +1,154 @@
+"""Residual networks for small images: 6n+2 layers, with one named option for each ablation.
+
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv 1512.03385, section 4.2; the placement of
+batch norm and of the last ReLU as compared by gcr/torch-residual-networks.
+
+Shapes: N images, C channels, H×W pixels.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from truelift.errors import InputError
+from truelift.models.classifier import Classifier
+
+Shortcut = Literal["A", "B", "C"]
+BatchNormPlace = Literal["before", "after"]
+
+
+class PadShortcut(nn.Module):
+    """Option A: every `stride`-th pixel, and zeros for the channels that the input lacks. No parameters."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.missing = channels_out - channels_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (N, channels_in, H, W) to (N, channels_out, H/stride, W/stride)."""
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
+
+
+def projection(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+    """Options B and C: a 1×1 convolution and batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 1, stride, bias=False),
+        nn.BatchNorm2d(channels_out),
+    )
+
+
+def make_shortcut(option: Shortcut, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+    """A pads, B projects where the shape changes, C projects always."""
+    same_shape = channels_in == channels_out and stride == 1
+    if option == "C" or (option == "B" and not same_shape):
+        return projection(channels_in, channels_out, stride)
+    return nn.Identity() if same_shape else PadShortcut(channels_in, channels_out, stride)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut: y = [ReLU](BN(conv(ReLU(BN(conv(x))))) + shortcut(x)).
+
+    With `batch_norm="after"` the second batch norm comes after the addition: y = [ReLU](BN(conv(…) + shortcut(x))).
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+        *,
+        shortcut: Shortcut,
+        batch_norm: BatchNormPlace,
+        last_relu: bool,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride)
+        self.batch_norm = batch_norm
+        self.last_relu = last_relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (N, channels_in, H, W) to (N, channels_out, H/stride, W/stride)."""
+        residual = self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True))
+        if self.batch_norm == "before":
+            y = self.bn2(residual).add_(self.shortcut(x))
+        else:
+            y = self.bn2(residual.add_(self.shortcut(x)))
+        return F.relu(y, inplace=True) if self.last_relu else y
+
+
+class CifarResNet(Classifier):
+    """A residual network of `depth` = 6n+2 layers: a 3×3 convolution, three stages of n blocks, pooling, a head.
+
+    Args:
+        depth: Weighted layers, 6n+2 with n ≥ 1: 8, 14, 20, 32, 44, 56, 110, 1202, ….
+        classes: K, at least 2.
+        in_channels: C, at least 1.
+        width: Channels of the first stage; the later ones have twice and four times as many.
+        shortcut: A pads, B projects where the shape changes, C projects always.
+        batch_norm: The block's second batch norm before or after the addition.
+        last_relu: Whether a block ends with a ReLU.
+
+    Raises:
+        InputError: `depth` is not 6n+2, or `width` is below 1.
+    """
+
+    stride = 4
+
+    def __init__(
+        self,
+        depth: int,
+        classes: int,
+        *,
+        in_channels: int = 3,
+        width: int = 16,
+        shortcut: Shortcut = "A",
+        batch_norm: BatchNormPlace = "before",
+        last_relu: bool = True,
+    ) -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6:
+            nearest = max(6 * round((depth - 2) / 6) + 2, 8)
+            raise InputError(f"a CIFAR residual network's depth must be 6n+2, got {depth}. Did you mean {nearest}?")
+        if width < 1:
+            raise InputError(f"model.width must be at least 1, got {width}")
+        blocks_per_stage = (depth - 2) // 6
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        )
+        blocks = []
+        channels = width
+        for stage in range(3):
+            for block in range(blocks_per_stage):
+                stride = 2 if stage > 0 and block == 0 else 1
+                channels_out = width * 2**stage
+                blocks.append(
+                    ResidualBlock(
+                        channels,
+                        channels_out,
+                        stride,
+                        shortcut=shortcut,
+                        batch_norm=batch_norm,
+                        last_relu=last_relu,
+                    )
+                )
+                channels = channels_out
+        self.blocks = nn.Sequential(*blocks)
+        self.feature_size = channels
+        self.head = nn.Linear(channels, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """From images (N, C, H, W) to the last feature map's mean over the pixels (N, 4·width)."""
+        maps: Tensor = self.blocks(self.stem(images))
+        return maps.mean((2, 3))
+
+    def layers(self) -> list[nn.Module]:
+        """The first convolution, each block, the head."""
+        return [self.stem, *self.blocks, self.head]

@@ -1,0 +1,1 @@
+"""Studies: variants times paired seeds, from the plan to the verdict."""

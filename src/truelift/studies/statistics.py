@@ -1,0 +1,402 @@
+"""Is a variant better than the baseline by more than seed noise? Paired statistics over few seeds.
+
+Letters: k paired seeds, m variants, N test images; d is the array of k paired differences, variant - baseline.
+
+Seed k of every variant shares its randomness with seed k of the baseline, so differences are taken seed by seed: what
+the two runs have in common cancels. The tests are Student's, which keep their false-positive rate at 3 seeds; a
+percentile bootstrap does not (26 % in place of 5 % at k = 3, 16 % at k = 5).
+
+References:
+    Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks" (pairing, P(better)).
+    Jordan 2023, "On the Variance of Neural Network Training" (noise over seeds against noise over test images).
+    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special
+
+from truelift.errors import InputError
+
+Verdict = Literal["helps", "hurts", "undecided"]
+Array = NDArray[np.float64]
+
+POWER = 0.8  # the customary chance of finding an effect that is there
+MOST_MORE_SEEDS = 1000  # nobody runs more; beyond it a number of seeds is no advice
+FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0.0625
+MOST_EXACT_SIGN_FLIP_PAIRS = 20  # 2^20 sums take 8 MB and some milliseconds
+SIGN_FLIP_SAMPLES = 100_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One variant against the baseline on one metric, over the complete pairs of seeds.
+
+    Means, standard deviations and `resolution` are in units of the metric; `difference`, `differences`, `interval` and
+    `smallest_detectable` are in the same units, or in percent of the baseline's mean in a relative comparison.
+    Without a complete pair the means, the difference and `probability_better` are NaN.
+    """
+
+    seeds: int  # complete pairs used
+    baseline_mean: float
+    variant_mean: float
+    baseline_sd: float | None  # sample standard deviation over the seeds; None below 2 pairs
+    variant_sd: float | None
+    difference: float  # mean of `differences`; its sign is not turned where lower is better
+    differences: tuple[float, ...]  # variant - baseline, one a complete pair, in the order of the seeds
+    interval: tuple[float, float] | None  # paired t, for this variant alone; None where there is no spread to use
+    p_value: float | None  # two-sided paired t; None below 2 pairs
+    p_adjusted: float | None  # Holm's, over the variants of one `compare`
+    p_sign_flip: float | None  # exact sign flips; None below 6 pairs, where it cannot reach 0.05
+    probability_better: float  # share of the pairs in which the variant is better, ties half
+    correlation: float | None  # Pearson's, of the paired results; None below 3 pairs or without spread
+    smallest_detectable: float | None  # effect found with 80 % power at this k, this spread and the level alpha/m
+    verdict: Verdict
+    reason: str  # one sentence
+    more_seeds: int | None  # about how many more would decide; None where decided, unknown or above 1000
+
+
+def spread(differences: ArrayLike, *, resolution: float = 0.0) -> float:
+    """The standard deviation of paired differences, floored at what the metric's own rounding adds.
+
+        s = sqrt(max(sum_i (d_i - mean(d))^2 / (k - 1), resolution^2 / 6))
+
+    A metric read in steps of r is a rounded number, with a rounding error of variance r^2/12; a difference of two has
+    r^2/6. Few differences can agree by rounding alone, and a sample spread of 0 would then claim certainty (p = 0).
+    Exactly equal differences have a spread of exactly 0 before the floor, free of floating-point residue.
+
+    Args:
+        differences: k >= 2 paired differences.
+        resolution: The metric's smallest step r >= 0, in units of the differences; 0 for a continuous metric.
+
+    Raises:
+        InputError: For fewer than 2 differences, values that are not finite, or a negative resolution.
+    """
+    d = _differences(differences, fewest=2)
+    _at_least_zero("resolution", resolution)
+    sample = 0.0 if np.ptp(d) == 0 else float(d.std(ddof=1))
+    return max(sample, resolution / math.sqrt(6))
+
+
+def paired_t_interval(
+    differences: ArrayLike, *, confidence: float = 0.95, resolution: float = 0.0
+) -> tuple[float, float]:
+    """Student's interval for the mean of paired differences: mean(d) +- t_{k-1} s / sqrt(k), s from `spread`.
+
+    Args:
+        differences: k >= 2 paired differences.
+        confidence: Coverage, in (0, 1).
+        resolution: See `spread`.
+
+    Returns:
+        Lower and upper end, in units of the differences; the same number twice where the spread is 0.
+
+    Raises:
+        InputError: As `spread`, and for a confidence outside (0, 1).
+    """
+    _fraction("confidence", confidence)
+    d = _differences(differences, fewest=2)
+    half = _critical(d.size - 1, 1 - confidence) * spread(d, resolution=resolution) / math.sqrt(d.size)
+    return float(d.mean()) - half, float(d.mean()) + half
+
+
+def paired_t_p_value(differences: ArrayLike, *, resolution: float = 0.0) -> float:
+    """Two-sided p-value of Student's paired test of a mean difference of 0: t = mean(d) sqrt(k) / s, k-1 degrees.
+
+    Where all differences are 0 it is 1. Where all are one other number and the resolution is 0, there is no spread to
+    hold the mean against: t would be infinite and p = 0 even with two seeds, a certainty that two numbers cannot give.
+    What such data does show is k equal signs, which chance gives with probability 2^(1-k), the sign-flip p-value; that
+    is returned, so agreement to the last digit decides at 0.05 from 6 seeds on. A metric with steps (parameters, steps
+    trained, correct images) should state its resolution instead, and is then decided with fewer seeds.
+
+    Args:
+        differences: k >= 2 paired differences.
+        resolution: See `spread`.
+
+    Raises:
+        InputError: As `spread`.
+    """
+    d = _differences(differences, fewest=2)
+    mean, s = float(d.mean()), spread(d, resolution=resolution)
+    if mean == 0:
+        return 1.0
+    if s == 0:
+        return 2.0 ** (1 - d.size)
+    return float(2 * special.stdtr(d.size - 1, -abs(mean) * math.sqrt(d.size) / s))
+
+
+def sign_flip_p_value(differences: ArrayLike) -> float:
+    """Two-sided randomisation p-value: the share of the 2^k sign patterns with |sum(+-d_i)| >= |sum(d_i)|.
+
+    It assumes no distribution, only that without an effect a difference is as likely as its negative. It cannot go
+    under 2^(1-k): 0.0625 at 5 pairs. Exact up to 20 pairs; beyond, (1 + hits)/(1 + 100000) over 100,000 patterns drawn
+    with a fixed seed, which is a valid p-value with a standard error below 0.0007 near 0.05.
+
+    Args:
+        differences: k >= 1 paired differences.
+
+    Raises:
+        InputError: For no differences or values that are not finite.
+    """
+    d = _differences(differences, fewest=1)
+    # Patterns that tie with the observed one must count as hits, whatever order their floats were added in.
+    threshold = abs(d.sum()) - 1e-12 * np.abs(d).sum()
+    if d.size > MOST_EXACT_SIGN_FLIP_PAIRS:
+        generator = np.random.default_rng(0)
+        sums = np.zeros(SIGN_FLIP_SAMPLES)
+        for difference in d:  # one pair at a time: no pairs x samples matrix
+            sums += difference * generator.choice((-1.0, 1.0), size=SIGN_FLIP_SAMPLES)
+        return float((1 + np.count_nonzero(np.abs(sums) >= threshold)) / (1 + SIGN_FLIP_SAMPLES))
+    sums = d[:1]  # the first sign stays: a pattern and its negative are both hits or both not
+    for difference in d[1:]:
+        sums = np.concatenate((sums + difference, sums - difference))
+    return float(np.mean(np.abs(sums) >= threshold))
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Holm's (1979) step-down adjustment: the chance of any false positive among m tests stays below the level.
+
+        adjusted_(i) = min(1, max_{j <= i} (m - j + 1) p_(j)),   p_(1) <= ... <= p_(m)
+
+    Args:
+        p_values: m p-values in [0, 1], in any order.
+
+    Returns:
+        The adjusted p-values in the order given.
+
+    Raises:
+        InputError: For a value outside [0, 1].
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    for value in p[~((p >= 0) & (p <= 1))]:
+        raise InputError(f"p_values must lie in [0, 1], got {value}.")
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.arange(p.size, 0, -1) * p[order]))
+    return adjusted
+
+
+def probability_better(differences: ArrayLike, *, higher_is_better: bool) -> float:
+    """The share of pairs in which the variant is better, ties counted half (Bouthillier et al. 2021).
+
+    Args:
+        differences: k >= 1 paired differences, variant - baseline.
+        higher_is_better: Whether a positive difference is an improvement.
+
+    Returns:
+        A fraction in [0, 1]; 0.5 where neither is better. With few seeds a coarse number: steps of 1/(2k).
+
+    Raises:
+        InputError: For no differences or values that are not finite.
+    """
+    d = _differences(differences, fewest=1)
+    gain = d if higher_is_better else -d
+    return float(np.mean((gain > 0) + 0.5 * (gain == 0)))
+
+
+def power_paired_t(effect: float, sd: float, seeds: int, alpha: float = 0.05) -> float:
+    """The chance that a paired t-test at level `alpha` finds a true mean difference of `effect`.
+
+        P(|T| > t_{k-1, 1 - alpha/2}),   T noncentral t with k - 1 degrees, noncentrality |effect| sqrt(k) / sd
+
+    Args:
+        effect: True mean difference; its sign does not matter.
+        sd: Standard deviation of the paired differences, > 0, in the same units.
+        seeds: Pairs k >= 2.
+        alpha: Two-sided level, in (0, 1).
+
+    Raises:
+        InputError: For an argument outside its range.
+    """
+    _positive("sd", sd)
+    _enough_seeds(seeds)
+    _fraction("alpha", alpha)
+    return _power(abs(effect) * math.sqrt(seeds) / sd, seeds - 1, alpha)
+
+
+def seeds_needed(
+    effect: float, sd: float, *, power: float = POWER, alpha: float = 0.05, paired: bool = True
+) -> int:
+    """The fewest seeds with which a t-test at level `alpha` finds `effect` with the given power.
+
+    Paired, it is the k of `power_paired_t`. Unpaired, it plans the two-sample test (Welch's, both arms with the same
+    `sd` and k seeds each): noncentrality |effect| sqrt(k/2) / sd with 2k - 2 degrees. An effect of 2 sd takes 6 seeds
+    an arm, 1.5 -> 9, 1 -> 17, 0.5 -> 64.
+
+    Args:
+        effect: True mean difference, not 0; its sign does not matter.
+        sd: > 0, in the same units: of the paired differences if paired, else of one arm's results. With a correlation
+            of c between the paired results, sd_of_differences = sd_of_results sqrt(2 (1 - c)).
+        power: Chance of finding the effect, in (alpha, 1).
+        alpha: Two-sided level, in (0, 1).
+        paired: Whether seeds are paired.
+
+    Returns:
+        Pairs, or seeds an arm; at least 2.
+
+    Raises:
+        InputError: For an argument outside its range.
+    """
+    _positive("sd", sd)
+    _positive("the size of effect", abs(effect))
+    _planned_power(power, alpha)
+    size, arms = abs(effect) / sd, 1 if paired else 2
+
+    def power_of(seeds: int) -> float:
+        return _power(size * math.sqrt(seeds / arms), arms * (seeds - 1), alpha)
+
+    # The normal test needs a few seeds less than the t-test; above a million that is no difference worth a search.
+    normal = arms * ((special.ndtri(1 - alpha / 2) + special.ndtri(power)) / size) ** 2
+    seeds = max(2, math.ceil(normal))
+    if seeds > 1_000_000:
+        return seeds
+    while seeds > 2 and power_of(seeds - 1) >= power:
+        seeds -= 1
+    while power_of(seeds) < power:
+        seeds += 1
+    return seeds
+
+
+def detectable_effect(sd: float, seeds: int, *, power: float = POWER, alpha: float = 0.05) -> float:
+    """The mean difference that a paired t-test with k seeds finds with the given power.
+
+    Args:
+        sd: Standard deviation of the paired differences, > 0.
+        seeds: Pairs k >= 2.
+        power: Chance of finding the effect, in (alpha, 1).
+        alpha: Two-sided level, in (0, 1).
+
+    Returns:
+        A size > 0 in units of `sd`: `power_paired_t` of it is `power`.
+
+    Raises:
+        InputError: For an argument outside its range.
+    """
+    _positive("sd", sd)
+    _enough_seeds(seeds)
+    _planned_power(power, alpha)
+    return _noncentrality(seeds - 1, alpha, power) * sd / math.sqrt(seeds)
+
+
+def example_standard_error(correct_baseline: ArrayLike, correct_variant: ArrayLike) -> float:
+    """The standard error of an accuracy difference over test images: what another test set of this size would change.
+
+        d_i = mean over seeds of (variant right on image i) - (baseline right on image i);   100 sd(d_i) / sqrt(N)
+
+    It is the other noise: more seeds do not shrink it, more test images do. Most of the variance between runs of one
+    configuration is of this kind, luck with a finite test set (Jordan 2023). Images that both get right, or both
+    wrong, cancel, so it is smaller than the error of either accuracy.
+
+    Args:
+        correct_baseline: Booleans of shape (k, N), whether seed k of the baseline is right on image N.
+        correct_variant: The same of the variant, for the same seeds and images.
+
+    Returns:
+        The standard error of the mean difference, in percentage points.
+
+    Raises:
+        InputError: For arrays that are not boolean, not of one shape (k, N), or with k < 1 or N < 2.
+    """
+    baseline, variant = np.asarray(correct_baseline), np.asarray(correct_variant)
+    for name, array in (("correct_baseline", baseline), ("correct_variant", variant)):
+        if array.dtype != np.bool_:
+            raise InputError(f"{name} must be boolean, got {array.dtype}.")
+    if baseline.shape != variant.shape:
+        raise InputError(f"correct_variant must have the baseline's shape {baseline.shape}, got {variant.shape}.")
+    if baseline.ndim != 2 or baseline.shape[0] < 1 or baseline.shape[1] < 2:
+        raise InputError(f"correct_baseline must be seeds x images with 2 images or more, got {baseline.shape}.")
+    d = variant.mean(axis=0) - baseline.mean(axis=0)
+    return float(100 * d.std(ddof=1) / math.sqrt(d.size))
+
+
+def compare(
+    baseline: ArrayLike,
+    variants: Mapping[str, ArrayLike],
+    *,
+    higher_is_better: bool,
+    smallest_effect: float = 0.0,
+    relative: bool = False,
+    resolution: float = 0.0,
+    confidence: float = 0.95,
+    unit: str = "",
+) -> dict[str, Comparison]:
+    """Each variant against the baseline over paired seeds, with one of three verdicts.
+
+    - helps: Holm's adjusted p <= 1 - confidence, and the mean difference is at least `smallest_effect` the better way;
+    - hurts: the same the worse way;
+    - undecided: everything else, and `Comparison.reason` says what is missing.
+
+    `more_seeds` plans for 80 % power at the effect max(|difference|, smallest_effect), with the spread seen and the
+    level (1 - confidence)/m that Holm's correction asks of the best variant. From few seeds it is a rough number.
+
+    Args:
+        baseline: One result a seed, shape (k,). NaN marks a run that is missing.
+        variants: Name -> results of the same seeds in the same order, NaN likewise. A pair counts if both are there.
+        higher_is_better: Whether a larger metric is better.
+        smallest_effect: The smallest effect that matters, >= 0, in units of the differences.
+        relative: Take differences in percent of the baseline's mean over the complete pairs, which must be > 0. The
+            mean is treated as exact, so p-values are those of the plain differences.
+        resolution: The metric's smallest step, >= 0, in units of the metric, such as 100/N for an accuracy in percent
+            on N images: see `spread`. 0 for a continuous metric.
+        confidence: Of the intervals, and 1 - the level of the tests; in (0, 1).
+        unit: Of the differences, for `reason` only, such as "points".
+
+    Returns:
+        Name -> Comparison, in the order of `variants`.
+
+    Raises:
+        InputError: For an argument outside its range, arrays of different lengths, or infinite values.
+    """
+    _at_least_zero("smallest_effect", smallest_effect)
+    _at_least_zero("resolution", resolution)
+    _fraction("confidence", confidence)
+    base = _results("baseline", baseline)
+    pairs = {name: _complete_pairs(name, base, _results(name, values)) for name, values in variants.items()}
+    samples = {name: _Sample(*pair, relative=relative, resolution=resolution) for name, pair in pairs.items()}
+
+    tested = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
+    rule = _Rule(higher_is_better, smallest_effect, confidence, max(1, len(tested)), unit)
+    return {name: _comparison(sample, adjusted.get(name), rule) for name, sample in samples.items()}
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a verdict is held against."""
+
+    higher_is_better: bool
+    smallest_effect: float
+    confidence: float
+    tests: int  # m, variants with a p-value
+    unit: str
+
+    @property
+    def strictest_alpha(self) -> float:
+        """The level that Holm's correction asks of the smallest p-value."""
+        return (1 - self.confidence) / self.tests
+
+    def amount(self, value: float, sign: str = "") -> str:
+        """A number with the unit, with three digits; plain (not 1.23e+04) for large ones."""
+        digits = f"{value:{sign}.3g}" if abs(value) < 1000 else f"{value:{sign},.0f}"
+        return f"{digits} {self.unit}".strip()
+
+
+class _Sample:
+    """The complete pairs of one variant and what follows from them before any verdict."""
+
+    def __init__(self, baseline: Array, variant: Array, *, relative: bool, resolution: float) -> None:
+        self.baseline, self.variant = baseline, variant
+        self.seeds = int(baseline.size)
+        scale = _percent_of(baseline) if relative and self.seeds else 1.0
+        self.differences = _exact_differences(baseline, variant) * scale
+        self.difference = float(self.differences.mean()) if self.seeds else math.nan
+        self.resolution = resolution * scale
+        enough = self.seeds >= 2
+        self.spread = spread(self.differences, resolution=self.resolution) if enough else None
+        self.p_value = paired_t_p_value(self.differences, resolution=self.resolution) if enough else None

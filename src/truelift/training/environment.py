@@ -1,0 +1,66 @@
+"""Where and with what code a run ran, so that it can be repeated."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def describe(device: str, threads: int) -> tuple[dict[str, Any], str]:
+    """The environment, and the patch on the commit that ran (docs/records.md lists the keys)."""
+    commit, patch = _code()
+    environment = {
+        **{name: _version(name) for name in ("truelift", "torch", "numpy")},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "threads": threads,
+        "commit": commit,
+        "patched": bool(patch),
+        "command": ["truelift", *sys.argv[1:]],
+        "started": now(),
+    }
+    return environment, patch
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _code() -> tuple[str | None, str]:
+    """Commit and patch of the code that runs; none where it is no git checkout, as when installed from a wheel."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    try:
+        # In a virtual environment inside somebody's repository the package is ignored: that commit is not ours.
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("rev-parse", "HEAD").strip(), git("diff", "HEAD", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return None, ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,52 @@
+"""A network's loss and error on images it is not trained on. N images, K classes."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from truelift.data import Batches
+from truelift.models import Classifier
+from truelift.records import Predictions
+from truelift.training.objective import Objective
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, objective: Objective, batches: Batches, autocast: torch.autocast) -> Predictions:
+    """The label-free predictions for every image, with batch norm in inference mode."""
+    was_training = network.training
+    network.eval()
+    objective.eval()
+    parts = []
+    for images, labels in batches.epoch(0):
+        with autocast:
+            logits = objective.logits(network, images)  # type: ignore[arg-type]  # a compiled network is a Module
+        log_probability = F.log_softmax(logits.float(), dim=1)
+        true = log_probability.gather(1, labels[:, None])[:, 0]
+        parts.append((labels, log_probability.argmax(1), true))
+    network.train(was_training)
+    objective.train(was_training)
+    labels, predicted, true = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return Predictions(labels, predicted, np.exp(true))
+
+
+def scores(predictions: Predictions, split: str) -> dict[str, float]:
+    """Mean negative log-likelihood, accuracy and error in percent, under the split's name.
+
+    The likelihood is floored at the smallest positive float32, so that one hopeless image does not make the mean
+    infinite.
+    """
+    accuracy = 100 * float(np.mean(predictions.predicted == predictions.labels))
+    floored = np.maximum(predictions.probability, np.finfo(np.float32).tiny)
+    return {
+        f"{split}_loss": float(-np.log(floored, dtype=np.float64).mean()),
+        f"{split}_accuracy": accuracy,
+        f"{split}_error": 100 - accuracy,
+    }
+
+
+def make_autocast(device: str, precision: str) -> torch.autocast:
+    """bfloat16 where the precision says so, else nothing."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+
+

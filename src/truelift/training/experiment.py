@@ -1,0 +1,233 @@
+"""The typed experiment: every choice of one training, checked and resolved before anything runs.
+
+Units are in the names: epochs, steps (one optimizer step), percent (of the whole training). The same quantity given
+in two units is refused.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from truelift.data import AugmentationOptions, DataOptions, resolve_augmentation
+from truelift.errors import InputError
+from truelift.models import ModelOptions
+from truelift.training.hardware import pick_device, pick_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveOptions:
+    """From a batch to named losses."""
+
+    name: Literal["softmax"] = "softmax"
+    """softmax: a linear head and cross entropy."""
+
+    label_smoothing: float = 0.0
+    """Share of the target spread evenly over all classes; in [0, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """From gradients to a step."""
+
+    name: Literal["sgd", "adamw", "rmsprop", "adagrad", "adadelta"] = "sgd"
+    """torch.optim's optimizer of that name."""
+
+    lr: float = 0.1
+    """Learning rate, at least 0; the schedule multiplies it."""
+
+    momentum: float = 0.9
+    """SGD's and RMSprop's momentum; in [0, 1)."""
+
+    nesterov: bool = True
+    """SGD: Nesterov's momentum."""
+
+    beta2: float = 0.999
+    """AdamW: decay of the second moment; in [0, 1). The first moment's is 0.9."""
+
+    rho: float = 0.9
+    """Adadelta's decay, or RMSprop's (torch calls it alpha); in [0, 1)."""
+
+    weight_decay: float = 1e-4
+    """Weight decay as torch's optimizer of that name means it (AdamW: decoupled; else added to the gradient)."""
+
+    decay_norms_and_biases: bool = True
+    """Whether weight decay also acts on norms and biases, as in He et al."""
+
+    clip_norm: float | None = None
+    """Scale the gradient down to this norm where it is larger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleOptions:
+    """From the step to a factor on the learning rate."""
+
+    name: Literal["constant", "step", "cosine", "linear"] = "cosine"
+    """constant: 1. step: times gamma at each milestone. cosine, linear: from 1 after the warm-up to 0 at the end."""
+
+    milestones_percent: tuple[float, ...] | None = None
+    """step: where the factor falls, in percent of the training's steps. Default: 50 and 75."""
+
+    milestones_epochs: tuple[float, ...] | None = None
+    """step: the same in epochs."""
+
+    milestones_steps: tuple[int, ...] | None = None
+    """step: the same in steps."""
+
+    gamma: float = 0.1
+    """step: the factor at each milestone; above 0."""
+
+    warmup_epochs: float | None = None
+    """Length of the warm-up in epochs, at least 0."""
+
+    warmup_steps: int | None = None
+    """Length of the warm-up in steps, at least 0."""
+
+    warmup_factor: float = 0.0
+    """The warm-up rises in a line from this factor to 1; in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+
+    epochs: int = 30
+    """Passes over the training images; at least 1."""
+
+    batch_size: int = 128
+    """Images a step; at least 1."""
+
+    batch_norm_momentum: float | Literal["dynamic"] = 0.1
+    """Weight of the newest batch in batch norm's running statistics, in (0, 1]; dynamic: 1/(1+n), n from 0 each epoch."""
+
+    evaluate_every_epochs: int = 1
+    """Evaluate on validation and test images so often (for the curves; nothing is chosen by it), and at the end."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""
+
+    channels_last: bool = True
+    """Keep images and weights channels-last in memory; faster on nearly every device."""
+
+    compile: bool = False
+    """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
+
+    seed: int = 0
+    """The run's seed. Initialisation, order of the data, augmentation and split each derive their own from it."""
+
+
+def resolve(experiment: Experiment) -> Experiment:
+    """`experiment` with every default that depends on a name or on this machine replaced by its value, and checked.
+
+    Raises:
+        InputError: An option is out of range, or one quantity is given in two units.
+    """
+    check(experiment)
+    data = experiment.data
+    if data.path is not None:
+        path = Path(data.path).expanduser().absolute()
+        named = path.name if data.name == DataOptions().name else data.name
+        data = dataclasses.replace(data, path=str(path), name=named)
+    schedule = experiment.schedule
+    if schedule.name == "step" and not _given(schedule, "milestones"):
+        schedule = dataclasses.replace(schedule, milestones_percent=(50.0, 75.0))
+    if not _given(schedule, "warmup"):
+        schedule = dataclasses.replace(schedule, warmup_steps=0)
+    device = pick_device(experiment.device)
+    return dataclasses.replace(
+        experiment,
+        data=data,
+        augmentation=resolve_augmentation(experiment.augmentation, data.name),
+        schedule=schedule,
+        device=device,
+        precision=pick_precision(experiment.precision, device),
+    )
+
+
+def check(experiment: Experiment) -> None:
+    """Refuse what cannot be run, whatever the data and the machine.
+
+    Raises:
+        InputError: An option is out of range, or one quantity is given in two units.
+    """
+    e, o, s = experiment, experiment.optimizer, experiment.schedule
+    rules: list[tuple[str, Any, bool, str]] = [
+        ("epochs", e.epochs, e.epochs >= 1, "at least 1"),
+        ("batch_size", e.batch_size, e.batch_size >= 1, "at least 1"),
+        ("evaluate_every_epochs", e.evaluate_every_epochs, e.evaluate_every_epochs >= 1, "at least 1"),
+        (
+            "batch_norm_momentum",
+            e.batch_norm_momentum,
+            isinstance(e.batch_norm_momentum, str) or 0 < e.batch_norm_momentum <= 1,
+            "in (0, 1] or dynamic",
+        ),
+        (
+            "objective.label_smoothing",
+            e.objective.label_smoothing,
+            0 <= e.objective.label_smoothing < 1,
+            "in [0, 1)",
+        ),
+        ("optimizer.lr", o.lr, 0 <= o.lr < float("inf"), "at least 0 and finite"),
+        ("optimizer.momentum", o.momentum, 0 <= o.momentum < 1, "in [0, 1)"),
+        (
+            "optimizer.nesterov",
+            o.nesterov,
+            o.name != "sgd" or not o.nesterov or o.momentum > 0,
+            "false where optimizer.momentum is 0",
+        ),
+        ("optimizer.beta2", o.beta2, 0 <= o.beta2 < 1, "in [0, 1)"),
+        ("optimizer.rho", o.rho, 0 <= o.rho < 1, "in [0, 1)"),
+        ("optimizer.weight_decay", o.weight_decay, 0 <= o.weight_decay < float("inf"), "at least 0 and finite"),
+        ("optimizer.clip_norm", o.clip_norm, o.clip_norm is None or o.clip_norm > 0, "above 0"),
+        ("schedule.gamma", s.gamma, s.gamma > 0, "above 0"),
+        ("schedule.warmup_epochs", s.warmup_epochs, (s.warmup_epochs or 0) >= 0, "at least 0"),
+        ("schedule.warmup_steps", s.warmup_steps, (s.warmup_steps or 0) >= 0, "at least 0"),
+        ("schedule.warmup_factor", s.warmup_factor, 0 <= s.warmup_factor <= 1, "in [0, 1]"),
+    ]
+    for name, value, holds, rule in rules:
+        if not holds:
+            raise InputError(f"{name} must be {rule}, got {str(value).lower() if value is True else value}.")
+    for quantity in ("milestones", "warmup"):
+        given = _given(s, quantity)
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} are the same quantity in two units: give one.")
+    milestones = _given(s, "milestones")
+    if milestones and s.name != "step":
+        raise InputError(f"{milestones[0]} belongs to schedule.name step, got {s.name}.")
+
+
+def _given(schedule: ScheduleOptions, quantity: str) -> list[str]:
+    """The options of `quantity` that are set, in whatever unit."""
+    units = ("percent", "epochs", "steps")
+    return [
+        f"schedule.{quantity}_{unit}" for unit in units if getattr(schedule, f"{quantity}_{unit}", None) is not None
+    ]
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """Nested plain values, without the options that are None: what a TOML file can hold."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+            return {name: plain(item) for name, item in items if item is not None}
+        return list(value) if isinstance(value, tuple) else value
+
+    return dict(plain(experiment))
+
+
+def fingerprint(settings: Any) -> str:
+    """Eight hexadecimal digits that change with any setting."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,70 @@
+"""What the machine offers: device, precision, threads, and an allocator that keeps its pages."""
+
+import ctypes
+import os
+import sys
+
+import torch
+
+from truelift.errors import InputError
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` as the device it stands for here; any other device checked for being here.
+
+    Raises:
+        InputError: Not auto, cpu, cuda or cuda:N, or no such GPU here.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device must be present on this machine, which has {torch.cuda.device_count()} GPUs, got {wanted}.")
+    return wanted
+
+
+def pick_precision(wanted: str, device: str) -> str:
+    """`auto` as bf16 where the device multiplies bfloat16 matrices natively, else fp32."""
+    if wanted != "auto":
+        return wanted
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp32"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16")
+    return "bf16" if native else "fp32"
+
+
+def use_threads(threads: int) -> None:
+    """Let this process use so many CPU threads.
+
+    Raises:
+        InputError: Below 1.
+    """
+    if threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}.")
+    torch.set_num_threads(threads)
+
+
+def available_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_pages() -> None:
+    """Have glibc keep freed memory for the next step rather than give it back to the kernel.
+
+    Each step frees and allocates the same activations. By default glibc maps blocks this large anew each time, and the
+    kernel has to clear every page. Elsewhere than on Linux with glibc this does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    # The numbers are those of <malloc.h>: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD.
+    mallopt(-3, 1 << 30)
+    mallopt(-1, (1 << 31) - 1)
+    mallopt(-2, 64 << 20)

@@ -1,0 +1,41 @@
+"""First seam: from a batch to named losses, and from images to logits. N images, D features, K classes."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from truelift.models import Classifier
+
+
+class Objective(nn.Module):
+    """What is minimised. A module, so that parameters of its own reach the optimizer and the checkpoint."""
+
+    def forward(self, network: Classifier, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The losses of a batch, each a scalar averaged over it, by name; the first is the main one."""
+        raise NotImplementedError
+
+    def logits(self, network: Classifier, images: Tensor) -> Tensor:
+        """What is predicted without labels, (N, K)."""
+        raise NotImplementedError
+
+
+class Softmax(Objective):
+    """Cross entropy over the network's own head.
+
+    Args:
+        label_smoothing: Share of the target spread evenly over all classes, in [0, 1).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, network: Classifier, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """{"cross_entropy": the batch's mean}."""
+        # The logarithm of a sum loses digits in bfloat16.
+        logits = self.logits(network, images).float()
+        return {"cross_entropy": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)}
+
+    def logits(self, network: Classifier, images: Tensor) -> Tensor:
+        """The head's output, (N, K)."""
+        logits: Tensor = network(images)
+        return logits

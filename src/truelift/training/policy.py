@@ -1,0 +1,114 @@
+"""Third seam: from training progress to each parameter group's learning rate, and to what else follows the progress.
+
+A policy is a function of the progress alone, so that a resumed run needs no state of it. One that remembers more
+(adaptive freezing, say) has `state_dict` and `load_state_dict`, and the checkpoint keeps it.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from truelift.training.experiment import ScheduleOptions
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the training is before a step."""
+
+    step: int
+    """Steps made, from 0."""
+    steps_per_epoch: int
+    steps: int
+    """Steps of the whole training."""
+
+    @property
+    def step_in_epoch(self) -> int:
+        """Steps made since the epoch began."""
+        return self.step % self.steps_per_epoch
+
+
+class ParameterPolicy(Protocol):
+    """Called before every step."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Set what the coming step shall use."""
+        ...
+
+
+Schedule = Callable[[Progress], float]
+"""From progress to a factor on the learning rate."""
+
+
+class ScheduledLearningRate:
+    """Sets each group's learning rate to its initial one times the schedule's factor."""
+
+    def __init__(self, optimizer: Optimizer, schedule: Schedule) -> None:
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.initial = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def __call__(self, progress: Progress) -> None:
+        """Set the learning rates for the coming step."""
+        factor = self.schedule(progress)
+        for group, lr in zip(self.optimizer.param_groups, self.initial, strict=True):
+            group["lr"] = lr * factor
+
+
+class DynamicBatchNorm:
+    """Gives the newest batch the weight 1/(1+n), n batches since the epoch began.
+
+    So the running statistics are the plain mean over the epoch's batches (gcr/torch-residual-networks).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+
+    def __call__(self, progress: Progress) -> None:
+        """Set every batch norm's momentum for the coming step."""
+        for norm in self.norms:
+            norm.momentum = 1 / (1 + progress.step_in_epoch)
+
+
+def make_schedule(options: ScheduleOptions, steps_per_epoch: int, steps: int) -> Schedule:
+    """The schedule that resolved `options` describe.
+
+    With w steps of warm-up, T steps in all and t steps made, the factor is
+
+        warm-up (t < w):  f + (1 − f)·t/w,  f the warm-up's first factor
+        constant:         1
+        step:             gammaᵏ, k the number of milestones ≤ t
+        cosine:           ½·(1 + cos(π·(t − w)/(T − w)))
+        linear:           1 − (t − w)/(T − w)
+    """
+    if options.warmup_epochs is not None:
+        warmup = round(options.warmup_epochs * steps_per_epoch)
+    else:
+        warmup = options.warmup_steps or 0
+    milestones = _milestones(options, steps_per_epoch, steps)
+
+    def factor(progress: Progress) -> float:
+        t = progress.step
+        if t < warmup:
+            return options.warmup_factor + (1 - options.warmup_factor) * t / warmup
+        if options.name == "step":
+            return float(options.gamma ** bisect_right(milestones, t))
+        if options.name == "constant":
+            return 1.0
+        done = (t - warmup) / max(steps - warmup, 1)
+        return (1 + math.cos(math.pi * done)) / 2 if options.name == "cosine" else 1 - done
+
+    return factor
+
+
+def _milestones(options: ScheduleOptions, steps_per_epoch: int, steps: int) -> list[int]:
+    if options.milestones_steps is not None:
+        return sorted(options.milestones_steps)
+    if options.milestones_epochs is not None:
+        return sorted(round(epoch * steps_per_epoch) for epoch in options.milestones_epochs)
+    return sorted(round(percent * steps / 100) for percent in options.milestones_percent or ())

@@ -1,0 +1,238 @@
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from image_files import pixels, png, write_classes, write_folder, write_parquet
+
+from truelift.data import DataOptions, ImageSet, Splits, load
+from truelift.errors import InputError
+
+
+def identities(images: ImageSet) -> set[int]:
+    """The value that `write_classes` and `write_folder` gave each image."""
+    return set(images.images[:, 0, 1, 1].tolist())
+
+
+def hashes(images: ImageSet) -> list[int]:
+    return [hash(image.numpy().tobytes()) for image in images.images]
+
+
+def counts(images: ImageSet) -> list[int]:
+    return torch.bincount(images.labels).tolist()
+
+
+@pytest.fixture
+def one_set(tmp_path: Path) -> str:
+    """40 cats and 60 dogs without validation and test set."""
+    return str(write_classes(tmp_path / "all.parquet", [0, 1, 1, 0, 1] * 20))
+
+
+def options(path: str, **changes: object) -> DataOptions:
+    return DataOptions(name="pets", path=path, **changes)  # type: ignore[arg-type]
+
+
+def test_digits_is_the_default() -> None:
+    splits = load(DataOptions(), split_seed=0)
+    assert splits.train.images.shape[1:] == (1, 8, 8)
+    assert splits.train.images.is_contiguous(memory_format=torch.channels_last)
+    assert splits.validation is not None
+    # 1,797 images: 0.2 is 359.4, and 0.1 of the other 1,438 is 143.8.
+    assert [len(x) for x in (splits.train, splits.validation, splits.test)] == [1294, 144, 359]
+    assert splits.classes == tuple("0123456789")
+    assert (splits.train.images.min().item(), splits.train.images.max().item()) == (0, 255)
+
+
+def test_splits_are_stratified_and_disjoint(one_set: str) -> None:
+    splits = load(options(one_set), split_seed=0)
+    assert splits.validation is not None
+    parts = [splits.train, splits.validation, splits.test]
+    assert [counts(part) for part in parts] == [[29, 43], [3, 5], [8, 12]]  # 8 of 32 and 48: shares 3.2 and 4.8
+    assert sum(map(len, map(identities, parts))) == len(set.union(*map(identities, parts))) == 100
+    assert splits.skipped == 0
+
+
+@given(seed=st.integers(-(2**70), 2**70), train_images=st.one_of(st.none(), st.integers(20, 80)))
+@settings(deadline=None, max_examples=15)
+def test_the_test_set_is_the_same_whatever_the_seed(seed: int, train_images: int | None) -> None:
+    expected = hashes(load(DataOptions(test_images=50, train_images=20), split_seed=0).test)
+    got = load(DataOptions(test_images=50, train_images=train_images), split_seed=seed)
+    assert hashes(got.test) == expected
+
+
+def test_the_seed_changes_the_rest_and_the_option_overrides_it(one_set: str) -> None:
+    def chosen(option_seed: int | None, split_seed: int) -> tuple[frozenset[int], frozenset[int]]:
+        splits = load(options(one_set, train_images=50, split_seed=option_seed), split_seed=split_seed)
+        assert splits.validation is not None
+        return frozenset(identities(splits.train)), frozenset(identities(splits.validation))
+
+    assert len({chosen(None, seed)[0] for seed in range(4)}) == 4
+    assert len({chosen(None, seed)[1] for seed in range(4)}) == 4
+    assert chosen(3, 0) == chosen(3, 1) == chosen(None, 3)
+
+
+def test_own_validation_and_test_are_kept_whole(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train.parquet", [0, 1] * 10)
+    write_classes(tmp_path / "valid.parquet", [0, 1, 1])
+    write_classes(tmp_path / "test.parquet", [0, 0, 1, 1, 1])
+    splits = load(options(str(tmp_path), train_images=6), split_seed=0)
+    assert splits.validation is not None
+    assert [counts(x) for x in (splits.train, splits.validation, splits.test)] == [[3, 3], [1, 2], [2, 3]]
+
+
+def test_validation_but_no_test(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train.parquet", [0, 1] * 10)
+    write_classes(tmp_path / "valid.parquet", [0, 1, 1])
+    splits = load(options(str(tmp_path)), split_seed=0)
+    assert splits.validation is not None
+    assert [counts(x) for x in (splits.train, splits.validation, splits.test)] == [[8, 8], [1, 2], [2, 2]]
+
+
+def test_counts_chosen(one_set: str) -> None:
+    splits = load(options(one_set, train_images=10, test_images=5, validation_fraction=0.2), split_seed=0)
+    assert splits.validation is not None
+    # 10 are 4 and 6; of those, 2 are cut: shares 0.8 and 1.2.
+    assert [counts(x) for x in (splits.train, splits.validation, splits.test)] == [[3, 5], [1, 1], [2, 3]]
+
+
+def test_no_validation(one_set: str) -> None:
+    assert load(options(one_set, validation_fraction=0.0), split_seed=0).validation is None
+
+
+def test_folder_with_resize(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", {"a": 5, "b": 5}, side=12)
+    write_folder(tmp_path / "test", {"a": 2, "b": 2}, side=20)
+    splits = load(options(str(tmp_path), resize=6), split_seed=0)
+    assert splits.train.images.shape[1:] == splits.test.images.shape[1:] == (3, 6, 6)
+    with pytest.raises(InputError, match=r"one size, got train 12x12, test 20x20, .*--data.resize"):
+        load(options(str(tmp_path)), split_seed=0)
+
+
+def test_one_colour_image_makes_every_split_rgb(tmp_path: Path) -> None:
+    images = [png(pixels(i, channels=1)) for i in range(20)]
+    write_parquet(tmp_path / "train.parquet", images, {"y": [0, 1] * 10})
+    write_parquet(tmp_path / "test.parquet", images[:4], {"y": [0, 1] * 2})
+    assert load(options(str(tmp_path)), split_seed=0).train.images.shape[1] == 1
+    write_parquet(tmp_path / "test.parquet", [png(pixels(3)), *images[:3]], {"y": [0, 1] * 2})
+    splits = load(options(str(tmp_path)), split_seed=0)
+    assert splits.train.images.shape[1] == splits.test.images.shape[1] == 3
+    assert torch.equal(splits.train.images[:, 0], splits.train.images[:, 2])
+
+
+def test_skipped_images_are_counted(tmp_path: Path) -> None:
+    images = [png(pixels(i)) for i in range(20)]
+    images[3] = images[8] = b"broken"
+    file = write_parquet(tmp_path / "a.parquet", images, {"y": [0, 1] * 10})
+    with pytest.raises(InputError, match=rf"{file} row [38]: cannot decode"):
+        load(options(str(file)), split_seed=0)
+    splits = load(options(str(file), on_error="skip"), split_seed=0)
+    assert splits.validation is not None
+    assert splits.skipped == 2
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 18
+
+
+def test_a_class_without_a_decodable_image(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [png(pixels(1)), b"", b""], {"y": [0, 1, 1]}, names={"y": ["a", "b"]})
+    write_parquet(tmp_path / "test.parquet", [png(pixels(1))], {"y": [0]}, names={"y": ["a", "b"]})
+    with pytest.raises(InputError, match=r'no training image of class "b" can be decoded'):
+        load(options(str(tmp_path), on_error="skip", validation_fraction=0.0), split_seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"validation_fraction": 1.0}, r"data.validation_fraction must be in \[0, 1\), got 1.0"),
+        ({"validation_fraction": -0.1}, r"data.validation_fraction must be in \[0, 1\), got -0.1"),
+        ({"validation_fraction": 0.001}, r"data.validation_fraction=0.001: .*no image can be cut off 80 .*is none"),
+        ({"test_fraction": 0.0}, r"data.test_fraction must be in \(0, 1\), got 0.0"),
+        ({"test_fraction": 1.0}, r"data.test_fraction must be in \(0, 1\), got 1.0"),
+        ({"test_fraction": float("nan")}, r"data.test_fraction must be in \(0, 1\), got nan"),
+        ({"resize": 0}, "data.resize must be at least 1, got 0"),
+        ({"train_images": 0}, "data.train_images must be at least 1, got 0"),
+        ({"train_images": 1}, r"data.train_images must be in 2..80 \(one a class, all there are\), got 1"),
+        ({"train_images": 81}, "data.train_images must be in 2..80 .*got 81"),
+        ({"train_images": 2}, "data.validation_fraction=0.1: .*each class has only one"),
+        ({"test_images": 0}, "data.test_images must be at least 1, got 0"),
+        ({"test_images": 21}, "data.test_images must be at most 20, all there are, got 21"),
+    ],
+)
+def test_bad_options(one_set: str, changes: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(options(one_set, **changes), split_seed=0)
+
+
+def test_one_image_a_class_cannot_be_split(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a": 1, "b": 1, "c": 1})
+    with pytest.raises(InputError, match=r"data.test_fraction=0.2: no test set in the data, .*each class has only one"):
+        load(options(str(tmp_path)), split_seed=0)
+
+
+def test_names_and_paths_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'unknown data set "cifar11". Did you mean "cifar10"'):
+        load(DataOptions(name="cifar11"), split_seed=0)
+    with pytest.raises(InputError, match=r"data.path must be an existing file or folder, got .*nowhere"):
+        load(options(str(tmp_path / "nowhere")), split_seed=0)
+    with pytest.raises(InputError, match=r'data.name must name what data.path holds .*got "digits"'):
+        load(DataOptions(path=str(tmp_path)), split_seed=0)
+    (tmp_path / "notes.txt").write_text("no parquet")
+    with pytest.raises(InputError, match=r"cannot read .*notes.txt as parquet"):
+        load(options(str(tmp_path / "notes.txt")), split_seed=0)
+
+
+def write_cifar100(root: Path) -> None:
+    for split, n in (("train", 20), ("test", 4)):
+        labels = {"fine_label": [0, 1] * (n // 2), "coarse_label": [0] * n}
+        names = {"fine_label": ["apple", "bear"], "coarse_label": ["fruit", "animals"]}
+        images = [png(pixels(i)) for i in range(n)]
+        file = root / "cifar100" / f"{split}-00000-of-00001.parquet"
+        write_parquet(file, images, labels, names=names, image_column="img")
+
+
+def test_a_named_set_comes_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cifar100(tmp_path)
+    calls = []
+
+    def snapshot_download(repository: str, **arguments: object) -> str:
+        calls.append((repository, arguments))
+        return str(tmp_path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    splits = load(DataOptions(name="cifar100"), split_seed=0)
+    assert calls == [("uoft-cs/cifar100", {"repo_type": "dataset", "allow_patterns": "*.parquet"})]
+    assert splits.classes == ("apple", "bear")
+    assert len(splits.test) == 4
+
+
+def test_a_named_set_reads_a_path_with_its_own_defaults(tmp_path: Path) -> None:
+    write_cifar100(tmp_path)
+    assert load(DataOptions(name="cifar100", path=str(tmp_path)), split_seed=0).classes == ("apple", "bear")
+    with pytest.raises(InputError, match=r"more than one label"):
+        load(DataOptions(name="fruits", path=str(tmp_path)), split_seed=0)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # importing it then fails
+    with pytest.raises(InputError, match=r"uoft-cs/cifar10 .*pip install 'truelift\[hf\]'.*--data.path"):
+        load(DataOptions(name="cifar10"), split_seed=0)
+
+
+def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(repository: str, **arguments: object) -> str:
+        raise OSError("no route\nto host")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    with pytest.raises(InputError, match=r"^cannot download ylecun/mnist: no route to host\. .*--data.path"):
+        load(DataOptions(name="mnist"), split_seed=0)
+
+
+@pytest.mark.skipif("TRUELIFT_REAL_DATA" not in os.environ, reason="TRUELIFT_REAL_DATA does not name a folder")
+def test_real_cifar10() -> None:
+    path = os.path.join(os.environ["TRUELIFT_REAL_DATA"], "cifar10")
+    splits: Splits = load(DataOptions(name="cifar10", path=path, test_images=100), split_seed=0)
+    assert splits.train.images.shape == (45_000, 3, 32, 32)
+    assert splits.classes[3] == "cat"
+    assert splits.mean == pytest.approx((0.491, 0.482, 0.447), abs=0.002)

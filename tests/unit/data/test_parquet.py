@@ -1,0 +1,181 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_files import pixels, png, write_classes, write_parquet
+
+from truelift.data.decode import decode
+from truelift.data.listing import Listing
+from truelift.data.parquet import read_parquet
+from truelift.errors import InputError
+
+LABELS = [0, 1, 0, 1, 1, 0, 1]
+
+
+def values(listing: Listing, indices: list[int]) -> list[int]:
+    return [int(image[1, 1, 0]) for image in decode(listing, np.array(indices))[0]]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_one_file(tmp_path: Path, plain: bool) -> None:
+    images = [png(pixels(10 * i)) for i in range(7)]
+    file = write_parquet(tmp_path / "test.parquet", images, {"y": LABELS}, names={"y": ["cat", "dog"]}, plain=plain)
+    source = read_parquet(file)
+    assert source.classes == ("cat", "dog")
+    assert source.train.labels.tolist() == LABELS
+    assert source.validation is source.test is None  # its name is no matter
+    assert values(source.train, [0, 1, 2, 4, 6]) == [0, 10, 20, 40, 60]  # over three row groups
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("train-00000-of-00001.parquet", "valid-00000-of-00001.parquet", "test-00000-of-00001.parquet"),
+        ("data/train-00000-of-00001-1359597a978bc4fa.parquet", "data/val.parquet", "data/testing_1.parquet"),
+        ("train/0.parquet", "validation/0.parquet", "eval/0.parquet"),
+        ("data/training.parquet", "data/dev.parquet", "test/0.parquet"),
+    ],
+)
+def test_files_are_matched_to_splits(tmp_path: Path, train: str, validation: str, test: str) -> None:
+    for i, name in enumerate((train, validation, test)):
+        write_classes(tmp_path / name, [0, 1, *[i % 2] * i])
+    source = read_parquet(tmp_path)
+    assert source.validation is not None
+    assert source.test is not None
+    assert [len(x.labels) for x in (source.train, source.validation, source.test)] == [2, 3, 4]
+
+
+def test_shards_are_joined_in_order(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train-00000-of-00002.parquet", LABELS)
+    write_classes(tmp_path / "train-00001-of-00002.parquet", [1, 0])
+    source = read_parquet(tmp_path)
+    assert source.train.labels.tolist() == [*LABELS, 1, 0]
+    assert values(source.train, [5, 6, 7, 8]) == [5, 6, 0, 1]
+    assert source.train.place(8) == f"{tmp_path / 'train-00001-of-00002.parquet'} row 1"
+
+
+def test_files_without_split_words_are_training(tmp_path: Path) -> None:
+    write_classes(tmp_path / "contest.parquet", [0, 1])  # no word of its own, as "test" is not delimited
+    assert read_parquet(tmp_path).train.labels.tolist() == [0, 1]
+
+
+def test_without_names_classes_are_numbers(tmp_path: Path) -> None:
+    assert read_parquet(write_classes(tmp_path / "a.parquet", [0, 2, 2], names=None)).classes == ("0", "1", "2")
+
+
+def test_columns_found_or_chosen(tmp_path: Path) -> None:
+    images = [png(pixels(i)) for i in range(2)]
+    labels = {"fine_label": [0, 1], "coarse_label": [1, 0], "id": [8, 9]}
+    names = {"fine_label": ["a", "b"], "coarse_label": ["c", "d"]}
+    file = write_parquet(tmp_path / "a.parquet", images, labels, names=names)
+    with pytest.raises(InputError, match=r"more than one label .*: fine_label, coarse_label; .*--data.label_column"):
+        read_parquet(file)
+    assert read_parquet(file, label_column="coarse_label").train.labels.tolist() == [1, 0]
+    assert read_parquet(file, label_column="coarse_label").classes == ("c", "d")
+    with pytest.raises(InputError, match=r'data.label_column must be a column .*\(image, .*got "fine"'):
+        read_parquet(file, label_column="fine")
+    with pytest.raises(InputError, match=r'data.label_column must name integers, got "image" of type struct'):
+        read_parquet(file, label_column="image")
+    with pytest.raises(InputError, match=r'data.image_column must name encoded images .*got "id" of type int64'):
+        read_parquet(file, image_column="id", label_column="fine_label")
+
+
+def test_class_label_wins_over_other_integers(tmp_path: Path) -> None:
+    images = [png(pixels(i)) for i in range(2)]
+    file = write_parquet(tmp_path / "a.parquet", images, {"id": [8, 9], "y": [0, 1]}, names={"y": ["a", "b"]})
+    assert read_parquet(file).train.labels.tolist() == [0, 1]
+
+
+def test_no_such_columns(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "a.parquet", [b"", b""], {})
+    with pytest.raises(InputError, match=r"no label \(integer\) column among image; name it with --data.label_column"):
+        read_parquet(file)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    whole = write_classes(tmp_path / "a.parquet", LABELS).read_bytes()
+    file = tmp_path / "train.parquet"
+    for content in (whole[: len(whole) // 2], b"", b"text"):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=rf"^cannot read {file} as parquet: .+") as caught:
+            read_parquet(file)
+        assert "\n" not in str(caught.value)
+
+
+def test_damaged_pages_name_the_file(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "a.parquet", [bytes(range(256)) * 20] * 7, {"y": LABELS}, names={"y": ["a", "b"]})
+    source = read_parquet(file)
+    content = bytearray(file.read_bytes())
+    content[4:400] = b"\xff" * 396  # the first pages; the footer stays whole
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"cannot read {file} as parquet"):
+        decode(source.train, np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, -1], r"row 2: a label must be in 0..1 \(2 classes\), got -1"),
+        ([0, 2, 1], r"row 1: a label must be in 0..1 \(2 classes\), got 2"),
+        ([0, 1, None], r'row 2: a label must be an integer, got null in "label"'),
+        ([1, 1, 1], 'at least two classes with training images, got only "dog"'),
+        ([], "at least two classes with training images, got none"),
+    ],
+)
+def test_wrong_labels(tmp_path: Path, labels: list[int | None], message: str) -> None:
+    names = {"label": ["cat", "dog"]}
+    file = write_parquet(tmp_path / "a.parquet", [b""] * len(labels), {"label": labels}, names=names)
+    with pytest.raises(InputError, match=message):
+        read_parquet(file)
+
+
+def test_wrong_labels_without_names(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train.parquet", [0, 1], names=None)
+    write_classes(tmp_path / "test.parquet", [0, 5], names=None)
+    with pytest.raises(InputError, match=r"test.parquet row 1: a label must be in 0..1 \(2 classes\), got 5"):
+        read_parquet(tmp_path)
+    with pytest.raises(InputError, match=r"row 1: a label must be in 0..99999 .*got 100000000000"):
+        read_parquet(write_classes(tmp_path / "ids.parquet", [0, 10**11], names=None))
+
+
+def test_a_class_that_training_lacks(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train.parquet", [0, 1], names=["a", "b", "c"])
+    write_classes(tmp_path / "test.parquet", [0, 2], names=["a", "b", "c"])
+    with pytest.raises(InputError, match=r'test.parquet row 1: the test class "c" has no training image'):
+        read_parquet(tmp_path)
+
+
+def test_splits_that_name_classes_differently(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train.parquet", [0, 1])
+    write_classes(tmp_path / "test.parquet", [0, 1], names=["dog", "cat"])
+    with pytest.raises(InputError, match=r'test.parquet and .*train.parquet name the classes of "label" differently'):
+        read_parquet(tmp_path)
+
+
+def test_a_split_without_the_column(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train.parquet", [0, 1])
+    write_parquet(tmp_path / "test.parquet", [b""], {"label": [0]}, image_column="img")
+    with pytest.raises(InputError, match=r'test.parquet has no column "image" as .*its columns: img, label'):
+        read_parquet(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["train.parquet", "extra.parquet"], "must name its split too, got .*extra.parquet"),
+        (["test.parquet", "valid.parquet"], "no file is named for the training split .*: test.parquet, valid.parquet"),
+        (["train-test.parquet"], "must tell one split, got test, train in .*train-test.parquet"),
+    ],
+)
+def test_files_that_cannot_be_matched(tmp_path: Path, files: list[str], message: str) -> None:
+    for name in files:
+        write_classes(tmp_path / name, [0, 1])
+    with pytest.raises(InputError, match=message):
+        read_parquet(tmp_path)
+
+
+def test_an_image_without_bytes_names_its_row(tmp_path: Path) -> None:
+    images = [png(pixels(1)), None]
+    file = write_parquet(tmp_path / "a.parquet", images, {"y": [0, 1]}, names={"y": ["a", "b"]})
+    with pytest.raises(InputError, match=rf"^{file} row 1: cannot decode the image \(the row holds no image bytes\)"):
+        decode(read_parquet(file).train, np.arange(2))
