@@ -14,6 +14,7 @@ disk, then renamed over the old one. So a reader sees the old file or the new on
 """
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -28,6 +29,22 @@ import numpy as np
 from truelift.errors import InputError
 
 Status = Literal["done", "failed", "unfinished"]
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder`, made where it is missing, against other processes; a killed holder lets go by itself.
+
+    Raises:
+        InputError: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{folder} is in use by another process.") from None
+        yield
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """The networks that techniques are judged on."""
 
-from truelift.models.build import ModelOptions, build_model
+from truelift.models.build import ModelOptions, build_model, check_image_size
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier
 from truelift.models.initialise import initialise
 
-__all__ = ["CifarResNet", "Classifier", "ModelOptions", "build_model", "initialise"]
+__all__ = ["CifarResNet", "Classifier", "ModelOptions", "build_model", "check_image_size", "initialise"]

@@ -69,7 +69,6 @@ def spread(differences: ArrayLike, *, resolution: float = 0.0) -> float:
 
     A metric read in steps of r is a rounded number, with a rounding error of variance r^2/12; a difference of two has
     r^2/6. Few differences can agree by rounding alone, and a sample spread of 0 would then claim certainty (p = 0).
-    Exactly equal differences have a spread of exactly 0 before the floor, free of floating-point residue.
 
     Args:
         differences: k >= 2 paired differences.
@@ -80,8 +79,7 @@ def spread(differences: ArrayLike, *, resolution: float = 0.0) -> float:
     """
     d = _differences(differences, fewest=2)
     _at_least_zero("resolution", resolution)
-    sample = 0.0 if np.ptp(d) == 0 else float(d.std(ddof=1))
-    return max(sample, resolution / math.sqrt(6))
+    return max(_sample_sd(d), resolution / math.sqrt(6))
 
 
 def paired_t_interval(
@@ -220,9 +218,7 @@ def power_paired_t(effect: float, sd: float, seeds: int, alpha: float = 0.05) ->
     return _power(abs(effect) * math.sqrt(seeds) / sd, seeds - 1, alpha)
 
 
-def seeds_needed(
-    effect: float, sd: float, *, power: float = POWER, alpha: float = 0.05, paired: bool = True
-) -> int:
+def seeds_needed(effect: float, sd: float, *, power: float = POWER, alpha: float = 0.05, paired: bool = True) -> int:
     """The fewest seeds with which a t-test at level `alpha` finds `effect` with the given power.
 
     Paired, it is the k of `power_paired_t`. Unpaired, it plans the two-sample test (Welch's, both arms with the same
@@ -252,7 +248,7 @@ def seeds_needed(
         return _power(size * math.sqrt(seeds / arms), arms * (seeds - 1), alpha)
 
     # The normal test needs a few seeds less than the t-test; above a million that is no difference worth a search.
-    normal = arms * ((special.ndtri(1 - alpha / 2) + special.ndtri(power)) / size) ** 2
+    normal = arms * float((special.ndtri(1 - alpha / 2) + special.ndtri(power)) / size) ** 2
     seeds = max(2, math.ceil(normal))
     if seeds > 1_000_000:
         return seeds
@@ -357,13 +353,42 @@ def compare(
     _at_least_zero("resolution", resolution)
     _fraction("confidence", confidence)
     base = _results("baseline", baseline)
-    pairs = {name: _complete_pairs(name, base, _results(name, values)) for name, values in variants.items()}
-    samples = {name: _Sample(*pair, relative=relative, resolution=resolution) for name, pair in pairs.items()}
-
+    samples = {
+        name: _sample(*_complete_pairs(name, base, _results(name, values)), relative=relative, resolution=resolution)
+        for name, values in variants.items()
+    }
     tested = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
-    rule = _Rule(higher_is_better, smallest_effect, confidence, max(1, len(tested)), unit)
+    rule = _Rule(higher_is_better, smallest_effect, confidence, tests=max(1, len(tested)), unit=unit)
     return {name: _comparison(sample, adjusted.get(name), rule) for name, sample in samples.items()}
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The complete pairs of one variant, in units of the differences where not said otherwise."""
+
+    baseline: Array  # in units of the metric, as the variant
+    variant: Array
+    differences: Array
+    resolution: float
+    spread: float | None  # None below 2 pairs, as the p-value
+    p_value: float | None
+
+    @property
+    def seeds(self) -> int:
+        return self.differences.size
+
+    @property
+    def difference(self) -> float:
+        return float(self.differences.mean()) if self.seeds else math.nan
+
+
+def _sample(baseline: Array, variant: Array, *, relative: bool, resolution: float) -> _Sample:
+    scale = _percent_of(baseline) if relative and baseline.size else 1.0
+    d, step = scale * _exact_differences(baseline, variant), scale * resolution
+    if d.size < 2:
+        return _Sample(baseline, variant, d, step, None, None)
+    return _Sample(baseline, variant, d, step, spread(d, resolution=step), paired_t_p_value(d, resolution=step))
 
 
 @dataclass(frozen=True)
@@ -377,26 +402,212 @@ class _Rule:
     unit: str
 
     @property
+    def alpha(self) -> float:
+        return 1 - self.confidence
+
+    @property
     def strictest_alpha(self) -> float:
         """The level that Holm's correction asks of the smallest p-value."""
-        return (1 - self.confidence) / self.tests
+        return self.alpha / self.tests
 
     def amount(self, value: float, sign: str = "") -> str:
-        """A number with the unit, with three digits; plain (not 1.23e+04) for large ones."""
-        digits = f"{value:{sign}.3g}" if abs(value) < 1000 else f"{value:{sign},.0f}"
-        return f"{digits} {self.unit}".strip()
+        """A number with its unit; three digits, but never 1.23e+04."""
+        number = f"{value:{sign}.3g}" if abs(value) < 1000 else f"{value:{sign},.0f}"
+        return f"{number} {self.unit}".strip()
 
 
-class _Sample:
-    """The complete pairs of one variant and what follows from them before any verdict."""
+def _comparison(sample: _Sample, p_adjusted: float | None, rule: _Rule) -> Comparison:
+    k, d = sample.seeds, sample.differences
+    interval = detectable = None
+    if sample.spread:  # neither unknown nor 0: without spread an interval of no width would claim certainty
+        interval = paired_t_interval(d, confidence=rule.confidence, resolution=sample.resolution)
+        detectable = detectable_effect(sample.spread, k, alpha=rule.strictest_alpha)
+    verdict, reason, more_seeds = _judge(sample, interval, p_adjusted, rule)
+    return Comparison(
+        seeds=k,
+        baseline_mean=float(sample.baseline.mean()) if k else math.nan,
+        variant_mean=float(sample.variant.mean()) if k else math.nan,
+        baseline_sd=_sample_sd(sample.baseline) if k >= 2 else None,
+        variant_sd=_sample_sd(sample.variant) if k >= 2 else None,
+        difference=sample.difference,
+        differences=tuple(d.tolist()),
+        interval=interval,
+        p_value=sample.p_value,
+        p_adjusted=p_adjusted,
+        p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS else None,
+        probability_better=probability_better(d, higher_is_better=rule.higher_is_better) if k else math.nan,
+        correlation=_correlation(sample.baseline, sample.variant),
+        smallest_detectable=detectable,
+        verdict=verdict,
+        reason=reason,
+        more_seeds=more_seeds,
+    )
 
-    def __init__(self, baseline: Array, variant: Array, *, relative: bool, resolution: float) -> None:
-        self.baseline, self.variant = baseline, variant
-        self.seeds = int(baseline.size)
-        scale = _percent_of(baseline) if relative and self.seeds else 1.0
-        self.differences = _exact_differences(baseline, variant) * scale
-        self.difference = float(self.differences.mean()) if self.seeds else math.nan
-        self.resolution = resolution * scale
-        enough = self.seeds >= 2
-        self.spread = spread(self.differences, resolution=self.resolution) if enough else None
-        self.p_value = paired_t_p_value(self.differences, resolution=self.resolution) if enough else None
+
+def _judge(
+    sample: _Sample, interval: tuple[float, float] | None, p_adjusted: float | None, rule: _Rule
+) -> tuple[Verdict, str, int | None]:
+    """Verdict, reason and the number of seeds that would decide, tried from the plainest case to the subtlest."""
+    k, difference, amount = sample.seeds, sample.difference, rule.amount
+    if k == 0:
+        return "undecided", "No seed has a result of both the baseline and the variant.", None
+    if p_adjusted is None or sample.p_value is None:
+        return "undecided", "One seed decides nothing: without a second there is no noise to hold it against.", None
+    if not sample.differences.any():
+        reason = f"All {k} seeds gave exactly the baseline's result: does the variant change anything?"
+        return "undecided", reason, None
+
+    if p_adjusted <= rule.alpha:
+        if abs(difference) < rule.smallest_effect:
+            matters = amount(rule.smallest_effect)
+            reason = (
+                f"Real ({_p(p_adjusted)}), but {amount(difference, '+')} is smaller than the {matters} that matter."
+            )
+            return "undecided", reason, None
+        better = (difference > 0) == rule.higher_is_better
+        word = "Better" if better else "Worse"
+        reason = f"{word} by {amount(abs(difference))}, more than seed noise explains ({k} seeds, {_p(p_adjusted)})."
+        return ("helps" if better else "hurts"), reason, None
+
+    if interval is None:
+        more = math.ceil(1 - math.log2(rule.strictest_alpha)) - k  # until 2^(1 - k) reaches the level
+        reason = f"All {k} seeds differ by exactly {amount(difference, '+')}, so there is no noise to hold it against"
+        return "undecided", f"{reason}; {_more(more)}.", more
+
+    low, high = interval
+    ends = f"{low:+.3g} to {amount(high, '+')}"
+    level = f"{100 * rule.confidence:.3g} %"
+    if -rule.smallest_effect < low and high < rule.smallest_effect:
+        reason = f"An effect of {amount(rule.smallest_effect)} is ruled out either way: the {level} interval is {ends}."
+        return "undecided", reason, None
+    planned = _planned_more_seeds(sample, rule)
+    if low > 0 or high < 0:
+        reason = (
+            f"The {level} interval, {ends}, excludes 0, but with {rule.tests} variants that can be chance "
+            f"({_p(sample.p_value)}, by Holm's correction {_p(p_adjusted)})"
+        )
+    else:
+        reason = f"The {level} interval, {ends}, includes both 0 and effects that matter"
+    return "undecided", f"{reason}; {_more(planned)}.", planned
+
+
+def _planned_more_seeds(sample: _Sample, rule: _Rule) -> int | None:
+    """Seeds to add for a power of 80 %; at least 1, because the k there are did not decide. None above 1000."""
+    effect = max(abs(sample.difference), rule.smallest_effect)
+    most = sample.seeds + MOST_MORE_SEEDS
+    # Asked first: the number itself is long to find, and useless, where the effect is next to nothing.
+    if not sample.spread or power_paired_t(effect, sample.spread, most, rule.strictest_alpha) < POWER:
+        return None
+    return max(1, seeds_needed(effect, sample.spread, alpha=rule.strictest_alpha) - sample.seeds)
+
+
+def _more(seeds: int | None) -> str:
+    if seeds is None:
+        return f"more than {MOST_MORE_SEEDS} more seeds would be needed to decide"
+    return f"about {seeds} more {'seed' if seeds == 1 else 'seeds'} would decide"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def _power(noncentrality: float, degrees: int, alpha: float) -> float:
+    critical = _critical(degrees, alpha)
+    upper = 1 - special.nctdtr(degrees, noncentrality, critical)
+    # The other tail is the chance of a finding of the wrong sign. SciPy gives NaN where it is below 1e-15.
+    lower = special.nctdtr(degrees, noncentrality, -critical)
+    return float(upper + np.nan_to_num(lower))
+
+
+@lru_cache(maxsize=1024)
+def _noncentrality(degrees: int, alpha: float, power: float) -> float:
+    """The noncentrality at which a t-test of these degrees has this power: an effect in standard errors."""
+    high = 1.0
+    while _power(high, degrees, alpha) < power:
+        high *= 2
+    return float(optimize.brentq(lambda value: _power(value, degrees, alpha) - power, 0.0, high))
+
+
+def _critical(degrees: int, alpha: float) -> float:
+    """The two-sided critical value of Student's t."""
+    return float(-special.stdtrit(degrees, alpha / 2))
+
+
+def _exact_differences(baseline: Array, variant: Array) -> Array:
+    """The paired differences, freed of the subtraction's rounding: 90.3 - 90.1 and 80.3 - 80.1 are the same number."""
+    d = variant - baseline
+    if d.size == 0:
+        return d
+    rounding = 8 * np.finfo(np.float64).eps * max(np.abs(baseline).max(), np.abs(variant).max())
+    d = np.where(np.abs(d) <= rounding, 0.0, d)
+    return np.full_like(d, d[0]) if np.ptp(d) <= rounding else d
+
+
+def _sample_sd(values: Array) -> float:
+    # Equal numbers have no spread; their float mean may differ from them in the last bit and leave a residue.
+    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
+
+
+def _correlation(baseline: Array, variant: Array) -> float | None:
+    # Two points always lie on a line.
+    if baseline.size < 3 or np.ptp(baseline) == 0 or np.ptp(variant) == 0:
+        return None
+    return float(np.corrcoef(baseline, variant)[0, 1])
+
+
+def _percent_of(baseline: Array) -> float:
+    mean = float(baseline.mean())
+    if mean <= 0:
+        raise InputError(f"a relative comparison needs a baseline with a mean above 0, got {mean}.")
+    return 100 / mean
+
+
+def _results(name: str, values: ArrayLike) -> Array:
+    results = np.asarray(values, dtype=np.float64)
+    if results.ndim != 1:
+        raise InputError(f'results of "{name}" must be one number a seed, got shape {results.shape}.')
+    if np.isinf(results).any():
+        raise InputError(f'results of "{name}" must be finite, or NaN for a missing run, got {results.tolist()}.')
+    return results
+
+
+def _complete_pairs(name: str, baseline: Array, variant: Array) -> tuple[Array, Array]:
+    if variant.size != baseline.size:
+        raise InputError(f'results of "{name}" must pair with {baseline.size} of the baseline, got {variant.size}.')
+    complete = ~(np.isnan(baseline) | np.isnan(variant))
+    return baseline[complete], variant[complete]
+
+
+def _differences(values: ArrayLike, *, fewest: int) -> Array:
+    d = np.asarray(values, dtype=np.float64)
+    if d.ndim != 1 or d.size < fewest:
+        raise InputError(f"differences must be {fewest} numbers or more, got shape {d.shape}.")
+    if not np.isfinite(d).all():
+        raise InputError(f"differences must be finite, got {d.tolist()}.")
+    return d
+
+
+def _enough_seeds(seeds: int) -> None:
+    if seeds < 2:
+        raise InputError(f"seeds must be 2 or more, got {seeds}.")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be finite and above 0, got {value}.")
+
+
+def _at_least_zero(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be finite and at least 0, got {value}.")
+
+
+def _fraction(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise InputError(f"{name} must be between 0 and 1, got {value}.")
+
+
+def _planned_power(power: float, alpha: float) -> None:
+    _fraction("alpha", alpha)
+    if not alpha < power < 1:  # without any effect the power is alpha already
+        raise InputError(f"power must be between alpha = {alpha} and 1, got {power}.")

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from truelift.data import Batches
 from truelift.models import Classifier
@@ -12,7 +11,7 @@ from truelift.training.objective import Objective
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, objective: Objective, batches: Batches, autocast: torch.autocast) -> Predictions:
+def predict(network: Classifier, objective: Objective, batches: Batches, autocast: torch.autocast) -> Predictions:
     """The label-free predictions for every image, with batch norm in inference mode."""
     was_training = network.training
     network.eval()
@@ -20,7 +19,7 @@ def predict(network: nn.Module, objective: Objective, batches: Batches, autocast
     parts = []
     for images, labels in batches.epoch(0):
         with autocast:
-            logits = objective.logits(network, images)  # type: ignore[arg-type]  # a compiled network is a Module
+            logits = objective.logits(network, images)
         log_probability = F.log_softmax(logits.float(), dim=1)
         true = log_probability.gather(1, labels[:, None])[:, 0]
         parts.append((labels, log_probability.argmax(1), true))

@@ -8,13 +8,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from truelift.training.experiment import ScheduleOptions
+from truelift.training.experiment import Experiment, ScheduleOptions
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,33 @@ class ScheduledLearningRate:
             group["lr"] = lr * factor
 
 
-class DynamicBatchNorm:
-    """Gives the newest batch the weight 1/(1+n), n batches since the epoch began.
+class BatchNormMomentum:
+    """Sets the weight of the newest batch in batch norm's running statistics.
 
-    So the running statistics are the plain mean over the epoch's batches (gcr/torch-residual-networks).
+    "dynamic" is 1/(1+n), n batches since the epoch began: the running statistics are then the plain mean over the
+    epoch's batches (gcr/torch-residual-networks).
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, momentum: float | Literal["dynamic"]) -> None:
         self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        self.momentum = momentum
 
     def __call__(self, progress: Progress) -> None:
         """Set every batch norm's momentum for the coming step."""
+        momentum = 1 / (1 + progress.step_in_epoch) if isinstance(self.momentum, str) else self.momentum
         for norm in self.norms:
-            norm.momentum = 1 / (1 + progress.step_in_epoch)
+            norm.momentum = momentum
+
+
+def make_policies(
+    experiment: Experiment, network: nn.Module, optimizer: Optimizer, steps_per_epoch: int
+) -> list[ParameterPolicy]:
+    """The policies of an experiment, in the order in which they are called."""
+    schedule = make_schedule(experiment.schedule, steps_per_epoch, experiment.epochs * steps_per_epoch)
+    return [
+        ScheduledLearningRate(optimizer, schedule),
+        BatchNormMomentum(network, experiment.batch_norm_momentum),
+    ]
 
 
 def make_schedule(options: ScheduleOptions, steps_per_epoch: int, steps: int) -> Schedule:

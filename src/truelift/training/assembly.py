@@ -1,0 +1,124 @@
+"""From an experiment and its images to everything that the loop needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.optim import Optimizer
+
+from truelift.data import Batches, Splits, load
+from truelift.models import Classifier, build_model, check_image_size, initialise
+from truelift.seeds import derive
+from truelift.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from truelift.training.evaluation import make_autocast
+from truelift.training.experiment import Experiment
+from truelift.training.gradient_rule import GradientRule, SumOfLosses
+from truelift.training.meters import Meters
+from truelift.training.objective import Objective, Softmax
+from truelift.training.optimizers import make_optimizer
+from truelift.training.policy import ParameterPolicy, make_policies
+
+# Images a step in evaluation: large enough to keep the device busy, small enough for any memory.
+_EVALUATION_BATCH = 512
+
+
+@dataclass
+class Training:
+    """The parts of a training, put together."""
+
+    experiment: Experiment
+    network: Classifier
+    objective: Objective
+    rule: GradientRule
+    optimizer: Optimizer
+    policies: list[ParameterPolicy]
+    batches: Batches
+    evaluations: dict[str, Batches]
+    """Validation, where there is one, and test."""
+    autocast: torch.autocast
+    meters: Meters
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps an epoch."""
+        return self.batches.batches_per_epoch
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.experiment.epochs * self.steps_per_epoch
+
+    def _stateful(self) -> dict[str, Stateful]:
+        return {
+            "network": self.network,
+            "objective": self.objective,
+            "optimizer": self.optimizer,
+            "rule": self.rule,
+            "meters": self.meters,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(path, self._stateful())
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        load_checkpoint(path, self._stateful(), self.experiment.device)
+
+
+def load_data(experiment: Experiment) -> Splits:
+    """The images of an experiment, split by its seed.
+
+    Raises:
+        InputError: The data cannot be had (see `truelift.data.load`).
+    """
+    return load(experiment.data, split_seed=derive(experiment.seed, "split"))
+
+
+def assemble(experiment: Experiment, splits: Splits) -> Training:
+    """Put a resolved experiment's parts together, with initial weights.
+
+    Raises:
+        InputError: The network is unknown, or the images do not fit it.
+    """
+    seed, device = experiment.seed, experiment.device
+    channels, height, width = splits.train.images.shape[1:]
+    network = build_model(experiment.model, classes=len(splits.classes), in_channels=channels)
+    check_image_size(network, height, width)
+    initialise(network, derive(seed, "init"))
+    network.to(device)
+    if experiment.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if experiment.compile:
+        network.compile()
+    objective = Softmax(experiment.objective.label_smoothing).to(device)
+    optimizer = make_optimizer(experiment.optimizer, [network, objective])
+
+    batches = Batches(
+        splits.train,
+        experiment.batch_size,
+        mean=splits.mean,
+        std=splits.std,
+        order_seed=derive(seed, "order"),
+        augmentation=experiment.augmentation,
+        augment_seed=derive(seed, "augmentation"),
+        device=device,
+    )
+    held_out = {"validation": splits.validation, "test": splits.test}
+    evaluations = {
+        name: Batches(images, _EVALUATION_BATCH, mean=splits.mean, std=splits.std, device=device)
+        for name, images in held_out.items()
+        if images is not None
+    }
+    return Training(
+        experiment=experiment,
+        network=network,
+        objective=objective,
+        rule=SumOfLosses(),
+        optimizer=optimizer,
+        policies=make_policies(experiment, network, optimizer, batches.batches_per_epoch),
+        batches=batches,
+        evaluations=evaluations,
+        autocast=make_autocast(device, experiment.precision),
+        meters=Meters(device),
+    )

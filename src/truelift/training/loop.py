@@ -1,0 +1,104 @@
+"""The loop: batch, policies, losses, gradients, optimizer step.
+
+Every draw depends on the seed and the place (epoch, batch number, step), never on what was drawn before. So going on
+from a checkpoint, anywhere in an epoch, gives the weights of an undisturbed run, bit for bit on the same machine.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from truelift.records import Predictions
+from truelift.seeds import derive
+from truelift.training.assembly import Training
+from truelift.training.evaluation import predict, scores
+from truelift.training.policy import Progress
+
+_LINES_PER_EPOCH = 10
+
+Record = Callable[[dict[str, Any]], None]
+"""Takes a line of metrics."""
+
+
+def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds: float) -> None:
+    """Train from the meters' step to the end.
+
+    Args:
+        training: From `assemble`, with or without a checkpoint loaded.
+        record: Given each line of metrics. The last epoch's evaluation is left to the caller.
+        checkpoint: Where to write checkpoints; the last one is written at the end.
+        checkpoint_seconds: Time between two of them, at least 0.
+
+    Raises:
+        DivergedError: The loss is infinite or not a number.
+    """
+    t, meters, experiment = training, training.meters, training.experiment
+    noise_seed = derive(experiment.seed, "noise")
+    steps_per_line = max(1, t.steps_per_epoch // _LINES_PER_EPOCH)
+    checkpoint_due = time.monotonic() + checkpoint_seconds
+    t.network.train()
+    meters.start()
+    for epoch in range(meters.step // t.steps_per_epoch, experiment.epochs):
+        for images, labels in t.batches.epoch(epoch, start=meters.step % t.steps_per_epoch):
+            if meters.step == epoch * t.steps_per_epoch:
+                meters.begin_epoch()
+            torch.manual_seed(derive(noise_seed, meters.step))  # for dropout and the like
+            progress = Progress(meters.step, t.steps_per_epoch, t.steps)
+            for policy in t.policies:
+                policy(progress)
+
+            with t.autocast:
+                losses = t.objective(t.network, images, labels)
+            t.rule.backward(losses)
+            if experiment.optimizer.clip_norm is not None:
+                clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
+            t.optimizer.step()
+            t.optimizer.zero_grad()
+
+            meters.count(next(iter(losses.values())))
+            epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
+            if epoch_ends or meters.line_steps >= steps_per_line:
+                meters.stop()
+                learning_rate = t.optimizer.param_groups[0]["lr"]
+                line = meters.line(
+                    batch_size=len(labels), steps_per_epoch=t.steps_per_epoch, learning_rate=learning_rate
+                )
+                record(line)
+                meters.start()
+            # At an epoch's end the evaluation comes first, so that no resumed run lacks it.
+            if time.monotonic() >= checkpoint_due and not epoch_ends:
+                meters.stop()
+                t.save(checkpoint)
+                checkpoint_due = time.monotonic() + checkpoint_seconds
+                meters.start()
+
+        meters.stop()
+        last = epoch + 1 == experiment.epochs
+        if not last and (epoch + 1) % experiment.evaluate_every_epochs == 0:
+            record(evaluation_line(training, evaluate(training)))
+        if last or time.monotonic() >= checkpoint_due:
+            t.save(checkpoint)
+            checkpoint_due = time.monotonic() + checkpoint_seconds
+        meters.start()
+    meters.stop()
+
+
+def evaluate(training: Training) -> dict[str, Predictions]:
+    """The predictions for each held-out split."""
+    return {
+        split: predict(training.network, training.objective, batches, training.autocast)
+        for split, batches in training.evaluations.items()
+    }
+
+
+def evaluation_line(training: Training, predictions: dict[str, Predictions]) -> dict[str, Any]:
+    """The line of metrics for an evaluation."""
+    step = training.meters.step
+    line: dict[str, Any] = {"kind": "evaluation", "step": step, "epoch": step / training.steps_per_epoch}
+    for split, predicted in predictions.items():
+        line |= scores(predicted, split)
+    return line

@@ -1,0 +1,91 @@
+"""What a training counts as it goes: steps, losses, time."""
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+class Meters:
+    """Steps, mean losses, and the seconds spent in the loop with evaluation and checkpoints left out.
+
+    Losses are summed on the device and read only when a line is due, because reading one waits for the device.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self.step = 0
+        self.wall_seconds = 0.0
+        self.cpu_seconds = 0.0
+        # Since the last line of metrics, and since the epoch began.
+        self.line_loss = torch.zeros((), device=self.device)
+        self.line_steps = 0
+        self.line_seconds = 0.0
+        self.epoch_loss = 0.0
+        self.epoch_steps = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        """Stop the clock, once the device has done all it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = time.perf_counter() - self._wall
+        self.wall_seconds += seconds
+        self.line_seconds += seconds
+        self.cpu_seconds += time.process_time() - self._cpu
+
+    def begin_epoch(self) -> None:
+        """Forget the losses of the epoch before."""
+        self.epoch_loss, self.epoch_steps = 0.0, 0
+
+    def count(self, loss: Tensor) -> None:
+        """One step made, with this loss."""
+        self.line_loss += loss.detach()
+        self.line_steps += 1
+        self.step += 1
+
+    def line(self, *, batch_size: int, steps_per_epoch: int, learning_rate: float) -> dict[str, Any]:
+        """The line of metrics for the steps since the line before; the clock must be stopped.
+
+        Raises:
+            DivergedError: The mean loss is not finite.
+        """
+        loss = float(self.line_loss)
+        if not math.isfinite(loss):
+            raise DivergedError(f"the training diverged: the loss is {loss} at step {self.step}")
+        line = {
+            "kind": "train",
+            "step": self.step,
+            "epoch": self.step / steps_per_epoch,
+            "train_loss": loss / self.line_steps,
+            "learning_rate": learning_rate,
+            "images_per_second": self.line_steps * batch_size / self.line_seconds,
+        }
+        self.epoch_loss += loss
+        self.epoch_steps += self.line_steps
+        self.line_loss.zero_()
+        self.line_steps, self.line_seconds = 0, 0.0
+        return line
+
+    @property
+    def epoch_mean_loss(self) -> float:
+        """Mean loss over the epoch's steps, as far as they are in a line."""
+        return self.epoch_loss / self.epoch_steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """All counts; the clock must be stopped."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_") and name != "device"}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        vars(self).update(state)
