@@ -534,7 +534,7 @@ def _critical(degrees: int, alpha: float) -> float:
 
 
 def _exact_differences(baseline: Array, variant: Array) -> Array:
-    """The paired differences, freed of the subtraction's rounding: 90.3 - 90.1 and 80.3 - 80.1 are the same number."""
+    """The paired differences, freed of the subtraction's rounding: 90.3 - 90.1 and 0.3 - 0.1 are the same number."""
     d = variant - baseline
     if d.size == 0:
         return d

@@ -15,7 +15,7 @@ from truelift.errors import InputError
 from truelift.training.experiment import Experiment
 
 # Names on the command line are the field names as they stand, and `--no-…` twins would double the help.
-OPTION_STYLE = Parameter(name_transform=lambda name: name, negative=())
+OPTION_STYLE = Parameter(name_transform=lambda name: name, negative=(), consume_multiple=True)
 
 # `--data cifar10` is short for `--data.name cifar10`, and so for each group that has a name.
 NAMED_GROUPS = ("data", "model", "objective", "optimizer", "schedule")
@@ -24,13 +24,16 @@ ExperimentOptions = Annotated[Experiment, Parameter(name="*")]
 
 
 def expand_names(tokens: Iterable[str]) -> list[str]:
-    """Write `--data X` and `--data=X` out as `--data.name`, for each named group."""
-    expanded = []
+    """Write `--data X` and `--data=X` out as `--data.name`, for each named group, and `--flag false` as `--flag=false`."""
+    expanded: list[str] = []
     for token in tokens:
         option, equals, value = token.partition("=")
-        if option.removeprefix("--") in NAMED_GROUPS and option.startswith("--"):
-            token = f"{option}.name{equals}{value}"
-        expanded.append(token)
+        if option.startswith("--") and option.removeprefix("--") in NAMED_GROUPS:
+            expanded.append(f"{option}.name{equals}{value}")
+        elif token in ("true", "false") and expanded and expanded[-1].startswith("--") and "=" not in expanded[-1]:
+            expanded[-1] += f"={token}"
+        else:
+            expanded.append(token)
     return expanded
 
 

@@ -1,0 +1,240 @@
+"""The commands."""
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from truelift import __version__
+from truelift.errors import InputError
+from truelift.training.experiment import Experiment
+from truelift.training.parsing import (
+    OPTION_STYLE,
+    ExperimentOptions,
+    expand_names,
+    flatten,
+    one_line,
+    parse_experiment,
+    read_toml,
+)
+
+_HELP = """Does a training technique lift my image classifier, by more than seed noise?
+
+`--data NAME` is short for `--data.name NAME`, and so for model, objective, optimizer and schedule.
+"""
+
+
+class _Given:
+    """Remembers which options the command line gave, so that they can take the place of a file's."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+
+    def __call__(self, app: Any, commands: Any, arguments: Any) -> None:
+        self.settings = {}
+        for argument in arguments:
+            if argument.tokens and argument.field_info.name not in _OWN:
+                values = [str(t.value if not t.implicit_value or t.value else t.implicit_value) for t in argument.tokens]
+                self.settings[argument.name.removeprefix("--")] = values[0] if len(values) == 1 else values
+
+
+# Options of the commands themselves, not of an experiment.
+_OWN = {"config", "out", "threads", "checkpoint_seconds", "print_config", "source", "seeds", "jobs", "vary_split"}
+
+_given = _Given()
+app = App(
+    name="truelift",
+    help=_HELP,
+    help_format="markdown",
+    version=__version__,
+    default_parameter=OPTION_STYLE,
+    config=_given,
+)
+
+
+@app.command
+def train(
+    *,
+    config: Path | None = None,
+    out: Path | None = None,
+    threads: int | None = None,
+    checkpoint_seconds: float = 30.0,
+    print_config: bool = False,
+    experiment: ExperimentOptions = Experiment(),  # noqa: B008
+) -> int:
+    """Train once. The same command goes on where it was stopped.
+
+    Args:
+        config: A TOML file of settings; options on the command line take their place.
+        out: Folder of the run. Default: runs/train/MODEL-DATA-seed-SEED-FINGERPRINT.
+        threads: CPU threads. Default: all cores.
+        checkpoint_seconds: Seconds between checkpoints.
+        print_config: Print what would run, as TOML, and stop.
+        experiment: The experiment's options.
+    """
+    import tomli_w
+
+    from truelift.training import fingerprint, resolve, run, to_dict
+    from truelift.training.hardware import available_cores, use_threads
+    from truelift.training.progress import BarReporter, PlainReporter, is_terminal
+
+    if config is not None:
+        experiment = parse_experiment({**flatten(read_toml(config)), **_given.settings}, str(config))
+    resolved = resolve(experiment)
+    settings = to_dict(resolved)
+    if print_config:
+        print(tomli_w.dumps(settings), end="")
+        return 0
+    name = f"{resolved.model.name}-{resolved.data.name}-seed-{resolved.seed}-{fingerprint(settings)}"
+    folder = out or Path("runs/train") / name
+    use_threads(available_cores() if threads is None else threads)
+    with BarReporter() if is_terminal() else contextlib.nullcontext(PlainReporter()) as reporter:
+        result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds)
+    skipped = f", {result['skipped_images']} images skipped" if result["skipped_images"] else ""
+    metrics = result["metrics"]
+    print(f"test accuracy {metrics['test_accuracy']:.2f} %, {metrics['train_seconds']:.1f} s of training{skipped}")
+    print(f"records: {folder}")
+    return 0
+
+
+@app.command
+def study(
+    source: Annotated[str, Parameter(name="source")],
+    /,
+    *,
+    seeds: int | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+    experiment: ExperimentOptions = Experiment(),  # noqa: B008
+) -> int:
+    """Compare variants over paired seeds. The same command goes on where it was stopped.
+
+    Args:
+        source: A study file (TOML), or the name of a recipe.
+        seeds: Run seeds 0 to SEEDS-1, whatever the file says.
+        jobs: Runs at a time, the cores shared out among them. Default: one a core.
+        out: Folder of the study. Default: runs/NAME.
+        experiment: Settings shared by all variants, in place of the file's.
+    """
+    from truelift import recipes
+    from truelift.records import Run
+    from truelift.report import print_summary, summarise, write_report
+    from truelift.studies.plan import read_plan
+    from truelift.studies.study import run_study
+
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {jobs}.")
+    path = Path(source)
+    if path.suffix != ".toml" and not path.exists():
+        path = recipes.find(source)
+    plan = read_plan(path, seeds=seeds, overrides=_given.settings)
+    for first, second in plan.equal_variants():
+        _warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
+    if len(plan.seeds) == 1:
+        _warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")
+
+    def report_run(run: Run, ended: int, total: int) -> None:
+        if run.status == "done":
+            value = run.result()["metrics"].get(plan.metric.name)
+            outcome = "metric missing" if value is None else f"{plan.metric.name} {value:.4g}"
+        else:
+            outcome = f"failed: {run.failure()['reason']}"
+        print(f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}", flush=True)
+
+    folder = out or Path("runs") / plan.name
+    repeat = shlex.join(["truelift", *sys.argv[1:]])
+    records = run_study(plan, folder, repeat=repeat, jobs=jobs, report_run=report_run)
+    pages = write_report(folder)
+    print_summary(summarise(records), Console())
+    print(f"report: {pages[0]}")
+    return 1 if any(run.status == "failed" for run in records.runs) else 0
+
+
+@app.command
+def report(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
+    """Write a study's report again, from its records alone.
+
+    Args:
+        folder: The study's folder.
+    """
+    from truelift.records import Study
+    from truelift.report import print_summary, summarise, write_report
+
+    pages = write_report(folder)
+    print_summary(summarise(Study.read(folder)), Console())
+    print(f"report: {pages[0]}")
+    return 0
+
+
+@app.command
+def plan(*, effect: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> int:
+    """Say how many seeds a study needs.
+
+    Args:
+        effect: The smallest difference that matters, in the metric's unit; above 0.
+        sd: Standard deviation of one variant's results over seeds, in the same unit; above 0.
+        power: Chance to find such an effect; in (0, 1).
+        alpha: Chance to find one where there is none; in (0, 1).
+    """
+    from truelift.studies.statistics import seeds_needed
+
+    # Paired results correlate, and pairing takes the shared part of the noise out: sd of a difference = sd·√(2(1 − r)).
+    for correlation in (0.0, 0.5, 0.75):
+        needed = seeds_needed(effect, sd * (2 * (1 - correlation)) ** 0.5, power=power, alpha=alpha)
+        print(f"{needed} seeds a variant where paired results correlate by {correlation:g}")
+    print(
+        f"to find a difference of {effect:g} between variants whose results have a standard deviation of {sd:g} "
+        f"over seeds, {power:.0%} of the time, at a {alpha:.0%} level. Long trainings on one split correlate "
+        "hardly at all; short ones, or with the split varied by the seed, by 0.5 to 0.9."
+    )
+    return 0
+
+
+@app.command(name="recipes")
+def list_recipes() -> int:
+    """List the papers' studies; `truelift study NAME` runs one."""
+    from truelift import recipes
+    from truelift.studies.plan import read_plan
+
+    for name in recipes.names():
+        recipe = read_plan(recipes.find(name))
+        print(f"{name}\n  {recipe.question}\n  Shows: {recipe.shows}\n  Takes: {recipe.takes}\n")
+    return 0
+
+
+def _warn(message: str) -> None:
+    print(f"truelift: warning: {message}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; bad input is one line and status 2, a failed training one line and status 1."""
+    tokens = sys.argv[1:] if arguments is None else arguments
+    status: int = 0
+    try:
+        status = app(expand_names(tokens), exit_on_error=False, print_error=False) or 0
+    except CycloptsError as error:
+        _fail(one_line(error))
+    except InputError as error:
+        _fail(one_line(error))
+    except OSError as error:  # a full disk, a folder that may not be written
+        _fail(one_line(error))
+    except KeyboardInterrupt:
+        print("truelift: stopped; the same command goes on from here.", file=sys.stderr)
+        status = 130
+    except RuntimeError as error:
+        if os.environ.get("TRUELIFT_TRACEBACK"):
+            raise
+        print(f"truelift: failed: {one_line(error)}", file=sys.stderr)
+        status = 1
+    sys.exit(status)
+
+
+def _fail(message: str) -> None:
+    print(f"truelift: error: {message}", file=sys.stderr)
+    sys.exit(2)

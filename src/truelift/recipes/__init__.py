@@ -1,0 +1,23 @@
+"""Studies by name: one TOML file each, which opens with its question, what it should show and how long it takes."""
+
+from pathlib import Path
+
+from truelift.errors import unknown_name
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The names of all recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def find(name: str) -> Path:
+    """The file of the recipe `name`.
+
+    Raises:
+        InputError: There is none; the message names the nearest.
+    """
+    if name not in names():
+        raise unknown_name("study file or recipe", name, names())
+    return FOLDER / f"{name}.toml"

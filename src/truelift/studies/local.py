@@ -1,0 +1,45 @@
+"""Runs in parallel processes on this machine, with its cores shared out."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from truelift.studies.worker import write_failure
+
+
+def run_local(folders: Sequence[Path], *, jobs: int, threads: int) -> Iterator[Path]:
+    """Run every folder's config.toml in a process of its own.
+
+    Args:
+        folders: Each with a config.toml.
+        jobs: Processes at a time, at least 1.
+        threads: CPU threads of each, at least 1.
+
+    Yields:
+        Each folder as soon as its run has ended, with result.json or failure.json in it.
+    """
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(_run, folder, threads): folder for folder in folders}
+        try:
+            for done in as_completed(running):
+                done.result()
+                yield running[done]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _run(folder: Path, threads: int) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", "truelift.studies.worker", str(folder), str(os.getpid())]
+    with (folder / "log.txt").open("a") as log:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
+        )
+    if done.returncode < 0:  # killed: it could not say why itself
+        write_failure(folder, f"the process was killed by signal {-done.returncode} (out of memory, perhaps)")
+    elif not ((folder / "result.json").exists() or (folder / "failure.json").exists()):
+        write_failure(folder, f"the process ended with status {done.returncode}; log.txt has what it printed")

@@ -1,0 +1,234 @@
+"""A study's plan: the question, the variants, the seeds, and the run of each variant under each seed."""
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from truelift.errors import InputError, unknown_name
+from truelift.studies.metric import Metric
+from truelift.training import Experiment, fingerprint, resolve, to_dict
+from truelift.training.parsing import flatten, parse_experiment, read_toml
+
+_KEYS = (
+    "question",
+    "baseline",
+    "seeds",
+    "metric",
+    "higher_is_better",
+    "smallest_effect",
+    "vary_split",
+    "command",
+    "experiment",
+    "variants",
+    "shows",
+    "takes",
+)
+_PLACEHOLDERS = ("seed", "out", "args")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing to compare: settings of ours, or a program of the user's."""
+
+    name: str
+    settings: Mapping[str, Any]
+    """What differs from the shared settings, by dotted name; for a program its `args`."""
+    command: str | None = None
+    """A user's program, with {seed}, {out} and {args} to be filled in."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One variant under one seed."""
+
+    variant: str
+    seed: int
+    config: dict[str, Any]
+    """What config.toml is to hold: an experiment's settings, or `command` and `seed`."""
+
+    @property
+    def folder(self) -> str:
+        """Relative to the study's folder; named by what it holds, so that a changed setting has another folder."""
+        return f"runs/{self.variant}/seed-{self.seed}-{fingerprint(self.config)}"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study file says, checked."""
+
+    name: str
+    question: str
+    baseline: str
+    metric: Metric
+    smallest_effect: float
+    seeds: tuple[int, ...]
+    vary_split: bool
+    shared: Mapping[str, Any]
+    variants: tuple[Variant, ...]
+    shows: str = ""
+    """What a recipe should show: the published figures."""
+    takes: str = ""
+    """How long a recipe takes, and on what."""
+
+    def experiment(self, variant: Variant, seed: int) -> Experiment:
+        """The resolved experiment of a variant of ours under a seed.
+
+        Raises:
+            InputError: A setting is unknown or out of range; the message names the variant.
+        """
+        split = {} if self.vary_split or "data.split_seed" in self.shared else {"data.split_seed": 0}
+        settings = {**split, **self.shared, **variant.settings, "seed": seed}
+        source = f'variant "{variant.name}"'
+        parsed = parse_experiment(settings, source)
+        try:
+            return resolve(parsed)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    def runs(self) -> list[PlannedRun]:
+        """All runs, seed by seed, so that a study cut short has complete pairs.
+
+        Raises:
+            InputError: A variant's settings are wrong.
+        """
+        return [
+            PlannedRun(variant.name, seed, self._config(variant, seed))
+            for seed in self.seeds
+            for variant in self.variants
+        ]
+
+    def _config(self, variant: Variant, seed: int) -> dict[str, Any]:
+        if variant.command is None:
+            return to_dict(self.experiment(variant, seed))
+        return {"command": variant.command, "args": str(variant.settings.get("args", "")), "seed": seed}
+
+    def equal_variants(self) -> list[tuple[str, str]]:
+        """Pairs of variants that would run the very same thing: by mistake, most likely."""
+        configs = {variant.name: self._config(variant, self.seeds[0]) for variant in self.variants}
+        names = list(configs)
+        return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if configs[a] == configs[b]]
+
+    def record(self, repeat: str, created: str) -> dict[str, Any]:
+        """The content of study.json (docs/records.md)."""
+        return {
+            "name": self.name,
+            "question": self.question,
+            "metric": self.metric.name,
+            "unit": self.metric.unit,
+            "higher_is_better": self.metric.higher_is_better,
+            "relative": self.metric.relative,
+            "smallest_effect": self.smallest_effect,
+            "baseline": self.baseline,
+            "seeds": list(self.seeds),
+            "variants": {v.name: {"settings": dict(v.settings), "command": v.command} for v in self.variants},
+            "shared": dict(self.shared),
+            "runs": [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in self.runs()],
+            "repeat": repeat,
+            "created": created,
+        }
+
+
+def read_plan(path: Path, *, seeds: int | None = None, overrides: Mapping[str, Any] | None = None) -> StudyPlan:
+    """Read a study file.
+
+    Args:
+        path: A TOML file (docs/studies.md).
+        seeds: Run seeds 0..seeds-1, whatever the file says.
+        overrides: Shared settings that take the place of the file's, by dotted name.
+
+    Raises:
+        InputError: The file or a value in it is wrong; the message names the file.
+    """
+    try:
+        return _plan(path.stem, read_toml(path), seeds, overrides or {})
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _plan(name: str, tables: dict[str, Any], seeds: int | None, overrides: Mapping[str, Any]) -> StudyPlan:
+    for key in tables:
+        if key not in _KEYS:
+            raise unknown_name("key", key, _KEYS)
+    if not tables.get("variants"):
+        raise InputError("a study needs variants: a table [variants.NAME] for each, the baseline among them.")
+    variants = tuple(_variant(key, value, tables.get("command")) for key, value in tables["variants"].items())
+    names = [variant.name for variant in variants]
+    baseline = tables.get("baseline", names[0])
+    if baseline not in names:
+        raise unknown_name("variant as baseline", str(baseline), names)
+    if len(variants) < 2:
+        raise InputError(f"a study needs the baseline and at least one other variant, got {', '.join(names)} alone.")
+    shared = {**flatten(_typed(tables, "experiment", dict, {})), **overrides}
+    for variant in variants:
+        for setting in variant.settings.keys() & overrides.keys():
+            raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
+    for reserved in ("seed", "data.split_seed"):
+        if reserved == "seed" and any(reserved in settings for settings in (shared, *(v.settings for v in variants))):
+            raise InputError("seed is set by the study, for every run: give the key seeds.")
+    smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
+    if not 0 <= smallest_effect < float("inf"):
+        raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
+    return StudyPlan(
+        name=name,
+        question=_typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),
+        baseline=baseline,
+        metric=Metric.named(
+            _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None)
+        ),
+        smallest_effect=float(smallest_effect),
+        seeds=_seeds(tables.get("seeds", 5) if seeds is None else seeds),
+        vary_split=_typed(tables, "vary_split", bool, True),
+        shared=shared,
+        variants=variants,
+        shows=_typed(tables, "shows", str, ""),
+        takes=_typed(tables, "takes", str, ""),
+    )
+
+
+def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
+    value = tables.get(key, default)
+    if key in tables and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+        names = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
+        raise InputError(f"{key} must be of type {names}, got {value!r}.")
+    return value
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return tuple(range(value))
+    if (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and value
+        and all(isinstance(seed, int) for seed in value)
+        and len(set(value)) == len(value)
+    ):
+        return tuple(value)
+    raise InputError(f"seeds must be a number of at least 1, or a list of different integers, got {value!r}.")
+
+
+def _variant(name: str, table: Any, shared_command: Any) -> Variant:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f'a variant\'s name must be of letters, digits, ".", "_" and "-" alone, got "{name}".')
+    if not isinstance(table, dict):
+        raise InputError(f"variants.{name} must be a table, got {table!r}.")
+    command = table.get("command", shared_command)
+    if command is None:
+        return Variant(name, flatten(table))
+    for key in table:
+        if key not in ("command", "args"):
+            raise InputError(f'variant "{name}" runs a command: only command and args can be set, got {key}.')
+    try:
+        fields = {field for _, field, _, _ in string.Formatter().parse(str(command)) if field is not None}
+    except ValueError as error:
+        raise InputError(f'variant "{name}": command has unmatched braces: {error}.') from None
+    for field in fields:
+        if field not in _PLACEHOLDERS:
+            raise unknown_name("placeholder in command", field, _PLACEHOLDERS)
+    for needed in ("seed", "out"):
+        if needed not in fields:
+            raise InputError(f'variant "{name}": command must contain {{{needed}}}, got {command}.')
+    return Variant(name, {"args": table["args"]} if "args" in table else {}, str(command))
