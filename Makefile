@@ -24,9 +24,10 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# make bench NAME=statistics
+# make bench NAME=statistics; -P keeps the folder's own names from hiding the standard library's
 bench: install
-	$(BIN)/python benchmarks/$(NAME).py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -P benchmarks/$(NAME).py
 
 clean:
 	rm -rf .venv runs

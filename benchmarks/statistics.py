@@ -12,10 +12,12 @@ do), and `power_at_5_seeds_2sd`, the share of studies found to help at an effect
 differences.
 """
 
+import os
 import sys
 
 # This file is named like a module of the standard library that others import: keep its folder off the path.
-sys.path[:] = [entry for entry in sys.path if entry != __file__.rpartition("/")[0]]
+if (folder := os.path.dirname(os.path.abspath(__file__))) in sys.path:
+    sys.path.remove(folder)
 
 import json
 import math
@@ -32,7 +34,7 @@ Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]
 
 SEEDS = (3, 5, 10)
-STUDIES = 5000
+STUDIES = 10_000  # a Monte-Carlo error of 0.0022 at a rate of 0.05: the limit of 0.06 is 4.5 of them away
 IMAGES = 360
 STEP = 100 / IMAGES  # points of accuracy an image
 
@@ -74,13 +76,15 @@ def gumbel(generator: np.random.Generator, shape: tuple[int, int]) -> Array:
 
 def unequal(noise: Callable[..., Array], ratio: float, generator: np.random.Generator, k: int) -> Array:
     """The variant has the baseline's mean but `ratio` times its spread: the differences keep the skew."""
-    return noise(generator, (2, k)) * np.array([[1.0], [ratio]])
+    baseline, variant = noise(generator, (2, k))
+    return np.stack((baseline, ratio * variant))
 
 
 def accuracy(a: float, b: float, generator: np.random.Generator, k: int) -> Array:
     """Percent right on the test images; a run is right on image i with probability p_i ~ Beta(a, b), alike for all."""
     chance = generator.beta(a, b, size=IMAGES)
-    return 100 * (generator.random((2, k, IMAGES)) < chance).mean(axis=2)
+    right = generator.random((2, k, IMAGES)) < chance
+    return np.asarray(100 * right.mean(axis=2))
 
 
 NULL_WORLDS = (

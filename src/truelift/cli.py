@@ -111,6 +111,7 @@ def study(
     seeds: int | None = None,
     jobs: int | None = None,
     out: Path | None = None,
+    checkpoint_seconds: float = 30.0,
     experiment: ExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Compare variants over paired seeds. The same command goes on where it was stopped.
@@ -120,6 +121,7 @@ def study(
         seeds: Run seeds 0 to SEEDS-1, whatever the file says.
         jobs: Runs at a time, the cores shared out among them. Default: one a core.
         out: Folder of the study. Default: runs/NAME.
+        checkpoint_seconds: Seconds between a run's checkpoints.
         experiment: Settings shared by all variants, in place of the file's.
     """
     from truelift import recipes
@@ -128,8 +130,6 @@ def study(
     from truelift.studies.plan import read_plan
     from truelift.studies.study import run_study
 
-    if jobs is not None and jobs < 1:
-        raise InputError(f"jobs must be at least 1, got {jobs}.")
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         path = recipes.find(source)
@@ -149,7 +149,9 @@ def study(
 
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
-    records = run_study(plan, folder, repeat=repeat, jobs=jobs, report_run=report_run)
+    records = run_study(
+        plan, folder, repeat=repeat, report_run=report_run, jobs=jobs, checkpoint_seconds=checkpoint_seconds
+    )
     pages = write_report(folder)
     print_summary(summarise(records), Console())
     print(f"report: {pages[0]}")

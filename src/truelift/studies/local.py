@@ -10,19 +10,20 @@ from pathlib import Path
 from truelift.studies.worker import write_failure
 
 
-def run_local(folders: Sequence[Path], *, jobs: int, threads: int) -> Iterator[Path]:
+def run_local(folders: Sequence[Path], *, jobs: int, threads: int, checkpoint_seconds: float) -> Iterator[Path]:
     """Run every folder's config.toml in a process of its own.
 
     Args:
         folders: Each with a config.toml.
         jobs: Processes at a time, at least 1.
         threads: CPU threads of each, at least 1.
+        checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it.
     """
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(_run, folder, threads): folder for folder in folders}
+        running = {pool.submit(_run, folder, threads, checkpoint_seconds): folder for folder in folders}
         try:
             for done in as_completed(running):
                 done.result()
@@ -32,9 +33,10 @@ def run_local(folders: Sequence[Path], *, jobs: int, threads: int) -> Iterator[P
             raise
 
 
-def _run(folder: Path, threads: int) -> None:
+def _run(folder: Path, threads: int, checkpoint_seconds: float) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "truelift.studies.worker", str(folder), str(os.getpid())]
+    arguments = [str(folder), str(os.getpid()), str(checkpoint_seconds)]
+    command = [sys.executable, "-m", "truelift.studies.worker", *arguments]
     with (folder / "log.txt").open("a") as log:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False

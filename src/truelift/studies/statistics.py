@@ -515,8 +515,8 @@ def _power(noncentrality: float, degrees: int, alpha: float) -> float:
     critical = _critical(degrees, alpha)
     upper = 1 - special.nctdtr(degrees, noncentrality, critical)
     # The other tail is the chance of a finding of the wrong sign. SciPy gives NaN where it is below 1e-15.
-    lower = special.nctdtr(degrees, noncentrality, -critical)
-    return float(upper + np.nan_to_num(lower))
+    lower = float(special.nctdtr(degrees, noncentrality, -critical))
+    return float(upper) + (0.0 if math.isnan(lower) else lower)
 
 
 @lru_cache(maxsize=1024)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tomli_w
 
+from truelift.errors import InputError
 from truelift.records import Run, Study, locked, write_json, write_text
 from truelift.studies.local import run_local
 from truelift.studies.plan import StudyPlan
@@ -45,7 +46,13 @@ def preflight(plan: StudyPlan) -> None:
 
 
 def run_study(
-    plan: StudyPlan, folder: Path, *, repeat: str, jobs: int | None, report_run: Callable[[Run, int, int], None]
+    plan: StudyPlan,
+    folder: Path,
+    *,
+    repeat: str,
+    report_run: Callable[[Run, int, int], None],
+    jobs: int | None = None,
+    checkpoint_seconds: float = 30.0,
 ) -> Study:
     """Run what is not done yet and return the study's records.
 
@@ -53,25 +60,27 @@ def run_study(
         plan: From `read_plan`.
         folder: The study's; made where it is missing.
         repeat: The command that repeats the study.
-        jobs: Processes at a time; by default one a core.
         report_run: Told of each run that has ended, how many have, and how many there are.
+        jobs: Processes at a time, at least 1; by default one a core.
+        checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Raises:
         InputError: Bad input, found before anything is written; or another process runs this study.
     """
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {jobs}.")
+    if not checkpoint_seconds >= 0:
+        raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
     runs = {folder / run.folder: run for run in plan.runs()}
-    if all((path / "result.json").exists() for path in runs):
-        pending = []
-    else:
+    pending = [path for path in runs if not (path / "result.json").exists()]
+    if pending:
         preflight(plan)
-        pending = [path for path in runs if not (path / "result.json").exists()]
     with locked(folder):
         write_json(folder / "study.json", plan.record(repeat, now()))
         for path in pending:
             write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
         shares = Shares.of_machine(jobs)
-        ended = len(runs) - len(pending)
-        for path in run_local(pending, jobs=shares.jobs, threads=shares.threads):
-            ended += 1
+        running = run_local(pending, jobs=shares.jobs, threads=shares.threads, checkpoint_seconds=checkpoint_seconds)
+        for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
     return Study.read(folder)

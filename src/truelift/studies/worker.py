@@ -1,4 +1,4 @@
-"""One run of a study, in a process of its own: `python -m truelift.studies.worker FOLDER PARENT`.
+"""One run of a study, in a process of its own: `python -m truelift.studies.worker FOLDER PARENT CHECKPOINT_SECONDS`.
 
 The folder's config.toml says what to run. The process ends when its parent does, however that ends.
 """
@@ -20,17 +20,16 @@ from truelift.errors import InputError
 from truelift.records import locked, write_json
 
 
-def main(folder: Path, parent: int) -> int:
+def main(folder: Path, parent: int, checkpoint_seconds: float) -> int:
     """Run what the folder's config.toml says; the exit status is 1 where failure.json says why not."""
     end_with_parent(parent)
     try:
-        # Without the lock nothing is written: another process may be at work in the folder.
         (folder / "failure.json").unlink(missing_ok=True)
         config = tomllib.loads((folder / "config.toml").read_text())
         if "command" in config:
             run_command(config, folder)
         else:
-            run_experiment(folder)
+            run_experiment(folder, checkpoint_seconds)
     except Exception as error:
         traceback.print_exc()
         write_failure(folder, reason(error))
@@ -38,7 +37,7 @@ def main(folder: Path, parent: int) -> int:
     return 0
 
 
-def run_experiment(folder: Path) -> None:
+def run_experiment(folder: Path, checkpoint_seconds: float) -> None:
     """Run one of our experiments, or go on with it."""
     # Imported here, so that a user's program does not wait for torch.
     from truelift.training import run
@@ -47,7 +46,7 @@ def run_experiment(folder: Path) -> None:
     from truelift.training.run import read_config
 
     use_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    run(read_config(folder), folder, reporter=PlainReporter())
+    run(read_config(folder), folder, reporter=PlainReporter(), checkpoint_seconds=checkpoint_seconds)
 
 
 def run_command(config: dict[str, Any], folder: Path) -> None:
@@ -112,4 +111,4 @@ def end_with_parent(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
