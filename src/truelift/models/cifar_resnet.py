@@ -28,7 +28,8 @@ class PadShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """From (N, channels_in, H, W) to (N, channels_out, H/stride, W/stride)."""
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
+        # A pooling window of one pixel is x[:, :, ::stride, ::stride], but its gradient stays channels-last in memory.
+        return F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.missing))
 
 
 def projection(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
@@ -147,7 +148,8 @@ class CifarResNet(Classifier):
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the last feature map's mean over the pixels (N, 4·width)."""
         maps: Tensor = self.blocks(self.stem(images))
-        return maps.mean((2, 3))
+        # The mean over all pixels; unlike `mean`, its gradient stays channels-last in memory.
+        return F.avg_pool2d(maps, maps.shape[2:]).flatten(1)
 
     def layers(self) -> list[nn.Module]:
         """The first convolution, each block, the head."""
