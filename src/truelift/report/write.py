@@ -1,0 +1,54 @@
+"""Write all forms of a study's report beside its records."""
+
+from pathlib import Path
+
+from truelift.records import Study, write_text
+from truelift.report import sections
+from truelift.report.page import html_page
+from truelift.report.summary import Summary, summarise
+from truelift.report.table import HEADER, HEADER_LEGEND, cells, csv_table, latex_table, markdown_table
+
+
+def write_report(folder: Path) -> list[Path]:
+    """Read the records in `folder` and write report.html, report.md, report.csv and report.tex into it.
+
+    Returns:
+        Their paths, in this order.
+
+    Raises:
+        InputError: The folder holds no study.
+    """
+    summary = summarise(Study.read(folder))
+    forms = {
+        "html": html_page(summary),
+        "md": markdown(summary),
+        "csv": csv_table(summary),
+        "tex": latex_table(summary),
+    }
+    paths = []
+    for ending, text in forms.items():
+        paths.append(folder / f"report.{ending}")
+        write_text(paths[-1], text)
+    return paths
+
+
+def markdown(summary: Summary) -> str:
+    """The page's words and tables as Markdown."""
+    plan = summary.study.plan
+    parts = [
+        f"# {summary.question}",
+        "\n".join(f"- **{row.comparison.verdict if row.comparison else ""}**: {summary.headlines[row.variant]}" for row in summary.compared),
+        markdown_table(HEADER, [cells(row) for row in summary.rows]),
+        HEADER_LEGEND,
+    ]
+    if summary.problems:
+        parts += ["## Runs that are missing", "\n".join(f"- {line}" for line in summary.problems)]
+    parts += ["## Two noises", *sections.noises(summary)]
+    for name, rows in summary.others.items():
+        parts += [f"## {sections.title(name)}", markdown_table(HEADER, [cells(row) for row in rows])]
+    shared = [(name, str(value)) for name, value in plan["shared"].items()]
+    parts += ["## Settings that differ", markdown_table(("variant", "settings"), sections.settings(summary))]
+    parts += ["## Settings that all share", markdown_table(("setting", "value"), shared)] if shared else []
+    parts += ["## Cost", *sections.cost(summary), "## Environment", *sections.environment(summary)]
+    parts += ["## How to repeat it", f"```\n{plan['repeat']}\n```", "## How to read this", *sections.reading(summary)]
+    return "\n\n".join(parts) + "\n"
