@@ -92,8 +92,9 @@ def _verdicts(summary: Summary) -> str:
     for row in summary.compared:
         assert row.comparison is not None
         verdict = row.comparison.verdict
+        _, _, words = summary.headlines[row.variant].partition(" · ")
         badge = f'<span class="badge">{_SYMBOLS[verdict]} {verdict}</span>'
-        items.append(f'<li class="{verdict}">{badge} · {escape(summary.headlines[row.variant])}</li>')
+        items.append(f'<li class="{verdict}">{badge} · {escape(words)}</li>')
     return '<ul class="verdicts">\n' + "\n".join(items) + "\n</ul>"
 
 

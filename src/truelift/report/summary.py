@@ -64,7 +64,7 @@ class Summary:
     others: Mapping[str, tuple[Row, ...]]
     """The other metrics, by name."""
     headlines: Mapping[str, str]
-    """The reason for the verdict in plain words, by variant."""
+    """The verdict and its reason in plain words, by variant."""
     problems: tuple[str, ...]
     """Failed and missing runs, one line each."""
     seconds: Mapping[str, float]
@@ -170,13 +170,13 @@ def _headline(row: Row, metric: Metric) -> str:
     c = row.comparison
     assert c is not None
     if c.verdict == "undecided":
-        return f"{row.variant}: {c.reason}"
+        return f"undecided · {row.variant}: {c.reason}"
     assert c.interval is not None
     low, high = c.interval
     unit = f" {metric.unit}" if metric.unit else ""
     name = metric.name.replace("_", " ")
     return (
-        f"{row.variant}: {name} {c.difference:+.3g}{unit} "
+        f"{c.verdict} · {row.variant}: {name} {c.difference:+.3g}{unit} "
         f"(95 % interval {low:+.3g} to {high:+.3g}, {c.seeds} seeds)."
     )
 

@@ -57,10 +57,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_row(*others, f"[{styles[verdict]}]{verdict}[/]")
     console.print(summary.question, style="bold", markup=False)
     console.print(table)
-    for row in summary.compared:
-        assert row.comparison is not None
-        console.print(f"{row.comparison.verdict}: {summary.headlines[row.variant]}", markup=False, highlight=False)
-    for line in summary.problems:
+    for line in (*summary.headlines.values(), *summary.problems):
         console.print(line, markup=False, highlight=False)
 
 

@@ -37,7 +37,7 @@ def markdown(summary: Summary) -> str:
     plan = summary.study.plan
     parts = [
         f"# {summary.question}",
-        "\n".join(f"- **{row.comparison.verdict if row.comparison else ""}**: {summary.headlines[row.variant]}" for row in summary.compared),
+        "\n".join(f"- {line}" for line in summary.headlines.values()),
         markdown_table(HEADER, [cells(row) for row in summary.rows]),
         HEADER_LEGEND,
     ]
