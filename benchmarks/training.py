@@ -164,7 +164,7 @@ def median(values: Iterable[float]) -> float:
 def measured(arm: str, path: str | None) -> float:
     command = [sys.executable, "-P", __file__, "--arm", arm, *(["--data.path", path] if path else [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{arm} failed:\n{done.stderr}")
     return float(done.stdout.split()[-1])

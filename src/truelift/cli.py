@@ -40,7 +40,9 @@ class _Given:
         self.settings = {}
         for argument in arguments:
             if argument.tokens and argument.field_info.name not in _OWN:
-                values = [str(t.value if not t.implicit_value or t.value else t.implicit_value) for t in argument.tokens]
+                values = [
+                    str(t.value if not t.implicit_value or t.value else t.implicit_value) for t in argument.tokens
+                ]
                 self.settings[argument.name.removeprefix("--")] = values[0] if len(values) == 1 else values
 
 

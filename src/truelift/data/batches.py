@@ -35,8 +35,8 @@ class Batches:
         device: Where the batches are made.
 
     Raises:
-        InputError: The batch size is below 1, there is no image, or only one of `augmentation` and `augment_seed` is
-            given.
+        InputError: The batch size is below 1, there is no image, only one of `augmentation` and `augment_seed` is
+            given, or the augmentation does not fit the images' size.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class Batches:
         self._augmentation = augmentation
         self._augment_seed = augment_seed
         self._fill = torch.tensor(self._mean).mul(255).round().to(self._images.images.device, torch.uint8)
+        if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
+            augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
 
     @property
     def batches_per_epoch(self) -> int:

@@ -16,7 +16,7 @@ class ModelOptions:
     """The network."""
 
     name: str = "resnet20"
-    """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet44, resnet56, resnet110."""
+    """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …."""
 
     shortcut: Literal["A", "B", "C"] = "A"
     """Where the shape changes: A pads with zeros, B projects by a 1×1 convolution; C projects in every block."""

@@ -25,7 +25,7 @@ _MOST_POINTS = 300
 # The share of a curve that its rolling average runs over.
 _ROLLING = 0.02
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "truelift",
     "font.family": "sans-serif",
@@ -33,7 +33,7 @@ _STYLE = {
     "font.size": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    **{key: _TEXT for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")},
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _TEXT),
     "grid.color": _TEXT,
     "grid.alpha": 0.12,
     "legend.frameon": False,
@@ -55,7 +55,9 @@ def differences_figure(summary: Summary) -> str:
             assert c is not None
             colour = PALETTE[(y + 1) % len(PALETTE)]
             spread = np.linspace(-0.2, 0.2, len(c.differences)) if len(c.differences) > 1 else np.zeros(1)
-            axes.scatter(c.differences, y + spread[: len(c.differences)], s=20, color=colour, lw=0.8, edgecolor=_TEXT, zorder=3)
+            axes.scatter(
+                c.differences, y + spread[: len(c.differences)], s=20, color=colour, lw=0.8, edgecolor=_TEXT, zorder=3
+            )
             if c.interval is not None:
                 axes.plot(c.interval, (y, y), color=colour, lw=3, solid_capstyle="butt")
             if c.differences:

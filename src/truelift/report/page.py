@@ -21,7 +21,8 @@ h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; }
 p, figcaption, li { max-width: 44rem; }
 .name, figcaption, .soft { color: var(--soft); font-size: .9rem; }
 .verdicts { list-style: none; margin: 0; padding: 0; display: grid; gap: .6rem; }
-.verdicts li { max-width: none; padding: .7rem .9rem; background: var(--card); border-left: 4px solid; border-radius: 4px; }
+.verdicts li { max-width: none; padding: .7rem .9rem; background: var(--card); border-left: 4px solid;
+  border-radius: 4px; }
 .helps { border-color: var(--helps) !important; } .hurts { border-color: var(--hurts) !important; }
 .undecided { border-color: var(--undecided) !important; }
 .badge { font-weight: 650; } .helps .badge { color: var(--helps); } .hurts .badge { color: var(--hurts); }
@@ -128,7 +129,9 @@ def _curves(summary: Summary) -> list[str]:
 def _others(summary: Summary) -> str:
     if not summary.others:
         return ""
-    parts = [f"<h3>{escape(sections.title(name))}</h3>" + _table(HEADER, map(cells, r)) for name, r in summary.others.items()]
+    parts = [
+        f"<h3>{escape(sections.title(name))}</h3>" + _table(HEADER, map(cells, r)) for name, r in summary.others.items()
+    ]
     note = "<p class=soft>Looked at beside the question; each metric is corrected for its own variants alone.</p>"
     return f"<details><summary>Other metrics</summary>\n{note}\n" + "\n".join(parts) + "\n</details>"
 
@@ -137,4 +140,6 @@ def _shared(summary: Summary) -> str:
     rows = [(name, str(value)) for name, value in summary.study.plan["shared"].items()]
     if not rows:
         return ""
-    return f"<details><summary>Settings that all share</summary>\n{_table(('setting', 'value'), rows, 'text')}\n</details>"
+    return (
+        f"<details><summary>Settings that all share</summary>\n{_table(('setting', 'value'), rows, 'text')}\n</details>"
+    )

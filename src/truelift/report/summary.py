@@ -131,9 +131,7 @@ def _rows(
         unit=metric.unit,
     )
     errors = _example_errors(study) if metric.name in ("test_accuracy", "test_error") else {}
-    return tuple(
-        Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in names
-    )
+    return tuple(Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in names)
 
 
 def _resolution(study: Study, metric: Metric) -> float:

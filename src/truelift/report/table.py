@@ -48,13 +48,24 @@ def cells(row: Row) -> tuple[str, ...]:
 def print_summary(summary: Summary, console: Console) -> None:
     """The question, the table and the verdicts, on a terminal."""
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
-    table = Table(title=f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     styles = {"helps": "green", "hurts": "red", "undecided": "yellow", "baseline": "dim"}
-    for name in HEADER:
-        table.add_column(name, justify="left" if name in ("variant", "verdict") else "right", no_wrap=name != "variant")
+    # Eighty columns hold all but P(better), which the other forms have.
+    shown = [i for i, name in enumerate(HEADER) if name != "P(better)"]
+    for i in shown:
+        if HEADER[i] == "variant":
+            table.add_column("variant", min_width=12, overflow="fold")
+        else:
+            table.add_column(HEADER[i], justify="left" if HEADER[i] == "verdict" else "right", no_wrap=True)
     for row in summary.rows:
-        *others, verdict = cells(row)
-        table.add_row(*others, f"[{styles[verdict]}]{verdict}[/]")
+        texts = cells(row)
+        table.add_row(*(texts[i] for i in shown[:-1]), f"[{styles[texts[-1]]}]{texts[-1]}[/]")
     console.print(summary.question, style="bold", markup=False)
     console.print(table)
     for line in (*summary.headlines.values(), *summary.problems):

@@ -143,7 +143,9 @@ def read_plan(path: Path, *, seeds: int | None = None, overrides: Mapping[str, A
         InputError: The file or a value in it is wrong; the message names the file.
     """
     try:
-        return _plan(path.stem, read_toml(path), seeds, overrides or {})
+        plan = _plan(path.stem, read_toml(path), seeds, overrides or {})
+        plan.runs()  # so that a wrong setting is told with the file's name
+        return plan
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
@@ -165,9 +167,8 @@ def _plan(name: str, tables: dict[str, Any], seeds: int | None, overrides: Mappi
     for variant in variants:
         for setting in variant.settings.keys() & overrides.keys():
             raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
-    for reserved in ("seed", "data.split_seed"):
-        if reserved == "seed" and any(reserved in settings for settings in (shared, *(v.settings for v in variants))):
-            raise InputError("seed is set by the study, for every run: give the key seeds.")
+    if any("seed" in settings for settings in (shared, *(variant.settings for variant in variants))):
+        raise InputError("seed is set by the study, for every run: give the key seeds.")
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")

@@ -25,8 +25,8 @@ def predict(network: Classifier, objective: Objective, batches: Batches, autocas
         parts.append((labels, log_probability.argmax(1), true))
     network.train(was_training)
     objective.train(was_training)
-    labels, predicted, true = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    return Predictions(labels, predicted, np.exp(true))
+    all_labels, predicted, log_true = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return Predictions(all_labels, predicted, np.exp(log_true))
 
 
 def scores(predictions: Predictions, split: str) -> dict[str, float]:
@@ -47,5 +47,3 @@ def scores(predictions: Predictions, split: str) -> dict[str, float]:
 def make_autocast(device: str, precision: str) -> torch.autocast:
     """bfloat16 where the precision says so, else nothing."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
-
-

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from truelift.data import AugmentationOptions, DataOptions, resolve_augmentation
 from truelift.errors import InputError
 from truelift.models import ModelOptions
-from truelift.training.hardware import pick_device, pick_precision
+from truelift.training.hardware import Precision, pick_device, pick_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +107,12 @@ class Experiment:
     """Images a step; at least 1."""
 
     batch_norm_momentum: float | Literal["dynamic"] = 0.1
-    """Weight of the newest batch in batch norm's running statistics, in (0, 1]; dynamic: 1/(1+n), n from 0 each epoch."""
+    """Weight of the newest batch in the running statistics, in (0, 1]; dynamic: 1/(1+n), n = 0 at each epoch's start."""
 
     evaluate_every_epochs: int = 1
     """Evaluate on validation and test images so often (for the curves; nothing is chosen by it), and at the end."""
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""
 
     channels_last: bool = True

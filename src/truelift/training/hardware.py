@@ -3,10 +3,13 @@
 import ctypes
 import os
 import sys
+from typing import Literal
 
 import torch
 
 from truelift.errors import InputError
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 def pick_device(wanted: str) -> str:
@@ -21,11 +24,13 @@ def pick_device(wanted: str) -> str:
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device must be present on this machine, which has {torch.cuda.device_count()} GPUs, got {wanted}.")
+        raise InputError(
+            f"device must be present on this machine, which has {torch.cuda.device_count()} GPUs, got {wanted}."
+        )
     return wanted
 
 
-def pick_precision(wanted: str, device: str) -> str:
+def pick_precision(wanted: Precision, device: str) -> Precision:
     """`auto` as bf16 where the device multiplies bfloat16 matrices natively, else fp32."""
     if wanted != "auto":
         return wanted

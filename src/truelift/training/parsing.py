@@ -24,7 +24,7 @@ ExperimentOptions = Annotated[Experiment, Parameter(name="*")]
 
 
 def expand_names(tokens: Iterable[str]) -> list[str]:
-    """Write `--data X` and `--data=X` out as `--data.name`, for each named group, and `--flag false` as `--flag=false`."""
+    """Write `--data X` out as `--data.name X`, for each named group, and `--flag false` as `--flag=false`."""
     expanded: list[str] = []
     for token in tokens:
         option, equals, value = token.partition("=")

@@ -20,7 +20,9 @@ from truelift.training.parsing import flatten, parse_experiment, read_toml
 from truelift.training.progress import Reporter
 
 
-def run(experiment: Experiment, folder: Path, *, reporter: Reporter, checkpoint_seconds: float = 30.0) -> dict[str, Any]:
+def run(
+    experiment: Experiment, folder: Path, *, reporter: Reporter, checkpoint_seconds: float = 30.0
+) -> dict[str, Any]:
     """Run a resolved experiment in `folder`, or go on with it, and return the content of result.json.
 
     Args:

@@ -1,0 +1,44 @@
+"""The report in a real browser: it fits a phone and a desk, in light and dark."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.unit.report.conftest import ACCURACY, make_study
+
+from truelift.report import write_report
+
+CHROMIUM = shutil.which("chromium")
+
+# The page inside a frame of the wanted width, and a script that says how wide it wants to be.
+FRAME = """<!doctype html><iframe id="page" src="report.html" width="{width}" height="900"></iframe><p id="said"></p>
+<script>onload = () => {{
+  const d = document.getElementById("page").contentDocument;
+  document.getElementById("said").textContent = "wants " + d.documentElement.scrollWidth + " of "
+    + d.documentElement.clientWidth + ", ink " + getComputedStyle(d.body).color
+    + ", drawings " + d.querySelectorAll("svg").length;
+}}</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page was NOT looked at in a browser")
+@pytest.mark.parametrize("width", [360, 390, 1200])
+def test_page_fits(tmp_path: Path, width: int) -> None:
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 5)
+    write_report(folder)
+    (folder / "frame.html").write_text(FRAME.format(width=width))
+    said = {}
+    for scheme, number in (("dark", "0"), ("light", "1")):
+        command = [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+            f"--user-data-dir={tmp_path / scheme}", f"--blink-settings=preferredColorScheme={number}",
+            "--virtual-time-budget=5000", "--dump-dom", (folder / "frame.html").as_uri(),
+        ]  # fmt: skip
+        dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        match = re.search(r"wants (\d+) of (\d+), ink ([^<]*), drawings (\d+)", dom)
+        assert match, dom
+        assert int(match[1]) <= int(match[2])
+        assert int(match[4]) == 3
+        said[scheme] = match[3]
+    assert said["dark"] != said["light"]

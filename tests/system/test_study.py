@@ -1,0 +1,177 @@
+"""Whole studies, as a user starts them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.system.conftest import Truelift
+
+from truelift.records import Study
+
+SMALL = """
+[experiment]
+model.name = "resnet8"
+model.width = 8
+epochs = 6
+data.train_images = 400
+batch_size = 32
+precision = "fp32"
+"""
+
+
+def numbers(folder: Path) -> dict[tuple[str, int], object]:
+    """Everything a table is made of, but times."""
+    found = {}
+    for run in Study.read(folder).runs:
+        predictions = run.predictions()
+        assert predictions is not None
+        metrics = {k: v for k, v in run.result()["metrics"].items() if "second" not in k}
+        curve = [{k: v for k, v in line.items() if "second" not in k} for line in run.metrics()]
+        found[run.variant, run.seed] = (metrics, curve, np.asarray(predictions.probability).tolist())
+    return found
+
+
+def test_killed_at_random_moments_a_study_ends_the_same(truelift: Truelift, tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(SMALL + "[variants.a]\n[variants.b]\nmodel.last_relu = false\n")
+    options = ["--seeds", "2", "--checkpoint_seconds", "0"]
+    assert truelift("study", study, "--out", "whole", *options).returncode == 0
+    rng = random.Random(1)
+    command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "killed", *options]
+    for _ in range(3):
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(4, 9))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert truelift("study", study, "--out", "killed", *options).returncode == 0
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
+
+
+def test_a_known_effect_is_found_and_nothing_is_repeated(truelift: Truelift, tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(SMALL + "[variants.a]\n[variants.slow]\noptimizer.lr = 0.0001\n[variants.twin]\n")
+    first = truelift("study", study, "--seeds", "3")
+    assert first.returncode == 0, first.stderr
+    verdicts = {line.split()[0]: line.split()[-1] for line in first.stdout.splitlines() if line.strip()}
+    assert (verdicts["slow"], verdicts["twin"]) == ("hurts", "undecided")
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/study/runs/*/*/result.json")}
+    assert len(results) == 9
+    again = truelift("study", study, "--seeds", "3")
+    assert "[" not in again.stdout.splitlines()[0]  # no run was reported
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+    page = (tmp_path / "runs/study/report.html").read_bytes()
+    (tmp_path / "runs/study/report.html").unlink()
+    assert truelift("report", "runs/study").returncode == 0
+    assert len((tmp_path / "runs/study/report.html").read_bytes()) == len(page)
+
+
+PROGRAM = """
+import argparse, json, pathlib, random
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int); parser.add_argument("--out")
+parser.add_argument("--lift", type=float, default=0)
+a = parser.parse_args()
+if a.lift < 0 and a.seed == 1: raise SystemExit("out of luck")
+value = 80 + random.Random(a.seed).random() + a.lift + random.Random(a.seed + 100).random() / 10 * (a.lift != 0)
+pathlib.Path(a.out, "metrics.json").write_text(json.dumps({"my_accuracy": value}))
+"""
+
+
+def test_a_users_own_program(truelift: Truelift, tmp_path: Path) -> None:
+    (tmp_path / "my train.py").write_text(PROGRAM)
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f"command = \"{sys.executable} 'my train.py' --seed {{seed}} --out {{out}} {{args}}\"\n"
+        'metric = "my_accuracy"\nseeds = 4\nsmallest_effect = 0.1\n'
+        '[variants.plain]\n[variants.lifted]\nargs = "--lift 1.5"\n[variants.unlucky]\nargs = "--lift -2"\n'
+    )
+    done = truelift("study", study, "--out", "with space")
+    assert done.returncode == 1  # one run failed, the others went on
+    assert "unlucky seed 1: failed: the command ended with status 1" in done.stdout
+    records = Study.read(tmp_path / "with space")
+    assert [run.status for run in records.runs].count("done") == 11
+    assert (
+        "out of luck"
+        in next(run for run in records.runs if run.status == "failed").folder.joinpath("log.txt").read_text()
+    )
+    lifted = next(line for line in done.stdout.splitlines() if line.strip().startswith("lifted"))
+    assert lifted.split()[-1] == "helps"
+    (tmp_path / "my train.py").write_text(PROGRAM.replace("if a.lift < 0", "if False"))
+    assert truelift("study", study, "--out", "with space").returncode == 0  # only the failed run is tried again
+
+
+def test_two_processes_do_not_run_one_study(truelift: Truelift, tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'command = "{sys.executable} -c \'import time; time.sleep(8)\' {{seed}} {{out}}"\nmetric = "x_loss"\n'
+        "[variants.a]\n[variants.b]\n"
+    )
+    command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "one", "--seeds", "1"]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "one" / "study.json").exists():
+        time.sleep(0.05)
+        assert first.poll() is None
+    second = truelift("study", study, "--out", "one", "--seeds", "1")
+    assert second.returncode == 2
+    assert "in use by another process" in second.stderr
+    assert first.wait(60) == 1  # the program left no metrics
+
+
+def test_a_killed_study_leaves_no_orphans(tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    marker = tmp_path / "pid"
+    program = tmp_path / "sleep.py"
+    program.write_text(f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    study.write_text(f'command = "{sys.executable} {program} {{seed}} {{out}}"\n[variants.a]\n[variants.b]\n')
+    command = [sys.executable, "-m", "truelift", "study", str(study), "--jobs", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (marker.exists() and marker.read_text()):
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    pid = int(marker.read_text())
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0]:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {pid} outlived its study")
+
+
+def test_train_config_goes_round(truelift: Truelift, tmp_path: Path) -> None:
+    options = ["--model", "resnet8", "--model.last_relu", "false", "--schedule", "step"]
+    printed = truelift("train", *options, "--schedule.milestones_epochs", "1", "2", "--print-config")
+    assert printed.returncode == 0, printed.stderr
+    (tmp_path / "mine.toml").write_text(printed.stdout)
+    again = truelift("train", "--config", "mine.toml", "--print-config")
+    assert again.stdout == printed.stdout
+    changed = truelift("train", "--config", "mine.toml", "--epochs", "7", "--print-config")
+    assert changed.stdout == printed.stdout.replace("epochs = 30", "epochs = 7", 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.toml"]
+
+
+def test_train_prints_plain_lines_without_a_terminal(truelift: Truelift, tmp_path: Path) -> None:
+    done = truelift("train", "--model", "resnet8", "--epochs", "2", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2: validation accuracy" in done.stdout
+    assert "images/s" in done.stdout
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["epochs"] == 2
+
+
+def test_help_and_recipes(truelift: Truelift) -> None:
+    options = truelift("train", "--help").stdout
+    for option in ("--data.train_images", "--model.last_relu", "--optimizer.lr", "--epochs"):
+        assert option in options
+    assert "building-blocks" in truelift("recipes").stdout
+    assert "5 seeds" in truelift("plan", "--effect", "0.5", "--sd", "0.25").stdout

@@ -1,0 +1,67 @@
+"""A study's folder made by code, with every sort of run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from truelift.records import Predictions, write_json
+
+ACCURACY = {
+    "base": [90.0, 91.0, 92.0, 91.0, 90.0],
+    "better": [92.1, 93.0, 94.1, 92.9, 92.0],
+    "a_b": [90.0, 91.2, 91.9, 91.1, 89.9],
+}
+
+
+def make_study(folder: Path, accuracy: dict[str, list[float | None]], seeds: int, **plan: Any) -> Path:
+    """`None` for a failed run."""
+    runs = []
+    rng = np.random.default_rng(0)
+    for variant, values in accuracy.items():
+        for seed, value in list(enumerate(values))[:seeds]:
+            path = folder / "runs" / variant / f"seed-{seed}-00000000"
+            runs.append({"variant": variant, "seed": seed, "folder": str(path.relative_to(folder))})
+            path.mkdir(parents=True)
+            if value is None:
+                write_json(path / "failure.json", {"reason": "it <broke> & stopped"})
+                continue
+            with (path / "metrics.jsonl").open("w") as file:
+                for step in range(1, 401):
+                    line = {"kind": "train", "step": step, "train_loss": 2 / step + 0.01 * rng.random()}
+                    file.write(json.dumps(line) + "\n")
+                for step in (200, 400):
+                    file.write(json.dumps({"kind": "evaluation", "step": step, "test_error": 100 - value}) + "\n")
+            labels = np.arange(1000) % 10
+            predicted = np.where(np.arange(1000) < round(10 * value), labels, (labels + 1) % 10)
+            Predictions(labels, predicted, np.full(1000, 0.5, np.float32)).write(path / "predictions.npz")
+            write_json(path / "environment.json", {"torch": "2", "commit": "abc", "started": str(seed)})
+            metrics = {"test_accuracy": value, "test_error": 100 - value, "train_seconds": 10.0 + seed}
+            write_json(path / "result.json", {"metrics": metrics})
+    settings = {name: {"settings": {"x": "<&>"} if name != "base" else {}, "command": None} for name in accuracy}
+    content = {
+        "name": "made",
+        "question": "Is <b>this</b> & that 100 % _better_?",
+        "metric": "test_accuracy",
+        "unit": "points",
+        "higher_is_better": True,
+        "relative": False,
+        "smallest_effect": 0.5,
+        "baseline": "base",
+        "seeds": list(range(seeds)),
+        "variants": settings,
+        "shared": {"epochs": 3},
+        "runs": runs,
+        "repeat": "truelift study made.toml",
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    write_json(folder / "study.json", {**content, **plan})
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    failed: dict[str, list[float | None]] = {**ACCURACY, "broken": [None] * 5}
+    return make_study(tmp_path / "made", failed, 5)

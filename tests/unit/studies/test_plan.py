@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import pytest
+
+from truelift import recipes
+from truelift.errors import InputError
+from truelift.studies.metric import Metric
+from truelift.studies.plan import read_plan
+
+STUDY = """
+question = "Does it?"
+baseline = "a"
+seeds = 2
+smallest_effect = 0.5
+[experiment]
+model = "resnet8"
+epochs = 3
+[variants.a]
+[variants.b]
+model.last_relu = false
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_pairs_share_all_but_the_variants_settings(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, STUDY))
+    runs = plan.runs()
+    assert [(run.variant, run.seed) for run in runs] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    a, b = runs[0].config, runs[1].config
+    assert a["model"].pop("last_relu") is True
+    assert b["model"].pop("last_relu") is False
+    assert a == b
+
+
+def test_a_changed_setting_changes_that_variants_folders_only(tmp_path: Path) -> None:
+    before = [run.folder for run in read_plan(written(tmp_path, STUDY)).runs()]
+    changed = STUDY.replace("last_relu = false", "width = 8")
+    after = [run.folder for run in read_plan(written(tmp_path, changed)).runs()]
+    assert [x == y for x, y in zip(before, after, strict=True)] == [True, False, True, False]
+    assert [run.folder for run in read_plan(written(tmp_path, STUDY)).runs()] == before
+
+
+def test_the_split_follows_the_seed_unless_told_not_to(tmp_path: Path) -> None:
+    varied = read_plan(written(tmp_path, STUDY)).runs()
+    assert "split_seed" not in varied[0].config["data"]
+    fixed = read_plan(written(tmp_path, "vary_split = false\n" + STUDY)).runs()
+    assert {run.config["data"]["split_seed"] for run in fixed} == {0}
+
+
+def test_overrides_and_seeds(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, STUDY), seeds=4, overrides={"epochs": "7"})
+    assert plan.seeds == (0, 1, 2, 3)
+    assert {run.config["epochs"] for run in plan.runs()} == {7}
+
+
+def test_equal_variants_are_found(tmp_path: Path) -> None:
+    same = STUDY.replace("model.last_relu = false", "model.last_relu = true")
+    assert read_plan(written(tmp_path, same)).equal_variants() == [("a", "b")]
+    assert read_plan(written(tmp_path, STUDY)).equal_variants() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('baseline = "a"', 'baseline = "aa"', r'unknown variant as baseline "aa". Did you mean "a"'),
+        ("[variants.b]\nmodel.last_relu = false", "", "at least one other variant"),
+        ("smallest_effect", "smalest_effect", 'Did you mean "smallest_effect"'),
+        ("smallest_effect = 0.5", "smallest_effect = -1", "smallest_effect must be at least 0, got -1"),
+        ("smallest_effect = 0.5", 'smallest_effect = "big"', "smallest_effect must be of type int or float"),
+        ("seeds = 2", "seeds = 0", "seeds must be a number of at least 1"),
+        ("seeds = 2", "seeds = [1, 1]", "list of different integers"),
+        ("last_relu", "last_rleu", r'variant "b": .*Did you mean --model.last_relu'),
+        ("model.last_relu = false", "epochs = 0", 'variant "b": epochs must be at least 1'),
+        ("model.last_relu = false", "seed = 4", "seed is set by the study"),
+        ("[variants.b]", '[variants."../b"]', "letters, digits"),
+        ("seeds = 2", 'seeds = 2\nmetric = "speed"', "higher_is_better must be given"),
+        ("question", "question = [", "cannot be read as TOML"),
+    ],
+)
+def test_bad_studies_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = written(tmp_path, STUDY.replace(old, new))
+    with pytest.raises(InputError, match=message) as caught:
+        read_plan(path).runs()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_override_of_what_varies_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'model.last_relu is what variant "b" varies'):
+        read_plan(written(tmp_path, STUDY), overrides={"model.last_relu": "true"})
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("python x.py --seed {sed} --out {out}", r'Did you mean "seed"'),
+        ("python x.py --out {out}", r"must contain \{seed\}"),
+        ("python x.py {seed", "unmatched braces"),
+    ],
+)
+def test_bad_commands_are_told(tmp_path: Path, command: str, message: str) -> None:
+    text = f'command = "{command}"\n[variants.a]\n[variants.b]\nargs = "--x"\n'
+    with pytest.raises(InputError, match=message):
+        read_plan(written(tmp_path, text))
+
+
+def test_metrics_by_name() -> None:
+    assert Metric.named("test_accuracy") == Metric("test_accuracy", "points", True, False)
+    assert Metric.named("train_seconds").relative
+    assert not Metric.named("val_loss").higher_is_better
+    assert Metric.named("bleu", True) == Metric("bleu", "", True, False)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_is_a_sound_plan(name: str) -> None:
+    plan = read_plan(recipes.find(name))
+    assert plan.runs()
+    assert plan.shows
+    assert plan.takes
+    assert not plan.equal_variants()
+    assert recipes.find(name).read_text().startswith(f"# truelift study {name}\n")

@@ -1,0 +1,53 @@
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from truelift.errors import InputError
+from truelift.records import locked, read_json, read_lines, whole_file, write_json
+
+
+def test_a_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError), whole_file(path) as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_json_refuses_what_it_cannot_say(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_a_cut_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert read_lines(path) == [{"step": 1}, {"step": 2}]
+
+
+def _try(folder: Path, queue: "multiprocessing.Queue[str]") -> None:
+    try:
+        with locked(folder):
+            queue.put("got it")
+    except InputError as error:
+        queue.put(str(error))
+
+
+def test_a_folder_is_held_against_other_processes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    queue: multiprocessing.Queue[str] = context.Queue()
+    answers = []
+    for held in (True, False):
+        process = context.Process(target=_try, args=(tmp_path, queue))
+        if held:
+            with locked(tmp_path):
+                process.start()
+                answers.append(queue.get(timeout=60))
+        else:
+            process.start()
+            answers.append(queue.get(timeout=60))
+        process.join()
+    assert answers == [f"{tmp_path} is in use by another process.", "got it"]

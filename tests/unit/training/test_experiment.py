@@ -1,0 +1,69 @@
+import dataclasses
+import tomllib
+
+import pytest
+import tomli_w
+
+from truelift.data import DataOptions
+from truelift.errors import InputError
+from truelift.training import Experiment, fingerprint, resolve, to_dict
+from truelift.training.parsing import expand_names, flatten, parse_experiment
+
+
+def test_resolved_experiment_survives_toml() -> None:
+    settings = {
+        "schedule.name": "step",
+        "schedule.milestones_epochs": [1.5, 2],
+        "model.last_relu": False,
+        "seed": 7,
+        "batch_norm_momentum": "dynamic",
+        "optimizer.clip_norm": 1.0,
+    }
+    experiment = resolve(parse_experiment(settings, "test"))
+    text = tomli_w.dumps(to_dict(experiment))
+    again = parse_experiment(flatten(tomllib.loads(text)), "test")
+    assert again == experiment
+    assert resolve(again) == experiment
+    assert fingerprint(to_dict(again)) == fingerprint(to_dict(experiment))
+
+
+def test_every_setting_changes_the_fingerprint() -> None:
+    base = fingerprint(to_dict(resolve(Experiment())))
+    for change in ({"seed": 1}, {"model.width": 8}, {"data.train_images": 100}, {"optimizer.lr": 0.2}):
+        assert fingerprint(to_dict(resolve(parse_experiment(change, "test")))) != base
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"optimizer.lr": -0.1}, r"optimizer.lr must be at least 0 and finite, got -0.1"),
+        ({"optimizer.lr": float("nan")}, "optimizer.lr"),
+        ({"batch_norm_momentum": 0}, "batch_norm_momentum"),
+        ({"objective.label_smoothing": 1}, "label_smoothing"),
+        ({"optimizer.momentum": 0}, "nesterov must be false where optimizer.momentum is 0"),
+        ({"schedule.warmup_steps": 1, "schedule.warmup_epochs": 1}, "same quantity in two units"),
+        ({"schedule.milestones_epochs": [1]}, "belongs to schedule.name step, got cosine"),
+        ({"modle.width": 3}, "Unknown option"),
+        ({"model.widht": 3}, "Did you mean --model.width"),
+        ({"epochs": "many"}, "epochs"),
+        ({"device": "tpu"}, "device must be"),
+        ({"optimizer.name": "sdg"}, "sgd"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolve(parse_experiment(settings, "test"))
+
+
+def test_a_path_names_the_data() -> None:
+    resolved = resolve(dataclasses.replace(Experiment(), data=DataOptions(path="some/photos")))
+    assert resolved.data.name == "photos"
+    assert resolved.augmentation.flip is True  # not the digits' default
+
+
+def test_short_names_and_flags() -> None:
+    given = ["--data", "cifar10", "--model=resnet20", "--model.last_relu", "false", "--data.path", "true"]
+    expected = ["--data.name", "cifar10", "--model.name=resnet20", "--model.last_relu=false", "--data.path=true"]
+    assert expand_names(given) == expected
+    assert flatten({"data": "cifar10", "model": {"width": 8}}) == {"data.name": "cifar10", "model.width": 8}

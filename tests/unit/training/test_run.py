@@ -1,0 +1,169 @@
+"""Real trainings of some seconds on the bundled digits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from truelift.data import AugmentationOptions, DataOptions
+from truelift.errors import InputError
+from truelift.models import ModelOptions
+from truelift.records import Run
+from truelift.training import Experiment, resolve, run
+from truelift.training.assembly import assemble, load_data
+from truelift.training.loop import fit
+from truelift.training.meters import DivergedError
+from truelift.training.parsing import parse_experiment
+
+
+def silent(line: dict[str, Any], steps: int) -> None:
+    pass
+
+
+class StopError(Exception):
+    """Stands for a crash."""
+
+
+def small(**settings: Any) -> Experiment:
+    base = {"model.name": "resnet8", "model.width": 4, "epochs": 2, "data.train_images": 320, "batch_size": 32}
+    return resolve(parse_experiment({**base, "augmentation.cutout": 2, **settings}, "test"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return dict(torch.load(folder / "checkpoint.pt", weights_only=True))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("crash_at", [3, 9, 13])
+def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, precision: str) -> None:
+    experiment = small(precision=precision, **{"optimizer.name": "adamw", "optimizer.lr": 0.01})
+    whole = run(experiment, tmp_path / "whole", reporter=silent)
+
+    def crash(line: dict[str, Any], steps: int) -> None:
+        if line["kind"] == "train" and line["step"] == crash_at:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(experiment, tmp_path / "cut", reporter=crash, checkpoint_seconds=0)
+    assert weights(tmp_path / "cut")["meters"]["step"] == crash_at - 1
+    with (tmp_path / "cut" / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"kind": "train", "st')  # what a kill can leave
+    again = run(experiment, tmp_path / "cut", reporter=silent)
+
+    def timeless(values: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in values.items() if "second" not in k}
+
+    assert timeless(again["metrics"]) == timeless(whole["metrics"])
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    for name, tensor in first["network"].items():
+        assert torch.equal(tensor, second["network"][name]), name
+    runs = [Run("v", 0, tmp_path / name) for name in ("whole", "cut")]
+    assert [timeless(x) for x in runs[0].metrics()] == [timeless(x) for x in runs[1].metrics()]
+    predictions = [r.predictions() for r in runs]
+    assert predictions[0] is not None
+    assert predictions[1] is not None
+    np.testing.assert_array_equal(predictions[0].probability, predictions[1].probability)
+
+
+def test_loop_equals_a_loop_written_by_hand(tmp_path: Path) -> None:
+    """Same initial weights, batches and schedule; torch's own optimizer, no seams."""
+    experiment = small(precision="fp32", **{"schedule.name": "linear", "optimizer.weight_decay": 0.01})
+    splits = load_data(experiment)
+    ours, hand = assemble(experiment, splits), assemble(experiment, splits)
+    fit(ours, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+
+    network = hand.network
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
+    for epoch in range(2):
+        for i, (images, labels) in enumerate(hand.batches.epoch(epoch)):
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 - (epoch * hand.steps_per_epoch + i) / hand.steps)
+            optimizer.zero_grad()
+            F.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(ours.network.state_dict()[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_result_is_what_the_checkpoint_predicts(tmp_path: Path) -> None:
+    experiment = small(epochs=6)
+    result = run(experiment, tmp_path / "run", reporter=silent)
+    training = assemble(experiment, load_data(experiment))
+    training.load(tmp_path / "run" / "checkpoint.pt")
+    training.network.eval()
+    right = total = 0
+    with torch.no_grad(), training.autocast:
+        for images, labels in training.evaluations["test"].epoch(0):
+            right += int((training.network(images).argmax(1) == labels).sum())
+            total += len(labels)
+    assert result["metrics"]["test_accuracy"] == pytest.approx(100 * right / total)
+    assert result["metrics"]["test_accuracy"] > 30  # chance is 10
+    assert result["test_images"] == total
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
+    first = run(small(), tmp_path / "run", reporter=silent)
+
+    def never(line: dict[str, Any], steps: int) -> None:
+        raise StopError
+
+    assert run(small(), tmp_path / "run", reporter=never) == first
+
+
+def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path: Path) -> None:
+    run(small(), tmp_path / "run", reporter=silent)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(InputError, match=r"epochs 2, not 3"):
+        run(small(epochs=3), tmp_path / "run", reporter=silent)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_bad_data_writes_nothing(tmp_path: Path) -> None:
+    experiment = resolve(Experiment(data=DataOptions(path=str(tmp_path / "none.parquet"))))
+    with pytest.raises(InputError, match=r"none\.parquet"):
+        run(experiment, tmp_path / "run", reporter=silent)
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step"):
+        run(small(**{"optimizer.lr": 1e30, "precision": "fp32"}), tmp_path / "run", reporter=silent)
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_records_are_complete(tmp_path: Path) -> None:
+    run(small(), tmp_path / "run", reporter=silent)
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert {"truelift", "torch", "python", "platform", "processor", "device", "threads", "commit", "patched"} <= set(
+        environment
+    )
+    lines = Run("v", 0, tmp_path / "run").metrics()
+    assert [line["epoch"] for line in lines if line["kind"] == "evaluation"] == [1.0, 2.0]
+    assert lines[-1]["test_error"] == pytest.approx(100 - lines[-1]["test_accuracy"])
+
+
+def test_compiled_training_learns(tmp_path: Path) -> None:
+    pytest.importorskip("torch._inductor")
+    experiment = small(compile=True, epochs=2, precision="fp32")
+    eager = run(small(precision="fp32"), tmp_path / "eager", reporter=silent)
+    compiled = run(experiment, tmp_path / "compiled", reporter=silent)
+    assert compiled["metrics"]["train_loss"] == pytest.approx(eager["metrics"]["train_loss"], rel=0.2)
+
+
+def test_augmentation_can_be_switched_off() -> None:
+    experiment = resolve(
+        Experiment(augmentation=AugmentationOptions(crop_padding=0), model=ModelOptions(name="resnet8"))
+    )
+    training = assemble(experiment, load_data(experiment))
+    images, _ = next(training.batches.epoch(0))
+    again, _ = next(training.batches.epoch(0))
+    assert torch.equal(images, again)
