@@ -107,7 +107,7 @@ class Experiment:
     """Images a step; at least 1."""
 
     batch_norm_momentum: float | Literal["dynamic"] = 0.1
-    """Weight of the newest batch in the running statistics, in (0, 1]; dynamic: 1/(1+n), n = 0 at each epoch's start."""
+    """Weight of the newest batch in the running statistics, in (0, 1]; dynamic: 1/(1+n), n = 0 at an epoch's start."""
 
     evaluate_every_epochs: int = 1
     """Evaluate on validation and test images so often (for the curves; nothing is chosen by it), and at the end."""
