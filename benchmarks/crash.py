@@ -26,7 +26,7 @@ question = "Is a killed study the same study?"
 baseline = "plain"
 seeds = 2
 experiment.model.name = "resnet8"
-experiment.epochs = 25
+experiment.epochs = 60
 experiment.precision = "fp32"
 [variants.plain]
 augmentation.crop_padding = 0
@@ -63,24 +63,26 @@ def main() -> None:
         began = time.monotonic()
         assert start(study, Path(temporary) / "undisturbed").wait() == 0
         whole = time.monotonic() - began
-        kills = resumed = 0
+        expected = table(Path(temporary) / "undisturbed")
+        kills, equal = 0, True
         while kills < KILLS:
-            process = start(study, Path(temporary) / "killed")
-            try:
-                process.wait(rng.uniform(2.0, max(4.0, whole / 2)))
-                break
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            out = (
+                Path(temporary) / f"killed-from-{kills}"
+            )  # a study that ends before the last kill is followed by another
+            while kills < KILLS:
+                process = start(study, out)
+                try:
+                    process.wait(rng.uniform(3.0, 8.0))
+                    break
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
                 kills += 1
-                done = sum(1 for _ in (Path(temporary) / "killed").glob("runs/*/*/result.json"))
-                resumed = sum(1 for _ in (Path(temporary) / "killed").glob("runs/*/*/checkpoint.pt"))
-                print(f"kill {kills}: {done} runs done, {resumed} with a checkpoint", flush=True)
-            if done == 6 and kills < KILLS:  # finished too early: begin a fresh one, the kills count on
-                subprocess.run(["rm", "-r", str(Path(temporary) / "killed")], check=True)
-        status = start(study, Path(temporary) / "killed").wait()
-        assert status == 0, status
-        equal = table(Path(temporary) / "undisturbed") == table(Path(temporary) / "killed")
+                done = len(list(out.glob("runs/*/*/result.json")))
+                begun = len(list(out.glob("runs/*/*/checkpoint.pt"))) - done
+                print(f"kill {kills}: {done} of 6 runs done, {begun} in the middle", flush=True)
+            assert start(study, out).wait() == 0
+            equal = equal and table(out) == expected
     print(f"an undisturbed study took {whole:.0f} s; {kills} kills, tables equal: {equal}")
     print(json.dumps({"kills": kills, "tables_equal": equal}))
 

@@ -1,7 +1,7 @@
 """The commands."""
 
 import contextlib
-import os
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from rich.console import Console
 from truelift import __version__
 from truelift.errors import InputError
 from truelift.training.experiment import Experiment
+from truelift.training.meters import DivergedError
 from truelift.training.parsing import (
     OPTION_STYLE,
     ExperimentOptions,
@@ -30,8 +31,18 @@ _HELP = """Does a training technique lift my image classifier, by more than seed
 """
 
 
+def _names(options: Any, prefix: str = "") -> set[str]:
+    """The dotted names of all fields of nested dataclasses."""
+    if not dataclasses.is_dataclass(options):
+        return {prefix.removesuffix(".")}
+    return set().union(*(_names(getattr(options, f.name), f"{prefix}{f.name}.") for f in dataclasses.fields(options)))
+
+
+_OPTIONS = _names(Experiment())
+
+
 class _Given:
-    """Remembers which options the command line gave, so that they can take the place of a file's."""
+    """Remembers which of an experiment's options the command line gave: they take the place of a file's."""
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
@@ -39,15 +50,11 @@ class _Given:
     def __call__(self, app: Any, commands: Any, arguments: Any) -> None:
         self.settings = {}
         for argument in arguments:
-            if argument.tokens and argument.field_info.name not in _OWN:
-                values = [
-                    str(t.value if not t.implicit_value or t.value else t.implicit_value) for t in argument.tokens
-                ]
-                self.settings[argument.name.removeprefix("--")] = values[0] if len(values) == 1 else values
+            name = argument.name.removeprefix("--")
+            if argument.tokens and name in _OPTIONS:
+                values = ["true" if token.implicit_value is True else token.value for token in argument.tokens]
+                self.settings[name] = values[0] if len(values) == 1 else values
 
-
-# Options of the commands themselves, not of an experiment.
-_OWN = {"config", "out", "threads", "checkpoint_seconds", "print_config", "source", "seeds", "jobs", "vary_split"}
 
 _given = _Given()
 app = App(
@@ -224,16 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = app(expand_names(tokens), exit_on_error=False, print_error=False) or 0
     except CycloptsError as error:
         _fail(one_line(error))
-    except InputError as error:
-        _fail(one_line(error))
-    except OSError as error:  # a full disk, a folder that may not be written
+    except (InputError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         _fail(one_line(error))
     except KeyboardInterrupt:
         print("truelift: stopped; the same command goes on from here.", file=sys.stderr)
         status = 130
-    except RuntimeError as error:
-        if os.environ.get("TRUELIFT_TRACEBACK"):
-            raise
+    except DivergedError as error:
         print(f"truelift: failed: {one_line(error)}", file=sys.stderr)
         status = 1
     sys.exit(status)

@@ -1,5 +1,8 @@
 """Bad input: one clear line, exit status 2, nothing half-written."""
 
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,10 +115,18 @@ def test_equal_variants_and_one_seed_are_warned_of(truelift: Truelift, tmp_path:
     assert "undecided" in done.stdout
 
 
-def test_a_full_disk_is_one_line(truelift: Truelift, tmp_path: Path) -> None:
-    """/dev/full answers every write as a full disk does."""
-    full = tmp_path / "runs"
-    full.symlink_to("/dev/full")
-    done = truelift("train", "--model", "resnet8", "--epochs", "1")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
+def test_a_disk_that_takes_no_more_is_one_line_and_the_run_goes_on_later(tmp_path: Path) -> None:
+    """A limit on the size of files stops the checkpoint's write half-way, as a full disk does."""
+    command = [sys.executable, "-m", "truelift", "train", "--model", "resnet8", "--epochs", "1", "--out", "run"]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, preexec_fn=limit)
+    refused(done, "File too large")
+    assert not [path.name for path in (tmp_path / "run").iterdir() if "checkpoint" in path.name]
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run" / "checkpoint.pt").stat().st_size > 100_000
+
+
+def test_a_folder_that_may_not_be_made(truelift: Truelift, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    refused(truelift("train", "--model", "resnet8", "--epochs", "1"), "runs")

@@ -3,6 +3,7 @@
 Randomness needs no place in it: every draw is a function of the seed and the step (see `truelift.seeds`).
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,8 +27,10 @@ class Stateful(Protocol):
 
 def save_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> None:
     """Write the state of all `parts`, whole or not at all."""
+    buffer = io.BytesIO()  # torch's writer would hide a full disk's OSError
+    torch.save({name: part.state_dict() for name, part in parts.items()}, buffer)
     with whole_file(path) as file:
-        torch.save({name: part.state_dict() for name, part in parts.items()}, file)
+        file.write(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], device: str) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent
 
 def describe(device: str, threads: int) -> tuple[dict[str, Any], str]:
     """The environment, and the patch on the commit that ran (docs/records.md lists the keys)."""
-    commit, patch = _code()
+    commit, patch, untracked = _code()
     environment = {
         **{name: _version(name) for name in ("truelift", "torch", "numpy")},
         "python": platform.python_version(),
@@ -25,6 +25,7 @@ def describe(device: str, threads: int) -> tuple[dict[str, Any], str]:
         "threads": threads,
         "commit": commit,
         "patched": bool(patch),
+        "untracked": untracked,
         "command": ["truelift", *sys.argv[1:]],
         "started": now(),
     }
@@ -43,8 +44,11 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def _code() -> tuple[str | None, str]:
-    """Commit and patch of the code that runs; none where it is no git checkout, as when installed from a wheel."""
+def _code() -> tuple[str | None, str, list[str]]:
+    """Commit and patch of the code that runs, and files that git does not track.
+
+    None of them where it is no git checkout, as when installed from a wheel.
+    """
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, check=True)
@@ -53,9 +57,10 @@ def _code() -> tuple[str | None, str]:
     try:
         # In a virtual environment inside somebody's repository the package is ignored: that commit is not ours.
         git("ls-files", "--error-unmatch", "__init__.py")
-        return git("rev-parse", "HEAD").strip(), git("diff", "HEAD", "--", ".")
+        untracked = git("ls-files", "--others", "--exclude-standard").splitlines()
+        return git("rev-parse", "HEAD").strip(), git("diff", "HEAD", "--", "."), untracked
     except (OSError, subprocess.CalledProcessError):
-        return None, ""
+        return None, "", []
 
 
 def _processor() -> str:

@@ -1,6 +1,7 @@
 """Live progress of a training: a bar on a terminal, else a plain line an evaluation."""
 
 import sys
+import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -17,15 +18,19 @@ class Reporter(Protocol):
 
 
 class PlainReporter:
-    """One line an evaluation, with the speed and how far it is."""
+    """One line an evaluation, with speed and time left."""
 
     def __init__(self) -> None:
         self.speed = ""
+        self.first: tuple[int, float] | None = None
 
     def __call__(self, line: dict[str, Any], steps: int) -> None:
         """Print evaluations, with the speed of the training line before."""
         if line["kind"] == "train":
-            self.speed = _speed(line, steps)
+            now = time.monotonic()
+            first_step, began = self.first = self.first or (line["step"], now)
+            left = (now - began) / max(line["step"] - first_step, 1) * (steps - line["step"])
+            self.speed = f", {line['images_per_second']:.0f} images/s, {left:.0f} s left"
         else:
             print(f"epoch {line['epoch']:g}: {_evaluation(line)}{self.speed}", flush=True)
 
@@ -64,7 +69,3 @@ def is_terminal() -> bool:
 def _evaluation(line: dict[str, Any]) -> str:
     splits = [split for split in ("validation", "test") if f"{split}_loss" in line]
     return ", ".join(f"{s} accuracy {line[f'{s}_accuracy']:.2f} %, loss {line[f'{s}_loss']:.3f}" for s in splits)
-
-
-def _speed(line: dict[str, Any], steps: int) -> str:
-    return f", step {line['step']} of {steps}, {line['images_per_second']:.0f} images/s"
