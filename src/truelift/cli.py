@@ -152,8 +152,10 @@ def study(
         if run.status == "done":
             value = run.result()["metrics"].get(plan.metric.name)
             outcome = "metric missing" if value is None else f"{plan.metric.name} {value:.4g}"
-        else:
+        elif run.status == "failed":
             outcome = f"failed: {run.failure()['reason']}"
+        else:
+            outcome = "interrupted"
         print(f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}", flush=True)
 
     folder = out or Path("runs") / plan.name

@@ -1,6 +1,7 @@
 """Runs in parallel processes on this machine, with its cores shared out."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ def run_local(folders: Sequence[Path], *, jobs: int, threads: int, checkpoint_se
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Yields:
-        Each folder as soon as its run has ended, with result.json or failure.json in it.
+        Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was interrupted.
     """
     with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(_run, folder, threads, checkpoint_seconds): folder for folder in folders}
@@ -41,7 +42,10 @@ def _run(folder: Path, threads: int, checkpoint_seconds: float) -> None:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
         )
+    if done.returncode == -signal.SIGINT:  # Ctrl-C reaches every process of a terminal: stopped, not failed
+        return
     if done.returncode < 0:  # killed: it could not say why itself
-        write_failure(folder, f"the process was killed by signal {-done.returncode} (out of memory, perhaps)")
+        cause = " (out of memory, perhaps)" if done.returncode == -signal.SIGKILL else ""
+        write_failure(folder, f"the process was killed by signal {-done.returncode}{cause}")
     elif not ((folder / "result.json").exists() or (folder / "failure.json").exists()):
         write_failure(folder, f"the process ended with status {done.returncode}; log.txt has what it printed")

@@ -142,6 +142,8 @@ def read_plan(path: Path, *, seeds: int | None = None, overrides: Mapping[str, A
     Raises:
         InputError: The file or a value in it is wrong; the message names the file.
     """
+    if "seed" in (overrides or {}):
+        raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
         plan = _plan(path.stem, read_toml(path), seeds, overrides or {})
         plan.runs()  # so that a wrong setting is told with the file's name
