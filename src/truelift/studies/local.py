@@ -21,7 +21,8 @@ def run_local(folders: Sequence[Path], *, jobs: int, threads: int, checkpoint_se
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Yields:
-        Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was interrupted.
+        Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
+        interrupted.
     """
     with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(_run, folder, threads, checkpoint_seconds): folder for folder in folders}
