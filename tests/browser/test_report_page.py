@@ -33,9 +33,12 @@ def test_page_fits(tmp_path: Path, width: int) -> None:
         command = [
             str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
             f"--user-data-dir={tmp_path / scheme}", f"--blink-settings=preferredColorScheme={number}",
-            "--virtual-time-budget=5000", "--dump-dom", (folder / "frame.html").as_uri(),
+            "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", (folder / "frame.html").as_uri(),
         ]  # fmt: skip
-        dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        # A script's error, a style's, or something that could not be fetched: all are told on the console.
+        assert "CONSOLE" not in done.stderr, done.stderr
+        dom = done.stdout
         match = re.search(r"wants (\d+) of (\d+), ink ([^<]*), drawings (\d+)", dom)
         assert match, dom
         assert int(match[1]) <= int(match[2])

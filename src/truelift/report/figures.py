@@ -10,13 +10,19 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from truelift.records import Study
 from truelift.report.summary import Summary
 
-# Okabe and Ito's palette, told apart by colour-blind readers; its black and yellow are left out, as one of them
-# vanishes on a dark or a light page.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+Lines = list[dict[str, Any]]  # of one run's metrics.jsonl
+
+# After Okabe and Ito, told apart by colour-blind readers; each at least 3:1 against a white page. These are the names
+# under which the figures are drawn: the page sets --series-0 and so on, lighter ones on a dark page.
+PALETTE = ("#0072b2", "#c77700", "#00875f", "#b8578f", "#2e8fc7", "#c4441c")
+DARK_PALETTE = ("#4fa8e0", "#e69f00", "#2ec090", "#dd8fbb", "#8ccbf2", "#f0793a")
+# Where there are more variants than colours.
+_DASHES = ("-", "--", ":", "-.")
 
 # Drawn in this colour, then given the page's own.
 _TEXT = "#010203"
@@ -28,9 +34,10 @@ _ROLLING = 0.02
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "truelift",
+    "text.parse_math": False,  # a metric's name may have dollars in it
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 11,
+    "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _TEXT),
@@ -44,7 +51,7 @@ def differences_figure(summary: Summary) -> str:
     """Each seed's difference to the baseline, their mean and interval, and the band of effects too small to matter."""
     rows = summary.compared
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 1.0 + 0.5 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(5.0, 1.1 + 0.45 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         smallest = float(summary.study.plan["smallest_effect"])
         if smallest > 0:
@@ -54,18 +61,21 @@ def differences_figure(summary: Summary) -> str:
             c = row.comparison
             assert c is not None
             colour = PALETTE[(y + 1) % len(PALETTE)]
-            spread = np.linspace(-0.2, 0.2, len(c.differences)) if len(c.differences) > 1 else np.zeros(1)
-            axes.scatter(
-                c.differences, y + spread[: len(c.differences)], s=20, color=colour, lw=0.8, edgecolor=_TEXT, zorder=3
-            )
+            if not c.differences:
+                axes.text(0.01, y, "no complete pair", transform=axes.get_yaxis_transform(), va="center", alpha=0.7)
+                continue
+            # The dots under the interval, and a little apart, so that equal ones are all seen.
+            heights = y + np.linspace(0.15, 0.33, len(c.differences))
+            axes.scatter(c.differences, heights, s=18, color=colour, lw=0, alpha=0.75)
             if c.interval is not None:
                 axes.plot(c.interval, (y, y), color=colour, lw=3, solid_capstyle="butt")
-            if c.differences:
-                axes.plot(c.difference, y, "D", color=colour, ms=8, zorder=2)
+            axes.plot(c.difference, y, "D", color=colour, ms=7)
         axes.set_yticks(range(len(rows)), [row.variant for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         unit = f", {summary.metric.unit}" if summary.metric.unit else ""
         axes.set_xlabel(f"difference in {summary.metric.name.replace('_', ' ')} to {summary.rows[0].variant}{unit}")
+        better = "right is better" if summary.metric.higher_is_better else "left is better"
+        axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
         label = "Paired differences to the baseline, with mean and 95 % interval"
         return _svg(figure, "differences", label)
@@ -81,55 +91,83 @@ class Curve:
     """(k, S)"""
 
 
-def curves(study: Study, key: str) -> dict[str, Curve]:
-    """The lines of metrics with `key`, by variant; variants without any are left out."""
+def training_lines(study: Study) -> dict[str, list[Lines]]:
+    """What the done runs wrote to metrics.jsonl, by variant, a list of lines a run."""
+    return {
+        variant: [run.metrics() for run in study.runs if run.variant == variant and run.status == "done"]
+        for variant in study.plan["variants"]
+    }
+
+
+def curves(lines: Mapping[str, Sequence[Lines]], key: str) -> dict[str, Curve]:
+    """The values of `key` against the steps, by variant; variants without any are left out."""
     found = {}
-    for variant in study.plan["variants"]:
-        series = [
-            [(line["step"], line[key]) for line in run.metrics() if key in line]
-            for run in study.runs
-            if run.variant == variant and run.status == "done"
-        ]
-        series = [points for points in series if points]
+    for variant, runs in lines.items():
+        series = [points for run in runs if (points := _points(run, key))]
         if series:
             # Seeds of one variant log at the same steps; a program of the user's may not, so keep what all have.
-            common = sorted(set.intersection(*({step for step, _ in points} for points in series)))
-            values = [[dict(points)[step] for step in common] for points in series]
+            common = sorted(set.intersection(*(set(points) for points in series)))
+            values = [[points[step] for step in common] for points in series]
             if common:
                 found[variant] = Curve(np.array(common), np.array(values, dtype=float))
     return found
 
 
-def curves_figure(study: Study, key: str, label: str, *, rolling: bool, name: str) -> str | None:
-    """Mean over seeds, with a band from the lowest to the highest seed; None where no run left a curve."""
-    found = curves(study, key)
-    if not found:
-        return None
+def _points(lines: Lines, key: str) -> dict[float, float]:
+    """Step to value; a program of the user's may leave lines without a step, or with null."""
+    return {
+        line["step"]: line[key]
+        for line in lines
+        if isinstance(line.get("step"), int | float) and isinstance(line.get(key), int | float)
+    }
+
+
+def curves_figure(names: Sequence[str], found: Mapping[str, Curve], label: str, *, rolling: bool, name: str) -> str:
+    """Mean over seeds, with a band from the lowest to the highest seed.
+
+    Args:
+        names: All variants, the baseline first, so that a variant has one colour in every figure.
+        found: The curves of some of them, at least one.
+        label: What the curves show.
+        rolling: Whether to draw rolling averages.
+        name: Prefix of the figure's ids in the page.
+    """
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(5.0, 3.4), layout="constrained")
         axes = figure.add_subplot()
-        for colour, (variant, curve) in _coloured(study.plan, found):
-            _draw(axes, curve, variant, colour, rolling=rolling)
+        for index, variant in enumerate(names):
+            if variant in found:
+                _draw(axes, found[variant], variant, index, rolling=rolling)
+        if _wide([line.get_ydata() for line in axes.get_lines()]):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
+            label += ", log scale"
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         axes.grid()
-        axes.legend()
+        # Outside, where it covers no curve; two columns fit names of this length.
+        columns = 2 if max(map(len, found)) <= 24 else 1
+        figure.legend(loc="outside upper left", ncols=columns)
         return _svg(figure, name, f"{label} against steps, mean over seeds")
 
 
-def _coloured(plan: Mapping[str, Any], found: Mapping[str, Curve]) -> list[tuple[str, tuple[str, Curve]]]:
-    """A variant has its colour in every figure: the baseline the first."""
-    names = [plan["baseline"], *(name for name in plan["variants"] if name != plan["baseline"])]
-    return [(PALETTE[i % len(PALETTE)], (name, found[name])) for i, name in enumerate(names) if name in found]
+def _wide(series: Sequence[Any]) -> bool:
+    """Whether the start of training would press the ends, which are to be compared, into a flat line."""
+    values = np.concatenate([np.asarray(values, dtype=float) for values in series])
+    values = values[np.isfinite(values)]
+    return bool(values.size and values.min() > 0 and values.max() > 4 * values.min())
 
 
-def _draw(axes: Axes, curve: Curve, label: str, colour: str, *, rolling: bool) -> None:
+def _draw(axes: Axes, curve: Curve, label: str, index: int, *, rolling: bool) -> None:
     steps, values = curve.steps, curve.values
+    colour, dashes = PALETTE[index % len(PALETTE)], _DASHES[index // len(PALETTE) % len(_DASHES)]
     if rolling:
         values = rolling_mean(values, max(1, round(_ROLLING * len(steps))))
     keep = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _MOST_POINTS)).round().astype(int))
     steps, values = steps[keep], values[:, keep]
-    axes.plot(steps, values.mean(0), color=colour, lw=1.8, label=label)
+    axes.plot(steps, values.mean(0), color=colour, ls=dashes, lw=1.8, label=label)
     if len(values) > 1:
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.18, lw=0)
 
@@ -149,7 +187,9 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace(_TEXT, "currentColor")
+    svg = svg.replace(_TEXT, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    for index, colour in enumerate(PALETTE):
+        svg = svg.replace(colour, f"var(--series-{index}, {colour})")
     ids: Sequence[str] = re.findall(r' id="([^"]+)"', svg)
     for known in ids:
         svg = svg.replace(f'id="{known}"', f'id="{name}-{known}"').replace(f"#{known})", f"#{name}-{known})")

@@ -2,42 +2,65 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from re import sub
 
 from truelift.report import sections
-from truelift.report.figures import curves_figure, differences_figure
+from truelift.report.figures import (
+    DARK_PALETTE,
+    PALETTE,
+    curves,
+    curves_figure,
+    differences_figure,
+    training_lines,
+)
 from truelift.report.summary import Summary
 from truelift.report.table import HEADER, HEADER_LEGEND, cells
 
 _CSS = """
-:root { color-scheme: light dark; --ink: #1d2433; --soft: #5b6475; --paper: #fff; --line: #dfe3ea; --card: #f6f7f9;
-  --helps: #0b6b3a; --hurts: #a3221b; --undecided: #7a5b00; }
+:root { color-scheme: light dark; --ink: #1d2433; --soft: #596273; --paper: #fff; --line: #dfe3ea; --card: #f5f6f8;
+  --helps: #0b6b3a; --hurts: #a3221b; --undecided: #74560a; SERIES }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ef; --soft: #a0a9b8; --paper: #14181f; --line: #303845;
-  --card: #1c222c; --helps: #6cd69b; --hurts: #ff938a; --undecided: #e5c15a; } }
+  --card: #1c222c; --helps: #6cd69b; --hurts: #ff938a; --undecided: #e5c15a; DARK } }
+@media print { :root { color-scheme: light; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 52rem; padding: 2rem 1.1rem 4rem; color: var(--ink); background: var(--paper);
+body { margin: 0 auto; max-width: 52rem; padding: 2.5rem 1.1rem 4rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.6 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: clamp(1.4rem, 4.5vw, 2rem); line-height: 1.25; margin: .2rem 0 1.4rem; text-wrap: balance; }
-h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; }
-p, figcaption, li { max-width: 44rem; }
+h1 { font-size: clamp(1.4rem, 4.5vw, 2rem); line-height: 1.25; margin: .2rem 0 1.6rem; text-wrap: balance; }
+h2 { font-size: 1.2rem; line-height: 1.3; margin: 3rem 0 .7rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+p, figcaption, li { max-width: 44rem; text-wrap: pretty; } p, ul { margin: .6rem 0; } ul { padding-left: 1.2rem; }
 .name, figcaption, .soft { color: var(--soft); font-size: .9rem; }
 .verdicts { list-style: none; margin: 0; padding: 0; display: grid; gap: .6rem; }
-.verdicts li { max-width: none; padding: .7rem .9rem; background: var(--card); border-left: 4px solid;
-  border-radius: 4px; }
-.helps { border-color: var(--helps) !important; } .hurts { border-color: var(--hurts) !important; }
-.undecided { border-color: var(--undecided) !important; }
-.badge { font-weight: 650; } .helps .badge { color: var(--helps); } .hurts .badge { color: var(--hurts); }
-.undecided .badge { color: var(--undecided); }
+.verdicts li { --tone: var(--undecided); max-width: none; padding: .75rem 1rem; background: var(--card);
+  border-left: 4px solid var(--tone); border-radius: 4px; display: grid; grid-template-columns: 7rem 1fr;
+  column-gap: 1rem; }
+.verdicts .helps { --tone: var(--helps); } .verdicts .hurts { --tone: var(--hurts); }
+.verdicts span:last-child { grid-column: 2; }
+.badge { font-weight: 650; color: var(--tone); white-space: nowrap; }
+@media (max-width: 34rem) { .verdicts li { display: block; } .verdicts b { margin-left: .5rem; }
+  .verdicts span:last-child { display: block; } }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .38rem .7rem .38rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, th:last-child, td:last-child, .text td, .text th { text-align: left; }
-.text td { white-space: normal; }
-th { font-weight: 600; color: var(--soft); }
-figure { margin: 1rem 0 0; } svg { width: 100%; max-width: 40rem; height: auto; display: block; }
+th, td { padding: .4rem 1rem .4rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:last-child, td:last-child { padding-right: 0; }
+th:first-child, .text td, .text th { text-align: left; } .numbers td:not(:last-child) { min-width: 4rem; }
+.text td { white-space: normal; min-width: 14rem; }
+thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; } tbody th { font-weight: 500; }
+figure { margin: 1rem 0 0; } figure + figure { margin-top: 2rem; }
+svg { width: 100%; max-width: 36rem; height: auto; display: block; }
+figcaption { margin-top: .3rem; }
 pre { background: var(--card); padding: .7rem .9rem; border-radius: 4px; overflow-x: auto; font-size: .88rem; }
-details summary { cursor: pointer; font-weight: 600; margin-top: 1rem; }
-@media print { body { max-width: none; padding: 0; } }
+summary { cursor: pointer; font-weight: 600; margin-top: 1rem; }
+@media print { body { max-width: none; padding: 0; } section { break-inside: avoid-page; }
+  details::details-content { content-visibility: visible; block-size: auto; } }
 """
+
+
+def _series(palette: Sequence[str]) -> str:
+    return " ".join(f"--series-{index}: {colour};" for index, colour in enumerate(palette))
+
+
+_STYLE = _CSS.replace("SERIES", _series(PALETTE)).replace("DARK", _series(DARK_PALETTE))
 
 _SYMBOLS = {"helps": "▲", "hurts": "▼", "undecided": "◆"}
 
@@ -50,7 +73,7 @@ def html_page(summary: Summary) -> str:
             f"<h1>{escape(summary.question)}</h1>",
             _verdicts(summary),
             _problems(summary),
-            _section("The table", _table(HEADER, map(cells, summary.rows)), f"<p class=soft>{HEADER_LEGEND}</p>"),
+            _section("The table", _table(HEADER, cells(summary.rows)), f'<p class="soft">{HEADER_LEGEND}</p>'),
             _section("Paired differences", _differences(summary)),
             _section("Two noises", *_paragraphs(sections.noises(summary))),
             _section("Curves", *_curves(summary)),
@@ -66,7 +89,7 @@ def html_page(summary: Summary) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(summary.question)}</title>\n<style>{_CSS}</style>\n</head>\n"
+        f"<title>{escape(summary.question)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -80,12 +103,22 @@ def _paragraphs(lines: Iterable[str]) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers") -> str:
+    show = escape if kind == "text" else _minus
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table class="{kind}">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table></div>"
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{show(cell)}</td>" for cell in others) + "</tr>"
+        for name, *others in rows
     )
+    # A table that scrolls must be reachable by the keyboard, and then must have a name.
+    return (
+        f'<div class="scroll" role="region" aria-label="table by {escape(header[0])}" tabindex="0">'
+        f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+    )
+
+
+def _minus(text: str) -> str:
+    """Escaped, with a true minus sign before numbers: it is as wide as the plus."""
+    return escape(sub(r"(?<![\w.-])-(?=\d)", "\u2212", text))
 
 
 def _verdicts(summary: Summary) -> str:
@@ -93,9 +126,9 @@ def _verdicts(summary: Summary) -> str:
     for row in summary.compared:
         assert row.comparison is not None
         verdict = row.comparison.verdict
-        _, _, words = summary.headlines[row.variant].partition(" · ")
+        words = summary.headlines[row.variant].removeprefix(f"{verdict} · {row.variant}: ")
         badge = f'<span class="badge">{_SYMBOLS[verdict]} {verdict}</span>'
-        items.append(f'<li class="{verdict}">{badge} · {escape(words)}</li>')
+        items.append(f'<li class="{verdict}">{badge} <b>{escape(row.variant)}</b> <span>{_minus(words)}</span></li>')
     return '<ul class="verdicts">\n' + "\n".join(items) + "\n</ul>"
 
 
@@ -103,43 +136,49 @@ def _problems(summary: Summary) -> str:
     if not summary.problems:
         return ""
     items = "\n".join(f"<li>{escape(line)}</li>" for line in summary.problems)
-    return _section(
-        "Runs that are missing", f"<ul>\n{items}\n</ul>", "<p>Only complete pairs of seeds are compared.</p>"
-    )
+    return _section("Runs that are missing", f"<ul>\n{items}\n</ul>", f"<p>{sections.ONLY_PAIRS}</p>")
 
 
 def _differences(summary: Summary) -> str:
+    smallest = float(summary.study.plan["smallest_effect"])
+    band = " Effects in the shaded band are too small to matter to the one who asked." if smallest > 0 else ""
     return (
-        f"<figure>{differences_figure(summary)}<figcaption>A dot a seed; the diamond is their mean, the bar its 95 % "
-        "interval. Effects in the shaded band are too small to matter to the one who asked.</figcaption></figure>"
+        f"<figure>{differences_figure(summary)}<figcaption>The diamond is the mean of the differences, the bar its "
+        f"95 % interval; the dots under it are the seeds, the first on top.{band}</figcaption></figure>"
     )
 
 
 def _curves(summary: Summary) -> list[str]:
-    study = summary.study
-    pictures = [
-        curves_figure(study, "train_loss", "training loss", rolling=True, name="loss"),
-        curves_figure(study, "test_error", "test error, %", rolling=False, name="error"),
-    ]
-    caption = "Mean over seeds; the band runs from the lowest seed to the highest; the loss is a rolling average."
-    shown = [f"<figure>{picture}<figcaption>{caption}</figcaption></figure>" for picture in pictures if picture]
-    return shown or ["<p>The runs left no curves (no metrics.jsonl).</p>"]
+    names = [row.variant for row in summary.rows]
+    lines = training_lines(summary.study)
+    caption = "Mean over seeds; the band runs from the lowest seed to the highest."
+    rolling = " Each value is the mean over the last 2 % of the logged steps."
+    losses, errors = curves(lines, "train_loss"), curves(lines, "test_error")
+    parts = []
+    if losses:
+        picture = curves_figure(names, losses, "training loss", rolling=True, name="loss")
+        parts.append(f"<figure>{picture}<figcaption>{caption}{rolling}</figcaption></figure>")
+    if errors:
+        picture = curves_figure(names, errors, "test error, %", rolling=False, name="error")
+        parts.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+    return [*parts, *_paragraphs(sections.without_curves(summary, losses.keys() | errors.keys()))]
 
 
 def _others(summary: Summary) -> str:
     if not summary.others:
         return ""
-    parts = [
-        f"<h3>{escape(sections.title(name))}</h3>" + _table(HEADER, map(cells, r)) for name, r in summary.others.items()
-    ]
-    note = "<p class=soft>Looked at beside the question; each metric is corrected for its own variants alone.</p>"
-    return f"<details><summary>Other metrics</summary>\n{note}\n" + "\n".join(parts) + "\n</details>"
+    full = [f"<h3>{escape(sections.title(name))}</h3>" + _table(HEADER, cells(r)) for name, r in summary.others.items()]
+    return _section(
+        "Other metrics",
+        _table(*sections.others(summary)),
+        f'<p class="soft">{sections.OTHERS_LEGEND}</p>',
+        "<details><summary>Each in full</summary>\n" + "\n".join(full) + "\n</details>",
+    )
 
 
 def _shared(summary: Summary) -> str:
-    rows = [(name, str(value)) for name, value in summary.study.plan["shared"].items()]
+    rows = [(name, sections.setting(value)) for name, value in summary.study.plan["shared"].items()]
     if not rows:
         return ""
-    return (
-        f"<details><summary>Settings that all share</summary>\n{_table(('setting', 'value'), rows, 'text')}\n</details>"
-    )
+    table = _table(("setting", "value"), rows, "text")
+    return f"<details><summary>Settings that all share</summary>\n{table}\n</details>"

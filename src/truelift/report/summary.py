@@ -1,13 +1,14 @@
 """From a study's records to the numbers and sentences that every form of the report shows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from truelift.records import Run, Study
+from truelift.records import Predictions, Run, Study
+from truelift.report.numbers import digits, number
 from truelift.studies.metric import Metric
 from truelift.studies.statistics import Comparison, compare, example_standard_error
 
@@ -66,7 +67,7 @@ class Summary:
     headlines: Mapping[str, str]
     """The verdict and its reason in plain words, by variant."""
     problems: tuple[str, ...]
-    """Failed and missing runs, one line each."""
+    """Failed and missing runs, one line for each variant and reason."""
     seconds: Mapping[str, float]
     """Seconds of training, by variant, over all done runs; empty where a program does not say."""
     environments: tuple[dict[str, Any], ...]
@@ -88,33 +89,69 @@ class Summary:
         return tuple(row for row in self.rows if row.comparison is not None)
 
 
+def mean_digits(rows: Sequence[Row]) -> int:
+    """Digits after the point for the means of one metric."""
+    return digits([row.sd for row in rows], [value for row in rows for value in row.done])
+
+
+def difference_digits(rows: Sequence[Row]) -> int:
+    """Digits after the point for the differences of one metric, which may be in percent."""
+    compared = [row.comparison for row in rows if row.comparison is not None]
+    half_widths = [(c.interval[1] - c.interval[0]) / 2 for c in compared if c.interval]
+    wanted = digits(half_widths, [c.difference for c in compared])
+    # An end that reads 0.0 would hide on which side of 0 it lies, and that is what the interval is looked at for.
+    hidden = any(end and not round(end, wanted) for c in compared for end in c.interval or ())
+    return wanted + hidden
+
+
 def summarise(study: Study) -> Summary:
-    """Compare every variant with the baseline on every metric that is there."""
+    """Compare every variant with the baseline on every metric that is there.
+
+    Raises:
+        InputError: The study's metric is relative and its baseline's mean is not above 0.
+    """
     plan = study.plan
-    metric = Metric.named(plan["metric"], plan["higher_is_better"])
-    results = {(run.variant, run.seed): run.result()["metrics"] for run in study.runs if run.status == "done"}
-    rows = _rows(study, metric, results, float(plan["smallest_effect"]))
-    others = {
-        name: _rows(study, Metric.named(name), results, 0.0)
-        for name in _OTHER_METRICS
-        if name != metric.name and results and all(name in metrics for metrics in results.values())
-    }
+    metric = Metric(plan["metric"], plan["unit"], plan["higher_is_better"], plan["relative"])
+    done = [run for run in study.runs if run.status == "done"]
+    results = {(run.variant, run.seed): run.result()["metrics"] for run in done}
+    predictions = {(run.variant, run.seed): found for run in done if (found := run.predictions())}
+    smallest_effect = float(plan["smallest_effect"])
+
+    rows = _rows(plan, metric, results, predictions, smallest_effect)
+    others = {}
+    for name in _OTHER_METRICS:
+        if name != metric.name and _comparable(name, plan["baseline"], results):
+            other = Metric.named(name)
+            # What is too small to matter in test accuracy is so in test error: else the two would contradict.
+            same_scale = other.unit == metric.unit == "points"
+            others[name] = _rows(plan, other, results, predictions, smallest_effect if same_scale else 0.0)
     return Summary(
         study=study,
         metric=metric,
         rows=rows,
         others=others,
-        headlines={row.variant: _headline(row, metric) for row in rows if row.comparison is not None},
-        problems=tuple(line for run in study.runs if (line := _problem(run, metric, results))),
+        headlines={row.variant: _headline(row, metric, difference_digits(rows)) for row in rows if row.comparison},
+        problems=_problems(study.runs, metric, results),
         seconds=_seconds(plan["variants"], results),
         environments=_environments(study),
     )
 
 
+def _comparable(name: str, baseline: str, results: dict[tuple[str, int], dict[str, float]]) -> bool:
+    """Whether all done runs have the metric and, for a relative one, the baseline something to be held against."""
+    if not results or not all(name in metrics for metrics in results.values()):
+        return False
+    of_baseline = [metrics[name] for (variant, _), metrics in results.items() if variant == baseline]
+    return not Metric.named(name).relative or all(value > 0 for value in of_baseline)
+
+
 def _rows(
-    study: Study, metric: Metric, results: dict[tuple[str, int], dict[str, float]], smallest_effect: float
+    plan: dict[str, Any],
+    metric: Metric,
+    results: dict[tuple[str, int], dict[str, float]],
+    predictions: dict[tuple[str, int], Predictions],
+    smallest_effect: float,
 ) -> tuple[Row, ...]:
-    plan = study.plan
     baseline = plan["baseline"]
     names = [baseline, *(name for name in plan["variants"] if name != baseline)]
     values = {
@@ -127,34 +164,32 @@ def _rows(
         higher_is_better=metric.higher_is_better,
         smallest_effect=smallest_effect,
         relative=metric.relative,
-        resolution=_resolution(study, metric),
+        resolution=_resolution(metric, predictions),
         unit=metric.unit,
     )
-    errors = _example_errors(study) if metric.name in ("test_accuracy", "test_error") else {}
+    # In points, so of no use beside a difference in percent.
+    in_points = metric.name in ("test_accuracy", "test_error") and not metric.relative
+    errors = _example_errors(plan, predictions) if in_points else {}
     return tuple(Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in names)
 
 
-def _resolution(study: Study, metric: Metric) -> float:
+def _resolution(metric: Metric, predictions: dict[tuple[str, int], Predictions]) -> float:
     """The metric's smallest step: one test image for an accuracy, one for a count of parameters."""
     if metric.name == "parameters":
         return 1.0
-    if metric.name in ("test_accuracy", "test_error"):
-        sizes = [len(p.labels) for run in study.runs if run.status == "done" and (p := run.predictions())]
-        return 100 / min(sizes) if sizes else 0.0
+    if metric.name in ("test_accuracy", "test_error") and predictions:
+        return 100 / min(len(p.labels) for p in predictions.values())
     return 0.0
 
 
-def _example_errors(study: Study) -> dict[str, float]:
+def _example_errors(plan: dict[str, Any], predictions: dict[tuple[str, int], Predictions]) -> dict[str, float]:
     """Each variant's standard error over test images, where every pair has predictions for the same images."""
-    predictions = {
-        (run.variant, run.seed): p for run in study.runs if run.status == "done" and (p := run.predictions())
-    }
-    baseline = study.plan["baseline"]
+    baseline = plan["baseline"]
     errors = {}
-    for name in study.plan["variants"]:
+    for name in plan["variants"]:
         pairs = [
             (predictions[baseline, seed], predictions[name, seed])
-            for seed in study.plan["seeds"]
+            for seed in plan["seeds"]
             if (baseline, seed) in predictions and (name, seed) in predictions
         ]
         same = pairs and all(np.array_equal(p.labels, pairs[0][0].labels) for pair in pairs for p in pair)
@@ -164,29 +199,38 @@ def _example_errors(study: Study) -> dict[str, float]:
     return errors
 
 
-def _headline(row: Row, metric: Metric) -> str:
+def _headline(row: Row, metric: Metric, digits: int) -> str:
     c = row.comparison
     assert c is not None
-    if c.verdict == "undecided":
-        return f"undecided · {row.variant}: {c.reason}"
-    assert c.interval is not None
-    low, high = c.interval
+    # Without an interval, as where all seeds differ by exactly the same, the reason says what decided.
+    if c.verdict == "undecided" or c.interval is None:
+        return f"{c.verdict} · {row.variant}: {c.reason}"
+    difference, low, high = (number(value, digits=digits, sign=True) for value in (c.difference, *c.interval))
     unit = f" {metric.unit}" if metric.unit else ""
     name = metric.name.replace("_", " ")
-    return (
-        f"{c.verdict} · {row.variant}: {name} {c.difference:+.3g}{unit} "
-        f"(95 % interval {low:+.3g} to {high:+.3g}, {c.seeds} seeds)."
+    return f"{c.verdict} · {row.variant}: {name} {difference}{unit} (95 % interval {low} to {high}, {c.seeds} seeds)."
+
+
+def _problems(runs: Sequence[Run], metric: Metric, results: dict[tuple[str, int], dict[str, float]]) -> tuple[str, ...]:
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        problem = _problem(run, metric, results)
+        if problem is not None:
+            seeds.setdefault((run.variant, problem), []).append(str(run.seed))
+    return tuple(
+        f"{variant}, {'seed' if len(which) == 1 else 'seeds'} {', '.join(which)}: {problem}"
+        for (variant, problem), which in seeds.items()
     )
 
 
 def _problem(run: Run, metric: Metric, results: dict[tuple[str, int], dict[str, float]]) -> str | None:
     if run.status == "failed":
-        return f"{run.variant}, seed {run.seed}: failed: {run.failure()['reason']}"
+        return f"failed: {run.failure()['reason']}"
     if run.status == "unfinished":
-        return f"{run.variant}, seed {run.seed}: not finished"
-    if metric.name not in results[run.variant, run.seed]:
-        known = ", ".join(sorted(results[run.variant, run.seed]))
-        return f"{run.variant}, seed {run.seed}: its result has no {metric.name}, only {known}"
+        return "not finished"
+    metrics = results[run.variant, run.seed]
+    if metric.name not in metrics:
+        return f"the result has no {metric.name}, only {', '.join(sorted(metrics))}"
     return None
 
 

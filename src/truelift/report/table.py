@@ -3,13 +3,17 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from truelift.report.summary import Row, Summary
+from truelift.report.numbers import number, p_value
+from truelift.report.summary import Row, Summary, difference_digits, mean_digits
+from truelift.studies.metric import Metric
 
 HEADER = ("variant", "mean ± sd", "difference", "95 % interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
@@ -18,29 +22,25 @@ HEADER_LEGEND = (
 )
 
 
-def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
-    """A number for reading; a dash where there is none."""
-    if value is None or math.isnan(value):
-        return "–"
-    if value == 0 or 10**-digits <= abs(value) < 1e6:
-        return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-    return f"{value:+.2e}" if sign else f"{value:.2e}"
+def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The rows of one metric, each under HEADER."""
+    of_means, of_differences = mean_digits(rows), difference_digits(rows)
+    return [_cells(row, of_means, of_differences) for row in rows]
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """A row's cells, under HEADER."""
+def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
     c = row.comparison
-    result = f"{number(row.mean)} ± {number(row.sd)}"
+    result = f"{number(row.mean, digits=of_means)} ± {number(row.sd, digits=of_means)}" if row.done else "–"
     if c is None:
         return (row.variant, result, "", "", "", "", "baseline")
-    interval = f"{number(c.interval[0], sign=True)} to {number(c.interval[1], sign=True)}" if c.interval else "–"
+    ends = [number(end, digits=of_differences, sign=True) for end in c.interval or ()]
     return (
         row.variant,
         result,
-        number(c.difference, sign=True),
-        interval,
+        number(c.difference, digits=of_differences, sign=True),
+        " to ".join(ends) or "–",
         number(c.probability_better),
-        number(c.p_adjusted, digits=3),
+        p_value(c.p_adjusted),
         c.verdict,
     )
 
@@ -49,34 +49,38 @@ def print_summary(summary: Summary, console: Console) -> None:
     """The question, the table and the verdicts, on a terminal."""
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     table = Table(
-        title=f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds",
+        title=Text(f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     styles = {"helps": "green", "hurts": "red", "undecided": "yellow", "baseline": "dim"}
-    # Eighty columns hold all but P(better), which the other forms have.
+    # 80 columns hold the rest and a name of 20 letters; rich would squeeze one column to nothing.
     shown = [i for i, name in enumerate(HEADER) if name != "P(better)"]
     for i in shown:
-        if HEADER[i] == "variant":
-            table.add_column("variant", min_width=12, overflow="fold")
-        else:
-            table.add_column(HEADER[i], justify="left" if HEADER[i] == "verdict" else "right", no_wrap=True)
-    for row in summary.rows:
-        texts = cells(row)
-        table.add_row(*(texts[i] for i in shown[:-1]), f"[{styles[texts[-1]]}]{texts[-1]}[/]")
+        left = HEADER[i] in ("variant", "verdict")
+        table.add_column(HEADER[i], justify="left" if left else "right", no_wrap=i > 0, overflow="fold")
+    for row in cells(summary.rows):
+        table.add_row(*(Text(row[i], style=styles[row[i]] if i == len(row) - 1 else "") for i in shown))
     console.print(summary.question, style="bold", markup=False)
     console.print(table)
     for line in (*summary.headlines.values(), *summary.problems):
         console.print(line, markup=False, highlight=False)
 
 
+def markdown_escape(text: str) -> str:
+    """Text on one line that Markdown shows as it stands, so that a `<b>` or a_b_c in it is not taken for markup."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    # An underscore within a word is no markup: escaping it would only spoil the plain text.
+    return re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
 
     def line(items: Sequence[str]) -> str:
-        return "| " + " | ".join(item.replace("|", r"\|").replace("\n", " ") for item in items) + " |"
+        return "| " + " | ".join(map(markdown_escape, items)) + " |"
 
     return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
 
@@ -88,10 +92,12 @@ def csv_table(summary: Summary) -> str:
     writer.writerow(
         [
             "metric",
+            "unit_of_differences",
             "variant",
             "seeds",
             "mean",
             "sd",
+            "pairs",
             "difference",
             "interval_low",
             "interval_high",
@@ -104,15 +110,18 @@ def csv_table(summary: Summary) -> str:
             "standard_error_over_test_images",
             "more_seeds",
             "verdict",
+            "reason",
             *(f"seed_{seed}" for seed in summary.seeds),
         ]
     )
-    for metric, rows in {summary.metric.name: summary.rows, **summary.others}.items():
+    tables = {summary.metric: summary.rows, **{Metric.named(name): rows for name, rows in summary.others.items()}}
+    for metric, rows in tables.items():
         for row in rows:
             c = row.comparison
-            compared: list[object] = [None] * 11 + ["baseline"]
+            compared: list[object] = [None] * 12 + ["baseline", None]
             if c is not None:
                 compared = [
+                    c.seeds,
                     c.difference,
                     *(c.interval or (None, None)),
                     c.p_value,
@@ -124,8 +133,9 @@ def csv_table(summary: Summary) -> str:
                     row.example_error,
                     c.more_seeds,
                     c.verdict,
+                    c.reason,
                 ]
-            line = [metric, row.variant, len(row.done), row.mean, row.sd, *compared, *row.values]
+            line = [metric.name, metric.unit, row.variant, len(row.done), row.mean, row.sd, *compared, *row.values]
             writer.writerow("" if isinstance(x, float) and math.isnan(x) else x for x in line)
     return out.getvalue()
 
@@ -143,8 +153,13 @@ _LATEX = {
 
 
 def latex_escape(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Text on one line that LaTeX prints as it stands; a blank line in a caption would be an error."""
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def _latex_cell(text: str) -> str:
+    # A hyphen before a digit is a minus in a column of numbers.
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", latex_escape(text))
 
 
 def latex_table(summary: Summary) -> str:
@@ -152,12 +167,13 @@ def latex_table(summary: Summary) -> str:
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
+        r"  \centering",
         rf"  \caption{{{latex_escape(summary.question)} {latex_escape(HEADER_LEGEND)}}}",
         r"  \begin{tabular}{lrrrrrl}",
         r"    \toprule",
         "    " + " & ".join(map(latex_escape, HEADER)) + r" \\",
         r"    \midrule",
-        *("    " + " & ".join(map(latex_escape, cells(row))) + r" \\" for row in summary.rows),
+        *("    " + " & ".join(map(_latex_cell, row)) + r" \\" for row in cells(summary.rows)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",

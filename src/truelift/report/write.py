@@ -1,12 +1,21 @@
 """Write all forms of a study's report beside its records."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from truelift.records import Study, write_text
 from truelift.report import sections
 from truelift.report.page import html_page
 from truelift.report.summary import Summary, summarise
-from truelift.report.table import HEADER, HEADER_LEGEND, cells, csv_table, latex_table, markdown_table
+from truelift.report.table import (
+    HEADER,
+    HEADER_LEGEND,
+    cells,
+    csv_table,
+    latex_table,
+    markdown_escape,
+    markdown_table,
+)
 
 
 def write_report(folder: Path) -> list[Path]:
@@ -36,19 +45,26 @@ def markdown(summary: Summary) -> str:
     """The page's words and tables as Markdown."""
     plan = summary.study.plan
     parts = [
-        f"# {summary.question}",
-        "\n".join(f"- {line}" for line in summary.headlines.values()),
-        markdown_table(HEADER, [cells(row) for row in summary.rows]),
+        f"# {markdown_escape(summary.question)}",
+        _list(summary.headlines.values()),
+        markdown_table(HEADER, cells(summary.rows)),
         HEADER_LEGEND,
     ]
     if summary.problems:
-        parts += ["## Runs that are missing", "\n".join(f"- {line}" for line in summary.problems)]
-    parts += ["## Two noises", *sections.noises(summary)]
-    for name, rows in summary.others.items():
-        parts += [f"## {sections.title(name)}", markdown_table(HEADER, [cells(row) for row in rows])]
-    shared = [(name, str(value)) for name, value in plan["shared"].items()]
+        parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
+    parts += ["## Two noises", *map(markdown_escape, sections.noises(summary))]
+    if summary.others:
+        parts += ["## Other metrics", markdown_table(*sections.others(summary)), sections.OTHERS_LEGEND]
+        for name, rows in summary.others.items():
+            parts += [f"### {sections.title(name)}", markdown_table(HEADER, cells(rows))]
+    shared = [(name, sections.setting(value)) for name, value in plan["shared"].items()]
     parts += ["## Settings that differ", markdown_table(("variant", "settings"), sections.settings(summary))]
     parts += ["## Settings that all share", markdown_table(("setting", "value"), shared)] if shared else []
-    parts += ["## Cost", *sections.cost(summary), "## Environment", *sections.environment(summary)]
+    parts += ["## Cost", *map(markdown_escape, sections.cost(summary))]
+    parts += ["## Environment", *map(markdown_escape, sections.environment(summary))]
     parts += ["## How to repeat it", f"```\n{plan['repeat']}\n```", "## How to read this", *sections.reading(summary)]
     return "\n\n".join(parts) + "\n"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {markdown_escape(line)}" for line in lines)

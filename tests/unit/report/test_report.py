@@ -1,20 +1,24 @@
 import csv
 import io
+import math
 import re
 import shutil
 import statistics
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tests.unit.report.conftest import ACCURACY, make_study
 
 from truelift.errors import InputError
-from truelift.records import Study
-from truelift.report import summarise, write_report
-from truelift.report.figures import rolling_mean
-from truelift.report.table import latex_escape, number
+from truelift.records import Study, read_json, write_json
+from truelift.report import print_summary, summarise, write_report
+from truelift.report.figures import PALETTE, curves, rolling_mean
+from truelift.report.numbers import digits, number, p_value
+from truelift.report.table import cells, latex_escape, markdown_escape
 
 
 def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
@@ -36,7 +40,7 @@ def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
     ]
     assert better.example_error == pytest.approx(100 * statistics.stdev(gains) / 1000**0.5, rel=1e-2)
     assert summary.headlines["a_b"].startswith("undecided")
-    assert len(summary.problems) == 5
+    assert summary.problems == ("broken, seeds 0, 1, 2, 3, 4: failed: it <broke> & stopped",)
     assert summary.seconds["base"] == 60
     assert [environment["runs"] for environment in summary.environments] == [15]
 
@@ -112,7 +116,7 @@ def test_a_program_without_curves_or_predictions(tmp_path: Path) -> None:
     for path in [*folder.glob("runs/*/*/metrics.jsonl"), *folder.glob("runs/*/*/predictions.npz")]:
         path.unlink()
     page = write_report(folder)[0].read_text()
-    assert "left no curves" in page
+    assert "No curves in metrics.jsonl from base, better, a_b." in page
     assert summarise(Study.read(folder)).rows[1].example_error is None
 
 
@@ -120,7 +124,7 @@ def test_a_metric_that_no_run_has_is_told(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "wrong", dict(ACCURACY), 5, metric="valid_accuracy")
     problems = summarise(Study.read(folder)).problems
     assert problems[0] == (
-        "base, seed 0: its result has no valid_accuracy, only test_accuracy, test_error, train_seconds"
+        "base, seeds 0, 1, 2, 3, 4: the result has no valid_accuracy, only test_accuracy, test_error, train_seconds"
     )
 
 
@@ -129,14 +133,108 @@ def test_no_study_is_told(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def test_latex_and_numbers() -> None:
+def test_markup_of_the_users_is_shown_as_it_stands(study: Path) -> None:
     assert latex_escape("50 % of a_b & {c} \\") == r"50 \% of a\_b \& \{c\} \textbackslash{}"
-    assert (number(1.234, sign=True), number(float("nan")), number(1e-5), number(0.0)) == (
+    assert latex_escape("two\n\nparagraphs") == "two paragraphs"  # a blank line ends a caption with an error
+    assert markdown_escape("<b> a_b _c_ | *d*\n`e`") == r"&lt;b> a_b \_c\_ \| \*d\* \`e\`"
+    _, text, _, latex = (path.read_text() for path in write_report(study))
+    assert text.startswith("# Is &lt;b>this&lt;/b> &amp; that 100 % \\_better\\_?\n")
+    assert r"a\_b & " in latex
+
+
+def test_digits_follow_the_noise() -> None:
+    assert digits([0.09, 0.11, 0.2], [90.5]) == 2
+    assert digits([4.0, 5.0, 900.0], [812.4]) == 1  # one wild row does not change the others
+    assert digits([0.002, math.nan], [0.27]) == 4
+    assert digits([], [272474.0]) == 0
+    assert digits([0.0], [0.5]) == 2
+    assert digits([1e-4], [0.0, math.nan]) == 0  # exactly no difference, whatever the rounding allows for
+    assert (number(1.234, sign=True), number(math.nan), number(-0.001), number(1.5e-8, digits=8)) == (
         "+1.23",
         "–",
-        "1.00e-05",
         "0.00",
+        "1.50e-08",
     )
+    assert (p_value(0.0001), p_value(0.04), p_value(None)) == ("<0.001", "0.040", "–")
+
+
+def test_terminal_table_shows_every_column_in_80_columns(study: Path) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    summary = summarise(Study.read(study))
+    print_summary(summary, console)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    row = cells(summary.rows)[1]
+    line = next(line for line in printed.splitlines() if line.split()[:1] == ["better"])
+    assert [cell for i, cell in enumerate(row) if i != 4 and cell not in line] == []
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_a_verdict_without_an_interval(tmp_path: Path) -> None:
+    """Six seeds that all differ by the same decide by their signs alone."""
+    equal: dict[str, list[float | None]] = {"base": [10.0] * 6, "better": [8.0] * 6}
+    folder = make_study(tmp_path / "equal", equal, 6, metric="train_loss", unit="", higher_is_better=False)
+    for path in folder.glob("runs/*/*/result.json"):
+        value = 8.0 if path.parts[-3] == "better" else 10.0
+        write_json(path, {"metrics": {"train_loss": value}})
+    write_report(folder)
+    assert summarise(Study.read(folder)).headlines["better"].startswith("helps · better: Better by 2")
+
+
+def test_relative_is_what_the_plan_says(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 5, relative=True, unit="percent of baseline")
+    row = summarise(Study.read(folder)).rows[1]
+    assert row.comparison is not None
+    assert row.comparison.difference == pytest.approx(100 * 2.02 / statistics.mean(ACCURACY["base"]))
+    assert row.example_error is None  # that is in points
+
+
+def test_metrics_in_the_studys_unit_share_its_smallest_effect(tmp_path: Path) -> None:
+    """Test accuracy and test error are one number: they must not get two verdicts."""
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 5, smallest_effect=3.0)
+    summary = summarise(Study.read(folder))
+    verdicts = [
+        rows[1].comparison.verdict for rows in (summary.rows, summary.others["test_error"]) if rows[1].comparison
+    ]
+    assert verdicts == ["undecided", "undecided"]
+
+
+def test_a_time_of_nothing_is_left_out_of_the_other_metrics(study: Path) -> None:
+    for path in study.glob("runs/base/*/result.json"):
+        result = read_json(path)
+        write_json(path, {"metrics": {**result["metrics"], "train_seconds": 0.0}})
+    assert set(summarise(Study.read(study)).others) == {"test_error"}
+
+
+def test_environments_that_differ_are_told(study: Path) -> None:
+    write_json(study / "runs/base/seed-0-00000000/environment.json", {"torch": "3", "commit": "abc"})
+    page = write_report(study)[0].read_text()
+    assert "14 runs: torch 2, commit abc." in page
+    assert "it differs in torch." in page
+
+
+def test_curves_of_a_program_that_logs_as_it_likes() -> None:
+    lines = [{"step": 1, "loss": 2.0}, {"loss": 5.0}, {"step": 2, "loss": None}, {"step": 3, "loss": 1.0}]
+    other = [{"step": 3, "loss": 3.0}, {"step": 4, "loss": 0.5}]
+    found = curves({"a": [lines, other, []], "b": [[]]}, "loss")
+    assert set(found) == {"a"}
+    np.testing.assert_array_equal(found["a"].steps, [3])
+    np.testing.assert_array_equal(found["a"].values, [[1.0], [3.0]])
+
+
+def test_long_curves_are_read_in_linear_time() -> None:
+    run = [{"step": step, "loss": 1.0} for step in range(50_000)]
+    start = time.perf_counter()
+    curves({"a": [run, run]}, "loss")
+    assert time.perf_counter() - start < 5  # a tenth of a second; quadratic, it was an hour
+
+
+def test_colours_are_the_pages_own(study: Path) -> None:
+    page = write_report(study)[0].read_text()
+    drawing = page[page.index("<svg") : page.rindex("</svg>")]
+    for colour in PALETTE:  # only as what a reader without the page's style falls back to
+        assert drawing.count(colour) == drawing.count(f", {colour})")
+    assert "#010203" not in page
 
 
 def test_rolling_mean_by_a_loop() -> None:

@@ -1,0 +1,42 @@
+"""Numbers for reading: as many digits as their noise allows."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+# Beyond this many, leading zeros hide the number.
+_MOST_DIGITS = 6
+
+
+def digits(noise: Iterable[float], values: Sequence[float]) -> int:
+    """Digits after the point that show two figures of the noise.
+
+    Args:
+        noise: Standard deviations or half-widths of intervals, one a row; NaN and 0 do not count.
+        values: What is to be shown; it decides where there is no noise.
+
+    Returns:
+        One number for the whole column, by the median noise, so that one wild row does not coarsen the others.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    sizes = [size for size in noise if size > 0 and math.isfinite(size)]
+    if not any(known) or not sizes:
+        return 0 if all(float(value).is_integer() for value in known) else 2
+    return max(0, math.ceil(1 - math.log10(float(np.median(sizes)))))
+
+
+def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
+    """A number with `digits` after the point; a dash where there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    plus = "+" if sign else ""
+    if digits > _MOST_DIGITS:
+        return f"{value:{plus}.2e}"
+    rounded = round(value, digits)
+    return f"{rounded:{plus}.{digits}f}" if rounded else f"{0:.{digits}f}"  # never -0.00
+
+
+def p_value(value: float | None) -> str:
+    """A p-value."""
+    return "<0.001" if value is not None and value < 0.001 else number(value, digits=3)
