@@ -13,6 +13,7 @@ from rich.console import Console
 
 from truelift import __version__
 from truelift.errors import InputError
+from truelift.records import Run, Study
 from truelift.training.experiment import Experiment
 from truelift.training.meters import DivergedError
 from truelift.training.parsing import (
@@ -134,8 +135,6 @@ def study(
         experiment: Settings shared by all variants, in place of the file's.
     """
     from truelift import recipes
-    from truelift.records import Run
-    from truelift.report import print_summary, summarise, write_report
     from truelift.studies.plan import read_plan
     from truelift.studies.study import run_study
 
@@ -163,9 +162,7 @@ def study(
     records = run_study(
         plan, folder, repeat=repeat, report_run=report_run, jobs=jobs, checkpoint_seconds=checkpoint_seconds
     )
-    pages = write_report(folder)
-    print_summary(summarise(records), Console())
-    print(f"report: {pages[0]}")
+    _show(records)
     return 1 if any(run.status == "failed" for run in records.runs) else 0
 
 
@@ -176,12 +173,7 @@ def report(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
     Args:
         folder: The study's folder.
     """
-    from truelift.records import Study
-    from truelift.report import print_summary, summarise, write_report
-
-    pages = write_report(folder)
-    print_summary(summarise(Study.read(folder)), Console())
-    print(f"report: {pages[0]}")
+    _show(Study.read(folder))
     return 0
 
 
@@ -219,6 +211,16 @@ def list_recipes() -> int:
         recipe = read_plan(recipes.find(name))
         print(f"{name}\n  {recipe.question}\n  Shows: {recipe.shows}\n  Takes: {recipe.takes}\n")
     return 0
+
+
+def _show(records: Study) -> None:
+    """Write a study's report and print its table."""
+    from truelift.report import print_summary, summarise, write_forms
+
+    summary = summarise(records)
+    pages = write_forms(summary)
+    print_summary(summary, Console())
+    print(f"report: {pages[0]}")
 
 
 def _warn(message: str) -> None:

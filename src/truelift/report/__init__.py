@@ -2,6 +2,6 @@
 
 from truelift.report.summary import Summary, summarise
 from truelift.report.table import print_summary
-from truelift.report.write import write_report
+from truelift.report.write import write_forms, write_report
 
-__all__ = ["Summary", "print_summary", "summarise", "write_report"]
+__all__ = ["Summary", "print_summary", "summarise", "write_forms", "write_report"]

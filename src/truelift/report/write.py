@@ -27,7 +27,12 @@ def write_report(folder: Path) -> list[Path]:
     Raises:
         InputError: The folder holds no study.
     """
-    summary = summarise(Study.read(folder))
+    return write_forms(summarise(Study.read(folder)))
+
+
+def write_forms(summary: Summary) -> list[Path]:
+    """Write the four forms of `summary` into its study's folder; returns their paths as `write_report` does."""
+    folder = summary.study.folder
     forms = {
         "html": html_page(summary),
         "md": markdown(summary),

@@ -4,6 +4,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,15 @@ class StudyPlan:
         Raises:
             InputError: A variant's settings are wrong.
         """
-        return [
+        return list(self._runs)
+
+    @cached_property
+    def _runs(self) -> tuple[PlannedRun, ...]:
+        return tuple(
             PlannedRun(variant.name, seed, self._config(variant, seed))
             for seed in self.seeds
             for variant in self.variants
-        ]
+        )
 
     def _config(self, variant: Variant, seed: int) -> dict[str, Any]:
         if variant.command is None:
@@ -107,7 +112,7 @@ class StudyPlan:
 
     def equal_variants(self) -> list[tuple[str, str]]:
         """Pairs of variants that would run the very same thing: by mistake, most likely."""
-        configs = {variant.name: self._config(variant, self.seeds[0]) for variant in self.variants}
+        configs = {run.variant: run.config for run in self._runs if run.seed == self.seeds[0]}
         names = list(configs)
         return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if configs[a] == configs[b]]
 
