@@ -118,6 +118,7 @@ def study(
     source: Annotated[str, Parameter(name="source")],
     /,
     *,
+    scale: str = "paper",
     seeds: int | None = None,
     jobs: int | None = None,
     out: Path | None = None,
@@ -128,9 +129,10 @@ def study(
 
     Args:
         source: A study file (TOML), or the name of a recipe.
+        scale: One of the file's scales, a shorter form most likely; paper: the file as it stands.
         seeds: Run seeds 0 to SEEDS-1, whatever the file says.
         jobs: Runs at a time, the cores shared out among them. Default: one a core.
-        out: Folder of the study. Default: runs/NAME.
+        out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
         experiment: Settings shared by all variants, in place of the file's.
     """
@@ -141,7 +143,7 @@ def study(
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         path = recipes.find(source)
-    plan = read_plan(path, seeds=seeds, overrides=_given.settings)
+    plan = read_plan(path, scale=scale, seeds=seeds, overrides=_given.settings)
     for first, second in plan.equal_variants():
         _warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
@@ -209,7 +211,10 @@ def list_recipes() -> int:
 
     for name in recipes.names():
         recipe = read_plan(recipes.find(name))
-        print(f"{name}\n  {recipe.question}\n  Shows: {recipe.shows}\n  Takes: {recipe.takes}\n")
+        print(f"{name}\n  {recipe.question}\n  Shows: {recipe.shows}\n  Takes: {recipe.takes}")
+        for scale, offered in recipe.scales.items():
+            print(f"  With --scale {scale}: {offered.takes}")
+        print()
     return 0
 
 

@@ -107,6 +107,26 @@ def test_a_users_own_program(truelift: Truelift, tmp_path: Path) -> None:
     assert truelift("study", study, "--out", "with space").returncode == 0  # only the failed run is tried again
 
 
+def test_a_scale_has_its_own_folder_and_the_report_names_it(truelift: Truelift, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM)
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'command = "{sys.executable} train.py --seed {{seed}} --out {{out}} {{args}}"\nmetric = "my_accuracy"\n'
+        '[variants.plain]\n[variants.lifted]\nargs = "--lift 1.5"\n[scales.small]\nseeds = 2\n'
+    )
+    assert truelift("study", study, "--scale", "small").returncode == 0
+    assert truelift("study", study, "--scale", "paper", "--seeds", "1").returncode == 0
+    scaled, whole = tmp_path / "runs/study-small", tmp_path / "runs/study"
+    assert (len(Study.read(scaled).runs), len(Study.read(whole).runs)) == (4, 2)
+    for form in ("report.md", "report.html"):
+        assert "at the scale" in (scaled / form).read_text()
+        assert "at the scale" not in (whole / form).read_text()
+    assert "truelift study · study-small<" in (scaled / "report.html").read_text()
+    unknown = truelift("study", study, "--scale", "smal")
+    assert unknown.returncode == 2
+    assert 'unknown scale "smal". Did you mean "small"?' in unknown.stderr
+
+
 def test_two_processes_do_not_run_one_study(truelift: Truelift, tmp_path: Path) -> None:
     study = tmp_path / "study.toml"
     study.write_text(
@@ -173,5 +193,7 @@ def test_help_and_recipes(truelift: Truelift) -> None:
     options = truelift("train", "--help").stdout
     for option in ("--data.train_images", "--model.last_relu", "--optimizer.lr", "--epochs"):
         assert option in options
-    assert "building-blocks" in truelift("recipes").stdout
+    recipes = truelift("recipes").stdout
+    assert "building-blocks" in recipes
+    assert "With --scale quick: about 10 minutes on two cores" in recipes
     assert "5 seeds" in truelift("plan", "--effect", "0.5", "--sd", "0.25").stdout

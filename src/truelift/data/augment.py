@@ -2,16 +2,27 @@
 
 Every function is pure: it returns a new batch, and its randomness comes from the generator given. What is drawn (some
 numbers an image) is drawn on the generator's device and then moved, so that a generator on the CPU gives the same
-augmentation wherever the images lie. Batches are stored channels-last, and stay so.
+augmentation wherever the images lie; interpolated and scaled values, where two devices' arithmetic rounds them
+otherwise, differ by 1 of 255. Batches are stored channels-last, and stay so.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from truelift.data.options import AugmentationOptions
 from truelift.errors import InputError
+
+# Of red, green and blue in a pixel's grey value (ITU-R BT.601).
+_GREY = (0.299, 0.587, 0.114)
+
+# Principal components of ImageNet's pixels on the scale 0..255: eigenvalues, and a row for each of red, green and blue
+# with its share of the three eigenvectors. The figures that all reimplementations of AlexNet's noise hand on, from
+# facebook/fb.resnet.torch, datasets/imagenet.lua (there on the scale 0..1: 0.2175, 0.0188, 0.0045).
+_LIGHTING_VALUES = (55.46, 4.794, 1.148)
+_LIGHTING_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
@@ -49,6 +60,37 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     return crops.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
+def resized_crop(images: Tensor, least_area: float, generator: torch.Generator) -> Tensor:
+    """Cuts a box out of each image, at a random place, and stretches it back to H x W by bilinear interpolation.
+
+    With s the box's share of the area, uniform in [least_area, 1], and r its shape, log-uniform in [3/4, 4/3], the box
+    has H*sqrt(s/r) rows and W*sqrt(s*r) columns, and all places inside the image are equally likely. An s above 3/4
+    leaves room for an r near 1 alone: there r is log-uniform in [s, 1/s].
+
+    torchvision draws s and r anew, up to ten times, until the box fits, and so has fewer large boxes; its boxes begin
+    and end at whole pixels, these anywhere. In images that are not square, r is relative to the image's own shape.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        least_area: Smallest share of the area, in (0, 1].
+        generator: Draws the box's area (N,), its shape (N,), its row (N,) and its column (N,).
+
+    Returns:
+        uint8 (N, C, H, W), channels-last.
+
+    Source:
+        Szegedy et al., "Going Deeper with Convolutions", 2015, section 6 (areas from 8 %).
+    """
+    n, _, height, width = images.shape
+    area = _uniform(least_area, 1, n, images, generator)
+    shape = (_uniform(-1, 1, n, images, generator) * area.reciprocal().clamp(max=4 / 3).log()).exp()
+    rows = _origins((area / shape).sqrt(), _uniform(-1, 1, n, images, generator), height)
+    columns = _origins((area * shape).sqrt(), _uniform(-1, 1, n, images, generator), width)
+    grid = torch.stack((columns[:, None].expand(n, height, width), rows[..., None].expand(n, height, width)), 3)
+    values = images.to(torch.float32, memory_format=torch.channels_last)
+    return _to_bytes(F.grid_sample(values, grid, "bilinear", padding_mode="border", align_corners=False))
+
+
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirrors each image, left to right, with probability 1/2.
 
@@ -61,6 +103,68 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     mirrored = _draw(2, len(images), images, generator).bool()
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
+def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Changes each image's brightness, contrast and saturation, in this order.
+
+    With factors b, c and s of its own for each image, uniform in [1 - strength, 1 + strength], g the grey value of a
+    pixel and m the mean of g over the image:
+
+        x := b*x,   then   x := m + c*(x - m),   then   x := g + s*(x - g),
+
+    each cut to 0..255. torchvision does the same in a random order; here it is fixed.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        strength: In [0, 1].
+        generator: Draws brightness (N,), contrast (N,) and saturation (N,).
+
+    Returns:
+        uint8 (N, 3, H, W), channels-last.
+
+    Raises:
+        InputError: C is not 3.
+
+    Source:
+        torchvision.transforms.ColorJitter, without hue.
+    """
+    _refuse_other_than_colours(images, "augmentation.colour_jitter")
+    b, c, s = (
+        _uniform(1 - strength, 1 + strength, len(images), images, generator)[:, None, None, None] for _ in range(3)
+    )
+    values = images.to(torch.float32, memory_format=torch.channels_last)
+    values = (values * b).clamp_(0, 255)
+    values = torch.lerp(_grey(values).mean((2, 3), keepdim=True), values, c).clamp_(0, 255)
+    return _to_bytes(torch.lerp(_grey(values), values, s))
+
+
+def lighting(images: Tensor, sd: float, generator: torch.Generator) -> Tensor:
+    """Adds to all pixels of an image one random colour, large along the directions in which natural images vary.
+
+    The colour is the sum over i = 1, 2, 3 of a_i*lambda_i*e_i, with lambda_i and e_i the eigenvalues and eigenvectors
+    of the covariance of ImageNet's pixels, and each a_i ~ N(0, sd) anew for each image.
+
+    Args:
+        images: uint8 (N, 3, H, W), red, green and blue.
+        sd: Standard deviation of the a_i, at least 0; 0.1 in the paper.
+        generator: Draws the a_i (N, 3).
+
+    Returns:
+        uint8 (N, 3, H, W), channels-last; sums are rounded and cut to 0..255.
+
+    Raises:
+        InputError: C is not 3.
+
+    Source:
+        Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 4.1.
+    """
+    _refuse_other_than_colours(images, "augmentation.lighting")
+    drawn = torch.randn(len(images), 3, generator=generator, device=generator.device)
+    directions = torch.tensor(_LIGHTING_VECTORS) * torch.tensor(_LIGHTING_VALUES)
+    colours = (sd * drawn) @ directions.to(drawn.device).T
+    values = images.to(torch.float32, memory_format=torch.channels_last)
+    return _to_bytes(values + colours.to(images.device, non_blocking=True)[:, :, None, None])
 
 
 def cutout(images: Tensor, side: int, fill: Tensor, generator: torch.Generator) -> Tensor:
@@ -87,7 +191,7 @@ def cutout(images: Tensor, side: int, fill: Tensor, generator: torch.Generator) 
 
 
 def augment(images: Tensor, options: AugmentationOptions, fill: Tensor, generator: torch.Generator) -> Tensor:
-    """Crop, flip and cutout, in this order, as far as `options` want them.
+    """Crop (one kind or the other), flip, colour jitter, lighting, cutout: in this order, what `options` want.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -97,13 +201,22 @@ def augment(images: Tensor, options: AugmentationOptions, fill: Tensor, generato
 
     Returns:
         uint8 (N, C, H, W), channels-last.
+
+    Raises:
+        InputError: An option does not fit the images' size or channels.
     """
     assert options.crop_padding is not None, "resolve_augmentation comes first"
     assert options.flip is not None, "resolve_augmentation comes first"
     if options.crop_padding:
         images = random_crop(images, options.crop_padding, generator)
+    if options.resized_crop_area is not None:
+        images = resized_crop(images, options.resized_crop_area, generator)
     if options.flip:
         images = random_flip(images, generator)
+    if options.colour_jitter:
+        images = colour_jitter(images, options.colour_jitter, generator)
+    if options.lighting:
+        images = lighting(images, options.lighting, generator)
     if options.cutout:
         images = cutout(images, options.cutout, fill, generator)
     return images
@@ -133,6 +246,42 @@ def _draw(end: int, n: int, images: Tensor, generator: torch.Generator) -> Tenso
     """Draws int64 (n,), uniform in 0..end - 1, moved to the device of `images`."""
     drawn = torch.randint(end, (n,), generator=generator, device=generator.device)
     return drawn.to(images.device, non_blocking=True)
+
+
+def _uniform(low: float, high: float, n: int, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws float32 (n,), uniform in [low, high), moved to the device of `images`."""
+    drawn = torch.rand(n, generator=generator, device=generator.device).mul_(high - low).add_(low)
+    return drawn.to(images.device, non_blocking=True)
+
+
+def _origins(share: Tensor, place: Tensor, length: int) -> Tensor:
+    """Where along an axis the pixels of the box's stretched image come from, (N, length), in grid_sample's coordinates.
+
+    These run from -1 at the image's one edge to 1 at the other.
+
+    Args:
+        share: (N,), the box's length in the image's, in (0, 1].
+        place: (N,), from -1 (the box begins where the image does) to 1 (they end together).
+        length: Pixels along the axis.
+    """
+    middles = torch.arange(length, device=share.device).mul(2).add(1).div(length).sub(1)
+    return share[:, None] * middles + ((1 - share) * place)[:, None]
+
+
+def _grey(values: Tensor) -> Tensor:
+    """The grey value of each pixel, (N, 1, H, W), of red, green and blue (N, 3, H, W)."""
+    return _GREY[0] * values[:, :1] + _GREY[1] * values[:, 1:2] + _GREY[2] * values[:, 2:]
+
+
+def _to_bytes(values: Tensor) -> Tensor:
+    """Rounded, cut to 0..255, uint8, channels-last."""
+    return values.clamp(0, 255).round_().to(torch.uint8, memory_format=torch.channels_last)
+
+
+def _refuse_other_than_colours(images: Tensor, option: str) -> None:
+    """Raises InputError where C is not 3."""
+    if images.shape[1] != 3:
+        raise InputError(f"{option} above 0 needs images of 3 channels, got {images.shape[1]}")
 
 
 def _within(centre: Tensor, side: int, length: int) -> Tensor:

@@ -45,17 +45,36 @@ def defaults(name: str) -> AugmentationOptions:
 def resolve_augmentation(options: AugmentationOptions, data_name: str) -> AugmentationOptions:
     """`options` with each None replaced by the data set's own default, so that the result says all that is done.
 
+    A resized crop takes the place of the data set's crop: crop_padding is then 0.
+
     Raises:
-        InputError: A padding or a cutout below 0.
+        InputError: An option is out of range, or both kinds of crop are given.
     """
+    _check(options)
     customary = defaults(data_name)
-    resolved = replace(
+    if options.resized_crop_area is not None:
+        customary = replace(customary, crop_padding=0)
+    return replace(
         options,
         crop_padding=customary.crop_padding if options.crop_padding is None else options.crop_padding,
         flip=customary.flip if options.flip is None else options.flip,
     )
-    for field in ("crop_padding", "cutout"):
-        value = getattr(resolved, field)
-        if value < 0:
-            raise InputError(f"augmentation.{field} must be at least 0, got {value}")
-    return resolved
+
+
+def _check(options: AugmentationOptions) -> None:
+    area = options.resized_crop_area
+    rules = [
+        ("crop_padding", (options.crop_padding or 0) >= 0, "at least 0"),
+        ("resized_crop_area", area is None or 0 < area <= 1, "in (0, 1]"),
+        ("colour_jitter", 0 <= options.colour_jitter <= 1, "in [0, 1]"),
+        ("lighting", 0 <= options.lighting < float("inf"), "at least 0 and finite"),
+        ("cutout", options.cutout >= 0, "at least 0"),
+    ]
+    for field, holds, rule in rules:
+        if not holds:
+            raise InputError(f"augmentation.{field} must be {rule}, got {getattr(options, field)}")
+    if area is not None and options.crop_padding:
+        raise InputError(
+            "augmentation.crop_padding must be 0, or left out, with augmentation.resized_crop_area "
+            f"(an image is cropped in one way), got {options.crop_padding} and {area}"
+        )

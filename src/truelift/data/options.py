@@ -50,10 +50,22 @@ class AugmentationOptions:
     """Random changes to the training images, drawn anew for each image of each batch."""
 
     crop_padding: int | None = None
-    """Pad each side with so many zero pixels and crop back at a random place. Default: the data set's own (CIFAR 4)."""
+    """Pad each side with so many zero pixels and crop back at a random place. Default: the data set's own (CIFAR 4),
+    or 0 with resized_crop_area."""
+
+    resized_crop_area: float | None = None
+    """In place of crop_padding: stretch a random box to the image's size, of so much of the area at least, in (0, 1];
+    ImageNet is customarily trained with 0.08."""
 
     flip: bool | None = None
     """Mirror every second image on average. Default: the data set's own (CIFAR yes, digits no)."""
+
+    colour_jitter: float = 0.0
+    """Brightness, contrast and saturation each times a random factor at most so far from 1; in [0, 1], colours only."""
+
+    lighting: float = 0.0
+    """AlexNet's noise along the principal components of ImageNet's colours, with this standard deviation (0.1 there);
+    at least 0, colours only."""
 
     cutout: int = 0
     """Side, in pixels, of one square put to the mean colour at a random place; 0 for none."""

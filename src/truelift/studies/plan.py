@@ -1,4 +1,10 @@
-"""A study's plan: the question, the variants, the seeds, and the run of each variant under each seed."""
+"""A study's plan: the question, the variants, the seeds, and the run of each variant under each seed.
+
+A setting of a run is taken from the first of these that has it: the variant, the command line (which may not set what a
+variant varies), the scale, the file's shared settings, the experiment's defaults. A scale stands below the command line
+because it is part of the file, and below the variants because a scale that evened out what they vary would compare a
+thing with itself.
+"""
 
 import re
 import string
@@ -26,8 +32,12 @@ _KEYS = (
     "variants",
     "shows",
     "takes",
+    "scales",
 )
 _PLACEHOLDERS = ("seed", "out", "args")
+
+PAPER = "paper"
+"""The scale that is the file as it stands: in a recipe the paper's own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,17 @@ class Variant:
     """What differs from the shared settings, by dotted name; for a program its `args`."""
     command: str | None = None
     """A user's program, with {seed}, {out} and {args} to be filled in."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A study in another size, a shorter one most likely."""
+
+    takes: str
+    """How long it takes, and on what."""
+    seeds: tuple[int, ...]
+    settings: Mapping[str, Any]
+    """In place of the shared ones, by dotted name."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,11 @@ class StudyPlan:
     """What a study file says, checked."""
 
     name: str
+    """The file's, and the scale's behind it."""
+    scale: str | None
+    """The scale that is applied; None for the file as it stands."""
+    scales: Mapping[str, Scale]
+    """Those that the file offers."""
     question: str
     baseline: str
     metric: Metric
@@ -72,7 +98,7 @@ class StudyPlan:
     shows: str = ""
     """What a recipe should show: the published figures."""
     takes: str = ""
-    """How long a recipe takes, and on what."""
+    """How long it takes at its scale, and on what."""
 
     def experiment(self, variant: Variant, seed: int) -> Experiment:
         """The resolved experiment of a variant of ours under a seed.
@@ -120,6 +146,7 @@ class StudyPlan:
         """The content of study.json (docs/records.md)."""
         return {
             "name": self.name,
+            "scale": self.scale,
             "question": self.question,
             "metric": self.metric.name,
             "unit": self.metric.unit,
@@ -136,12 +163,15 @@ class StudyPlan:
         }
 
 
-def read_plan(path: Path, *, seeds: int | None = None, overrides: Mapping[str, Any] | None = None) -> StudyPlan:
+def read_plan(
+    path: Path, *, scale: str = PAPER, seeds: int | None = None, overrides: Mapping[str, Any] | None = None
+) -> StudyPlan:
     """Read a study file.
 
     Args:
         path: A TOML file (docs/studies.md).
-        seeds: Run seeds 0..seeds-1, whatever the file says.
+        scale: One of the file's scales, or paper for the file as it stands.
+        seeds: Run seeds 0..seeds-1, whatever the file and the scale say.
         overrides: Shared settings that take the place of the file's, by dotted name.
 
     Raises:
@@ -150,14 +180,14 @@ def read_plan(path: Path, *, seeds: int | None = None, overrides: Mapping[str, A
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
-        plan = _plan(path.stem, read_toml(path), seeds, overrides or {})
+        plan = _plan(path.stem, read_toml(path), scale, seeds, overrides or {})
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
-def _plan(name: str, tables: dict[str, Any], seeds: int | None, overrides: Mapping[str, Any]) -> StudyPlan:
+def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, overrides: Mapping[str, Any]) -> StudyPlan:
     for key in tables:
         if key not in _KEYS:
             raise unknown_name("key", key, _KEYS)
@@ -170,7 +200,12 @@ def _plan(name: str, tables: dict[str, Any], seeds: int | None, overrides: Mappi
         raise unknown_name("variant as baseline", str(baseline), names)
     if len(variants) < 2:
         raise InputError(f"a study needs the baseline and at least one other variant, got {', '.join(names)} alone.")
-    shared = {**flatten(_typed(tables, "experiment", dict, {})), **overrides}
+    whole = Scale(_typed(tables, "takes", str, ""), _seeds(tables.get("seeds", 5)), {})
+    scales = {key: _scale(key, table, whole.seeds) for key, table in _typed(tables, "scales", dict, {}).items()}
+    applied = {PAPER: whole, **scales}.get(scale)
+    if applied is None:
+        raise unknown_name("scale", scale, (PAPER, *scales))
+    shared = {**flatten(_typed(tables, "experiment", dict, {})), **applied.settings, **overrides}
     for variant in variants:
         for setting in variant.settings.keys() & overrides.keys():
             raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
@@ -180,19 +215,21 @@ def _plan(name: str, tables: dict[str, Any], seeds: int | None, overrides: Mappi
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
     return StudyPlan(
-        name=name,
+        name=name if applied is whole else f"{name}-{scale}",
+        scale=None if applied is whole else scale,
+        scales=scales,
         question=_typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),
         baseline=baseline,
         metric=Metric.named(
             _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None)
         ),
         smallest_effect=float(smallest_effect),
-        seeds=_seeds(tables.get("seeds", 5) if seeds is None else seeds),
+        seeds=applied.seeds if seeds is None else _seeds(seeds),
         vary_split=_typed(tables, "vary_split", bool, True),
         shared=shared,
         variants=variants,
         shows=_typed(tables, "shows", str, ""),
-        takes=_typed(tables, "takes", str, ""),
+        takes=applied.takes,
     )
 
 
@@ -218,11 +255,27 @@ def _seeds(value: Any) -> tuple[int, ...]:
     raise InputError(f"seeds must be a number of at least 1, or a list of different integers, got {value!r}.")
 
 
-def _variant(name: str, table: Any, shared_command: Any) -> Variant:
+def _check_named_table(kind: str, name: str, table: Any) -> None:
+    """Refuse a name that cannot be part of a folder's, and what is no table."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f'a variant\'s name must be of letters, digits, ".", "_" and "-" alone, got "{name}".')
+        raise InputError(f'a {kind}\'s name must be of letters, digits, ".", "_" and "-" alone, got "{name}".')
     if not isinstance(table, dict):
-        raise InputError(f"variants.{name} must be a table, got {table!r}.")
+        raise InputError(f"{kind}s.{name} must be a table, got {table!r}.")
+
+
+def _scale(name: str, table: Any, seeds: Sequence[int]) -> Scale:
+    _check_named_table("scale", name, table)
+    if name == PAPER:
+        raise InputError(f"a scale's name must not be {PAPER}, which is the file as it stands.")
+    settings = flatten({key: value for key, value in table.items() if key not in ("takes", "seeds")})
+    try:
+        return Scale(_typed(table, "takes", str, ""), _seeds(table.get("seeds", seeds)), settings)
+    except InputError as error:
+        raise InputError(f'scale "{name}": {error}') from None
+
+
+def _variant(name: str, table: Any, shared_command: Any) -> Variant:
+    _check_named_table("variant", name, table)
     command = table.get("command", shared_command)
     if command is None:
         return Variant(name, flatten(table))

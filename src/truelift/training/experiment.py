@@ -85,8 +85,11 @@ class ScheduleOptions:
     warmup_steps: int | None = None
     """Length of the warm-up in steps, at least 0."""
 
+    warmup: Literal["linear", "constant"] = "linear"
+    """linear: the warm-up rises in a line from warmup_factor to 1. constant: it stays there, and then jumps to 1."""
+
     warmup_factor: float = 0.0
-    """The warm-up rises in a line from this factor to 1; in [0, 1]."""
+    """The warm-up's first factor, in [0, 1]; above 0 where the warm-up is constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +198,12 @@ def check(experiment: Experiment) -> None:
         ("schedule.warmup_epochs", s.warmup_epochs, (s.warmup_epochs or 0) >= 0, "at least 0"),
         ("schedule.warmup_steps", s.warmup_steps, (s.warmup_steps or 0) >= 0, "at least 0"),
         ("schedule.warmup_factor", s.warmup_factor, 0 <= s.warmup_factor <= 1, "in [0, 1]"),
+        (
+            "schedule.warmup_factor",
+            s.warmup_factor,
+            s.warmup == "linear" or s.warmup_factor > 0,
+            "above 0 where schedule.warmup is constant",
+        ),
     ]
     for name, value, holds, rule in rules:
         if not holds:

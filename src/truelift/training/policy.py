@@ -94,7 +94,7 @@ def make_schedule(options: ScheduleOptions, steps_per_epoch: int, steps: int) ->
 
     With w steps of warm-up, T steps in all and t steps made, the factor is
 
-        warm-up (t < w):  f + (1 − f)·t/w,  f the warm-up's first factor
+        warm-up (t < w):  f + (1 − f)·t/w where it is linear, f where it is constant; f the warm-up's first factor
         constant:         1
         step:             gammaᵏ, k the number of milestones ≤ t
         cosine:           ½·(1 + cos(π·(t − w)/(T − w)))
@@ -109,7 +109,8 @@ def make_schedule(options: ScheduleOptions, steps_per_epoch: int, steps: int) ->
     def factor(progress: Progress) -> float:
         t = progress.step
         if t < warmup:
-            return options.warmup_factor + (1 - options.warmup_factor) * t / warmup
+            risen = t if options.warmup == "linear" else 0
+            return options.warmup_factor + (1 - options.warmup_factor) * risen / warmup
         if options.name == "step":
             return float(options.gamma ** bisect_right(milestones, t))
         if options.name == "constant":

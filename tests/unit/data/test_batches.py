@@ -112,3 +112,10 @@ def test_bad_arguments_are_refused() -> None:
         Batches(image_set(0), 1, mean=MEAN, std=STD)
     with pytest.raises(InputError, match="must be given together"):
         Batches(image_set(3), 1, mean=MEAN, std=STD, augmentation=OPTIONS)
+
+
+def test_an_augmentation_that_does_not_fit_the_images_is_refused_at_once() -> None:
+    grey = ImageSet(image_set(3).images[:, :1], torch.arange(3))
+    options = AugmentationOptions(crop_padding=0, flip=False, lighting=0.1)
+    with pytest.raises(InputError, match=r"augmentation.lighting above 0 needs images of 3 channels, got 1"):
+        Batches(grey, 1, mean=MEAN[:1], std=STD[:1], augmentation=options, augment_seed=0)

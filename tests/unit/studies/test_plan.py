@@ -58,6 +58,78 @@ def test_overrides_and_seeds(tmp_path: Path) -> None:
     assert {run.config["epochs"] for run in plan.runs()} == {7}
 
 
+SCALED = (
+    STUDY.replace("epochs = 3", "epochs = 3\nbatch_size = 50\noptimizer.lr = 0.3")
+    + """
+[variants.wide]
+model.width = 24
+[scales.quick]
+takes = "a minute"
+seeds = 3
+epochs = 1
+data.train_images = 100
+optimizer.lr = 0.2
+model.name = "resnet14"
+model.width = 8
+[scales.same-seeds]
+epochs = 2
+"""
+)
+
+
+def test_a_scale_stands_between_the_shared_settings_and_the_command_line(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, SCALED), scale="quick", overrides={"optimizer.lr": "0.1"})
+    a, _, wide = (run.config for run in plan.runs()[:3])
+    assert a["batch_size"] == 50  # the file's
+    assert (a["epochs"], a["data"]["train_images"], a["model"]["name"]) == (1, 100, "resnet14")  # the scale's
+    assert a["optimizer"]["lr"] == 0.1  # the command line's
+    assert (a["model"]["width"], wide["model"]["width"]) == (8, 24)  # the variant's, where it has one
+    assert plan.seeds == (0, 1, 2)
+    assert plan.takes == "a minute"
+
+
+def test_seeds_of_the_command_line_of_the_scale_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, SCALED)
+    assert read_plan(path, scale="quick", seeds=1).seeds == (0,)
+    assert read_plan(path, scale="quick").seeds == (0, 1, 2)
+    assert read_plan(path, scale="same-seeds").seeds == (0, 1)
+
+
+def test_the_name_and_the_record_say_the_scale(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, SCALED), scale="quick")
+    record = plan.record("truelift study mine.toml", "now")
+    assert (plan.name, plan.scale, record["name"], record["scale"]) == ("mine-quick", "quick", "mine-quick", "quick")
+    assert list(plan.scales) == ["quick", "same-seeds"]
+
+
+def test_paper_is_the_file_as_it_stands(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, SCALED), scale="paper")
+    assert plan == read_plan(written(tmp_path, SCALED))
+    assert (plan.name, plan.scale, plan.runs()[0].config["epochs"]) == ("mine", None, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("", "", r'mine.toml: unknown scale "quik". Did you mean "quick"\? Known: paper, quick, same-seeds'),
+        ("scales.quick", "scales.paper", "a scale's name must not be paper"),
+        ("scales.quick", 'scales."a/b"', 'a scale\'s name must be of letters, .* got "a/b"'),
+        ("[scales.quick]", "[scales]\nquik = 3\n[scales.quick]", "scales.quik must be a table, got 3"),
+        ('takes = "a minute"', "takes = 60", 'scale "quick": takes must be of type str, got 60'),
+        ("seeds = 3", "seeds = 0", 'scale "quick": seeds must be a number of at least 1'),
+    ],
+)
+def test_bad_scales_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_plan(written(tmp_path, SCALED.replace(old, new)), scale="quik")
+
+
+def test_settings_of_a_scale_are_checked(tmp_path: Path) -> None:
+    for new, message in (("epoch = 1", "Did you mean --epochs"), ("seed = 1", "seed is set by the study")):
+        with pytest.raises(InputError, match=message):
+            read_plan(written(tmp_path, SCALED.replace("epochs = 1", new)), scale="quick")
+
+
 def test_equal_variants_are_found(tmp_path: Path) -> None:
     same = STUDY.replace("model.last_relu = false", "model.last_relu = true")
     assert read_plan(written(tmp_path, same)).equal_variants() == [("a", "b")]
@@ -122,4 +194,9 @@ def test_every_recipe_is_a_sound_plan(name: str) -> None:
     assert plan.shows
     assert plan.takes
     assert not plan.equal_variants()
+    for scale in plan.scales:
+        scaled = read_plan(recipes.find(name), scale=scale)
+        assert scaled.takes
+        assert not scaled.equal_variants()
+        assert not {run.folder for run in scaled.runs()} & {run.folder for run in plan.runs()}
     assert recipes.find(name).read_text().startswith(f"# truelift study {name}\n")

@@ -14,6 +14,9 @@ def test_resolved_experiment_survives_toml() -> None:
     settings = {
         "schedule.name": "step",
         "schedule.milestones_epochs": [1.5, 2],
+        "schedule.warmup": "constant",
+        "schedule.warmup_epochs": 1,
+        "schedule.warmup_factor": 0.1,
         "model.last_relu": False,
         "seed": 7,
         "batch_norm_momentum": "dynamic",
@@ -43,6 +46,8 @@ def test_every_setting_changes_the_fingerprint() -> None:
         ({"objective.label_smoothing": 1}, "label_smoothing"),
         ({"optimizer.momentum": 0}, "nesterov must be false where optimizer.momentum is 0"),
         ({"schedule.warmup_steps": 1, "schedule.warmup_epochs": 1}, "same quantity in two units"),
+        ({"schedule.warmup": "constant"}, "warmup_factor must be above 0 where schedule.warmup is constant, got 0.0"),
+        ({"schedule.warmup": "steps"}, "schedule.warmup"),
         ({"schedule.milestones_epochs": [1]}, "belongs to schedule.name step, got cosine"),
         ({"modle.width": 3}, "Unknown option"),
         ({"model.widht": 3}, "Did you mean --model.width"),
@@ -54,6 +59,13 @@ def test_every_setting_changes_the_fingerprint() -> None:
 def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve(parse_experiment(settings, "test"))
+
+
+def test_a_kind_of_warm_up_is_no_length_of_it() -> None:
+    settings = {"schedule.warmup": "constant", "schedule.warmup_factor": 0.1}
+    assert resolve(parse_experiment(settings, "test")).schedule.warmup_steps == 0
+    given = resolve(parse_experiment({**settings, "schedule.warmup_epochs": 10}, "test")).schedule
+    assert (given.warmup, given.warmup_epochs, given.warmup_steps) == ("constant", 10, None)
 
 
 def test_a_path_names_the_data() -> None:

@@ -22,6 +22,12 @@ def test_cosine_after_warm_up() -> None:
     assert got[99] == pytest.approx((1 + math.cos(math.pi * 79 / 80)) / 2)
 
 
+@pytest.mark.parametrize("length", [{"warmup_steps": 20}, {"warmup_epochs": 2.0}])
+def test_constant_warm_up_holds_and_then_jumps(length: dict[str, float]) -> None:
+    options = ScheduleOptions(name="step", milestones_steps=(50,), warmup="constant", warmup_factor=0.1, **length)  # type: ignore[arg-type]
+    assert factors(options) == [0.1] * 20 + [1.0] * 30 + [0.1] * 50
+
+
 @pytest.mark.parametrize(
     "milestones",
     [{"milestones_steps": (40, 80)}, {"milestones_epochs": (4.0, 8.0)}, {"milestones_percent": (80.0, 40.0)}],

@@ -1,0 +1,343 @@
+"""A classifier head of Gaussians in place of the last linear layer. N images, K classes, D features."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from truelift.errors import InputError, unknown_name
+from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum
+
+Covariance = Literal["identity", "isotropic", "shared-diagonal", "diagonal"]
+Variances = Literal["fixed", "learned", "tracked"]
+Initialisation = Literal["kaiming", "xavier"]
+
+
+class Separation(NamedTuple):
+    """Where features lie between their own class's Gaussian and all others; each (N,)."""
+
+    others: Tensor
+    """log Σ_{k≠y} exp z_k over the logits z of `GaussianMixtureHead`."""
+    distance: Tensor
+    """d_y, at least 0."""
+    half_log_volume: Tensor
+    """½·log|Σ_y|."""
+    log_prior: Tensor
+    """log p_y; 0 where priors are uniform."""
+
+
+class GaussianMixtureHead(nn.Module):
+    """Logits from the distances to one Gaussian a class; takes the place of the last `nn.Linear(D, K)`.
+
+    Formula:
+        d_k = ½·(x − μ_k)ᵀ Σ_k⁻¹ (x − μ_k)
+        z_k = −d_k − ½·log|Σ_k| + log p_k
+
+    The softmax of z is the posterior of the class under the mixture Σ_k p_k·N(μ_k, Σ_k). The logits need no label and
+    are the same in training and evaluation; the margin belongs to `GaussianMixtureLoss`.
+
+    Args:
+        features: D, at least 1.
+        classes: K, at least 2.
+        covariance: Σ_k. identity; isotropic: a number of its own for each class; shared-diagonal: one diagonal for all
+            classes; diagonal: one for each class.
+        variances: fixed stay at `initial_variances`. learned are exp of a parameter. tracked are a moving average of
+            the squared distances to the own mean, which `GaussianMixtureLoss` updates in training mode.
+        variance_floor: No variance goes below it; in (0, 1). Learned ones are (1 − floor)·exp(ℓ) + floor, so that the
+            gradient does not end there.
+        unit_volume: Learned variances: the mean of ℓ over all classes and features stays what it was in the beginning,
+            0 for variances of 1. Without it the loss as published falls without end when features, means and variances
+            shrink together.
+        variance_momentum: Tracked variances: weight of the newest batch, in (0, 1].
+        initial_variances: Above the floor, a number or a tensor that broadcasts to (K, 1) for isotropic, (1, D) for
+            shared-diagonal and (K, D) for diagonal covariance; 1 for identity.
+        priors: p. uniform leaves log p = −log K out of the logits, for which it is the same; estimated counts the
+            labels that the loss sees in training mode; or K numbers above 0, normalised here.
+        means: Where the means begin: kaiming, normal with variance 2/D; xavier, uniform in ±√(6/(D + K)); or a tensor
+            (K, D). `FeatureGaussians.to_head` begins from a pass over data.
+
+    Shapes:
+        Input (N, D); output (N, K), float32 whatever the input (float64 for float64).
+
+    Raises:
+        InputError: An argument is out of range, or features do not have D columns.
+
+    Example:
+        >>> network.head = GaussianMixtureHead(512, 10)
+        >>> criterion = GaussianMixtureLoss(margin=0.3, likelihood_weight=0.1)
+        >>> loss = criterion(network.head, network.features(images), labels)
+        >>> predicted = network(images).argmax(1)
+
+    Source:
+        Wan, Zhong, Li, Chen, "Rethinking Feature Distribution for Loss Functions in Image Classification", CVPR 2018,
+        arXiv 1803.02988, equations 4 to 8. There Σ_k is learned without a constraint; `unit_volume` and the floor
+        differ from it on purpose. Unlike the paper's ½·x² forms, Σ⁻¹ is also in the likelihood term.
+    """
+
+    initial_variances: Tensor
+    kept_variances: Tensor
+    class_counts: Tensor
+    given_log_priors: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        covariance: Covariance = "identity",
+        variances: Variances = "fixed",
+        variance_floor: float = 1e-4,
+        unit_volume: bool = True,
+        variance_momentum: float = 0.05,
+        initial_variances: Tensor | float = 1.0,
+        priors: Literal["uniform", "estimated"] | Tensor | Sequence[float] = "uniform",
+        means: Initialisation | Tensor = "kaiming",
+    ) -> None:
+        super().__init__()
+        _require("features", features, features >= 1, "at least 1")
+        _require("classes", classes, classes >= 2, "at least 2")
+        _require("variance_floor", variance_floor, 0 < variance_floor < 1, "in (0, 1)")
+        _require("variance_momentum", variance_momentum, 0 < variance_momentum <= 1, "in (0, 1]")
+        for kind, name, known in (
+            ("covariance", covariance, get_args(Covariance)),
+            ("variances", variances, get_args(Variances)),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        _require("variances", variances, covariance != "identity" or variances == "fixed", "fixed for identity")
+        self.features = features
+        self.classes = classes
+        self.covariance = covariance
+        self.variances = variances
+        self.variance_floor = variance_floor
+        self.unit_volume = unit_volume
+        self.variance_momentum = variance_momentum
+        self._initial_means = means
+        if isinstance(means, Tensor):
+            _require("means' shape", tuple(means.shape), means.shape == (classes, features), f"({classes}, {features})")
+        elif means not in get_args(Initialisation):
+            raise unknown_name("initialisation of the means", str(means), get_args(Initialisation))
+        self.means = nn.Parameter(torch.empty(classes, features))
+
+        shape = {
+            "identity": (1, 1),
+            "isotropic": (classes, 1),
+            "shared-diagonal": (1, features),
+            "diagonal": (classes, features),
+        }[covariance]
+        self.register_buffer("initial_variances", self._initial(initial_variances, shape), persistent=False)
+        if variances == "learned":
+            self.log_variances = nn.Parameter(torch.empty(shape))
+        else:
+            self.register_buffer("kept_variances", torch.empty(shape), persistent=covariance != "identity")
+
+        self.priors = priors if isinstance(priors, str) else "given"
+        if self.priors not in ("uniform", "estimated", "given"):
+            raise unknown_name("priors", self.priors, ("uniform", "estimated"))
+        if self.priors == "estimated":
+            self.register_buffer("class_counts", torch.zeros(classes, dtype=torch.int64))
+        elif self.priors == "given":
+            given = torch.as_tensor(priors, dtype=torch.float32)
+            _require("priors' shape", tuple(given.shape), given.shape == (classes,), f"({classes},)")
+            _require("priors", given.min().item(), bool((given > 0).all() and given.isfinite().all()), "above 0")
+            self.register_buffer("given_log_priors", (given / given.sum()).log())
+        self.reset_parameters()
+
+    def _initial(self, variances: Tensor | float, shape: tuple[int, int]) -> Tensor:
+        given = torch.as_tensor(variances, dtype=torch.float32)
+        try:
+            given = given.expand(shape).clone()
+        except RuntimeError:
+            raise InputError(f"initial_variances must broadcast to {shape}, got {tuple(given.shape)}.") from None
+        above = bool((given > self.variance_floor).all() and given.isfinite().all())
+        _require("initial_variances", given.min().item(), above, f"above variance_floor {self.variance_floor}, finite")
+        _require(
+            "initial_variances", variances, self.covariance != "identity" or bool((given == 1).all()), "1 for identity"
+        )
+        return given
+
+    def _initial_logs(self) -> Tensor:
+        """ℓ of the beginning: where (1 − floor)·exp(ℓ) + floor gives the initial variances."""
+        floor = self.variance_floor
+        logs: Tensor = ((self.initial_variances - floor) / (1 - floor)).log()
+        return logs
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the means anew and put the variances to their beginning."""
+        if isinstance(self._initial_means, Tensor):
+            self.means.copy_(self._initial_means)
+        elif self._initial_means == "kaiming":
+            nn.init.normal_(self.means, std=math.sqrt(2 / self.features))
+        else:
+            nn.init.xavier_uniform_(self.means)
+        if self.variances == "learned":
+            self.log_variances.copy_(self._initial_logs())
+        else:
+            self.kept_variances.copy_(self.initial_variances)
+        if self.priors == "estimated":
+            self.class_counts.zero_()
+
+    def variance(self) -> Tensor:
+        """σ²: (1, 1) for identity, (K, 1) isotropic, (1, D) shared-diagonal, (K, D) diagonal; with its gradient."""
+        if self.variances != "learned":
+            kept: Tensor = self.kept_variances.clamp(min=self.variance_floor)
+            return kept
+        log = self.log_variances.float()
+        if self.unit_volume:
+            log = log - log.mean() + self._initial_logs().mean()
+        return (1 - self.variance_floor) * log.exp() + self.variance_floor
+
+    def log_priors(self) -> Tensor | None:
+        """Log p, (K,), or None where it is uniform. Estimated: (n_k + 1) / (Σ n + K), n the labels seen."""
+        if self.priors == "estimated":
+            seen = self.class_counts.float() + 1
+            return (seen / seen.sum()).log()
+        return self.given_log_priors if self.priors == "given" else None
+
+    def half_log_volumes(self) -> Tensor:
+        """½·log|Σ_k|, (K,) or (1,) where it is the same for all."""
+        variance = self.variance()
+        return 0.5 * variance.log().sum(1) * (self.features / variance.shape[1])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """z, the logits without margin: from (N, D) to (N, K)."""
+        self.check_features(features)
+        x, means, precisions = self._whitened(features)
+        return logits(x, means, precisions, self._bias())
+
+    def separate(self, features: Tensor, labels: Tensor) -> Separation:
+        """What the loss needs, in memory far below N·K numbers where there are many classes.
+
+        Args:
+            features: (N, D).
+            labels: int64 (N,), in 0..K-1.
+        """
+        x, means, precisions = self._whitened(features)
+        others, distance = separate(x, means, precisions, self._bias(), labels)
+        half_log_volume = self.half_log_volumes().expand(self.classes)[labels]
+        log_priors = self.log_priors()
+        log_prior = torch.zeros_like(distance) if log_priors is None else log_priors[labels]
+        return Separation(others, distance, half_log_volume, log_prior)
+
+    def logit_sum(self, features: Tensor, weights: Tensor) -> Tensor:
+        """Σ_k weights_k·z_k, (N,), without the N·K logits; for label smoothing."""
+        x, means, precisions = self._whitened(features)
+        return weighted_logit_sum(x, means, precisions, self._bias(), weights)
+
+    @torch.no_grad()
+    def observe(self, features: Tensor, labels: Tensor, counted: Tensor) -> None:
+        """Update tracked variances and estimated priors with a batch; `GaussianMixtureLoss` does so in training mode.
+
+        Where torch.distributed runs, the batches of all processes count, so that replicas stay equal: every process
+        must call it. A class without an image in the batch keeps its variances.
+
+        Args:
+            features: (N, D).
+            labels: int64 (N,), in 0..K-1.
+            counted: bool (N,); the other images count nowhere.
+        """
+        if self.priors != "estimated" and self.variances != "tracked":
+            return
+        counts = torch.zeros(self.classes, dtype=torch.int64, device=labels.device)
+        counts.index_add_(0, labels, counted.long())
+        _sum_over_processes(counts)
+        if self.priors == "estimated":
+            self.class_counts += counts
+        if self.variances != "tracked":
+            return
+        squares = (features.float() - self.means[labels].float()).square() * counted[:, None]
+        sums = torch.zeros_like(self.means, dtype=torch.float32).index_add_(0, labels, squares)
+        _sum_over_processes(sums)
+        images = counts[:, None]
+        if self.kept_variances.shape[0] == 1:
+            sums, images = sums.sum(0, keepdim=True), images.sum(0, keepdim=True)
+        if self.kept_variances.shape[1] == 1:
+            sums = sums.mean(1, keepdim=True)
+        newest = sums / images.clamp(min=1)
+        self.kept_variances.lerp_(torch.where(images > 0, newest, self.kept_variances), self.variance_momentum)
+
+    def log_likelihood(self, features: Tensor) -> Tensor:
+        """Log N(x; μ_k, Σ_k) for each class, (N, K), normalised: with the −(D/2)·log 2π that logits leave out."""
+        z: Tensor = self(features) - 0.5 * self.features * math.log(2 * math.pi)
+        log_priors = self.log_priors()
+        return z if log_priors is None else z - log_priors
+
+    def mixture_log_likelihood(self, features: Tensor) -> Tensor:
+        """Log Σ_k p_k·N(x; μ_k, Σ_k), (N,): how well the mixture explains a feature; low for one unlike all classes."""
+        log_priors = self.log_priors()
+        prior = -math.log(self.classes) if log_priors is None else log_priors
+        return torch.logsumexp(self.log_likelihood(features) + prior, 1)
+
+    def to_linear(self) -> nn.Linear:
+        """The linear layer with the same posteriors: weight Σ⁻¹μ, bias −½·μᵀΣ⁻¹μ + log p.
+
+        Raises:
+            InputError: The classes differ in covariance, so that the posteriors are no softmax of linear functions.
+        """
+        if self.covariance in ("isotropic", "diagonal"):
+            raise InputError(f"to_linear needs a covariance shared by all classes, got {self.covariance}.")
+        layer = nn.Linear(self.features, self.classes, device=self.means.device, dtype=self.means.dtype)
+        with torch.no_grad():
+            layer.weight.copy_(self.means / self.variance())
+            layer.bias.copy_(-0.5 * torch.linalg.vecdot(layer.weight, self.means))
+            if (log_priors := self.log_priors()) is not None:
+                layer.bias.add_(log_priors)
+        return layer
+
+    def parameter_groups(
+        self, lr: float, *, means_factor: float = 2.0, variances_factor: float = 0.01
+    ) -> list[dict[str, Any]]:
+        """Groups for a torch optimizer as the papers have them: means at 2·lr; variances at 0.01·lr, not decayed."""
+        groups: list[dict[str, Any]] = [{"params": [self.means], "lr": means_factor * lr}]
+        if self.variances == "learned":
+            groups.append({"params": [self.log_variances], "lr": variances_factor * lr, "weight_decay": 0.0})
+        return groups
+
+    def extra_repr(self) -> str:
+        """The options that differ between two heads of the same size."""
+        return f"features={self.features}, classes={self.classes}, covariance={self.covariance}, {self.variances}"
+
+    def check_features(self, features: Tensor) -> None:
+        """Refuse features that are not (N, D).
+
+        Raises:
+            InputError: They are not.
+        """
+        check_features(features, self.features)
+
+    def _whitened(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Features and means, and the precisions where classes differ in them; shared ones are multiplied in."""
+        if self.covariance == "identity":
+            return features, self.means, None
+        precision = 1 / self.variance()
+        if precision.shape[0] == 1:
+            root = precision.sqrt()
+            return features.to(root.dtype) * root, self.means * root, None
+        return features, self.means, precision
+
+    def _bias(self) -> Tensor | None:
+        """−½·log|Σ_k| + log p_k, (K,), or None where it is 0."""
+        log_priors = self.log_priors()
+        if self.covariance == "identity":
+            return log_priors
+        volumes = -self.half_log_volumes().expand(self.classes)
+        return volumes if log_priors is None else volumes + log_priors
+
+
+def check_features(features: Tensor, size: int) -> None:
+    """Refuse features that are not (N, `size`)."""
+    if features.ndim != 2 or features.shape[1] != size:
+        raise InputError(f"features must have the shape (N, {size}), got {tuple(features.shape)}.")
+
+
+def _require(name: str, value: object, holds: bool, rule: str) -> None:
+    if not holds:
+        raise InputError(f"{name} must be {rule}, got {value}.")
+
+
+def _sum_over_processes(tensor: Tensor) -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(tensor)

@@ -1,0 +1,200 @@
+"""The large-margin Gaussian mixture loss. N images, K classes, D features."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from truelift.errors import InputError
+from truelift.techniques.gaussian_mixture.head import GaussianMixtureHead
+from truelift.techniques.gaussian_mixture.schedules import Schedule, constant
+from truelift.techniques.gaussian_mixture.sharded import ShardedGaussianMixtureHead
+
+Head = GaussianMixtureHead | ShardedGaussianMixtureHead
+Reduction = Literal["mean", "sum", "none"]
+
+
+class MixtureTerms(NamedTuple):
+    """The two parts of the loss, reduced; their sum is the loss."""
+
+    margin: Tensor
+    """Cross entropy with the margin."""
+    likelihood: Tensor
+    """λ·(d_y + ½·log|Σ_y|)."""
+
+
+class GaussianMixtureLoss(nn.Module):
+    """Cross entropy with a margin over a `GaussianMixtureHead`, plus the likelihood term.
+
+    Formula, for an image of class y, with d and z of `GaussianMixtureHead`:
+
+        margin     = −log( exp(z_y − α·d_y) / (exp(z_y − α·d_y) + Σ_{k≠y} exp z_k) )
+        likelihood = λ·(d_y + ½·log|Σ_y|)
+
+    The first is computed as softplus(log Σ_{k≠y} exp z_k − z_y + α·d_y), which keeps the losses of images that are
+    already right by far, where a difference of two large numbers would give 0.
+
+    Args:
+        margin: α, at least 0, or a schedule of the steps made (`constant`, `doubling`, `ramp`).
+        likelihood_weight: λ, likewise.
+        class_weights: (K,), at least 0: the weight of each class in the margin term, as in `torch.nn.CrossEntropyLoss`.
+        label_smoothing: ε in [0, 1): share of the target spread evenly over all classes. The hard target keeps the
+            margin: (1 − ε)·margin + (ε/K)·Σ_k −log softmax_k, over the logits with z_y − α·d_y in y's place.
+        ignore_index: Images with this label count nowhere.
+        reduction: mean over the images (weighted ones for the margin term, as torch does), sum, or none, (N,). The
+            mean over no image is 0.
+        check_values: Refuse features that are not finite and labels out of range. This waits for the device; it is
+            left out inside `torch.compile`.
+
+    Shapes:
+        Features (N, D), labels int64 (N,); output a scalar, or (N,) for reduction none; float32.
+
+    Raises:
+        InputError: An argument is out of range or of the wrong shape or type.
+
+    Example:
+        >>> criterion = GaussianMixtureLoss(margin=doubling(0.1, every_steps=5000, cap=0.3), likelihood_weight=0.1)
+        >>> loss = criterion(head, features, labels)
+        >>> loss.backward()
+        >>> optimizer.step()
+        >>> criterion.step()
+
+    Source:
+        arXiv 1803.02988, equations 9 to 13. Deviation: the paper's likelihood term has the priors too, a constant.
+    """
+
+    steps: Tensor
+    """Optimizer steps made, as `step` counts them; saved."""
+    margin: Tensor
+    """α now."""
+    likelihood_weight: Tensor
+    """λ now."""
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        margin: float | Schedule = 0.1,
+        likelihood_weight: float | Schedule = 0.1,
+        *,
+        class_weights: Tensor | Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+        check_values: bool = True,
+    ) -> None:
+        super().__init__()
+        self._schedules = {"margin": _schedule("margin", margin)}
+        self._schedules["likelihood_weight"] = _schedule("likelihood_weight", likelihood_weight)
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing must be in [0, 1), got {label_smoothing}.")
+        if reduction not in ("mean", "sum", "none"):
+            raise InputError(f"reduction must be mean, sum or none, got {reduction}.")
+        weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
+        if weights is not None and not (weights.ndim == 1 and (weights >= 0).all() and weights.isfinite().all()):
+            raise InputError(f"class_weights must be a vector of finite numbers of at least 0, got {class_weights}.")
+        self.label_smoothing = label_smoothing
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        self.check_values = check_values
+        self.register_buffer("class_weights", weights, persistent=False)
+        # Values as tensors: a number would be compiled in, and each change of it compiled anew.
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("margin", torch.zeros(()), persistent=False)
+        self.register_buffer("likelihood_weight", torch.zeros(()), persistent=False)
+        self.set_step(0)
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda *_: self.set_step(int(self.steps))
+        )
+
+    def step(self) -> None:
+        """One optimizer step is made: move the margin and λ on."""
+        self.set_step(int(self.steps) + 1)
+
+    def set_step(self, steps: int) -> None:
+        """Put the margin and λ to where they are after so many steps, at least 0."""
+        if steps < 0:
+            raise InputError(f"steps must be at least 0, got {steps}.")
+        self.steps.fill_(steps)
+        for name, schedule in self._schedules.items():
+            value = schedule(steps)
+            if not 0 <= value < float("inf"):
+                raise InputError(f"{name} must be at least 0 and finite, got {value} at step {steps}.")
+            getattr(self, name).fill_(value)
+
+    def forward(self, head: Head, features: Tensor, labels: Tensor) -> Tensor:
+        """The loss: margin + likelihood."""
+        terms = self.terms(head, features, labels)
+        return terms.margin + terms.likelihood
+
+    def terms(self, head: Head, features: Tensor, labels: Tensor) -> MixtureTerms:
+        """The two parts of the loss. In training mode the head also observes the batch (`GaussianMixtureHead.observe`).
+
+        Raises:
+            InputError: Features or labels do not fit the head, or their values are refused.
+        """
+        self._check(head, features, labels)
+        counted = labels != self.ignore_index
+        labels = torch.where(counted, labels, 0)
+        if self.training:
+            head.observe(features, labels, counted)
+        parts = head.separate(features, labels)
+        own_logit = -parts.distance - parts.half_log_volume + parts.log_prior
+        own_logit = own_logit - self.margin * parts.distance
+        margin = F.softplus(parts.others - own_logit)
+        weights = torch.ones_like(margin) if self.class_weights is None else self.class_weights[labels]
+        smoothed = weights * margin
+        if self.label_smoothing:
+            smoothed = self._smoothed(head, features, parts.distance * self.margin, own_logit, margin, weights)
+        likelihood = self.likelihood_weight * (parts.distance + parts.half_log_volume)
+        return MixtureTerms(self._reduce(smoothed, weights, counted), self._reduce(likelihood, None, counted))
+
+    def _smoothed(
+        self,
+        head: Head,
+        features: Tensor,
+        moved: Tensor,
+        own_logit: Tensor,
+        margin: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        """(1 − ε)·w_y·margin + (ε/K)·Σ_k w_k·(log-sum-exp − z_k), with `moved` = α·d_y taken off z_y."""
+        every = head.means.new_ones(head.classes) if self.class_weights is None else self.class_weights
+        total = head.logit_sum(features, every) - weights * moved
+        spread = every.sum() * (own_logit + margin) - total
+        return (1 - self.label_smoothing) * weights * margin + self.label_smoothing / head.classes * spread
+
+    def _reduce(self, values: Tensor, weights: Tensor | None, counted: Tensor) -> Tensor:
+        values = torch.where(counted, values, 0)
+        if self.reduction == "none":
+            return values
+        if self.reduction == "sum":
+            return values.sum()
+        total = counted.sum() if weights is None else torch.where(counted, weights, 0).sum()
+        return values.sum() / torch.where(total > 0, total, 1)
+
+    def _check(self, head: Head, features: Tensor, labels: Tensor) -> None:
+        head.check_features(features)
+        if labels.dtype != torch.int64:
+            raise InputError(f"labels must be of type int64, got {str(labels.dtype).removeprefix('torch.')}.")
+        if labels.shape != features.shape[:1]:
+            raise InputError(f"labels must have the shape ({len(features)},), got {tuple(labels.shape)}.")
+        if self.class_weights is not None and len(self.class_weights) != head.classes:
+            raise InputError(f"class_weights must be {head.classes} numbers, got {len(self.class_weights)}.")
+        if not self.check_values or torch.compiler.is_compiling():
+            return
+        wrong = (labels != self.ignore_index) & ((labels < 0) | (labels >= head.classes))
+        if wrong.any():
+            raise InputError(f"labels must be in 0..{head.classes - 1}, got {labels[wrong][0].item()}.")
+        if not (finite := features.detach().isfinite()).all():
+            count = features.numel() - int(finite.sum())
+            raise InputError(f"features must be finite, got {count} of {features.numel()} infinite or not a number.")
+
+
+def _schedule(name: str, value: float | Schedule) -> Schedule:
+    if callable(value):
+        return value
+    if not 0 <= value < float("inf"):
+        raise InputError(f"{name} must be at least 0 and finite, got {value}.")
+    return constant(value)
