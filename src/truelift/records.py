@@ -6,6 +6,7 @@ A run's folder                          a study's folder
     code.patch        code not committed    runs/<variant>/seed-<k>-<fingerprint>/   one folder a run
     metrics.jsonl     appended, flushed     report.html, report.md, report.csv, report.tex
     predictions.npz   a row a test image
+    features.npz      likewise, where the features are two-dimensional
     checkpoint.pt     the last one
     result.json       written last: done    or failure.json: why not
 
@@ -119,6 +120,46 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Features:
+    """Two-dimensional features of the test images, and the Gaussians over them where the head has some.
+
+    Shapes: N test images, in the order of the test set; K classes.
+    """
+
+    features: np.ndarray
+    """(N, 2) float32, what the classifier sees."""
+    labels: np.ndarray
+    """(N,) int64, the true class."""
+    means: np.ndarray
+    """(K, 2) float32, each class's mean; (0, 2) for a head without Gaussians."""
+    variances: np.ndarray
+    """(K, 2) float32, each class's variance along each feature; (0, 2) likewise."""
+    class_names: tuple[str, ...]
+    """K names."""
+
+    def write(self, path: Path) -> None:
+        """Write as a compressed npz file, whole or not at all."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            features=self.features,
+            labels=self.labels,
+            means=self.means,
+            variances=self.variances,
+            class_names=np.array(self.class_names, dtype=np.str_),
+        )
+        with whole_file(path) as file:
+            file.write(buffer.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> "Features":
+        """Read what `write` wrote."""
+        with np.load(path) as arrays:
+            names = tuple(arrays["class_names"].tolist())
+            return cls(arrays["features"], arrays["labels"], arrays["means"], arrays["variances"], names)
+
+
+@dataclass(frozen=True)
 class Run:
     """One run of a study, as its folder tells it."""
 
@@ -155,6 +196,11 @@ class Run:
         """The test predictions, or none where the run left none (a user's own program need not)."""
         path = self.folder / "predictions.npz"
         return Predictions.read(path) if path.exists() else None
+
+    def features(self) -> Features | None:
+        """The test features, or none where the run left none: most have more than two dimensions."""
+        path = self.folder / "features.npz"
+        return Features.read(path) if path.exists() else None
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

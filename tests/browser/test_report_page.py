@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.report.conftest import ACCURACY, make_study
+from tests.unit.report.conftest import ACCURACY, add_features, make_study
 
 from truelift.report import write_report
 
@@ -26,6 +26,8 @@ FRAME = """<!doctype html><iframe id="page" src="report.html" width="{width}" he
 @pytest.mark.parametrize("width", [360, 390, 1200])
 def test_page_fits(tmp_path: Path, width: int) -> None:
     folder = make_study(tmp_path / "made", dict(ACCURACY), 5)
+    for variant in ("base", "better"):
+        add_features(folder / "runs" / variant / "seed-0-00000000", gaussians=variant != "base")
     write_report(folder)
     (folder / "frame.html").write_text(FRAME.format(width=width))
     said = {}
@@ -42,6 +44,6 @@ def test_page_fits(tmp_path: Path, width: int) -> None:
         match = re.search(r"wants (\d+) of (\d+), ink ([^<]*), drawings (\d+)", dom)
         assert match, dom
         assert int(match[1]) <= int(match[2])
-        assert int(match[4]) == 3
+        assert int(match[4]) == 5
         said[scheme] = match[3]
     assert said["dark"] != said["light"]

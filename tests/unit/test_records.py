@@ -1,10 +1,11 @@
 import multiprocessing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from truelift.errors import InputError
-from truelift.records import locked, read_json, read_lines, whole_file, write_json
+from truelift.records import Features, Run, locked, read_json, read_lines, whole_file, write_json
 
 
 def test_a_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
@@ -26,6 +27,20 @@ def test_a_cut_last_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert read_lines(path) == [{"step": 1}, {"step": 2}]
+
+
+@pytest.mark.parametrize("gaussians", [2, 0])
+def test_features_come_back_as_they_were(tmp_path: Path, gaussians: int) -> None:
+    run = Run("a", 0, tmp_path)
+    assert run.features() is None
+    points = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+    written = Features(points, np.array([0, 1, 1]), points[:gaussians], points[:gaussians] + 1, ("cat", "Straßenbahn"))
+    written.write(tmp_path / "features.npz")
+    found = run.features()
+    assert found is not None
+    for name in ("features", "labels", "means", "variances"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name), strict=True)
+    assert found.class_names == ("cat", "Straßenbahn")
 
 
 def _try(folder: Path, queue: "multiprocessing.Queue[str]") -> None:

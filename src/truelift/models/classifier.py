@@ -1,5 +1,6 @@
 """What every network here has: features and a head, apart."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -22,6 +23,10 @@ class Classifier(nn.Module):
         """From images (N, C, H, W) to features (N, D)."""
         raise NotImplementedError
 
+    def compile_features(self) -> None:
+        """Compile all but the head with torch.compile; some objectives see the features, and a head is small."""
+        self.features = torch.compile(self.features)  # type: ignore[method-assign]
+
     def layers(self) -> list[nn.Module]:
         """The layers in order from the input, the head last; together they hold every parameter once."""
         raise NotImplementedError
@@ -29,4 +34,24 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to logits (N, K)."""
         logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+class Embedded(nn.Module):
+    """A head that first maps the features to D' others, linearly: from (N, D) to (N, K).
+
+    Args:
+        feature_size: D.
+        size: D', at least 1; with 2 they can be drawn.
+        classifier: From (N, D') to (N, K).
+    """
+
+    def __init__(self, feature_size: int, size: int, classifier: nn.Module) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(feature_size, size)
+        self.classifier = classifier
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The classifier's output for the mapped features."""
+        logits: Tensor = self.classifier(self.embedding(features))
         return logits

@@ -21,17 +21,27 @@ Lines = list[dict[str, Any]]  # of one run's metrics.jsonl
 # under which the figures are drawn: the page sets --series-0 and so on, lighter ones on a dark page.
 PALETTE = ("#0072b2", "#c77700", "#00875f", "#b8578f", "#2e8fc7", "#c4441c")
 DARK_PALETTE = ("#4fa8e0", "#e69f00", "#2ec090", "#dd8fbb", "#8ccbf2", "#f0793a")
+# Of classes, likewise --class-0 and so on: ten as far apart as could be found, for colour-blind readers too, at 3:1 or
+# more against the page.
+CLASS_PALETTE = (
+    *("#0b5ac8", "#9d9805", "#b12985", "#007605", "#189ec3"),
+    *("#6f1c00", "#a172fc", "#c87d7f", "#13484a", "#5b0d80"),
+)
+DARK_CLASS_PALETTE = (
+    *("#2088fc", "#c3ee44", "#fe69ba", "#37ba64", "#8bf1ff"),
+    *("#c84f11", "#9c58c1", "#fec2b3", "#7a7a7a", "#bca6fd"),
+)
 # Where there are more variants than colours.
 _DASHES = ("-", "--", ":", "-.")
 
 # Drawn in this colour, then given the page's own.
-_TEXT = "#010203"
+TEXT = "#010203"
 # Enough for a picture of this size; keeps the page small.
 _MOST_POINTS = 300
 # The share of a curve that its rolling average runs over.
 _ROLLING = 0.02
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "truelift",
     "text.parse_math": False,  # a metric's name may have dollars in it
@@ -40,8 +50,8 @@ _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _TEXT),
-    "grid.color": _TEXT,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), TEXT),
+    "grid.color": TEXT,
     "grid.alpha": 0.12,
     "legend.frameon": False,
 }
@@ -50,13 +60,13 @@ _STYLE: dict[Any, Any] = {
 def differences_figure(summary: Summary) -> str:
     """Each seed's difference to the baseline, their mean and interval, and the band of effects too small to matter."""
     rows = summary.compared
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.0, 1.1 + 0.45 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         smallest = float(summary.study.plan["smallest_effect"])
         if smallest > 0:
-            axes.axvspan(-smallest, smallest, color=_TEXT, alpha=0.07, lw=0)
-        axes.axvline(0, color=_TEXT, lw=1)
+            axes.axvspan(-smallest, smallest, color=TEXT, alpha=0.07, lw=0)
+        axes.axvline(0, color=TEXT, lw=1)
         for y, row in enumerate(rows):
             c = row.comparison
             assert c is not None
@@ -78,7 +88,7 @@ def differences_figure(summary: Summary) -> str:
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
         label = "Paired differences to the baseline, with mean and 95 % interval"
-        return _svg(figure, "differences", label)
+        return svg_element(figure, "differences", label)
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,7 @@ def curves_figure(names: Sequence[str], found: Mapping[str, Curve], label: str, 
         rolling: Whether to draw rolling averages.
         name: Prefix of the figure's ids in the page.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.0, 3.4), layout="constrained")
         axes = figure.add_subplot()
         for index, variant in enumerate(names):
@@ -150,7 +160,7 @@ def curves_figure(names: Sequence[str], found: Mapping[str, Curve], label: str, 
         # Outside, where it covers no curve; two columns fit names of this length.
         columns = 2 if max(map(len, found)) <= 24 else 1
         figure.legend(loc="outside upper left", ncols=columns)
-        return _svg(figure, name, f"{label} against steps, mean over seeds")
+        return svg_element(figure, name, f"{label} against steps, mean over seeds")
 
 
 def _wide(series: Sequence[Any]) -> bool:
@@ -179,7 +189,7 @@ def rolling_mean(values: np.ndarray, window: int) -> np.ndarray:
     return total / np.minimum(np.arange(1, values.shape[1] + 1), window)
 
 
-def _svg(figure: Figure, name: str, label: str) -> str:
+def svg_element(figure: Figure, name: str, label: str) -> str:
     """The figure as an SVG element whose ids are its own and whose text takes the page's colour."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -187,9 +197,10 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace(_TEXT, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
-    for index, colour in enumerate(PALETTE):
-        svg = svg.replace(colour, f"var(--series-{index}, {colour})")
+    svg = svg.replace(TEXT, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    for kind, palette in (("series", PALETTE), ("class", CLASS_PALETTE)):
+        for index, colour in enumerate(palette):
+            svg = svg.replace(colour, f"var(--{kind}-{index}, {colour})")
     ids: Sequence[str] = re.findall(r' id="([^"]+)"', svg)
     for known in ids:
         svg = svg.replace(f'id="{known}"', f'id="{name}-{known}"').replace(f"#{known})", f"#{name}-{known})")

@@ -5,7 +5,10 @@ from html import escape
 from re import sub
 
 from truelift.report import sections
+from truelift.report.feature_figure import features_figure, panels
 from truelift.report.figures import (
+    CLASS_PALETTE,
+    DARK_CLASS_PALETTE,
     DARK_PALETTE,
     PALETTE,
     curves,
@@ -49,6 +52,12 @@ thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; } tbody
 figure { margin: 1rem 0 0; } figure + figure { margin-top: 2rem; }
 svg { width: 100%; max-width: 36rem; height: auto; display: block; }
 figcaption { margin-top: .3rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.2rem; }
+.panels p { margin: 0; } .panels svg { max-width: 27rem; }
+.panels text { paint-order: stroke; stroke: var(--paper); stroke-width: 2.5px; }
+.classes { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .9rem; }
+.classes li::before { content: ""; display: inline-block; margin-right: .4rem; border: .35rem solid var(--class);
+  border-radius: 50%; }
 pre { background: var(--card); padding: .7rem .9rem; border-radius: 4px; overflow-x: auto; font-size: .88rem; }
 summary { cursor: pointer; font-weight: 600; margin-top: 1rem; }
 @media print { body { max-width: none; padding: 0; } section { break-inside: avoid-page; }
@@ -56,11 +65,13 @@ summary { cursor: pointer; font-weight: 600; margin-top: 1rem; }
 """
 
 
-def _series(palette: Sequence[str]) -> str:
-    return " ".join(f"--series-{index}: {colour};" for index, colour in enumerate(palette))
+def _variables(series: Sequence[str], classes: Sequence[str]) -> str:
+    kinds = (("series", series), ("class", classes))
+    return " ".join(f"--{kind}-{i}: {colour};" for kind, palette in kinds for i, colour in enumerate(palette))
 
 
-_STYLE = _CSS.replace("SERIES", _series(PALETTE)).replace("DARK", _series(DARK_PALETTE))
+_STYLE = _CSS.replace("SERIES", _variables(PALETTE, CLASS_PALETTE))
+_STYLE = _STYLE.replace("DARK", _variables(DARK_PALETTE, DARK_CLASS_PALETTE))
 
 _SYMBOLS = {"helps": "▲", "hurts": "▼", "undecided": "◆"}
 
@@ -77,6 +88,7 @@ def html_page(summary: Summary) -> str:
             _section("Paired differences", _differences(summary)),
             _section("Two noises", *_paragraphs(sections.noises(summary))),
             _section("Curves", *_curves(summary)),
+            _features(summary),
             _others(summary),
             _section("Settings that differ", _table(("variant", "settings"), sections.settings(summary), kind="text")),
             _shared(summary),
@@ -162,6 +174,14 @@ def _curves(summary: Summary) -> list[str]:
         picture = curves_figure(names, errors, "test error, %", rolling=False, name="error")
         parts.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
     return [*parts, *_paragraphs(sections.without_curves(summary, losses.keys() | errors.keys()))]
+
+
+def _features(summary: Summary) -> str:
+    shown = panels(summary)
+    if not shown:
+        return ""
+    missing = _paragraphs(sections.without_features(summary, [panel.variant for panel in shown]))
+    return _section("Features", f"<figure>{features_figure(shown)}</figure>", *missing)
 
 
 def _others(summary: Summary) -> str:

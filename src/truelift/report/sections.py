@@ -71,6 +71,12 @@ def without_curves(summary: Summary, found: Collection[str]) -> list[str]:
     return [f"No curves in metrics.jsonl from {', '.join(missing)}."] if missing else []
 
 
+def without_features(summary: Summary, found: Collection[str]) -> list[str]:
+    """A sentence for the variants that left no two-dimensional features."""
+    missing = [row.variant for row in summary.rows if row.variant not in found]
+    return [f"No features.npz from {', '.join(missing)}."] if missing else []
+
+
 def settings(summary: Summary) -> list[tuple[str, str]]:
     """What each variant sets."""
     rows = []

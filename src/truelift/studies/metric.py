@@ -8,6 +8,7 @@ from truelift.errors import InputError
 _KNOWN = (
     ("accuracy", "points", True, False),
     ("error", "points", False, False),
+    ("auroc", "points", True, False),
     ("loss", "", False, False),
     ("seconds", "percent of baseline", False, True),
     ("images_per_second", "percent of baseline", True, True),
@@ -29,7 +30,7 @@ class Metric:
     def named(cls, name: str, higher_is_better: bool | None = None) -> "Metric":
         """The metric of that name; a program's own one needs `higher_is_better`.
 
-        Names that end in accuracy, error, loss, seconds, images_per_second or parameters are known.
+        Names that end in accuracy, error, auroc, loss, seconds, images_per_second or parameters are known.
 
         Raises:
             InputError: The name is not known and `higher_is_better` is not given.

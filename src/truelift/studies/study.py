@@ -11,6 +11,7 @@ from truelift.records import Run, Study, locked, write_json, write_text
 from truelift.studies.local import run_local
 from truelift.studies.plan import StudyPlan
 from truelift.training.assembly import assemble, load_data
+from truelift.training.detection import load_outliers
 from truelift.training.environment import now
 from truelift.training.hardware import available_cores
 
@@ -42,7 +43,9 @@ def preflight(plan: StudyPlan) -> None:
             experiment = plan.experiment(variant, plan.seeds[0])
             if experiment.data not in loaded:
                 loaded[experiment.data] = load_data(experiment)
-            assemble(experiment, loaded[experiment.data])
+            splits = loaded[experiment.data]
+            load_outliers(experiment, splits)
+            assemble(experiment, splits)
 
 
 def run_study(

@@ -4,22 +4,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from truelift.data import Batches, Splits, load
-from truelift.models import Classifier, build_model, check_image_size, initialise
+from truelift.models import Classifier, Embedded, build_model, check_image_size, initialise
 from truelift.seeds import derive
 from truelift.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from truelift.training.evaluation import make_autocast
-from truelift.training.experiment import Experiment
+from truelift.training.experiment import Experiment, ObjectiveOptions
 from truelift.training.gradient_rule import GradientRule, SumOfLosses
 from truelift.training.meters import Meters
+from truelift.training.mixture import make_head, make_mixture
 from truelift.training.objective import Objective, Softmax
 from truelift.training.optimizers import make_optimizer
 from truelift.training.policy import ParameterPolicy, make_policies
 
 # Images a step in evaluation: large enough to keep the device busy, small enough for any memory.
-_EVALUATION_BATCH = 512
+EVALUATION_BATCH = 512
 
 
 @dataclass
@@ -85,14 +87,13 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
     channels, height, width = splits.train.images.shape[1:]
     network = build_model(experiment.model, classes=len(splits.classes), in_channels=channels)
     check_image_size(network, height, width)
+    _put_head(network, experiment.objective, len(splits.classes))
     initialise(network, derive(seed, "init"))
     network.to(device)
     if experiment.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if experiment.compile:
-        network.compile()
-    objective = Softmax(experiment.objective.label_smoothing).to(device)
-    optimizer = make_optimizer(experiment.optimizer, [network, objective])
+        network.compile_features()
 
     batches = Batches(
         splits.train,
@@ -104,9 +105,11 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         augment_seed=derive(seed, "augmentation"),
         device=device,
     )
+    objective = _make_objective(experiment.objective, batches.batches_per_epoch).to(device)
+    optimizer = make_optimizer(experiment.optimizer, [network, objective], objective.parameter_rules(network))
     held_out = {"validation": splits.validation, "test": splits.test}
     evaluations = {
-        name: Batches(images, _EVALUATION_BATCH, mean=splits.mean, std=splits.std, device=device)
+        name: Batches(images, EVALUATION_BATCH, mean=splits.mean, std=splits.std, device=device)
         for name, images in held_out.items()
         if images is not None
     }
@@ -116,9 +119,26 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         objective=objective,
         rule=SumOfLosses(),
         optimizer=optimizer,
-        policies=make_policies(experiment, network, optimizer, batches.batches_per_epoch),
+        policies=make_policies(experiment, network, objective, optimizer, batches.batches_per_epoch),
         batches=batches,
         evaluations=evaluations,
         autocast=make_autocast(device, experiment.precision),
         meters=Meters(device),
     )
+
+
+def _put_head(network: Classifier, options: ObjectiveOptions, classes: int) -> None:
+    """Give the network the head that the objective needs."""
+    size = options.feature_size or network.feature_size
+    if options.name == "gaussian-mixture":
+        network.head = make_head(options, size, classes)
+    elif options.feature_size is not None:
+        network.head = nn.Linear(size, classes)
+    if options.feature_size is not None:
+        network.head = Embedded(network.feature_size, size, network.head)
+
+
+def _make_objective(options: ObjectiveOptions, steps_per_epoch: int) -> Objective:
+    if options.name == "gaussian-mixture":
+        return make_mixture(options, steps_per_epoch)
+    return Softmax(options.label_smoothing)

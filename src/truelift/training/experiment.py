@@ -14,6 +14,7 @@ from typing import Any, Literal
 from truelift.data import AugmentationOptions, DataOptions, resolve_augmentation
 from truelift.errors import InputError
 from truelift.models import ModelOptions
+from truelift.techniques.gaussian_mixture import Covariance, Variances
 from truelift.training.hardware import Precision, pick_device, pick_precision
 
 
@@ -21,11 +22,61 @@ from truelift.training.hardware import Precision, pick_device, pick_precision
 class ObjectiveOptions:
     """From a batch to named losses."""
 
-    name: Literal["softmax"] = "softmax"
-    """softmax: a linear head and cross entropy."""
+    name: Literal["softmax", "gaussian-mixture"] = "softmax"
+    """softmax: a linear head and cross entropy. gaussian-mixture: a Gaussian a class and the L-GM loss."""
 
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes; in [0, 1)."""
+
+    feature_size: int | None = None
+    """A linear layer to so many features before the head; with 2 the report draws them. Default: none."""
+
+    margin: float = 0.1
+    """gaussian-mixture: the margin's α, at least 0."""
+
+    margin_schedule: Literal["constant", "doubling", "ramp"] = "constant"
+    """doubling: α doubles every schedule_epochs, up to margin_cap. ramp: from 0 to α in schedule_epochs."""
+
+    margin_cap: float = 0.3
+    """doubling: the largest α; at least margin."""
+
+    likelihood_weight: float = 0.1
+    """gaussian-mixture: λ, the weight of the likelihood term, at least 0."""
+
+    likelihood_schedule: Literal["constant", "ramp"] = "constant"
+    """ramp: from 0 to λ in schedule_epochs."""
+
+    schedule_epochs: float = 30
+    """Length of the ramps, or between two doublings, in epochs; above 0."""
+
+    covariance: Covariance = "identity"
+    """gaussian-mixture: each class's covariance: identity, isotropic, diagonal, or shared-diagonal for all classes."""
+
+    variances: Variances = "fixed"
+    """fixed at 1; learned, their volume held; tracked, a moving average of what the batches show."""
+
+    priors: Literal["uniform", "estimated"] = "uniform"
+    """gaussian-mixture: class priors, uniform or from the labels seen."""
+
+    means_lr_factor: float = 2.0
+    """The means' learning rate is so many times the network's; at least 0."""
+
+    variances_lr_factor: float = 0.01
+    """The learned variances' learning rate is so many times the network's; at least 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionOptions:
+    """After training: how well test images can be told from images of another kind, as area under the ROC curve."""
+
+    outliers: str | None = None
+    """Images that belong to no class: a parquet file, or a folder of parquet files or class folders."""
+
+    fgsm_epsilon: float | None = None
+    """Test images moved by so much in every pixel, in 1/255, along the loss's gradient's sign (FGSM); above 0."""
+
+    images: int = 2000
+    """At most so many test images, and as many of the other kind; at least 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +153,7 @@ class Experiment:
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    detection: DetectionOptions = field(default_factory=DetectionOptions)
 
     epochs: int = 30
     """Passes over the training images; at least 1."""
@@ -143,6 +195,12 @@ def resolve(experiment: Experiment) -> Experiment:
         path = Path(data.path).expanduser().absolute()
         named = path.name if data.name == DataOptions().name else data.name
         data = dataclasses.replace(data, path=str(path), name=named)
+    detection = experiment.detection
+    if detection.outliers is not None:
+        outliers = Path(detection.outliers).expanduser().absolute()
+        if not outliers.exists():
+            raise InputError(f"detection.outliers must be an existing file or folder, got {outliers}.")
+        detection = dataclasses.replace(detection, outliers=str(outliers))
     schedule = experiment.schedule
     if schedule.name == "step" and not _given(schedule, "milestones"):
         schedule = dataclasses.replace(schedule, milestones_percent=(50.0, 75.0))
@@ -154,6 +212,7 @@ def resolve(experiment: Experiment) -> Experiment:
         data=data,
         augmentation=resolve_augmentation(experiment.augmentation, data.name),
         schedule=schedule,
+        detection=detection,
         device=device,
         precision=pick_precision(experiment.precision, device),
     )
@@ -166,6 +225,7 @@ def check(experiment: Experiment) -> None:
         InputError: An option is out of range, or one quantity is given in two units.
     """
     e, o, s = experiment, experiment.optimizer, experiment.schedule
+    j, d = experiment.objective, experiment.detection
     rules: list[tuple[str, Any, bool, str]] = [
         ("epochs", e.epochs, e.epochs >= 1, "at least 1"),
         ("batch_size", e.batch_size, e.batch_size >= 1, "at least 1"),
@@ -176,12 +236,42 @@ def check(experiment: Experiment) -> None:
             isinstance(e.batch_norm_momentum, str) or 0 < e.batch_norm_momentum <= 1,
             "in (0, 1] or dynamic",
         ),
+        ("objective.label_smoothing", j.label_smoothing, 0 <= j.label_smoothing < 1, "in [0, 1)"),
+        ("objective.feature_size", j.feature_size, j.feature_size is None or j.feature_size >= 1, "at least 1"),
+        ("objective.margin", j.margin, 0 <= j.margin < float("inf"), "at least 0 and finite"),
         (
-            "objective.label_smoothing",
-            e.objective.label_smoothing,
-            0 <= e.objective.label_smoothing < 1,
-            "in [0, 1)",
+            "objective.margin_cap",
+            j.margin_cap,
+            j.margin_schedule != "doubling" or j.margin <= j.margin_cap < float("inf"),
+            f"at least objective.margin, {j.margin}, and finite",
         ),
+        (
+            "objective.likelihood_weight",
+            j.likelihood_weight,
+            0 <= j.likelihood_weight < float("inf"),
+            "at least 0 and finite",
+        ),
+        (
+            "objective.schedule_epochs",
+            j.schedule_epochs,
+            0 < j.schedule_epochs < float("inf"),
+            "above 0 and finite",
+        ),
+        (
+            "objective.variances",
+            j.variances,
+            j.covariance != "identity" or j.variances == "fixed",
+            "fixed for objective.covariance identity",
+        ),
+        ("objective.means_lr_factor", j.means_lr_factor, 0 <= j.means_lr_factor < float("inf"), "at least 0, finite"),
+        (
+            "objective.variances_lr_factor",
+            j.variances_lr_factor,
+            0 <= j.variances_lr_factor < float("inf"),
+            "at least 0 and finite",
+        ),
+        ("detection.images", d.images, d.images >= 2, "at least 2"),
+        ("detection.fgsm_epsilon", d.fgsm_epsilon, d.fgsm_epsilon is None or d.fgsm_epsilon > 0, "above 0"),
         ("optimizer.lr", o.lr, 0 <= o.lr < float("inf"), "at least 0 and finite"),
         ("optimizer.momentum", o.momentum, 0 <= o.momentum < 1, "in [0, 1)"),
         (

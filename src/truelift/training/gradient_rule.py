@@ -10,8 +10,8 @@ from torch import Tensor
 class GradientRule(Protocol):
     """Leaves in each parameter's `.grad` the direction that the optimizer shall follow."""
 
-    def backward(self, losses: Mapping[str, Tensor]) -> dict[str, float | Tensor]:
-        """Work backwards from the losses; returns what is worth logging, by name."""
+    def backward(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Work backwards from the losses; returns scalars worth logging, by name. Their means over steps are logged."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -26,7 +26,7 @@ class GradientRule(Protocol):
 class SumOfLosses:
     """The gradient of the sum of all losses."""
 
-    def backward(self, losses: Mapping[str, Tensor]) -> dict[str, float | Tensor]:
+    def backward(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One backward pass."""
         torch.autograd.backward(list(losses.values()))
         return {}

@@ -53,13 +53,13 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
 
             with t.autocast:
                 losses = t.objective(t.network, images, labels)
-            t.rule.backward(losses)
+            logged = t.rule.backward(losses)
             if experiment.optimizer.clip_norm is not None:
                 clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
             t.optimizer.step()
             t.optimizer.zero_grad()
 
-            meters.count(next(iter(losses.values())))
+            meters.count(losses, logged)
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
             if epoch_ends or meters.line_steps >= steps_per_line:
                 meters.stop()

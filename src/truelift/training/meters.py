@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ class Meters:
         self.wall_seconds = 0.0
         self.cpu_seconds = 0.0
         # Since the last line of metrics, and since the epoch began.
-        self.line_loss = torch.zeros((), device=self.device)
+        self.line_sums: dict[str, Tensor] = {}
         self.line_steps = 0
         self.line_seconds = 0.0
         self.epoch_loss = 0.0
@@ -48,9 +49,13 @@ class Meters:
         """Forget the losses of the epoch before."""
         self.epoch_loss, self.epoch_steps = 0.0, 0
 
-    def count(self, loss: Tensor) -> None:
-        """One step made, with this loss."""
-        self.line_loss += loss.detach()
+    def count(self, losses: Mapping[str, Tensor], logged: Mapping[str, Tensor]) -> None:
+        """One step made, with these losses, the main one first, and what the gradient rule had to say."""
+        main, *others = losses
+        values = {"train_loss": losses[main], **{f"train_{name}_loss": losses[name] for name in others}, **logged}
+        for name, value in values.items():
+            before = self.line_sums.get(name)
+            self.line_sums[name] = value.detach().clone() if before is None else before.add_(value.detach())
         self.line_steps += 1
         self.step += 1
 
@@ -58,22 +63,24 @@ class Meters:
         """The line of metrics for the steps since the line before; the clock must be stopped.
 
         Raises:
-            DivergedError: The mean loss is not finite.
+            DivergedError: The mean of the main loss, or of another number, is not finite.
         """
-        loss = float(self.line_loss)
-        if not math.isfinite(loss):
-            raise DivergedError(f"the training diverged: the loss is {loss} at step {self.step}")
+        sums = {name: float(value) for name, value in self.line_sums.items()}
+        for name, value in sums.items():
+            if not math.isfinite(value):
+                told = "loss" if name == "train_loss" else name
+                raise DivergedError(f"the training diverged: the {told} is {value} at step {self.step}")
         line = {
             "kind": "train",
             "step": self.step,
             "epoch": self.step / steps_per_epoch,
-            "train_loss": loss / self.line_steps,
+            **{name: value / self.line_steps for name, value in sums.items()},
             "learning_rate": learning_rate,
             "images_per_second": self.line_steps * batch_size / self.line_seconds,
         }
-        self.epoch_loss += loss
+        self.epoch_loss += sums["train_loss"]
         self.epoch_steps += self.line_steps
-        self.line_loss.zero_()
+        self.line_sums = {}
         self.line_steps, self.line_seconds = 0, 0.0
         return line
 

@@ -1,9 +1,23 @@
 """First seam: from a batch to named losses, and from images to logits. N images, D features, K classes."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.models import Classifier
+
+
+@dataclass(frozen=True)
+class ParameterRule:
+    """How the optimizer shall treat some parameters in another way than the rest."""
+
+    parameters: Sequence[nn.Parameter]
+    lr_factor: float
+    """Their learning rate is so many times the others'."""
+    decay: bool
+    """Whether weight decay acts on them."""
 
 
 class Objective(nn.Module):
@@ -15,7 +29,15 @@ class Objective(nn.Module):
 
     def logits(self, network: Classifier, images: Tensor) -> Tensor:
         """What is predicted without labels, (N, K)."""
-        raise NotImplementedError
+        logits: Tensor = network(images)
+        return logits
+
+    def set_step(self, step: int) -> None:
+        """So many steps are made: move what follows them."""
+
+    def parameter_rules(self, network: Classifier) -> list[ParameterRule]:
+        """What the optimizer shall treat in another way; nothing by default."""
+        return []
 
 
 class Softmax(Objective):
@@ -34,8 +56,3 @@ class Softmax(Objective):
         # The logarithm of a sum loses digits in bfloat16.
         logits = self.logits(network, images).float()
         return {"cross_entropy": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)}
-
-    def logits(self, network: Classifier, images: Tensor) -> Tensor:
-        """The head's output, (N, K)."""
-        logits: Tensor = network(images)
-        return logits

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from truelift.training.experiment import Experiment, ScheduleOptions
+from truelift.training.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,26 @@ class BatchNormMomentum:
             norm.momentum = momentum
 
 
+class ObjectiveStep:
+    """Tells the objective how many steps are made, for a margin that grows, say."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell it."""
+        self.objective.set_step(progress.step)
+
+
 def make_policies(
-    experiment: Experiment, network: nn.Module, optimizer: Optimizer, steps_per_epoch: int
+    experiment: Experiment, network: nn.Module, objective: Objective, optimizer: Optimizer, steps_per_epoch: int
 ) -> list[ParameterPolicy]:
     """The policies of an experiment, in the order in which they are called."""
     schedule = make_schedule(experiment.schedule, steps_per_epoch, experiment.epochs * steps_per_epoch)
     return [
         ScheduledLearningRate(optimizer, schedule),
         BatchNormMomentum(network, experiment.batch_norm_momentum),
+        ObjectiveStep(objective),
     ]
 
 

@@ -11,9 +11,11 @@ from truelift.data import Splits
 from truelift.errors import InputError
 from truelift.records import locked, read_json, read_lines, write_json, write_text
 from truelift.training.assembly import Training, assemble, load_data
+from truelift.training.detection import detect, load_outliers
 from truelift.training.environment import describe, now
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment, fingerprint, to_dict
+from truelift.training.features import planar_features
 from truelift.training.hardware import keep_pages
 from truelift.training.loop import evaluate, evaluation_line, fit
 from truelift.training.parsing import flatten, parse_experiment, read_toml
@@ -43,6 +45,7 @@ def run(
         return dict(read_json(folder / "result.json"))
     keep_pages()
     splits = load_data(experiment)
+    outliers = load_outliers(experiment, splits)
     training = assemble(experiment, splits)
     with locked(folder):
         _begin(folder, training)
@@ -57,7 +60,10 @@ def run(
             predictions = evaluate(training)
             record(evaluation_line(training, predictions))
         predictions["test"].write(folder / "predictions.npz")
+        if (features := planar_features(training, splits)) is not None:
+            features.write(folder / "features.npz")
         metrics_by_name = {k: v for split, p in predictions.items() for k, v in scores(p, split).items()}
+        metrics_by_name |= detect(training, splits, outliers)
         result = _result(training, splits, metrics_by_name)
         write_json(folder / "result.json", result)
     return result

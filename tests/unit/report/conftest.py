@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from truelift.records import Predictions, write_json
+from truelift.records import Features, Predictions, write_json
 
 ACCURACY = {
     "base": [90.0, 91.0, 92.0, 91.0, 90.0],
@@ -59,6 +59,25 @@ def make_study(folder: Path, accuracy: dict[str, list[float | None]], seeds: int
     }
     write_json(folder / "study.json", {**content, **plan})
     return folder
+
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck & <van>")
+
+
+def add_features(run: Path, *, gaussians: bool, a_class: int = 400, classes: tuple[str, ...] = CLASSES) -> Features:
+    """Write features.npz into a run's folder: classes around a circle, with their Gaussians or without."""
+    rng = np.random.default_rng(1)
+    count = len(classes)
+    angle = 2 * np.pi * np.arange(count) / count
+    means = 8 * np.stack([np.cos(angle), np.sin(angle)], 1)
+    labels = np.arange(count * a_class) % count
+    noise = rng.normal(size=(len(labels), 2)) * (1.2, 0.8)
+    points = means[labels] + noise if gaussians else means[labels] * rng.gamma(4, 0.25, (len(labels), 1)) + 0.5 * noise
+    of_gaussians = [means, np.full((count, 2), (1.44, 0.64))] if gaussians else [np.zeros((0, 2)), np.zeros((0, 2))]
+    arrays = [array.astype(np.float32) for array in (points, *of_gaussians)]
+    features = Features(arrays[0], labels, arrays[1], arrays[2], classes)
+    features.write(run / "features.npz")
+    return features
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.unit.report.conftest import ACCURACY, make_study
+from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_study
 
 from truelift.errors import InputError
-from truelift.records import Study, read_json, write_json
+from truelift.records import Features, Study, read_json, write_json
 from truelift.report import print_summary, summarise, write_report
-from truelift.report.figures import PALETTE, curves, rolling_mean
+from truelift.report.feature_figure import panels
+from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE, curves, rolling_mean
 from truelift.report.numbers import digits, number, p_value
 from truelift.report.table import cells, latex_escape, markdown_escape
 
@@ -230,9 +231,10 @@ def test_long_curves_are_read_in_linear_time() -> None:
 
 
 def test_colours_are_the_pages_own(study: Path) -> None:
+    add_features(study / "runs/better/seed-0-00000000", gaussians=True)
     page = write_report(study)[0].read_text()
     drawing = page[page.index("<svg") : page.rindex("</svg>")]
-    for colour in PALETTE:  # only as what a reader without the page's style falls back to
+    for colour in (*PALETTE, *CLASS_PALETTE):  # only as what a reader without the page's style falls back to
         assert drawing.count(colour) == drawing.count(f", {colour})")
     assert "#010203" not in page
 
@@ -242,3 +244,80 @@ def test_rolling_mean_by_a_loop() -> None:
     expected = [[row[max(0, i - 3) : i + 1].mean() for i in range(20)] for row in values]
     np.testing.assert_allclose(rolling_mean(values, 4), expected)
     np.testing.assert_allclose(rolling_mean(values, 50)[:, -1], values.mean(1))
+
+
+def _features_section(page: str) -> str:
+    start = page.index("<h2>Features</h2>")
+    return page[start : page.index("</section>", start)]
+
+
+def test_page_without_features_has_no_such_section(study: Path) -> None:
+    assert "<h2>Features</h2>" not in write_report(study)[0].read_text()
+
+
+def test_features_are_drawn_a_panel_a_variant(study: Path) -> None:
+    for seed in (3, 1):  # the first that has some is shown
+        add_features(study / f"runs/better/seed-{seed}-00000000", gaussians=True)
+    add_features(study / "runs/base/seed-0-00000000", gaussians=False)
+    add_features(study / "runs/broken/seed-0-00000000", gaussians=True)  # failed: what it left is not shown
+    shown = panels(summarise(Study.read(study)))
+    assert [(panel.variant, panel.seed) for panel in shown] == [("base", 0), ("better", 1)]
+    page = write_report(study)[0].read_text()
+    assert page.index("<h2>Curves</h2>") < page.index("<h2>Features</h2>") < page.index("<h2>Other metrics</h2>")
+    section = _features_section(page)
+    first, second = section.split("<svg")[1:]
+    # 300 of the 400 images of each class; each panel's names once, and once in the legend that both share.
+    assert [picture.count("h0") for picture in (first, second)] == [300 * len(CLASSES)] * 2
+    assert section.count(">airplane<") == 3
+    assert section.count("<li ") == len(CLASSES)
+    # An ellipse is eight curves; two for each class, and none where there are no Gaussians.
+    assert [len(re.findall(r"\bC ", picture)) for picture in (first, second)] == [0, 2 * 8 * len(CLASSES)]
+    assert "The first 300 test images of each class" in section
+    assert "A panel without them" in section
+    assert "No features.npz from a_b, broken." in section
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    assert len(parser.ids) == len(set(parser.ids))
+    assert set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", page)) <= set(parser.ids)
+
+
+def test_features_of_many_variants_and_classes_stay_small(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "many", {"base": [90.0], **{f"v{i}": [91.0] for i in range(5)}}, 1)
+    for i, run in enumerate(folder.glob("runs/*/*")):
+        add_features(run, gaussians=True, classes=CLASSES if i else tuple(f"class {k}" for k in range(100)))
+    page = write_report(folder)[0].read_text()
+    assert len(page) < 1_500_000
+    assert page.count("h0") <= 20_000
+    assert "Colours repeat after 10 classes." in page
+
+
+def test_features_that_are_hardly_there(study: Path) -> None:
+    """One class, one image, one without a finite place; none at all."""
+    nothing = np.zeros((0, 2), np.float32)
+    points = np.array([[1, 2], [np.nan, 0]], np.float32)
+    Features(points, np.array([0, 0]), nothing, nothing, ("one", "none")).write(
+        study / "runs/base/seed-0-00000000/features.npz"
+    )
+    Features(nothing, np.zeros(0, np.int64), nothing, nothing, ()).write(
+        study / "runs/better/seed-0-00000000/features.npz"
+    )
+    section = _features_section(write_report(study)[0].read_text())
+    assert section.count("h0") == 1
+    assert "Every test image" in section
+
+
+@pytest.mark.parametrize(
+    ("colours", "paper"),
+    [(PALETTE, "#ffffff"), (CLASS_PALETTE, "#ffffff"), *((p, "#14181f") for p in (DARK_PALETTE, DARK_CLASS_PALETTE))],
+)
+def test_colours_stand_out_from_the_page(colours: tuple[str, ...], paper: str) -> None:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+
+    for colour in colours:
+        pair = sorted((luminance(colour), luminance(paper)))
+        assert pair[1] / pair[0] >= 3
+    assert len(set(colours)) == len(colours)

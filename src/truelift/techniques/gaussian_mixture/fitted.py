@@ -95,12 +95,12 @@ class FeatureGaussians:
         return self._shrunk((self._products - (self._counts[:, None] * centred).T @ centred) / self._counts.sum())
 
     def log_likelihood(self, features: Tensor) -> Tensor:
-        """Log N(x; μ_k, Σ), float64 (N, K)."""
+        """Natural logarithm of N(x; μ_k, Σ), float64 (N, K)."""
         x = self._relative(features)
         return _log_normal(x, self._centred_means(), self.covariance())
 
     def mixture_log_likelihood(self, features: Tensor) -> Tensor:
-        """Log Σ_k p_k·N(x; μ_k, Σ), float64 (N,); p the classes' shares of the images."""
+        """Natural logarithm of Σ_k p_k·N(x; μ_k, Σ), float64 (N,); p the classes' shares of the images."""
         return torch.logsumexp(self.log_likelihood(features) + (self._counts / self._counts.sum()).log(), 1)
 
     def relative_mahalanobis(self, features: Tensor) -> Tensor:
@@ -177,7 +177,7 @@ def _mahalanobis(x: Tensor, means: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _log_normal(x: Tensor, means: Tensor, covariance: Tensor) -> Tensor:
-    """Log N(x; μ_k, Σ), (N, K)."""
+    """Natural logarithm of N(x; μ_k, Σ), (N, K)."""
     half_log_volume = _root(covariance).diagonal().log().sum()
     constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
     return -0.5 * _mahalanobis(x, means, covariance) - half_log_volume - constant
@@ -189,6 +189,7 @@ def _root(covariance: Tensor) -> Tensor:
     Raises:
         InputError: The covariance has none: too few images, or features that never vary, and no shrinkage.
     """
+    root: Tensor
     root, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
         raise InputError("the features' covariance is singular: give more images, or a shrinkage above 0.")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, unknown_name
-from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum
+from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum, wide_type
 
 Covariance = Literal["identity", "isotropic", "shared-diagonal", "diagonal"]
 Variances = Literal["fixed", "learned", "tracked"]
@@ -185,7 +185,7 @@ class GaussianMixtureHead(nn.Module):
         if self.variances != "learned":
             kept: Tensor = self.kept_variances.clamp(min=self.variance_floor)
             return kept
-        log = self.log_variances.float()
+        log = self.log_variances.to(wide_type(self.log_variances))
         if self.unit_volume:
             log = log - log.mean() + self._initial_logs().mean()
         return (1 - self.variance_floor) * log.exp() + self.variance_floor
@@ -260,13 +260,13 @@ class GaussianMixtureHead(nn.Module):
         self.kept_variances.lerp_(torch.where(images > 0, newest, self.kept_variances), self.variance_momentum)
 
     def log_likelihood(self, features: Tensor) -> Tensor:
-        """Log N(x; μ_k, Σ_k) for each class, (N, K), normalised: with the −(D/2)·log 2π that logits leave out."""
+        """Natural logarithm of N(x; μ_k, Σ_k), (N, K), with the −(D/2)·log 2π that logits leave out."""
         z: Tensor = self(features) - 0.5 * self.features * math.log(2 * math.pi)
         log_priors = self.log_priors()
         return z if log_priors is None else z - log_priors
 
     def mixture_log_likelihood(self, features: Tensor) -> Tensor:
-        """Log Σ_k p_k·N(x; μ_k, Σ_k), (N,): how well the mixture explains a feature; low for one unlike all classes."""
+        """Natural logarithm of Σ_k p_k·N(x; μ_k, Σ_k), (N,): low for a feature unlike all classes."""
         log_priors = self.log_priors()
         prior = -math.log(self.classes) if log_priors is None else log_priors
         return torch.logsumexp(self.log_likelihood(features) + prior, 1)
@@ -315,7 +315,9 @@ class GaussianMixtureHead(nn.Module):
         precision = 1 / self.variance()
         if precision.shape[0] == 1:
             root = precision.sqrt()
-            return features.to(root.dtype) * root, self.means * root, None
+            # Centred first: an offset that all means share would cost digits, most of those of the gradient of Σ.
+            centre = self.means.detach().mean(0)
+            return (features.to(wide_type(features)) - centre) * root, (self.means - centre) * root, None
         return features, self.means, precision
 
     def _bias(self) -> Tensor | None:

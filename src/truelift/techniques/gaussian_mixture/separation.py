@@ -77,6 +77,7 @@ def logits(features: Tensor, means: Tensor, precisions: Tensor | None, bias: Ten
     bf16 = _in_bfloat16(device)
     with torch.autocast(device, enabled=False):
         means = means.to(wide)
+        precisions = None if precisions is None else precisions.to(wide)
         centre = means.detach().mean(0)
         x = features.to(wide) - centre
         squares = _squares(x, precisions)

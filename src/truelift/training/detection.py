@@ -1,0 +1,159 @@
+"""Can the trained network tell images it was made for from others? N images, K classes, D features.
+
+Two kinds of others: images of no class (`DetectionOptions.outliers`), and test images moved by the fast gradient sign
+method so that they are mistaken. Three scores, each larger for an image more like the training images:
+
+    confidence   the largest class probability
+    likelihood   log Σ_k p_k·N(x; μ_k, Σ_k) under the Gaussians that the network was trained with, where it was
+    mahalanobis  the relative Mahalanobis score under Gaussians fitted to the training images' features afterwards
+
+What is measured is the area under the ROC curve in percent: the chance that a test image has a higher score than one of
+the others.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from truelift.data import Batches, DataOptions, ImageSet, Splits, load
+from truelift.errors import InputError
+from truelift.techniques.gaussian_mixture import FeatureGaussians
+from truelift.training.assembly import EVALUATION_BATCH, Training
+from truelift.training.experiment import Experiment
+from truelift.training.mixture import GaussianMixture, embedded, head_of
+
+Labelled = tuple[Tensor, Tensor]
+
+
+def load_outliers(experiment: Experiment, splits: Splits) -> ImageSet | None:
+    """The images of no class, of the training images' size; none where the experiment asks for none.
+
+    Raises:
+        InputError: They cannot be read, or have other channels than the training images.
+    """
+    path = experiment.detection.outliers
+    if path is None:
+        return None
+    channels, side, width = splits.train.images.shape[1:]
+    if side != width:
+        raise InputError(f"detection.outliers needs square training images, got {width}x{side}.")
+    found = load(DataOptions(name="outliers", path=path, resize=side, validation_fraction=0), split_seed=0).test
+    if found.images.shape[1] != channels:
+        raise InputError(
+            f"detection.outliers must have {channels} channels, as the training images, got {found.images.shape[1]}."
+        )
+    return _some(found, experiment.detection.images)
+
+
+def detect(training: Training, splits: Splits, outliers: ImageSet | None) -> dict[str, float]:
+    """The areas under the curve, as KIND_SCORE_auroc, and KIND_auroc for the objective's own score.
+
+    KIND is outlier or fgsm. The own score is the likelihood for Gaussians, the confidence for softmax. fgsm_accuracy is
+    the accuracy on the moved images. Nothing is measured that the experiment does not ask for.
+    """
+    options = training.experiment.detection
+    if outliers is None and options.fgsm_epsilon is None:
+        return {}
+    training.network.eval()
+    training.objective.eval()
+    scorer = _Scorer(training, splits)
+    test = _some(splits.test, options.images)
+    clean = scorer.scores(images for images, _ in _batches(training, splits, test))
+    metrics: dict[str, float] = {}
+    if outliers is not None:
+        others = scorer.scores(images for images, _ in _batches(training, splits, outliers))
+        metrics |= _areas("outlier", clean, others, scorer.own)
+    if options.fgsm_epsilon is not None:
+        moved = list(_attacked(training, splits, test, options.fgsm_epsilon / 255))
+        metrics |= _areas("fgsm", clean, scorer.scores(images for images, _ in moved), scorer.own)
+        right = [training.objective.logits(training.network, images).argmax(1) == labels for images, labels in moved]
+        metrics["fgsm_accuracy"] = 100 * float(torch.cat(right).float().mean())
+    return metrics
+
+
+def fgsm(logits: Tensor, images: Tensor, labels: Tensor, step: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """X + step·sign(∂ cross entropy / ∂x), clamped to [low, high].
+
+    Args:
+        logits: (N, K), with a graph that reaches `images`.
+        images: x, (N, C, H, W).
+        labels: int64 (N,).
+        step: Broadcasts to x; above 0.
+        low: The darkest pixel, broadcasts to x.
+        high: The brightest one.
+
+    Source:
+        Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", 2015, arXiv 1412.6572.
+    """
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits.float(), labels, reduction="sum"), images)
+    return torch.clamp(images.detach() + step * gradient.sign(), low, high)
+
+
+class _Scorer:
+    def __init__(self, training: Training, splits: Splits) -> None:
+        self.training = training
+        self.mixture = isinstance(training.objective, GaussianMixture)
+        self.own = "likelihood" if self.mixture else "confidence"
+        self.fitted: FeatureGaussians | None = None
+        for images, labels in _batches(training, splits, splits.train):
+            features = self._features(images)
+            if self.fitted is None:
+                self.fitted = FeatureGaussians(features.shape[1], len(splits.classes))
+            self.fitted.partial_fit(features, labels)
+
+    @torch.no_grad()
+    def scores(self, batches: Iterable[Tensor]) -> dict[str, np.ndarray]:
+        """Each score of every image, (N,)."""
+        parts = [self._scores(images) for images in batches]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _scores(self, images: Tensor) -> dict[str, np.ndarray]:
+        assert self.fitted is not None
+        network = self.training.network
+        with self.training.autocast:
+            logits = self.training.objective.logits(network, images).float()
+        features = self._features(images)
+        scores = {
+            "confidence": F.log_softmax(logits, 1).amax(1),
+            "mahalanobis": -self.fitted.relative_mahalanobis(features),
+        }
+        if self.mixture:
+            scores["likelihood"] = head_of(network).mixture_log_likelihood(features)
+        return {name: values.double().cpu().numpy() for name, values in scores.items()}
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        with self.training.autocast:
+            return embedded(self.training.network, images).float()
+
+
+def _attacked(training: Training, splits: Splits, images: ImageSet, epsilon: float) -> Iterator[Labelled]:
+    """The moved images; `epsilon` in units of the brightest pixel."""
+    mean, std = (torch.tensor(v, device=training.experiment.device)[:, None, None] for v in (splits.mean, splits.std))
+    for batch, labels in _batches(training, splits, images):
+        x = batch.requires_grad_()
+        with training.autocast:
+            logits = training.objective.logits(training.network, x)
+        yield fgsm(logits, x, labels, epsilon / std, -mean / std, (1 - mean) / std), labels
+
+
+def _areas(kind: str, clean: dict[str, np.ndarray], others: dict[str, np.ndarray], own: str) -> dict[str, float]:
+    truth = np.repeat([1, 0], [len(clean[own]), len(others[own])])
+    areas = {name: 100 * roc_auc_score(truth, np.concatenate([clean[name], others[name]])) for name in clean}
+    return {f"{kind}_auroc": areas[own]} | {f"{kind}_{name}_auroc": area for name, area in areas.items()}
+
+
+def _batches(training: Training, splits: Splits, images: ImageSet) -> Iterator[Labelled]:
+    device = training.experiment.device
+    return Batches(images, EVALUATION_BATCH, mean=splits.mean, std=splits.std, device=device).epoch(0)
+
+
+def _some(images: ImageSet, most: int) -> ImageSet:
+    """`most` images evenly from all of them, in their order: stored sets are often sorted by class."""
+    if len(images) <= most:
+        return images
+    return images.subset(torch.linspace(0, len(images) - 1, most).round().long())
