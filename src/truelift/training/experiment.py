@@ -46,7 +46,7 @@ class ObjectiveOptions:
     likelihood_schedule: Literal["constant", "ramp"] = "constant"
     """ramp: from 0 to λ in schedule_epochs."""
 
-    schedule_epochs: float = 30
+    schedule_epochs: float = 30.0
     """Length of the ramps, or between two doublings, in epochs; above 0."""
 
     covariance: Covariance = "identity"

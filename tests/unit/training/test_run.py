@@ -42,10 +42,22 @@ def weights(folder: Path) -> dict[str, Any]:
     return dict(torch.load(folder / "checkpoint.pt", weights_only=True))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+MIXTURE = {
+    "objective.name": "gaussian-mixture",
+    "objective.covariance": "diagonal",
+    "objective.variances": "tracked",
+    "objective.priors": "estimated",
+    "objective.margin_schedule": "doubling",
+    "objective.schedule_epochs": 0.4,
+}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"precision": "fp32"}, {"precision": "bf16"}, MIXTURE], ids=["fp32", "bf16", "mixture"]
+)
 @pytest.mark.parametrize("crash_at", [3, 9, 13])
-def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, precision: str) -> None:
-    experiment = small(precision=precision, **{"optimizer.name": "adamw", "optimizer.lr": 0.01})
+def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, settings: dict[str, Any]) -> None:
+    experiment = small(**{"optimizer.name": "adamw", "optimizer.lr": 0.01}, **settings)
     whole = run(experiment, tmp_path / "whole", reporter=silent)
 
     def crash(line: dict[str, Any], steps: int) -> None:

@@ -129,7 +129,7 @@ class Reference:
         )
         weights = torch.ones(classes) if class_weights is None else torch.as_tensor(class_weights)
         weights = weights.double()
-        targets = (1 - label_smoothing) * hot + label_smoothing / classes
+        targets = (1 - label_smoothing) * hot.double() + label_smoothing / classes
         entropy = (targets * weights * minus_log).sum(1) * counted
         volume = self.variance.log().sum(1)[labels] / 2
         likelihood = likelihood_weight * (distances[hot] + volume) * counted

@@ -39,7 +39,7 @@ def test_reference_is_cross_entropy_over_the_modified_logits(smoothing: float, r
     weight = torch.rand(10, generator=generator())
     options: Any = {"ignore_index": -7, "label_smoothing": smoothing, "reduction": reduction}
     expected = F.cross_entropy(
-        reference.logits() - 0.3 * hot * reference.distances(), labels, weight=weight.double(), **options
+        reference.logits() - 0.3 * reference.distances() * hot, labels, weight=weight.double(), **options
     )
     actual = reference.loss(labels, margin=0.3, class_weights=weight.tolist(), **options)
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)

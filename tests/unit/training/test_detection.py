@@ -1,0 +1,76 @@
+"""Detection after training, on digits."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from truelift.errors import InputError
+from truelift.training import resolve, run
+from truelift.training.assembly import load_data
+from truelift.training.detection import fgsm, load_outliers
+from truelift.training.parsing import parse_experiment
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def noise(folder: Path, mode: str = "L", side: int = 8) -> str:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(100):
+            shape = (side, side) if mode == "L" else (side, side, 3)
+            Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / name / f"{i}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize("objective", ["softmax", "gaussian-mixture"])
+def test_noise_and_attacks_are_told_from_digits(tmp_path: Path, objective: str) -> None:
+    settings: dict[str, Any] = {
+        "model.name": "resnet8",
+        "epochs": 8,
+        "batch_size": 32,
+        "optimizer.lr": 0.02,
+        "objective.name": objective,
+        "detection.outliers": noise(tmp_path / "noise"),
+        "detection.fgsm_epsilon": 40.0,
+        "detection.images": 200,
+    }
+    experiment = resolve(parse_experiment(settings, "test"))
+    metrics = run(experiment, tmp_path / "run", reporter=lambda line, steps: None)["metrics"]
+    own = "likelihood" if objective == "gaussian-mixture" else "confidence"
+    for kind in ("outlier", "fgsm"):
+        assert metrics[f"{kind}_auroc"] == metrics[f"{kind}_{own}_auroc"]
+        assert ("outlier_likelihood_auroc" in metrics) == (objective == "gaussian-mixture")
+    assert metrics["outlier_mahalanobis_auroc"] > 90
+    assert metrics["outlier_auroc"] > 80
+    assert metrics["fgsm_accuracy"] < metrics["test_accuracy"] - 10
+
+
+def test_fgsm_of_a_linear_classifier_by_hand() -> None:
+    # With weights w and -w the loss of class 0 falls along w: the attack goes against it, a step a pixel, and clamps.
+    weight = torch.tensor([[1.0, -2.0], [-1.0, 2.0]])
+    images = torch.tensor([[0.5, 0.95]], requires_grad=True)
+    logits = F.linear(images, weight)
+    moved = fgsm(logits, images, torch.tensor([0]), torch.tensor(0.1), torch.tensor(0.0), torch.tensor(1.0))
+    torch.testing.assert_close(moved, torch.tensor([[0.4, 1.0]]))
+
+
+def test_outliers_must_have_the_images_channels(tmp_path: Path) -> None:
+    settings = {"detection.outliers": noise(tmp_path / "colour", mode="RGB")}
+    experiment = resolve(parse_experiment(settings, "test"))
+    with pytest.raises(InputError, match=r"detection.outliers must have 1 channels, .*got 3"):
+        load_outliers(experiment, load_data(experiment))
+
+
+def test_nothing_is_measured_that_nobody_asked_for(tmp_path: Path) -> None:
+    settings = {"model.name": "resnet8", "model.width": 4, "epochs": 1}
+    result = run(resolve(parse_experiment(settings, "test")), tmp_path, reporter=lambda line, steps: None)
+    assert not [name for name in result["metrics"] if "auroc" in name]
