@@ -67,6 +67,7 @@ class Batches:
         self._order_seed = order_seed
         self._augmentation = augmentation
         self._augment_seed = augment_seed
+        self._last_order: tuple[int, Tensor] | None = None
         self._fill = torch.tensor(self._mean).mul(255).round().to(self._images.images.device, torch.uint8)
         if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
             augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
@@ -96,16 +97,26 @@ class Batches:
             raise InputError(f"start must be in 0..{self.batches_per_epoch}, got {start}")
         return self._yield(epoch, start)
 
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of a step counted over all epochs, at least 0: as from `epoch`, without going through it."""
+        epoch, number = divmod(step, self.batches_per_epoch)
+        if self._last_order is None or self._last_order[0] != epoch:
+            self._last_order = (epoch, self._order(epoch))
+        return self._batch(self._last_order[1], epoch, number)
+
     def _yield(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         order = self._order(epoch)
         for number in range(start, self.batches_per_epoch):
-            at = number * self._batch_size
-            batch = self._images.subset(order[at : at + self._batch_size])
-            images = batch.images
-            if self._augmentation is not None and self._augment_seed is not None:
-                generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
-                images = augment(images, self._augmentation, self._fill, generator)
-            yield normalise(images, self._mean, self._std), batch.labels
+            yield self._batch(order, epoch, number)
+
+    def _batch(self, order: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+        at = number * self._batch_size
+        batch = self._images.subset(order[at : at + self._batch_size])
+        images = batch.images
+        if self._augmentation is not None and self._augment_seed is not None:
+            generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
+            images = augment(images, self._augmentation, self._fill, generator)
+        return normalise(images, self._mean, self._std), batch.labels
 
     def _order(self, epoch: int) -> Tensor:
         """The order of the images in `epoch`, int64 (N,), on the device."""

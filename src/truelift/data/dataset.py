@@ -51,6 +51,7 @@ class Splits:
         test: The images to report on.
         classes: The name of each class, by class number.
         skipped: How many images could not be decoded and were left out of the three sets.
+        auxiliary: Training images of another task, where there is one, with its own labels.
     """
 
     train: ImageSet
@@ -58,6 +59,7 @@ class Splits:
     test: ImageSet
     classes: tuple[str, ...]
     skipped: int
+    auxiliary: ImageSet | None = None
 
     @property
     def mean(self) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tomli_w
 
+from truelift.data import Splits
 from truelift.errors import InputError
 from truelift.records import Run, Study, locked, write_json, write_text
 from truelift.studies.local import run_local
@@ -37,13 +38,14 @@ def preflight(plan: StudyPlan) -> None:
     Raises:
         InputError: The data cannot be had, or a variant's network does not fit it.
     """
-    loaded = {}
+    loaded: dict[object, Splits] = {}
     for variant in plan.variants:
         if variant.command is None:
             experiment = plan.experiment(variant, plan.seeds[0])
-            if experiment.data not in loaded:
-                loaded[experiment.data] = load_data(experiment)
-            splits = loaded[experiment.data]
+            key = experiment.data, experiment.tasks
+            if key not in loaded:
+                loaded[key] = load_data(experiment)
+            splits = loaded[key]
             load_outliers(experiment, splits)
             assemble(experiment, splits)
 

@@ -1,19 +1,21 @@
 """From an experiment and its images to everything that the loop needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from truelift.data import Batches, Splits, load
+from truelift.data import Batches, ImageSet, Splits, load, pick_task, rotate
 from truelift.models import Classifier, Embedded, build_model, check_image_size, initialise
 from truelift.seeds import derive
+from truelift.techniques.gradient_similarity import TaskStatistics
+from truelift.training.auxiliary import AuxiliaryTask
 from truelift.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from truelift.training.evaluation import make_autocast
 from truelift.training.experiment import Experiment, ObjectiveOptions
-from truelift.training.gradient_rule import GradientRule, SumOfLosses
+from truelift.training.gradient_rule import GradientRule, make_rule
 from truelift.training.meters import Meters
 from truelift.training.mixture import make_head, make_mixture
 from truelift.training.objective import Objective, Softmax
@@ -74,7 +76,14 @@ def load_data(experiment: Experiment) -> Splits:
     Raises:
         InputError: The data cannot be had (see `truelift.data.load`).
     """
-    return load(experiment.data, split_seed=derive(experiment.seed, "split"))
+    seed, tasks = derive(experiment.seed, "split"), experiment.tasks
+    splits = load(experiment.data, split_seed=seed)
+    main = pick_task(splits, tasks.main, seed=derive(seed, "main task"))
+    if tasks.auxiliary_rotation is not None:
+        return replace(main, auxiliary=rotate(main.train, tasks.auxiliary_rotation))
+    if tasks.auxiliary:
+        return replace(main, auxiliary=pick_task(splits, tasks.auxiliary, seed=derive(seed, "auxiliary task")).train)
+    return main
 
 
 def assemble(experiment: Experiment, splits: Splits) -> Training:
@@ -105,7 +114,10 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         augment_seed=derive(seed, "augmentation"),
         device=device,
     )
-    objective = _make_objective(experiment.objective, batches.batches_per_epoch).to(device)
+    objective = _make_objective(experiment.objective, batches.batches_per_epoch)
+    if splits.auxiliary is not None:
+        objective = _with_auxiliary_task(objective, network, experiment, splits, splits.auxiliary)
+    objective.to(device)
     optimizer = make_optimizer(experiment.optimizer, [network, objective], objective.parameter_rules(network))
     held_out = {"validation": splits.validation, "test": splits.test}
     evaluations = {
@@ -117,7 +129,7 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         experiment=experiment,
         network=network,
         objective=objective,
-        rule=SumOfLosses(),
+        rule=make_rule(experiment.gradient, network),
         optimizer=optimizer,
         policies=make_policies(experiment, network, objective, optimizer, batches.batches_per_epoch),
         batches=batches,
@@ -142,3 +154,22 @@ def _make_objective(options: ObjectiveOptions, steps_per_epoch: int) -> Objectiv
     if options.name == "gaussian-mixture":
         return make_mixture(options, steps_per_epoch)
     return Softmax(options.label_smoothing)
+
+
+def _with_auxiliary_task(
+    main: Objective, network: Classifier, experiment: Experiment, splits: Splits, images: ImageSet
+) -> AuxiliaryTask:
+    seed, tasks = experiment.seed, experiment.tasks
+    head = nn.Linear(network.feature_size, int(images.labels.max()) + 1)
+    initialise(head, derive(seed, "init", "auxiliary head"))
+    batches = Batches(
+        images,
+        tasks.auxiliary_batch_size or experiment.batch_size,
+        mean=splits.mean,
+        std=splits.std,
+        order_seed=derive(seed, "order", "auxiliary"),
+        augmentation=experiment.augmentation,
+        augment_seed=derive(seed, "augmentation", "auxiliary"),
+        device=experiment.device,
+    )
+    return AuxiliaryTask(main, head, batches, TaskStatistics(network, tasks.batch_norm))

@@ -15,6 +15,7 @@ from truelift.data import AugmentationOptions, DataOptions, resolve_augmentation
 from truelift.errors import InputError
 from truelift.models import ModelOptions
 from truelift.techniques.gaussian_mixture import Covariance, Variances
+from truelift.techniques.gradient_similarity import Granularity, StatisticsRule
 from truelift.training.hardware import Precision, pick_device, pick_precision
 
 
@@ -63,6 +64,52 @@ class ObjectiveOptions:
 
     variances_lr_factor: float = 0.01
     """The learned variances' learning rate is so many times the network's; at least 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """The main task, where it is not all classes, and an auxiliary one on the same trunk."""
+
+    main: tuple[str, ...] = ()
+    """Names of classes: one against as many random others, or several against each other. Default: all classes."""
+
+    auxiliary: tuple[str, ...] = ()
+    """The auxiliary task's classes, likewise. Default: no auxiliary task."""
+
+    auxiliary_rotation: float | None = None
+    """The auxiliary task is the main one with its training images turned by so many degrees."""
+
+    auxiliary_batch_size: int | None = None
+    """Images of the auxiliary task a step; at least 1. Default: batch_size."""
+
+    batch_norm: StatisticsRule = "main"
+    """Whose batches move the trunk's running statistics: main, joint (both tasks'), or separate ones for each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientOptions:
+    """From several losses to one gradient; the first loss is the main one."""
+
+    name: Literal["sum", "weighted", "unweighted", "pcgrad", "gradvac"] = "sum"
+    """sum: the losses' plain sum. weighted, unweighted: the others by gradient similarity. pcgrad, gradvac: those."""
+
+    auxiliary_weight: float = 1.0
+    """sum: weight of all losses but the first, at least 0."""
+
+    threshold: float = 0.0
+    """weighted, unweighted: the cosine that another loss must reach; in [0, 1)."""
+
+    granularity: Granularity = "global"
+    """One cosine for all shared parameters, for each layer, or for each tensor."""
+
+    measured: Literal["all", "convolutions"] = "all"
+    """Which shared parameters enter the cosine."""
+
+    every_steps: int = 1
+    """Measure the cosine so often, at least 1."""
+
+    use_average: bool = False
+    """Weigh by the cosine's moving average, not by the step's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +198,8 @@ class Experiment:
     augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    tasks: TaskOptions = field(default_factory=TaskOptions)
+    gradient: GradientOptions = field(default_factory=GradientOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     detection: DetectionOptions = field(default_factory=DetectionOptions)
@@ -225,7 +274,8 @@ def check(experiment: Experiment) -> None:
         InputError: An option is out of range, or one quantity is given in two units.
     """
     e, o, s = experiment, experiment.optimizer, experiment.schedule
-    j, d = experiment.objective, experiment.detection
+    j, d, t, g = experiment.objective, experiment.detection, experiment.tasks, experiment.gradient
+    losses = 1 + bool(t.auxiliary or t.auxiliary_rotation is not None) + (j.name == "gaussian-mixture")
     rules: list[tuple[str, Any, bool, str]] = [
         ("epochs", e.epochs, e.epochs >= 1, "at least 1"),
         ("batch_size", e.batch_size, e.batch_size >= 1, "at least 1"),
@@ -269,6 +319,38 @@ def check(experiment: Experiment) -> None:
             j.variances_lr_factor,
             0 <= j.variances_lr_factor < float("inf"),
             "at least 0 and finite",
+        ),
+        (
+            "tasks.auxiliary_rotation",
+            t.auxiliary_rotation,
+            t.auxiliary_rotation is None or not t.auxiliary,
+            "left out where tasks.auxiliary is given",
+        ),
+        (
+            "tasks.auxiliary_batch_size",
+            t.auxiliary_batch_size,
+            t.auxiliary_batch_size is None or t.auxiliary_batch_size >= 1,
+            "at least 1",
+        ),
+        ("gradient.name", g.name, g.name == "sum" or losses > 1, "sum for a single loss (set tasks.auxiliary)"),
+        (
+            "gradient.auxiliary_weight",
+            g.auxiliary_weight,
+            0 <= g.auxiliary_weight < float("inf") and (g.auxiliary_weight == 1 or (g.name == "sum" and losses > 1)),
+            "at least 0 and finite, and 1 for other rules than sum and for a single loss",
+        ),
+        ("gradient.threshold", g.threshold, 0 <= g.threshold < 1, "in [0, 1)"),
+        (
+            "gradient.every_steps",
+            g.every_steps,
+            g.every_steps >= 1 and (g.every_steps == 1 or g.granularity == "global"),
+            "at least 1, and 1 for one cosine a layer or tensor",
+        ),
+        (
+            "gradient.measured",
+            g.measured,
+            g.measured == "all" or g.granularity == "global",
+            "all for one cosine a layer or tensor",
         ),
         ("detection.images", d.images, d.images >= 2, "at least 2"),
         ("detection.fgsm_epsilon", d.fgsm_epsilon, d.fgsm_epsilon is None or d.fgsm_epsilon > 0, "above 0"),

@@ -1,0 +1,99 @@
+"""Whose batches move a shared trunk's batch-norm statistics."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from truelift.errors import InputError, unknown_name
+
+StatisticsRule = Literal["main", "joint", "separate"]
+
+
+class TaskStatistics(nn.Module):
+    """Which task's batches move the running mean and variance of a trunk that several tasks share.
+
+    In training every batch is normalised by its own statistics, whatever the rule: the rule is about the running ones,
+    which evaluation uses.
+
+        main       only the main task's batches move them (task 0): evaluation is that of a network that saw the main
+                   task's batches alone
+        joint      every batch moves them
+        separate   each task has its own, and evaluates with them
+
+    Args:
+        network: Its batch norms are found once, here.
+        rule: main, joint or separate.
+        tasks: At least 1.
+
+    Raises:
+        InputError: An argument is out of range, or the task of `task` is.
+
+    Example:
+        >>> statistics = TaskStatistics(trunk)
+        >>> with statistics.task(1):
+        ...     auxiliary_features = trunk(auxiliary_images)
+    """
+
+    def __init__(self, network: nn.Module, rule: StatisticsRule = "main", *, tasks: int = 2) -> None:
+        super().__init__()
+        if rule not in ("main", "joint", "separate"):
+            raise unknown_name("rule for batch-norm statistics", rule, ("main", "joint", "separate"))
+        if tasks < 1:
+            raise InputError(f"tasks must be at least 1, got {tasks}.")
+        self.rule = rule
+        self.tasks = tasks
+        # In a tuple, so that they are not this module's children: they are the network's.
+        norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        self._norms = (norms,)
+        if rule == "separate":
+            for task in range(1, tasks):
+                for i, norm in enumerate(norms):
+                    for name in ("running_mean", "running_var", "num_batches_tracked"):
+                        self.register_buffer(_name(name, i, task), getattr(norm, name).clone())
+
+    @contextlib.contextmanager
+    def task(self, task: int) -> Iterator[None]:
+        """Within, batches are of this task, 0 the main one."""
+        if not 0 <= task < self.tasks:
+            raise InputError(f"task must be in 0..{self.tasks - 1}, got {task}.")
+        if task == 0 or self.rule == "joint":
+            yield
+        elif self.rule == "separate":
+            self._swap(task)
+            try:
+                yield
+            finally:
+                self._swap(task)
+        else:
+            kept = [self._kept(norm) for norm in self._norms[0]]
+            try:
+                for norm in self._norms[0]:
+                    norm.momentum = 0.0
+                yield
+            finally:
+                for norm, (momentum, batches) in zip(self._norms[0], kept, strict=True):
+                    norm.momentum = momentum
+                    if norm.num_batches_tracked is not None and batches is not None:
+                        norm.num_batches_tracked.copy_(batches)
+
+    @staticmethod
+    def _kept(norm: _BatchNorm) -> tuple[float | None, Tensor | None]:
+        batches = norm.num_batches_tracked
+        return norm.momentum, None if batches is None else batches.clone()
+
+    @torch.no_grad()
+    def _swap(self, task: int) -> None:
+        """Exchange the norms' own statistics with the task's."""
+        for i, norm in enumerate(self._norms[0]):
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                inside, kept = getattr(norm, name), getattr(self, _name(name, i, task))
+                setattr(norm, name, kept)
+                setattr(self, _name(name, i, task), inside)
+
+
+def _name(buffer: str, norm: int, task: int) -> str:
+    return f"{buffer}_of_norm_{norm}_task_{task}"

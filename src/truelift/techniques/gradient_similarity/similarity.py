@@ -1,0 +1,324 @@
+"""Auxiliary losses by gradient similarity. T losses, the main one first; A = T − 1 auxiliary ones; G groups."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.amp import GradScaler
+
+from truelift.errors import InputError, unknown_name
+from truelift.techniques.gradient_similarity.gradients import Gradients
+from truelift.techniques.gradient_similarity.graph import Reach, reach
+from truelift.techniques.gradient_similarity.rules import Rule, Weighting, cosines, similarity_weights
+
+Granularity = Literal["global", "layer", "tensor"]
+Measured = Literal["all", "convolutions"] | Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What one step did. On the gradients' device, so that reading a number may wait for it."""
+
+    cosines: Tensor
+    """cos(main, auxiliary), float64 (G, A); 0 where a gradient is zero."""
+    averages: Tensor
+    """Their moving averages, float64 (G, A)."""
+    weights: Tensor
+    """What each loss's gradient was multiplied by, the main one's first, float64 (G, T)."""
+
+    def logged(self) -> dict[str, Tensor]:
+        """Means over the groups, by name: cosine, cosine_average and weight; numbered where there are several."""
+        named = {"cosine": self.cosines, "cosine_average": self.averages, "auxiliary_weight": self.weights[:, 1:]}
+        if self.cosines.shape[1] == 1:
+            return {name: values[:, 0].mean() for name, values in named.items()}
+        return {f"{name}_{t + 1}": column.mean() for name, v in named.items() for t, column in enumerate(v.unbind(1))}
+
+
+class GradientSimilarity:
+    """Adds an auxiliary loss's gradient as far as it points where the main loss's does.
+
+    Formula, with θ the parameters that both losses depend on:
+
+        weighted:    θ follows g_main + max(0, cos(g_main, g_aux))·g_aux
+        unweighted:  θ follows g_main + g_aux where cos(g_main, g_aux) ≥ 0, else g_main
+        a private parameter follows its own loss
+
+    Several auxiliary losses are each held against the main one. Gradients are added to `.grad`, as `backward()` does.
+
+    Args:
+        rule: weighted or unweighted; or a function from the Gram matrix of the gradients, float64 (T, T), to the weight
+            of each, (T,): `multi_task`, `single_task`, `pcgrad`, `GradVac`, or a weighting of TorchJD.
+        threshold: The cosine that an auxiliary loss must reach, in [0, 1).
+        granularity: One cosine for all shared parameters (global), for each module that holds some (layer; needs
+            `network`), or for each parameter (tensor).
+        measured: Which shared parameters enter the cosine: all; convolutions, those of three dimensions and more; or
+            the parameters given. The weight then holds for all shared parameters.
+        one_pass: Take the gradients of the measured parameters alone first, and those of all others in one backward
+            pass of the weighted losses. The same result; cheaper where the measured ones are the trunk's last.
+        every_steps: Measure cosines so often, at least 1; in between the last weights hold, and one pass is enough.
+        average_decay: Of the cosines' moving averages, in [0, 1).
+        use_average: Weigh by the moving average, not by the step's own cosine.
+        shared: The parameters that the rule is for. Default: found in each step from the losses' graphs. Must be given
+            where trunk and heads are one compiled graph, in which every loss reaches every parameter.
+        network: Names the modules for granularity layer.
+        process_group: Where torch.distributed runs, each loss's gradients are averaged over its processes before the
+            cosine is taken; None is all processes. Give DistributedDataParallel's `module` the images, not the wrapper:
+            the averaging is done here, one collective a loss, while the next loss works backwards.
+
+    Raises:
+        InputError: An argument is out of range; a loss is no scalar, has no graph, or is not finite backwards; the
+            losses share no parameter; a parameter given is in no graph.
+
+    Example:
+        >>> similarity = GradientSimilarity()
+        >>> similarity.backward(main_loss, auxiliary_loss)
+        >>> optimizer.step()
+
+    Source:
+        Du, Czarnecki, Jayakumar, Farajtabar, Pascanu, Lakshminarayanan, "Adapting Auxiliary Losses Using Gradient
+        Similarity", arXiv 1812.02224. Thresholds, groups, averages and several auxiliary losses are not in it.
+    """
+
+    def __init__(
+        self,
+        rule: Weighting | Rule = "weighted",
+        *,
+        threshold: float = 0.0,
+        granularity: Granularity = "global",
+        measured: Measured = "all",
+        one_pass: bool = False,
+        every_steps: int = 1,
+        average_decay: float = 0.99,
+        use_average: bool = False,
+        shared: Iterable[Tensor] | None = None,
+        network: nn.Module | None = None,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        if isinstance(rule, str) and rule not in ("weighted", "unweighted"):
+            raise unknown_name("rule", rule, ("weighted", "unweighted"))
+        if granularity not in ("global", "layer", "tensor"):
+            raise unknown_name("granularity", granularity, ("global", "layer", "tensor"))
+        if isinstance(measured, str) and measured not in ("all", "convolutions"):
+            raise unknown_name("choice of measured parameters", measured, ("all", "convolutions"))
+        _require("threshold", threshold, 0 <= threshold < 1, "in [0, 1)")
+        _require("every_steps", every_steps, every_steps >= 1, "at least 1")
+        _require("average_decay", average_decay, 0 <= average_decay < 1, "in [0, 1)")
+        grouped = granularity != "global"
+        _require("network", network, granularity != "layer" or network is not None, "given for granularity layer")
+        _require("every_steps", every_steps, not grouped or every_steps == 1, "1 for one cosine a layer or tensor")
+        _require("one_pass", one_pass, not (grouped and one_pass), "False for one cosine a layer or tensor")
+        _require("measured", measured, not grouped or measured == "all", "all for one cosine a layer or tensor")
+        self.rule = rule
+        self.threshold = threshold
+        self.granularity = granularity
+        self.measured = measured
+        self.one_pass = one_pass
+        self.every_steps = every_steps
+        self.average_decay = average_decay
+        self.use_average = use_average
+        self._shared = None if shared is None else list(shared)
+        self._modules = {} if network is None else _modules(network)
+        self._group = process_group
+        self._steps = 0
+        self._averages: Tensor | None = None
+        self._weights: Tensor | None = None
+        self._pending: Gradients | None = None
+
+    def backward(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> Combined:
+        """Leave in `.grad` what the rule says, and take up what `accumulate` collected before.
+
+        Args:
+            main: The main loss, a scalar.
+            auxiliary: One loss or several, scalars.
+            scaler: Scales all losses alike. Gradients that are not finite are then written, so that `scaler.step` skips
+                the step, and no average moves; without a scaler they are an error, and nothing is written.
+        """
+        losses = _checked(main, auxiliary, scaler)
+        reaches = [reach(loss) for loss in losses]
+        shared = self._find_shared(reaches)
+        measuring = self._steps % self.every_steps == 0 or self._weights is None
+        if self._pending is None and (self.one_pass or not measuring):
+            return self._in_one_pass(losses, reaches, shared, measuring, scaler)
+        self._collect(losses, reaches, shared, average=True)
+        return self._apply(scaler)
+
+    def accumulate(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> None:
+        """Collect the gradients of a part of the batch; `backward` with the last part applies the rule to the sums."""
+        losses = _checked(main, auxiliary, scaler)
+        reaches = [reach(loss) for loss in losses]
+        self._collect(losses, reaches, self._find_shared(reaches), average=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps, moving averages, the last weights, and the rule's own state where it has one."""
+        state: dict[str, Any] = {"steps": self._steps}
+        if self._averages is not None and self._weights is not None:
+            state |= {"averages": self._averages, "weights": self._weights}
+        if not isinstance(self.rule, str) and hasattr(self.rule, "state_dict"):
+            state["rule"] = self.rule.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self._steps = int(state["steps"])
+        self._averages, self._weights = state.get("averages"), state.get("weights")
+        if "rule" in state and not isinstance(self.rule, str) and hasattr(self.rule, "load_state_dict"):
+            self.rule.load_state_dict(state["rule"])
+
+    def _find_shared(self, reaches: Sequence[Reach]) -> list[Tensor]:
+        in_main = {id(p) for p in reaches[0].parameters}
+        in_auxiliary = {id(p) for found in reaches[1:] for p in found.parameters}
+        if self._shared is not None:
+            for p in self._shared:
+                for ids, which in ((in_main, "the main loss"), (in_auxiliary, "an auxiliary loss")):
+                    if id(p) not in ids:
+                        raise InputError(
+                            f"shared must be in the graphs of both losses, got one of shape {tuple(p.shape)} on which "
+                            f"{which} does not depend."
+                        )
+            return self._shared
+        shared = [p for p in reaches[0].parameters if id(p) in in_auxiliary]
+        if not shared:
+            raise InputError(
+                "the losses must share a parameter, got none: compute them from one trunk, or call backward() on each."
+            )
+        return shared
+
+    def _collect(
+        self, losses: Sequence[Tensor], reaches: Sequence[Reach], shared: list[Tensor], *, average: bool
+    ) -> None:
+        """Each loss's gradients, added to those collected before; averaged over processes with the last part."""
+        if self._pending is None:
+            self._pending = Gradients(shared, len(losses), self._group)
+        for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
+            self._pending.add(t, found.parameters, _grad(loss, found.parameters, keep=_overlaps(reaches, t)))
+            if average:
+                self._pending.start_averaging(t)
+
+    def _apply(self, scaler: GradScaler | None) -> Combined:
+        gradients, self._pending = self._pending, None
+        assert gradients is not None, "accumulated before"
+        gradients.wait()
+        combined = self._weigh(gradients.gram(self._groups(gradients.shared)), scaler)
+        gradients.write(self._groups(gradients.shared, every=True), combined.weights)
+        return combined
+
+    def _in_one_pass(
+        self,
+        losses: Sequence[Tensor],
+        reaches: Sequence[Reach],
+        shared: list[Tensor],
+        measuring: bool,
+        scaler: GradScaler | None,
+    ) -> Combined:
+        """Private and measured parameters loss by loss; all others from the weighted sum."""
+        shared_ids = {id(p) for p in shared}
+        measured = [p for p, g in zip(shared, self._groups(shared), strict=True) if g >= 0] if measuring else []
+        gradients = Gradients(measured, len(losses), self._group)
+        for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
+            wanted = measured + [p for p in found.parameters if id(p) not in shared_ids]
+            gradients.add(t, wanted, _grad(loss, wanted, keep=True))
+            gradients.start_averaging(t)
+        gradients.wait()
+        if measuring:
+            combined = self._weigh(gradients.gram([0] * len(measured)), scaler)
+        else:
+            assert self._averages is not None
+            assert self._weights is not None
+            combined = Combined(torch.full_like(self._averages, torch.nan), self._averages, self._weights)
+            self._steps += 1
+        weights = combined.weights[0]
+        rest = [p for p in shared if not any(p is m for m in measured)]
+        joint = Gradients([], 1, self._group)
+        outputs = [w.to(loss.dtype) for w, loss in zip(weights, losses, strict=True)]
+        joint.add(0, rest, torch.autograd.grad(losses, rest, outputs, allow_unused=True))
+        joint.start_averaging(0)
+        joint.wait()
+        gradients.write([0] * len(measured), combined.weights)
+        joint.write([], combined.weights[:, :1])
+        return combined
+
+    def _groups(self, shared: Sequence[Tensor], *, every: bool = False) -> list[int]:
+        """The group of each shared parameter; −1 for one that is not measured, unless `every` is asked for."""
+        if self.granularity == "tensor":
+            return list(range(len(shared)))
+        if self.granularity == "layer":
+            modules = [self._modules.get(id(p), "") for p in shared]
+            numbers = {module: number for number, module in enumerate(dict.fromkeys(modules))}
+            return [numbers[module] for module in modules]
+        if every or self.measured == "all":
+            return [0] * len(shared)
+        if self.measured == "convolutions":
+            groups = [0 if p.ndim >= 3 else -1 for p in shared]
+        else:
+            wanted = {id(p) for p in self.measured if isinstance(p, Tensor)}
+            groups = [0 if id(p) in wanted else -1 for p in shared]
+        if 0 not in groups:
+            raise InputError(f"measured must be among the shared parameters, got none of the {len(shared)} there are.")
+        return groups
+
+    def _weigh(self, gram: Tensor, scaler: GradScaler | None) -> Combined:
+        """Cosines, averages and weights from the Gram matrices (G, T, T); averages move where it is finite."""
+        finite = gram.diagonal(dim1=1, dim2=2).isfinite().all(0)
+        if scaler is None and not finite.all():
+            names = [_loss_name(t) for t in (~finite).nonzero()[:, 0].tolist()]
+            raise InputError(
+                f"gradients must be finite, got infinite ones or NaN from the {' and the '.join(names)} loss."
+            )
+        cosine = cosines(gram)
+        if self._averages is None or self._averages.shape != cosine.shape:
+            averages = cosine.clone()
+        else:
+            averages = torch.lerp(cosine, self._averages.to(cosine.device), self.average_decay)
+        if callable(self.rule):
+            weights = torch.stack([self.rule(one).to(gram) for one in gram])
+        else:
+            used = averages if self.use_average else cosine
+            weights = torch.cat([torch.ones_like(used[:, :1]), similarity_weights(used, self.rule, self.threshold)], 1)
+        if bool(finite.all()):
+            self._averages, self._weights = averages, weights
+            self._steps += 1
+        return Combined(cosine, averages, weights)
+
+
+def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | None) -> list[Tensor]:
+    """The losses, scaled where there is a scaler.
+
+    Raises:
+        InputError: There is no auxiliary loss, or one is no scalar or has no graph.
+    """
+    if not auxiliary:
+        raise InputError("auxiliary must be at least one loss, got none.")
+    losses = [main, *auxiliary]
+    for t, loss in enumerate(losses):
+        if loss.numel() != 1:
+            raise InputError(f"the {_loss_name(t)} loss must be a scalar, got the shape {tuple(loss.shape)}.")
+        if loss.grad_fn is None:
+            raise InputError(f"the {_loss_name(t)} loss must have a graph, got a tensor that no parameter led to.")
+    return losses if scaler is None else [scaler.scale(loss) for loss in losses]
+
+
+def _loss_name(t: int) -> str:
+    return f"auxiliary {t}" if t else "main"
+
+
+def _grad(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
+    """The gradients, each a tensor of its own, which may be changed in place."""
+    return torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if parameters else ()
+
+
+def _overlaps(reaches: Sequence[Reach], t: int) -> bool:
+    """Whether a later loss needs a part of this one's graph again."""
+    return any(not reaches[t].nodes.isdisjoint(later.nodes) for later in reaches[t + 1 :])
+
+
+def _modules(network: nn.Module) -> dict[int, str]:
+    """The name of the module that holds each parameter, by the parameter's id."""
+    return {id(p): name for name, module in network.named_modules() for p in module.parameters(recurse=False)}
+
+
+def _require(name: str, value: object, holds: bool, rule: str) -> None:
+    if not holds:
+        raise InputError(f"{name} must be {rule}, got {value}.")
