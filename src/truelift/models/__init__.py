@@ -3,6 +3,21 @@
 from truelift.models.build import ModelOptions, build_model, check_image_size
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier, Embedded
+from truelift.models.imagenet_resnet import ImageNetResNet
 from truelift.models.initialise import initialise
+from truelift.models.published import load_published
+from truelift.models.weights import load_weights, save_weights
 
-__all__ = ["CifarResNet", "Classifier", "Embedded", "ModelOptions", "build_model", "check_image_size", "initialise"]
+__all__ = [
+    "CifarResNet",
+    "Classifier",
+    "Embedded",
+    "ImageNetResNet",
+    "ModelOptions",
+    "build_model",
+    "check_image_size",
+    "initialise",
+    "load_published",
+    "load_weights",
+    "save_weights",
+]

@@ -7,8 +7,13 @@ from typing import Literal
 from truelift.errors import InputError, unknown_name
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier
+from truelift.models.imagenet_resnet import BLOCKS, ImageNetResNet
 
-_EXAMPLES = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
+_EXAMPLES = (
+    *(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
+    *(f"imagenet-resnet{depth}" for depth in BLOCKS),
+    *(f"preact-resnet{depth}" for depth in BLOCKS),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,36 +21,75 @@ class ModelOptions:
     """The network."""
 
     name: str = "resnet20"
-    """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …."""
+    """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …;
+    imagenet-resnetDEPTH or preact-resnetDEPTH, one for photographs, of 18, 34, 50, 101 or 152 layers, activated after
+    each addition or before each convolution."""
 
-    shortcut: Literal["A", "B", "C"] = "A"
-    """Where the shape changes: A pads with zeros, B projects by a 1×1 convolution; C projects in every block."""
+    shortcut: Literal["A", "B", "C"] | None = None
+    """Where the shape changes: A (the CIFAR networks' default) pads with zeros, B (the others') projects by a 1×1
+    convolution; C projects in every block."""
 
     batch_norm: Literal["before", "after"] = "before"
-    """A block's second batch norm before or after the addition."""
+    """A CIFAR network's block: its second batch norm before or after the addition."""
 
     last_relu: bool = True
-    """Whether a block ends with a ReLU."""
+    """A CIFAR network's block: whether it ends with a ReLU."""
 
-    width: int = 16
-    """Channels of the first stage."""
+    width: int | None = None
+    """Channels of the first stage; 16 in a CIFAR network, otherwise 64 (a bottleneck's end has four times as many)."""
+
+    stem: Literal["imagenet", "small"] | None = None
+    """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
+    image's side) or of a preact-resnet (default "small": a 3×3 convolution, the whole side)."""
 
 
 def build_model(options: ModelOptions, *, classes: int, in_channels: int) -> Classifier:
     """The network that `options` describe, with PyTorch's own initial weights (see `initialise`).
 
     Raises:
-        InputError: The name is unknown, the depth is not 6n+2, or an option is out of range.
+        InputError: The name is unknown, there is no such depth, or an option is out of range or not the network's.
     """
-    match = re.fullmatch(r"resnet(\d+)", options.name)
+    match = re.fullmatch(r"(imagenet-|preact-)?resnet(\d+)", options.name)
     if match is None:
         raise unknown_name("model", options.name, _EXAMPLES)
-    return CifarResNet(
-        int(match[1]),
+    family, depth = match[1], int(match[2])
+    if family is None:
+        return _cifar(options, depth, classes, in_channels)
+    for option, value, only in (
+        ("batch_norm", options.batch_norm, "before"),
+        ("last_relu", options.last_relu, True),
+    ):
+        if value != only:
+            raise InputError(f"model.{option} is an option of the CIFAR networks, got {value} for {options.name}")
+    preactivation = family == "preact-"
+    stem = options.stem
+    if stem is None:
+        stem = "small" if preactivation else "imagenet"
+    return ImageNetResNet(
+        depth,
         classes,
         in_channels=in_channels,
-        width=options.width,
-        shortcut=options.shortcut,
+        width=64 if options.width is None else options.width,
+        shortcut="B" if options.shortcut is None else options.shortcut,
+        preactivation=preactivation,
+        stem=stem,
+    )
+
+
+def _cifar(options: ModelOptions, depth: int, classes: int, in_channels: int) -> CifarResNet:
+    if options.stem is not None:
+        raise InputError(f"model.stem is no option of the CIFAR networks, got {options.stem} for {options.name}")
+    if depth in BLOCKS and (depth - 2) % 6:
+        raise InputError(
+            f"a CIFAR residual network's depth must be 6n+2, got {depth}. "
+            f'Did you mean "imagenet-{options.name}" or "preact-{options.name}"?'
+        )
+    return CifarResNet(
+        depth,
+        classes,
+        in_channels=in_channels,
+        width=16 if options.width is None else options.width,
+        shortcut="A" if options.shortcut is None else options.shortcut,
         batch_norm=options.batch_norm,
         last_relu=options.last_relu,
     )

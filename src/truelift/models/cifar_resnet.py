@@ -6,81 +6,12 @@ batch norm and of the last ReLU as compared by gcr/torch-residual-networks.
 Shapes: N images, C channels, H×W pixels.
 """
 
-from typing import Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.errors import InputError
+from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut
 from truelift.models.classifier import Classifier
-
-Shortcut = Literal["A", "B", "C"]
-BatchNormPlace = Literal["before", "after"]
-
-
-class PadShortcut(nn.Module):
-    """Option A: every `stride`-th pixel, and zeros for the channels that the input lacks. No parameters."""
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.missing = channels_out - channels_in
-
-    def forward(self, x: Tensor) -> Tensor:
-        """From (N, channels_in, H, W) to (N, channels_out, H/stride, W/stride)."""
-        # A pooling window of one pixel is x[:, :, ::stride, ::stride], but its gradient stays channels-last in memory.
-        return F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.missing))
-
-
-def projection(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
-    """Options B and C: a 1×1 convolution and batch norm."""
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 1, stride, bias=False),
-        nn.BatchNorm2d(channels_out),
-    )
-
-
-def make_shortcut(option: Shortcut, channels_in: int, channels_out: int, stride: int) -> nn.Module:
-    """A pads, B projects where the shape changes, C projects always."""
-    same_shape = channels_in == channels_out and stride == 1
-    if option == "C" or (option == "B" and not same_shape):
-        return projection(channels_in, channels_out, stride)
-    return nn.Identity() if same_shape else PadShortcut(channels_in, channels_out, stride)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions and a shortcut: y = [ReLU](BN(conv(ReLU(BN(conv(x))))) + shortcut(x)).
-
-    With `batch_norm="after"` the second batch norm comes after the addition: y = [ReLU](BN(conv(…) + shortcut(x))).
-    """
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        stride: int,
-        *,
-        shortcut: Shortcut,
-        batch_norm: BatchNormPlace,
-        last_relu: bool,
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels_out)
-        self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride)
-        self.batch_norm = batch_norm
-        self.last_relu = last_relu
-
-    def forward(self, x: Tensor) -> Tensor:
-        """From (N, channels_in, H, W) to (N, channels_out, H/stride, W/stride)."""
-        residual = self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True))
-        if self.batch_norm == "before":
-            y = self.bn2(residual).add_(self.shortcut(x))
-        else:
-            y = self.bn2(residual.add_(self.shortcut(x)))
-        return F.relu(y, inplace=True) if self.last_relu else y
 
 
 class CifarResNet(Classifier):

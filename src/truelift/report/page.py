@@ -73,6 +73,9 @@ def _variables(series: Sequence[str], classes: Sequence[str]) -> str:
 _STYLE = _CSS.replace("SERIES", _variables(PALETTE, CLASS_PALETTE))
 _STYLE = _STYLE.replace("DARK", _variables(DARK_PALETTE, DARK_CLASS_PALETTE))
 
+# What a gradient rule logs, by its name in metrics.jsonl.
+_LOGGED = {"cosine": "cosine of main and auxiliary gradient", "auxiliary_weight": "weight of the auxiliary gradient"}
+
 _SYMBOLS = {"helps": "▲", "hurts": "▼", "undecided": "◆"}
 
 
@@ -166,6 +169,7 @@ def _curves(summary: Summary) -> list[str]:
     caption = "Mean over seeds; the band runs from the lowest seed to the highest."
     rolling = " Each value is the mean over the last 2 % of the logged steps."
     losses, errors = curves(lines, "train_loss"), curves(lines, "test_error")
+    logged = {label: curves(lines, key) for key, label in _LOGGED.items()}
     parts = []
     if losses:
         picture = curves_figure(names, losses, "training loss", rolling=True, name="loss")
@@ -173,6 +177,10 @@ def _curves(summary: Summary) -> list[str]:
     if errors:
         picture = curves_figure(names, errors, "test error, %", rolling=False, name="error")
         parts.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+    for number, (label, found) in enumerate(logged.items()):
+        if found:
+            picture = curves_figure(names, found, label, rolling=True, name=f"logged-{number}")
+            parts.append(f"<figure>{picture}<figcaption>{caption}{rolling}</figcaption></figure>")
     return [*parts, *_paragraphs(sections.without_curves(summary, losses.keys() | errors.keys()))]
 
 

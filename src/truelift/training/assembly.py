@@ -115,7 +115,7 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         device=device,
     )
     objective = _make_objective(experiment.objective, batches.batches_per_epoch)
-    if splits.auxiliary is not None:
+    if splits.auxiliary is not None and experiment.gradient.name != "single":
         objective = _with_auxiliary_task(objective, network, experiment, splits, splits.auxiliary)
     objective.to(device)
     optimizer = make_optimizer(experiment.optimizer, [network, objective], objective.parameter_rules(network))

@@ -90,8 +90,9 @@ class TaskOptions:
 class GradientOptions:
     """From several losses to one gradient; the first loss is the main one."""
 
-    name: Literal["sum", "weighted", "unweighted", "pcgrad", "gradvac"] = "sum"
-    """sum: the losses' plain sum. weighted, unweighted: the others by gradient similarity. pcgrad, gradvac: those."""
+    name: Literal["sum", "single", "weighted", "unweighted", "pcgrad", "gradvac"] = "sum"
+    """sum: the losses' plain sum. single: the main task alone; no auxiliary batch is drawn. weighted, unweighted: the
+    other losses by gradient similarity. pcgrad, gradvac: by those."""
 
     auxiliary_weight: float = 1.0
     """sum: weight of all losses but the first, at least 0."""
@@ -275,7 +276,8 @@ def check(experiment: Experiment) -> None:
     """
     e, o, s = experiment, experiment.optimizer, experiment.schedule
     j, d, t, g = experiment.objective, experiment.detection, experiment.tasks, experiment.gradient
-    losses = 1 + bool(t.auxiliary or t.auxiliary_rotation is not None) + (j.name == "gaussian-mixture")
+    has_auxiliary = bool(t.auxiliary) or t.auxiliary_rotation is not None
+    losses = 1 + has_auxiliary + (j.name == "gaussian-mixture")
     rules: list[tuple[str, Any, bool, str]] = [
         ("epochs", e.epochs, e.epochs >= 1, "at least 1"),
         ("batch_size", e.batch_size, e.batch_size >= 1, "at least 1"),
@@ -332,7 +334,12 @@ def check(experiment: Experiment) -> None:
             t.auxiliary_batch_size is None or t.auxiliary_batch_size >= 1,
             "at least 1",
         ),
-        ("gradient.name", g.name, g.name == "sum" or losses > 1, "sum for a single loss (set tasks.auxiliary)"),
+        (
+            "gradient.name",
+            g.name,
+            g.name == "sum" or (has_auxiliary if g.name == "single" else losses > 1),
+            "sum where there is no auxiliary task (tasks.auxiliary)",
+        ),
         (
             "gradient.auxiliary_weight",
             g.auxiliary_weight,

@@ -70,7 +70,7 @@ class BySimilarity:
 
 def make_rule(options: GradientOptions, network: nn.Module) -> GradientRule:
     """The rule that `options` describe, for losses over `network`."""
-    if options.name == "sum" and options.auxiliary_weight == 1:
+    if options.name == "single" or (options.name == "sum" and options.auxiliary_weight == 1):
         return SumOfLosses()
     rules: dict[str, Weighting | Rule] = {
         "sum": multi_task(options.auxiliary_weight),

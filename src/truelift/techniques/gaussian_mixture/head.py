@@ -127,7 +127,10 @@ class GaussianMixtureHead(nn.Module):
             "shared-diagonal": (1, features),
             "diagonal": (classes, features),
         }[covariance]
-        self.register_buffer("initial_variances", self._initial(initial_variances, shape), persistent=False)
+        # Learned variances keep the volume that they began with.
+        self.register_buffer(
+            "initial_variances", self._initial(initial_variances, shape), persistent=variances == "learned"
+        )
         if variances == "learned":
             self.log_variances = nn.Parameter(torch.empty(shape))
         else:

@@ -28,7 +28,7 @@ def doubling(initial: float, *, every_steps: int, cap: float) -> Schedule:
     _check("initial", initial)
     _check("cap", cap, least=initial)
     _check("every_steps", every_steps, least=1)
-    # Beyond 1023 doublings a float has no room, and the cap holds long before.
+    # Beyond 1023 doublings a float has no room.
     return lambda t: min(cap, initial * 2.0 ** min(t // every_steps, 1023))
 
 

@@ -24,11 +24,17 @@ class Gradients:
         self._averaging: list[tuple[dist.Work, Tensor, list[Tensor]]] = []
 
     def add(self, loss: int, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
-        """Add the gradients of one loss; None, for a parameter that it does not reach, adds nothing."""
-        sums = self._sums[loss]
+        """Add the gradients of one loss; None, for a parameter that it does not reach, adds nothing.
+
+        They are changed in place later, and autograd may give two parameters one tensor, or expand a number to one.
+        """
+        sums, held = self._sums[loss], set[int]()
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is None:
                 continue
+            if gradient.data_ptr() in held or not _dense(gradient):
+                gradient = gradient.clone(memory_format=torch.contiguous_format)
+            held.add(gradient.data_ptr())
             self._parameters.setdefault(id(parameter), parameter)
             before = sums.get(id(parameter))
             sums[id(parameter)] = gradient if before is None else before.add_(gradient)
@@ -60,12 +66,13 @@ class Gradients:
     def gram(self, groups: Sequence[int]) -> Tensor:
         """Inner products of the losses' shared gradients, float64 (G, T, T), from the group of each shared parameter.
 
-        Products of a tensor are float32 and their sums float64. Where a sum of squares leaves float32's range, at
-        either end, all is done again in float64: gradients of 1e-25 are small, not zero.
+        Products of a tensor are float32, or float64 where it is, and their sums float64. Where a sum of squares leaves
+        float32's range, or comes near its lower end and so has few digits, all is done again in float64: gradients of
+        1e-25 are small, not zero.
         """
         gram = self._gram(groups, torch.float32)
         squares = gram.diagonal(dim1=1, dim2=2)
-        if bool(((squares == 0) | ~squares.isfinite()).any()):
+        if bool(((squares < 1e-30) | ~squares.isfinite()).any()):
             gram = self._gram(groups, torch.float64)
         return gram
 
@@ -133,10 +140,14 @@ def _dot(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     """⟨a, b⟩, whatever their layout in memory: gradients of one weight come in one layout, nearly always."""
     if a.stride() != b.stride():
         b = torch.empty_like(a).copy_(b)
+    dtype = torch.promote_types(a.dtype, dtype)
     return torch.dot(_flat(a).to(dtype), _flat(b).to(dtype))
 
 
+def _dense(tensor: Tensor) -> bool:
+    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
+
+
 def _flat(tensor: Tensor) -> Tensor:
-    """All elements in the order of memory, as a view where they lie densely."""
-    dense = tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
-    return tensor.as_strided((tensor.numel(),), (1,)) if dense else tensor.reshape(-1)
+    """All elements of a dense tensor in the order of memory, as a view."""
+    return tensor.as_strided((tensor.numel(),), (1,))

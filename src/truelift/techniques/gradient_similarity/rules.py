@@ -132,7 +132,7 @@ class GradVac:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages, where there are any yet."""
-        return {} if self.average is None else {"average": self.average}
+        return {} if self.average is None else {"average": self.average.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up what `state_dict` gave."""

@@ -232,8 +232,9 @@ class GradientSimilarity:
         weights = combined.weights[0]
         rest = [p for p in shared if not any(p is m for m in measured)]
         joint = Gradients([], 1, self._group)
-        outputs = [w.to(loss.dtype) for w, loss in zip(weights, losses, strict=True)]
-        joint.add(0, rest, torch.autograd.grad(losses, rest, outputs, allow_unused=True))
+        outputs = [torch.ones_like(loss) * w.to(loss) for w, loss in zip(weights, losses, strict=True)]
+        if rest:
+            joint.add(0, rest, torch.autograd.grad(losses, rest, outputs, allow_unused=True))
         joint.start_averaging(0)
         joint.wait()
         gradients.write([0] * len(measured), combined.weights)

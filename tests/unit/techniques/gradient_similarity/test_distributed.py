@@ -1,0 +1,30 @@
+"""Two processes with half of the images each, against one with all."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing
+from similarity_workers import CASES, STEPS, train, work
+
+COLLECTIVES = {"one pass": 3 * STEPS, "now and then": 2 * 17 + 3 * 33}  # one more for what is not measured
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder: Path = tmp_path_factory.mktemp("similarity")
+    torch.multiprocessing.spawn(work, args=(2, str(folder)), nprocs=2, join=True)
+    return [torch.load(folder / f"found{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_one_process(found: list[dict[str, Any]], case: str) -> None:
+    alone = train(case)
+    for process in found:
+        for name, expected in alone.items():
+            torch.testing.assert_close(process[case][name], expected, rtol=1e-10, atol=1e-10)
+        assert process[case]["collectives"] == COLLECTIVES.get(case, 2 * STEPS)
+    assert all(torch.equal(found[0][case][name], found[1][case][name]) for name in alone)
+    auxiliary = alone["weights"][..., 1]
+    assert auxiliary.min() < auxiliary.max()
