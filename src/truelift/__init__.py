@@ -13,10 +13,19 @@ _TECHNIQUES = {
     "FeatureGaussians": "gaussian_mixture",
     "GaussianMixtureHead": "gaussian_mixture",
     "GaussianMixtureLoss": "gaussian_mixture",
+    "GradientSimilarity": "gradient_similarity",
     "ShardedGaussianMixtureHead": "gaussian_mixture",
+    "TaskStatistics": "gradient_similarity",
 }
 
-__all__ = ["FeatureGaussians", "GaussianMixtureHead", "GaussianMixtureLoss", "ShardedGaussianMixtureHead"]
+__all__ = [
+    "FeatureGaussians",
+    "GaussianMixtureHead",
+    "GaussianMixtureLoss",
+    "GradientSimilarity",
+    "ShardedGaussianMixtureHead",
+    "TaskStatistics",
+]
 
 
 def __getattr__(name: str) -> Any:

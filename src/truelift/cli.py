@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from truelift import __version__
+from truelift.data import DataOptions
 from truelift.errors import InputError
 from truelift.records import Run, Study
 from truelift.training.experiment import Experiment
@@ -203,10 +204,34 @@ def plan(*, effect: float, sd: float, power: float = 0.8, alpha: float = 0.05) -
     return 0
 
 
+@app.command
+def figure(
+    name: Annotated[str, Parameter(name="name")],
+    /,
+    *,
+    out: Path = Path("runs/figures"),
+    data: DataOptions = DataOptions(),  # noqa: B008
+) -> int:
+    """Draw one of the papers' figures that are no studies, as SVG and PNG.
+
+    Args:
+        name: One of those that `truelift recipes` lists.
+        out: Folder of the pictures.
+        data: Where a figure of images finds them, in place of its study's own.
+    """
+    from truelift.recipes import figures
+    from truelift.training.hardware import use_threads
+
+    use_threads(1)  # gradients of two numbers: threads would only wait for each other
+    print(figures.write(name, out, _given.settings))
+    return 0
+
+
 @app.command(name="recipes")
 def list_recipes() -> int:
-    """List the papers' studies; `truelift study NAME` runs one."""
+    """List the papers' studies and figures; `truelift study NAME` runs one, `truelift figure NAME` draws one."""
     from truelift import recipes
+    from truelift.recipes.figures import FIGURES
     from truelift.studies.plan import read_plan
 
     for name in recipes.names():
@@ -215,6 +240,8 @@ def list_recipes() -> int:
         for scale, offered in recipe.scales.items():
             print(f"  With --scale {scale}: {offered.takes}")
         print()
+    for drawn in FIGURES.values():
+        print(f"truelift figure {drawn.name}\n  {drawn.title}")
     return 0
 
 

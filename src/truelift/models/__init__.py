@@ -6,6 +6,7 @@ from truelift.models.classifier import Classifier, Embedded
 from truelift.models.imagenet_resnet import ImageNetResNet
 from truelift.models.initialise import initialise
 from truelift.models.published import load_published
+from truelift.models.small_cnn import SmallCnn
 from truelift.models.weights import load_weights, save_weights
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Embedded",
     "ImageNetResNet",
     "ModelOptions",
+    "SmallCnn",
     "build_model",
     "check_image_size",
     "initialise",

@@ -8,11 +8,13 @@ from truelift.errors import InputError, unknown_name
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier
 from truelift.models.imagenet_resnet import BLOCKS, ImageNetResNet
+from truelift.models.small_cnn import SmallCnn
 
 _EXAMPLES = (
     *(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
     *(f"imagenet-resnet{depth}" for depth in BLOCKS),
     *(f"preact-resnet{depth}" for depth in BLOCKS),
+    "small-cnn",
 )
 
 
@@ -23,7 +25,7 @@ class ModelOptions:
     name: str = "resnet20"
     """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …;
     imagenet-resnetDEPTH or preact-resnetDEPTH, one for photographs, of 18, 34, 50, 101 or 152 layers, activated after
-    each addition or before each convolution."""
+    each addition or before each convolution; small-cnn, two convolutions for small grey images."""
 
     shortcut: Literal["A", "B", "C"] | None = None
     """Where the shape changes: A (the CIFAR networks' default) pads with zeros, B (the others') projects by a 1×1
@@ -36,7 +38,8 @@ class ModelOptions:
     """A CIFAR network's block: whether it ends with a ReLU."""
 
     width: int | None = None
-    """Channels of the first stage; 16 in a CIFAR network, otherwise 64 (a bottleneck's end has four times as many)."""
+    """Channels of the first stage (a bottleneck's end has four times as many); 16 in a CIFAR network, 32 in small-cnn,
+    otherwise 64."""
 
     stem: Literal["imagenet", "small"] | None = None
     """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
@@ -49,18 +52,16 @@ def build_model(options: ModelOptions, *, classes: int, in_channels: int) -> Cla
     Raises:
         InputError: The name is unknown, there is no such depth, or an option is out of range or not the network's.
     """
+    if options.name == "small-cnn":
+        _refuse(options, "shortcut", "batch_norm", "last_relu", "stem")
+        return SmallCnn(classes, in_channels=in_channels, width=32 if options.width is None else options.width)
     match = re.fullmatch(r"(imagenet-|preact-)?resnet(\d+)", options.name)
     if match is None:
         raise unknown_name("model", options.name, _EXAMPLES)
     family, depth = match[1], int(match[2])
     if family is None:
         return _cifar(options, depth, classes, in_channels)
-    for option, value, only in (
-        ("batch_norm", options.batch_norm, "before"),
-        ("last_relu", options.last_relu, True),
-    ):
-        if value != only:
-            raise InputError(f"model.{option} is an option of the CIFAR networks, got {value} for {options.name}")
+    _refuse(options, "batch_norm", "last_relu")
     preactivation = family == "preact-"
     stem = options.stem
     if stem is None:
@@ -77,8 +78,7 @@ def build_model(options: ModelOptions, *, classes: int, in_channels: int) -> Cla
 
 
 def _cifar(options: ModelOptions, depth: int, classes: int, in_channels: int) -> CifarResNet:
-    if options.stem is not None:
-        raise InputError(f"model.stem is no option of the CIFAR networks, got {options.stem} for {options.name}")
+    _refuse(options, "stem")
     if depth in BLOCKS and (depth - 2) % 6:
         raise InputError(
             f"a CIFAR residual network's depth must be 6n+2, got {depth}. "
@@ -93,6 +93,14 @@ def _cifar(options: ModelOptions, depth: int, classes: int, in_channels: int) ->
         batch_norm=options.batch_norm,
         last_relu=options.last_relu,
     )
+
+
+def _refuse(options: ModelOptions, *lacking: str) -> None:
+    """Refuse any value but the default for the options that the network lacks."""
+    for option in lacking:
+        value = getattr(options, option)
+        if value != getattr(ModelOptions(), option):
+            raise InputError(f"{options.name} has no option model.{option}, got {value}")
 
 
 def check_image_size(network: Classifier, height: int, width: int) -> None:

@@ -1,4 +1,7 @@
-"""Studies by name: one TOML file each, which opens with its question, what it should show and how long it takes."""
+"""Studies by name: one TOML file each, which opens with its question, what it should show and how long it takes.
+
+The papers' figures that are no studies are in `figures`.
+"""
 
 from pathlib import Path
 

@@ -354,6 +354,12 @@ def check(experiment: Experiment) -> None:
             "at least 1, and 1 for one cosine a layer or tensor",
         ),
         (
+            "gradient.granularity",
+            g.granularity,
+            g.granularity == "global" or g.name != "gradvac",
+            "global for gradvac, which keeps one average",
+        ),
+        (
             "gradient.measured",
             g.measured,
             g.measured == "all" or g.granularity == "global",

@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from truelift.errors import InputError
-from truelift.models import CifarResNet, ImageNetResNet, ModelOptions, build_model, check_image_size, initialise
+from truelift.models import (
+    CifarResNet,
+    ImageNetResNet,
+    ModelOptions,
+    SmallCnn,
+    build_model,
+    check_image_size,
+    initialise,
+)
 
 PER_STAGE = {18: [2, 2, 2, 2], 50: [3, 4, 6, 3]}
 
@@ -154,6 +162,13 @@ def test_defaults_depend_on_the_network() -> None:
     assert (preactivated.feature_size, preactivated.stride, count(preactivated, "shortcut")) == (512, 8, 3)
 
 
+def test_a_small_network_is_built_by_name() -> None:
+    network = build_model(ModelOptions(name="small-cnn"), classes=3, in_channels=1)
+    assert isinstance(network, SmallCnn)
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+    assert network.conv1.out_channels == 32
+
+
 def count(network: torch.nn.Module, part: str) -> int:
     return sum(part in name for name, _ in network.named_parameters())
 
@@ -166,9 +181,14 @@ def count(network: torch.nn.Module, part: str) -> int:
         ({"name": "imagnet-resnet50"}, 'unknown model "imagnet-resnet50". Did you mean "imagenet-resnet50"?'),
         ({"name": "preact_resnet18"}, 'Did you mean "preact-resnet18"?'),
         ({"name": "resnet18"}, '6n+2, got 18. Did you mean "imagenet-resnet18" or "preact-resnet18"?'),
-        ({"name": "imagenet-resnet18", "batch_norm": "after"}, "model.batch_norm is an option of the CIFAR networks"),
-        ({"name": "preact-resnet18", "last_relu": False}, "got False for preact-resnet18"),
-        ({"name": "resnet20", "stem": "small"}, "model.stem is no option of the CIFAR networks, got small"),
+        (
+            {"name": "imagenet-resnet18", "batch_norm": "after"},
+            "imagenet-resnet18 has no option model.batch_norm, got after",
+        ),
+        ({"name": "preact-resnet18", "last_relu": False}, "preact-resnet18 has no option model.last_relu, got False"),
+        ({"name": "resnet20", "stem": "small"}, "resnet20 has no option model.stem, got small"),
+        ({"name": "small-cnn", "shortcut": "A"}, "small-cnn has no option model.shortcut, got A"),
+        ({"name": "small-cnn", "width": 0}, "model.width must be at least 1, got 0"),
         ({"name": "imagenet-resnet18", "width": 0}, "model.width must be at least 1, got 0"),
         ({"name": "resnet20", "width": 0}, "model.width must be at least 1, got 0"),
         ({"name": "imagenet-resnet18", "shortcut": "b"}, 'unknown shortcut "b"'),

@@ -118,6 +118,7 @@ def test_older_files_lack_the_counters() -> None:
     [
         ({"layer2.0.downsample.0.weight": (128, 64, 3, 3)}, r'shape of "layer2.0.downsample.0.weight" is \(128, 64, 3'),
         ({"fc.weight": (100, 512)}, r'shape of "fc.weight" is \(100, 512\), the network\'s \(1000, 512\)'),
+        ({"fc.weight": (512, 1000)}, r'shape of "fc.weight" is \(512, 1000'),  # transposed
         ({"layer4.1.bn2.running_var": None}, 'lacks "layer4.1.bn2.running_var"'),
         ({"conv1.weight": None}, 'lacks "conv1.weight"'),
         ({"layer1.0.conv3.weight": (1,)}, 'has "layer1.0.conv3.weight", which the network lacks'),

@@ -208,8 +208,7 @@ class GaussianMixtureHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """z, the logits without margin: from (N, D) to (N, K)."""
         self.check_features(features)
-        x, means, precisions = self._whitened(features)
-        return logits(x, means, precisions, self._bias())
+        return logits(features, self.means, self._precisions(), self._bias())
 
     def separate(self, features: Tensor, labels: Tensor) -> Separation:
         """What the loss needs, in memory far below N·K numbers where there are many classes.
@@ -218,8 +217,7 @@ class GaussianMixtureHead(nn.Module):
             features: (N, D).
             labels: int64 (N,), in 0..K-1.
         """
-        x, means, precisions = self._whitened(features)
-        others, distance = separate(x, means, precisions, self._bias(), labels)
+        others, distance = separate(features, self.means, self._precisions(), self._bias(), labels)
         half_log_volume = self.half_log_volumes().expand(self.classes)[labels]
         log_priors = self.log_priors()
         log_prior = torch.zeros_like(distance) if log_priors is None else log_priors[labels]
@@ -227,8 +225,7 @@ class GaussianMixtureHead(nn.Module):
 
     def logit_sum(self, features: Tensor, weights: Tensor) -> Tensor:
         """Σ_k weights_k·z_k, (N,), without the N·K logits; for label smoothing."""
-        x, means, precisions = self._whitened(features)
-        return weighted_logit_sum(x, means, precisions, self._bias(), weights)
+        return weighted_logit_sum(features, self.means, self._precisions(), self._bias(), weights)
 
     @torch.no_grad()
     def observe(self, features: Tensor, labels: Tensor, counted: Tensor) -> None:
@@ -311,17 +308,9 @@ class GaussianMixtureHead(nn.Module):
         """
         check_features(features, self.features)
 
-    def _whitened(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Features and means, and the precisions where classes differ in them; shared ones are multiplied in."""
-        if self.covariance == "identity":
-            return features, self.means, None
-        precision = 1 / self.variance()
-        if precision.shape[0] == 1:
-            root = precision.sqrt()
-            # Centred first: an offset that all means share would cost digits, most of those of the gradient of Σ.
-            centre = self.means.detach().mean(0)
-            return (features.to(wide_type(features)) - centre) * root, (self.means - centre) * root, None
-        return features, self.means, precision
+    def _precisions(self) -> Tensor | None:
+        """1/σ², or None where it is 1."""
+        return None if self.covariance == "identity" else 1 / self.variance()
 
     def _bias(self) -> Tensor | None:
         """−½·log|Σ_k| + log p_k, (K,), or None where it is 0."""

@@ -47,7 +47,7 @@ def separate(
     Args:
         features: x, (N, D).
         means: μ, (K, D).
-        precisions: w, (K, 1) for one number a class, (K, D) for one a class and feature; None for 1.
+        precisions: w, (K, 1) for one number a class, (1, D) for one a feature, (K, D) for both; None for 1.
         bias: b, (K,); None for 0.
         labels: y, int64 (N,), in 0..K-1, or -1 for an image of no class here: `others` is then over all classes and
             `distance` is 0.
@@ -71,7 +71,7 @@ def separate(
 
 
 def logits(features: Tensor, means: Tensor, precisions: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Z of the module's docstring, (N, K), never above b; arguments and precision as for `separate`."""
+    """The logits z, (N, K), never above b; arguments and precision as for `separate`."""
     wide = wide_type(features)
     device = features.device.type
     bf16 = _in_bfloat16(device)
@@ -82,8 +82,8 @@ def logits(features: Tensor, means: Tensor, precisions: Tensor | None, bias: Ten
         x = features.to(wide) - centre
         squares = _squares(x, precisions)
         z = _relative_logits(x, squares, means - centre, precisions, None, bf16)
-        if precisions is None:
-            z = z - 0.5 * squares
+        if _is_shared(precisions):
+            z = z - _half_norms(squares, precisions)[:, None]
         z = z.clamp(max=0)  # rounding must not make a distance negative
         return z if bias is None else z + bias
 
@@ -121,18 +121,30 @@ def _squares(x: Tensor, precisions: Tensor | None) -> Tensor:
 def _relative_logits(
     x: Tensor, squares: Tensor, means: Tensor, precisions: Tensor | None, bias: Tensor | None, bf16: bool
 ) -> Tensor:
-    """Z from centred features and means; without precisions z + ½·‖x‖², since that is the same for all classes."""
+    """The logits z from centred features and means; where precisions are shared z + ½·Σ_j w_j·x_j², as that is too."""
     weighted = means if precisions is None else precisions * means
     constant = -0.5 * torch.linalg.vecdot(weighted, means)
     if bias is not None:
         constant = constant + bias
     z = _product(x, weighted.T, bf16).add_(constant) if bf16 else torch.addmm(constant, x, weighted.T)
     # Squares have twice the digits of what they are squares of: their product stays wide.
-    return z if precisions is None else torch.addmm(z, squares, precisions.T, alpha=-0.5)
+    if precisions is None or _is_shared(precisions):
+        return z
+    return torch.addmm(z, squares, precisions.T, alpha=-0.5)
+
+
+def _is_shared(precisions: Tensor | None) -> bool:
+    """Whether all classes have the same precisions."""
+    return precisions is None or precisions.shape[0] == 1
+
+
+def _half_norms(squares: Tensor, precisions: Tensor | None) -> Tensor:
+    """½·Σ_j w_j·x_j² for shared precisions, (N,)."""
+    return 0.5 * (squares if precisions is None else squares * precisions).sum(1)
 
 
 def _product(a: Tensor, b: Tensor, bf16: bool) -> Tensor:
-    """A @ b, as wide as a centred feature."""
+    """The matrix product, as wide as a centred feature."""
     return (a.bfloat16() @ b.bfloat16()).float() if bf16 else a @ b
 
 
@@ -158,7 +170,7 @@ def _kept_block(kept: Tensor, n: int, block: slice) -> Tensor:
 
 
 def _part(tensor: Tensor | None, block: slice) -> Tensor | None:
-    return None if tensor is None else tensor[block]
+    return tensor if tensor is None or len(tensor) == 1 else tensor[block]
 
 
 def _block_logits(
@@ -186,7 +198,9 @@ def _difference(features: Tensor, means: Tensor, precisions: Tensor | None, labe
     """X − μ_y, (N, D), 0 for an image of no class here; and w_y, which is 1 where there are no precisions."""
     own = labels.clamp(min=0)
     difference = (features - means[own]) * (labels >= 0)[:, None]
-    return difference, torch.ones_like(features[:, :1]) if precisions is None else precisions[own]
+    return difference, torch.ones_like(features[:, :1]) if precisions is None else precisions[
+        own if len(precisions) > 1 else 0
+    ]
 
 
 # An operator of its own, which torch.compile takes as one call: the walk over the blocks would otherwise be unrolled
@@ -221,8 +235,8 @@ def _separate(
                 _kept_block(kept, len(x), block).copy_(softmax)
         block_sums = torch.stack(sums, 1)
         others = torch.logsumexp(block_sums, 1)
-        if precisions is None:
-            others = others - 0.5 * squares[:, 0]
+        if _is_shared(precisions):
+            others = others - _half_norms(squares, precisions)
         difference, precision = _difference(features, means, precisions, labels)
         distance = 0.5 * (precision * difference.square()).sum(1)
     return others, distance, centre, kept, block_sums
@@ -274,7 +288,7 @@ def _backward(
         total_sum = torch.logsumexp(block_sums, 1)  # relative, as the blocks' logits are
         grad_x = torch.zeros_like(x)
         grad_means = torch.empty_like(means)
-        grad_precisions = means.new_empty(0) if precisions is None else torch.empty_like(precisions)
+        grad_precisions = means.new_empty(0) if precisions is None else torch.zeros_like(precisions)
         grad_bias = means.new_empty(0) if bias is None else torch.empty_like(bias)
         for i, (block, m) in enumerate(_centred_blocks(len(x), means, centre)):
             w = _part(precisions, block)
@@ -283,36 +297,42 @@ def _backward(
             else:
                 z = _block_logits(x, squares, m, precisions, bias, labels, block, bf16)
                 q, rows = z.sub_(total_sum[:, None]).exp_(), grad_others
-            wide, shared = q.to(x.dtype), rows[:, None] * x
+            wide, rows_x = q.to(x.dtype), rows[:, None] * x
             total = (rows @ wide)[:, None]
             grad_x.addcmul_(rows[:, None], _product(q, m if w is None else w * m, bf16))
             if w is None:
                 if bf16:
-                    torch.addcmul(_product(q.T, shared, bf16), total, m, value=-1, out=grad_means[block])
+                    torch.addcmul(_product(q.T, rows_x, bf16), total, m, value=-1, out=grad_means[block])
                 else:
-                    torch.addmm(m.mul_(total), q.T, shared, beta=-1, out=grad_means[block])
+                    torch.addmm(m.mul_(total), q.T, rows_x, beta=-1, out=grad_means[block])
             else:
-                gathered = _product(q.T, shared, bf16)
+                gathered = _product(q.T, rows_x, bf16)
                 grad_means[block] = w * (gathered - total * m)
-                grad_x.addcmul_(shared, wide @ w, value=-1)
-                cross, own = m * gathered, total * m.square()
+                along = m * gathered - 0.5 * total * m.square()
                 if w.shape[1] == 1:
-                    cross, own = cross.sum(1, keepdim=True), own.sum(1, keepdim=True)
-                grad_precisions[block] = cross - 0.5 * own - 0.5 * (wide.T @ (rows[:, None] * squares))
+                    along = along.sum(1, keepdim=True)
+                if _is_shared(w):
+                    grad_precisions += along.sum(0)
+                else:
+                    grad_x.addcmul_(rows_x, wide @ w, value=-1)
+                    grad_precisions[block] = along - 0.5 * (wide.T @ (rows[:, None] * squares))
             if bias is not None:
                 grad_bias[block] = total[:, 0]
-        if precisions is None:
-            grad_x.addcmul_(grad_others[:, None], x, value=-1)  # Σ_k q_k = 1
-        difference, precision = _difference(features, means, precisions, labels)
-        towards = grad_distance[:, None] * precision * difference
+        difference, own_precision = _difference(features, means, precisions, labels)
+        towards = grad_distance[:, None] * own_precision * difference
+        spread = 0.5 * grad_distance[:, None] * difference.square()
         own_class = labels.clamp(min=0)
-        grad_x += towards
         grad_means.index_add_(0, own_class, towards, alpha=-1)
+        grad_x += towards
+        if _is_shared(precisions):  # Σ_k q_k = 1
+            grad_x -= grad_others[:, None] * (x if precisions is None else precisions * x)
         if precisions is not None:
-            spread = 0.5 * grad_distance[:, None] * difference.square()
             if precisions.shape[1] == 1:
                 spread = spread.sum(1, keepdim=True)
-            grad_precisions.index_add_(0, own_class, spread)
+            if _is_shared(precisions):
+                grad_precisions += (spread - 0.5 * grad_others[:, None] * squares).sum(0)
+            else:
+                grad_precisions.index_add_(0, own_class, spread)
     return grad_x, grad_means, grad_precisions, grad_bias
 
 

@@ -109,6 +109,8 @@ class GradientSimilarity:
         grouped = granularity != "global"
         _require("network", network, granularity != "layer" or network is not None, "given for granularity layer")
         _require("every_steps", every_steps, not grouped or every_steps == 1, "1 for one cosine a layer or tensor")
+        remembers = not isinstance(rule, str) and hasattr(rule, "state_dict")
+        _require("granularity", granularity, not (grouped and remembers), "global for a rule with a memory of its own")
         _require("one_pass", one_pass, not (grouped and one_pass), "False for one cosine a layer or tensor")
         _require("measured", measured, not grouped or measured == "all", "all for one cosine a layer or tensor")
         self.rule = rule
@@ -120,6 +122,7 @@ class GradientSimilarity:
         self.average_decay = average_decay
         self.use_average = use_average
         self._shared = None if shared is None else list(shared)
+        _require("shared", self._shared, self._shared != [], "at least one parameter")
         self._modules = {} if network is None else _modules(network)
         self._group = process_group
         self._steps = 0

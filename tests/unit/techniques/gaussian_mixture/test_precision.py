@@ -49,7 +49,7 @@ def assert_close(
 @pytest.mark.parametrize(("covariance", "variances"), FAMILIES)
 def test_float32_near_the_own_mean(covariance: str, variances: str, norm2: float, classes: int) -> None:
     # A shared diagonal is multiplied into features and means: digits of their difference go where it is small.
-    limit = 1e-4 if covariance == "shared-diagonal" and norm2 == 1e6 else 1e-5
+    limit = 1e-5
     assert_close(
         covariance, variances, directions(classes, FEATURES, norm2), OPTIONS, value_limit=limit, grad_limit=limit
     )

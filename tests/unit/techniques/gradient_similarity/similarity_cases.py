@@ -23,10 +23,10 @@ class Net(nn.Module):
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 4, 3, padding=1),
+            nn.Conv2d(3, 4, 3, padding=1, bias=False),  # before a batch norm a bias's gradient is rounding alone
             nn.BatchNorm2d(4),
             nn.Tanh(),
-            nn.Conv2d(4, 5, 3, stride=2, bias=False),
+            nn.Conv2d(4, 5, 3, stride=2),
             nn.Tanh(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),

@@ -17,7 +17,7 @@ CASES: dict[str, dict[str, Any]] = {
     "wrapped": {},
     "unweighted": {"rule": "unweighted"},
     "one pass": {"one_pass": True, "measured": "convolutions"},
-    "now and then": {"every_steps": 3},
+    "now and then": {"every_steps": 3, "rule": pcgrad},
     "tensors": {"granularity": "tensor"},
     "surgery": {"rule": pcgrad},
     "accumulated": {},
@@ -36,7 +36,7 @@ class Small(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.convolution(images).tanh().mean((2, 3))
-        mixed = (features @ self.mixing.permute(2, 0, 1).reshape(3, 8)).tanh()
+        mixed = (features @ self.mixing.permute(2, 1, 0).reshape(3, 8)).tanh()
         return self.main(mixed), self.auxiliary(mixed)
 
 

@@ -44,6 +44,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "threshold nan": (make(threshold=float("nan")), "threshold must be in [0, 1), got nan."),
     "every 0 steps": (make(every_steps=0), "every_steps must be at least 1, got 0."),
     "decay 1": (make(average_decay=1.0), "average_decay must be in [0, 1), got 1.0."),
+    "shared empty": (make(shared=[]), "shared must be at least one parameter, got []."),
     "layers of no network": (make(granularity="layer"), "network must be given for granularity layer, got None."),
     "layers now and then": (
         make(granularity="tensor", every_steps=2),
@@ -100,9 +101,3 @@ def test_messages(case: str) -> None:
     with pytest.raises(InputError) as caught:
         run()
     assert str(caught.value) == message
-
-
-def test_shared_empty() -> None:
-    p = nn.Parameter(torch.ones(2))
-    with pytest.raises(InputError, match="shared"):
-        GradientSimilarity(shared=[]).backward(p.sum(), p.sum())

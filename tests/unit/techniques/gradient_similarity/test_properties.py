@@ -38,7 +38,7 @@ def test_cosine_at_every_scale(seed: int, main_power: float, auxiliary_power: fl
     check_scale(seed, main_power, auxiliary_power)
 
 
-@pytest.mark.parametrize("power", [-25, -22, -21.5, -20, -19, 18, 20, 25])
+@pytest.mark.parametrize("power", [-25.0, -22.0, -21.5, -20.0, -19.0, 18.0, 20.0, 25.0])
 def test_cosine_beyond_squares(power: float) -> None:
     """Squares that float32 does not hold, or holds with few digits."""
     check_scale(0, power, power)

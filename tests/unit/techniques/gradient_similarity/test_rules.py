@@ -80,7 +80,7 @@ def test_grad_vac(tasks: int, beta: float) -> None:
         g = vectors(tasks, seed) + 0.5
         torch.testing.assert_close(rule(g @ g.T) @ g, reference(g), rtol=1e-9, atol=1e-11)
     assert rule.average is not None
-    torch.testing.assert_close(rule.average, torch.tensor(reference.target).double(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(rule.average, torch.tensor(reference.target, dtype=torch.float64), rtol=1e-9, atol=1e-12)
     assert (rule.average > 0).any()
 
 
