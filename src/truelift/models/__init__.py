@@ -3,19 +3,25 @@
 from truelift.models.build import ModelOptions, build_model, check_image_size
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier, Embedded
+from truelift.models.densenet import DenseNet
 from truelift.models.imagenet_resnet import ImageNetResNet
 from truelift.models.initialise import initialise
 from truelift.models.published import load_published
 from truelift.models.small_cnn import SmallCnn
+from truelift.models.vgg import Vgg
 from truelift.models.weights import load_weights, save_weights
+from truelift.models.wide_resnet import WideResNet
 
 __all__ = [
     "CifarResNet",
     "Classifier",
+    "DenseNet",
     "Embedded",
     "ImageNetResNet",
     "ModelOptions",
     "SmallCnn",
+    "Vgg",
+    "WideResNet",
     "build_model",
     "check_image_size",
     "initialise",

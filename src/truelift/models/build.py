@@ -7,13 +7,19 @@ from typing import Literal
 from truelift.errors import InputError, unknown_name
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier
+from truelift.models.densenet import DenseNet
 from truelift.models.imagenet_resnet import BLOCKS, ImageNetResNet
 from truelift.models.small_cnn import SmallCnn
+from truelift.models.vgg import Vgg
+from truelift.models.wide_resnet import WideResNet
 
 _EXAMPLES = (
     *(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
     *(f"imagenet-resnet{depth}" for depth in BLOCKS),
     *(f"preact-resnet{depth}" for depth in BLOCKS),
+    *(f"densenet{depth}" for depth in (40, 76, 100)),
+    *(f"wrn-{size}" for size in ("16-4", "28-10", "40-4")),
+    *(f"vgg{depth}" for depth in (11, 13, 16, 19)),
     "small-cnn",
 )
 
@@ -25,7 +31,8 @@ class ModelOptions:
     name: str = "resnet20"
     """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …;
     imagenet-resnetDEPTH or preact-resnetDEPTH, one for photographs, of 18, 34, 50, 101 or 152 layers, activated after
-    each addition or before each convolution; small-cnn, two convolutions for small grey images."""
+    each addition or before each convolution; densenetDEPTH, a DenseNet-BC of 6n+4 layers; wrn-DEPTH-FACTOR, a wide
+    residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images."""
 
     shortcut: Literal["A", "B", "C"] | None = None
     """Where the shape changes: A (the CIFAR networks' default) pads with zeros, B (the others') projects by a 1×1
@@ -39,7 +46,7 @@ class ModelOptions:
 
     width: int | None = None
     """Channels of the first stage (a bottleneck's end has four times as many); 16 in a CIFAR network, 32 in small-cnn,
-    otherwise 64."""
+    otherwise 64. A DenseNet's growth: 12."""
 
     stem: Literal["imagenet", "small"] | None = None
     """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
@@ -55,6 +62,16 @@ def build_model(options: ModelOptions, *, classes: int, in_channels: int) -> Cla
     if options.name == "small-cnn":
         _refuse(options, "shortcut", "batch_norm", "last_relu", "stem")
         return SmallCnn(classes, in_channels=in_channels, width=32 if options.width is None else options.width)
+    if match := re.fullmatch(r"densenet(\d+)", options.name):
+        _refuse(options, "shortcut", "batch_norm", "last_relu", "stem")
+        growth = 12 if options.width is None else options.width
+        return DenseNet(int(match[1]), classes, in_channels=in_channels, growth=growth)
+    if match := re.fullmatch(r"wrn-(\d+)-(\d+)", options.name):
+        _refuse(options, "shortcut", "batch_norm", "last_relu", "width", "stem")
+        return WideResNet(int(match[1]), int(match[2]), classes, in_channels=in_channels)
+    if match := re.fullmatch(r"vgg(\d+)", options.name):
+        _refuse(options, "shortcut", "batch_norm", "last_relu", "width", "stem")
+        return Vgg(int(match[1]), classes, in_channels=in_channels)
     match = re.fullmatch(r"(imagenet-|preact-)?resnet(\d+)", options.name)
     if match is None:
         raise unknown_name("model", options.name, _EXAMPLES)

@@ -5,8 +5,8 @@ Formula:
     L_main(θ) = (θ − 10)², L_aux(θ) = θ², so g_main = 2·(θ − 10), g_aux = 2·θ
     cos(g_main, g_aux) = g_main·g_aux / (|g_main|·|g_aux|), and 0 where a gradient is zero
 
-The gradients agree outside [0, 10] and oppose each other inside: between the two minima
-the auxiliary loss pulls away from the main one.
+The gradients agree outside [0, 10] and oppose each other inside: there the auxiliary loss pulls away from the main
+loss's minimum.
 
 Source:
     Du et al., "Adapting Auxiliary Losses Using Gradient Similarity", arXiv 1812.02224, the figure of its idea.
@@ -28,8 +28,8 @@ from truelift.techniques.gradient_similarity import cosines
 _MAIN, _AUXILIARY, _COSINE = PALETTE[0], PALETTE[1], PALETTE[2]
 _MINIMA = (10.0, 0.0)
 _MARKED = (-20.0, 5.0)
-_RANGE = (-60.0, 40.0)
-# Drawn so much shorter than they are.
+_RANGE = (-66.0, 44.0)
+# The arrows, in units of θ, times their gradient.
 _ARROW_SCALE = 0.4
 
 
@@ -50,9 +50,9 @@ def cosine(theta: np.ndarray) -> np.ndarray:
     return found
 
 
-def signed(value: float) -> str:
-    """A whole number with its sign."""
-    return f"{value:+.0f}".replace("-", "−")
+def minus(number: str) -> str:
+    """The number with a minus sign in place of a hyphen, as on the axes."""
+    return number.replace("-", "−")
 
 
 def _draw(_: Mapping[str, Any]) -> tuple[Figure, str]:
@@ -60,8 +60,9 @@ def _draw(_: Mapping[str, Any]) -> tuple[Figure, str]:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     _draw_losses(above)
     _draw_cosine(below)
+    figure.legend(loc="outside upper center", ncols=2)
     at = np.array(_MARKED)
-    places = ", ".join(f"{signed(c)} at θ = {signed(t)}" for t, c in zip(at, cosine(at), strict=True))
+    places = ", ".join(f"{minus(f'{c:+.0f}')} at θ = {minus(f'{t:g}')}" for t, c in zip(at, cosine(at), strict=True))
     return figure, f"Cosine of the gradients of L_main = (θ − 10)² and L_aux = θ²: {places}, 0 at the critical points."
 
 
@@ -79,14 +80,14 @@ def _draw_losses(axes: Axes) -> None:
             axes.annotate("", (end, height), (at, height), arrowprops=style)
             axes.plot(at, height, "o", color=colour, ms=5)
             # At the tip where there is room, below the curves where there is none.
-            tip, offset = (end, (4, -4)) if height > 100 else (at, (3, -20))
-            side = "left" if slope > 0 else "right"
-            offset = (offset[0] if slope > 0 else -offset[0], offset[1])
-            text = f"{label} = {signed(slope)}"
-            axes.annotate(text, (tip, height), offset, textcoords="offset points", ha=side, color=colour, fontsize=9)
+            x, down = (end, 4) if height > 100 else (at, 20)
+            right, side = (4, "left") if slope > 0 else (-4, "right")
+            text = f"{label} = {minus(f'{slope:+.0f}')}"
+            axes.annotate(
+                text, (x, height), (right, -down), textcoords="offset points", ha=side, color=colour, fontsize=9
+            )
     axes.set(ylim=(-120, 1300), ylabel="loss")
     axes.grid()
-    axes.legend(loc="upper right")
 
 
 def _draw_cosine(axes: Axes) -> None:

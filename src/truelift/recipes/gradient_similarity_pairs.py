@@ -21,7 +21,7 @@ from truelift import recipes
 from truelift.data import DataOptions
 from truelift.data.decode import Pixels, as_rgb, decode
 from truelift.data.listing import IntArray
-from truelift.data.loading import _find  # choosing undecoded images is nobody else's need so far
+from truelift.data.loading import _find
 from truelift.errors import unknown_name
 from truelift.recipes.drawing import PaperFigure
 from truelift.training.parsing import flatten, parse_experiment, read_toml
@@ -90,18 +90,18 @@ def _draw(data: Mapping[str, Any]) -> tuple[Figure, str]:
     options = parse_experiment(settings, STUDY).data
     images = load_images(options, [task for pair in pairs for task in (pair.main, pair.auxiliary)])
     figure = Figure(figsize=(9.0, 0.84 * len(pairs) + 0.2), layout="constrained")
-    rows = figure.subplots(len(pairs), 2, squeeze=False)
+    rows = figure.subplots(len(pairs), 2, squeeze=False, gridspec_kw={"wspace": 0.04})
     for (left, right), pair in zip(rows, pairs, strict=True):
-        for axes, task in ((left, pair.main), (right, pair.auxiliary)):
-            _draw_task(axes, task, images[task])
+        for axes, kind, task in ((left, "main", pair.main), (right, "auxiliary", pair.auxiliary)):
+            _draw_task(axes, f"{kind}: {', '.join(task)}", images[task])
         left.set_ylabel(pair.name, rotation=0, ha="right", va="center", labelpad=8)
     where = options.path or options.name
     return figure, f"{IMAGES} training images a class of the {len(pairs)} pairs of {STUDY}, from {where}."
 
 
-def _draw_task(axes: Axes, classes: tuple[str, ...], images: Pixels) -> None:
-    axes.imshow(strip(images, IMAGES), interpolation="nearest")
-    axes.set_title(", ".join(classes), fontsize=9, pad=3, loc="left")
+def _draw_task(axes: Axes, title: str, images: Pixels) -> None:
+    axes.imshow(strip(images, IMAGES))
+    axes.set_title(title, fontsize=9, pad=3, loc="left")
     axes.set(xticks=(), yticks=())
     axes.spines[:].set_visible(False)
 

@@ -88,6 +88,9 @@ RULES: Mapping[str, Callable[[], Weighting | Rule]] = {
     "plain sum": multi_task,
     "gradient similarity": lambda: "weighted",
 }
+_COLOURS = dict(zip(RULES, (PALETTE[0], PALETTE[1], PALETTE[2]), strict=True))
+# The rule's path last and narrow, as it lies over the main loss's own for a part of the way.
+_WIDTHS = dict(zip(RULES, (3.2, 2.0, 1.6), strict=True))
 
 
 def descend(problem: Problem, rule: Weighting | Rule) -> Descent:
@@ -119,11 +122,6 @@ def _draw(_: Mapping[str, Any]) -> tuple[Figure, str]:
     handles, labels = figure.axes[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure, f"Norm of the main loss's gradient after {STEPS} steps: {'; '.join(finals)}."
-
-
-_COLOURS = dict(zip(RULES, (PALETTE[0], PALETTE[1], PALETTE[2]), strict=True))
-# The rule's path last and narrow, as it lies over the main loss's own for a part of the way.
-_WIDTHS = dict(zip(RULES, (3.2, 2.0, 1.6), strict=True))
 
 
 def _draw_paths(axes: Axes, problem: Problem, descents: Mapping[str, Descent]) -> None:

@@ -10,11 +10,13 @@ from torch.optim import Optimizer
 from truelift.data import Batches, ImageSet, Splits, load, pick_task, rotate
 from truelift.models import Classifier, Embedded, build_model, check_image_size, initialise
 from truelift.seeds import derive
+from truelift.techniques.freezeout import FreezeOut
 from truelift.techniques.gradient_similarity import TaskStatistics
 from truelift.training.auxiliary import AuxiliaryTask
 from truelift.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from truelift.training.evaluation import make_autocast
 from truelift.training.experiment import Experiment, ObjectiveOptions
+from truelift.training.freezing import FreezeOutPolicy, lengthened_epochs, make_freezeout
 from truelift.training.gradient_rule import GradientRule, make_rule
 from truelift.training.meters import Meters
 from truelift.training.mixture import make_head, make_mixture
@@ -39,6 +41,9 @@ class Training:
     batches: Batches
     evaluations: dict[str, Batches]
     """Validation, where there is one, and test."""
+    epochs: int
+    """The experiment's, or more where freezing makes them cheaper (`freezing.const_time`)."""
+    freezeout: FreezeOut | None
     autocast: torch.autocast
     meters: Meters
 
@@ -50,10 +55,12 @@ class Training:
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole training."""
-        return self.experiment.epochs * self.steps_per_epoch
+        return self.epochs * self.steps_per_epoch
 
     def _stateful(self) -> dict[str, Stateful]:
-        return {
+        # FreezeOut first: the optimizer's state has a place for the parameters in training only.
+        freezing: dict[str, Stateful] = {} if self.freezeout is None else {"freezeout": self.freezeout}
+        return freezing | {
             "network": self.network,
             "objective": self.objective,
             "optimizer": self.optimizer,
@@ -98,6 +105,7 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
     check_image_size(network, height, width)
     _put_head(network, experiment.objective, len(splits.classes))
     initialise(network, derive(seed, "init"))
+    epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.images.shape[1:])
     network.to(device)
     if experiment.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -119,6 +127,13 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         objective = _with_auxiliary_task(objective, network, experiment, splits, splits.auxiliary)
     objective.to(device)
     optimizer = make_optimizer(experiment.optimizer, [network, objective], objective.parameter_rules(network))
+    steps = epochs * batches.batches_per_epoch
+    # FreezeOut divides the optimizer's groups, so it comes before the schedules.
+    freezes = experiment.freezing.name == "freezeout"
+    freezeout = make_freezeout(experiment, network, optimizer, steps) if freezes else None
+    policies = make_policies(experiment, network, objective, optimizer, batches.batches_per_epoch, steps)
+    if freezeout is not None:
+        policies.append(FreezeOutPolicy(freezeout))
     held_out = {"validation": splits.validation, "test": splits.test}
     evaluations = {
         name: Batches(images, EVALUATION_BATCH, mean=splits.mean, std=splits.std, device=device)
@@ -131,9 +146,11 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         objective=objective,
         rule=make_rule(experiment.gradient, network),
         optimizer=optimizer,
-        policies=make_policies(experiment, network, objective, optimizer, batches.batches_per_epoch),
+        policies=policies,
         batches=batches,
         evaluations=evaluations,
+        epochs=epochs,
+        freezeout=freezeout,
         autocast=make_autocast(device, experiment.precision),
         meters=Meters(device),
     )

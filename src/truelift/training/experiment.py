@@ -14,6 +14,7 @@ from typing import Any, Literal
 from truelift.data import AugmentationOptions, DataOptions, resolve_augmentation
 from truelift.errors import InputError
 from truelift.models import ModelOptions
+from truelift.techniques.freezeout import Scaling
 from truelift.techniques.gaussian_mixture import Covariance, Variances
 from truelift.techniques.gradient_similarity import Granularity, StatisticsRule
 from truelift.training.hardware import Precision, pick_device, pick_precision
@@ -114,6 +115,29 @@ class GradientOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FreezingOptions:
+    """Which layers stop training before the end."""
+
+    name: Literal["none", "freezeout"] = "none"
+    """freezeout: one layer after the other, from the first, each with a cosine to zero; use schedule.name constant."""
+
+    t0: float = 0.8
+    """Where the first layer freezes, before scaling; in [0, 1]."""
+
+    scaling: Scaling = "cubic"
+    """The freezing points as they are, squared or cubed: 0.8 cubed is 0.512."""
+
+    scale_lr: bool = True
+    """Divide each layer's learning rate by its freezing point."""
+
+    freeze_every: int = 1
+    """Freeze so many layers at a time, at least 1; with compile each time costs a compilation."""
+
+    const_time: bool = False
+    """Lengthen the training, in whole epochs, until its counted operations are those of the plain one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
     """After training: how well test images can be told from images of another kind, as area under the ROC curve."""
 
@@ -203,6 +227,7 @@ class Experiment:
     gradient: GradientOptions = field(default_factory=GradientOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    freezing: FreezingOptions = field(default_factory=FreezingOptions)
     detection: DetectionOptions = field(default_factory=DetectionOptions)
 
     epochs: int = 30
@@ -276,6 +301,7 @@ def check(experiment: Experiment) -> None:
     """
     e, o, s = experiment, experiment.optimizer, experiment.schedule
     j, d, t, g = experiment.objective, experiment.detection, experiment.tasks, experiment.gradient
+    f = experiment.freezing
     has_auxiliary = bool(t.auxiliary) or t.auxiliary_rotation is not None
     losses = 1 + has_auxiliary + (j.name == "gaussian-mixture")
     rules: list[tuple[str, Any, bool, str]] = [
@@ -364,6 +390,14 @@ def check(experiment: Experiment) -> None:
             g.measured,
             g.measured == "all" or g.granularity == "global",
             "all for one cosine a layer or tensor",
+        ),
+        ("freezing.t0", f.t0, 0 <= f.t0 <= 1, "in [0, 1]"),
+        ("freezing.freeze_every", f.freeze_every, f.freeze_every >= 1, "at least 1"),
+        (
+            "freezing.const_time",
+            f.const_time,
+            not f.const_time or f.name != "none",
+            "false for freezing.name none",
         ),
         ("detection.images", d.images, d.images >= 2, "at least 2"),
         ("detection.fgsm_epsilon", d.fgsm_epsilon, d.fgsm_epsilon is None or d.fgsm_epsilon > 0, "above 0"),

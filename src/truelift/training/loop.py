@@ -42,7 +42,7 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
     checkpoint_due = time.monotonic() + checkpoint_seconds
     t.network.train()
     meters.start()
-    for epoch in range(meters.step // t.steps_per_epoch, experiment.epochs):
+    for epoch in range(meters.step // t.steps_per_epoch, t.epochs):
         for images, labels in t.batches.epoch(epoch, start=meters.step % t.steps_per_epoch):
             if meters.step == epoch * t.steps_per_epoch:
                 meters.begin_epoch()
@@ -77,7 +77,7 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
                 meters.start()
 
         meters.stop()
-        last = epoch + 1 == experiment.epochs
+        last = epoch + 1 == t.epochs
         if not last and (epoch + 1) % experiment.evaluate_every_epochs == 0:
             record(evaluation_line(training, evaluate(training)))
         if last or time.monotonic() >= checkpoint_due:

@@ -1,7 +1,7 @@
 """Third seam: from training progress to each parameter group's learning rate, and to what else follows the progress.
 
-A policy is a function of the progress alone, so that a resumed run needs no state of it. One that remembers more
-(adaptive freezing, say) has `state_dict` and `load_state_dict`, and the checkpoint keeps it.
+A policy is a function of the progress alone, so that a resumed run needs no state of it. FreezeOut, which remembers
+what is frozen, is kept in the checkpoint by name (`assembly.Training`).
 """
 
 import math
@@ -91,10 +91,15 @@ class ObjectiveStep:
 
 
 def make_policies(
-    experiment: Experiment, network: nn.Module, objective: Objective, optimizer: Optimizer, steps_per_epoch: int
+    experiment: Experiment,
+    network: nn.Module,
+    objective: Objective,
+    optimizer: Optimizer,
+    steps_per_epoch: int,
+    steps: int,
 ) -> list[ParameterPolicy]:
     """The policies of an experiment, in the order in which they are called."""
-    schedule = make_schedule(experiment.schedule, steps_per_epoch, experiment.epochs * steps_per_epoch)
+    schedule = make_schedule(experiment.schedule, steps_per_epoch, steps)
     return [
         ScheduledLearningRate(optimizer, schedule),
         BatchNormMomentum(network, experiment.batch_norm_momentum),

@@ -127,7 +127,7 @@ def _result(training: Training, splits: Splits, metrics: dict[str, float]) -> di
             "parameters": sum(p.numel() for p in training.network.parameters()),
         },
         "steps": training.steps,
-        "epochs": training.experiment.epochs,
+        "epochs": training.epochs,
         "classes": len(splits.classes),
         "train_images": len(splits.train),
         "test_images": len(splits.test),

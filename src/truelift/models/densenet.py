@@ -1,0 +1,87 @@
+"""DenseNet-BC for small images. N images, C channels, H×W pixels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from truelift.errors import InputError
+from truelift.models.classifier import Classifier
+
+
+class DenseLayer(nn.Module):
+    """x and, beside it, conv3×3(ReLU(BN(conv1×1(ReLU(BN(x)))))): `growth` channels more."""
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, 4 * growth, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(4 * growth)
+        self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (N, channels, H, W) to (N, channels + growth, H, W)."""
+        narrow = self.conv1(F.relu(self.bn1(x), inplace=True))
+        return torch.cat([x, self.conv2(F.relu(self.bn2(narrow), inplace=True))], 1)
+
+
+class Transition(nn.Module):
+    """Half the channels, a quarter of the pixels: mean over 2×2 of conv1×1(ReLU(BN(x)))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, channels // 2, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (N, channels, H, W) to (N, channels // 2, H/2, W/2)."""
+        return F.avg_pool2d(self.conv(F.relu(self.bn(x), inplace=True)), 2)
+
+
+class DenseNet(Classifier):
+    """DenseNet-BC: three dense blocks of (depth − 4)/6 layers with bottlenecks, and compression by half between them.
+
+    Args:
+        depth: 6n+4 with n ≥ 1: 40, 76, 100, 190, ….
+        classes: K, at least 2.
+        in_channels: C, at least 1.
+        growth: k, the channels that a layer adds; at least 1.
+
+    Raises:
+        InputError: `depth` is not 6n+4, or `growth` is below 1.
+
+    Source:
+        Huang, Liu, van der Maaten, Weinberger, "Densely Connected Convolutional Networks", arXiv 1608.06993.
+    """
+
+    stride = 4
+
+    def __init__(self, depth: int, classes: int, *, in_channels: int = 3, growth: int = 12) -> None:
+        super().__init__()
+        if depth < 10 or (depth - 4) % 6:
+            nearest = max(6 * round((depth - 4) / 6) + 4, 10)
+            raise InputError(f"a DenseNet-BC's depth must be 6n+4, got {depth}. Did you mean {nearest}?")
+        if growth < 1:
+            raise InputError(f"model.width must be at least 1, got {growth}")
+        channels = 2 * growth
+        self.stem = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        blocks: list[nn.Module] = []
+        for stage in range(3):
+            for _ in range((depth - 4) // 6):
+                blocks.append(DenseLayer(channels, growth))
+                channels += growth
+            if stage < 2:
+                blocks.append(Transition(channels))
+                channels //= 2
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.BatchNorm2d(channels)
+        self.feature_size = channels
+        self.head = nn.Linear(channels, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, D)."""
+        maps = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
+        return F.avg_pool2d(maps, maps.shape[2:]).flatten(1)
+
+    def layers(self) -> list[nn.Module]:
+        """The first convolution, each dense layer and transition, the head with the last norm."""
+        return [self.stem, *self.blocks, nn.ModuleList([self.norm, self.head])]

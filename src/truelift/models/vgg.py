@@ -1,0 +1,64 @@
+"""VGG for small images. N images, C channels, H×W pixels."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from truelift.errors import InputError
+from truelift.models.classifier import Classifier
+
+# Channels of each convolution; M halves the image's side by a maximum over 2×2.
+_PLANS: dict[int, tuple[int | str, ...]] = {
+    11: (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
+    13: (64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
+    16: (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"),
+    19: (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M"),
+}
+
+
+class Vgg(Classifier):
+    """VGG of 11, 13, 16 or 19 layers with batch norm, and one linear layer as head, as usual for CIFAR.
+
+    Deviation: the paper's three linear layers of 4,096 are for ImageNet's photographs; on images of 32 pixels the last
+    feature map is a single pixel, and one layer follows.
+
+    Args:
+        depth: 11, 13, 16 or 19; the depths of the paper, whatever the linear layers here.
+        classes: K, at least 2.
+        in_channels: C, at least 1.
+
+    Raises:
+        InputError: There is no such depth.
+
+    Source:
+        Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556;
+        batch norm after each convolution.
+    """
+
+    stride = 32
+
+    def __init__(self, depth: int, classes: int, *, in_channels: int = 3) -> None:
+        super().__init__()
+        if depth not in _PLANS:
+            nearest = min(_PLANS, key=lambda known: abs(known - depth))
+            raise InputError(f"a VGG's depth must be 11, 13, 16 or 19, got {depth}. Did you mean {nearest}?")
+        stages: list[nn.Module] = []
+        channels = in_channels
+        for entry in _PLANS[depth]:
+            if isinstance(entry, str):
+                stages[-1].append(nn.MaxPool2d(2))  # type: ignore[operator]
+            else:
+                convolution = nn.Conv2d(channels, entry, 3, padding=1, bias=False)
+                stages.append(nn.Sequential(convolution, nn.BatchNorm2d(entry), nn.ReLU(inplace=True)))
+                channels = entry
+        self.blocks = nn.Sequential(*stages)
+        self.feature_size = channels
+        self.head = nn.Linear(channels, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, 512)."""
+        maps = self.blocks(images)
+        return F.avg_pool2d(maps, maps.shape[2:]).flatten(1)
+
+    def layers(self) -> list[nn.Module]:
+        """Each convolution with its norm, the head."""
+        return [*self.blocks, self.head]

@@ -1,0 +1,214 @@
+"""Progressive layer freezing: layers stop training one after the other, from the input on. L layers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from truelift.errors import InputError
+from truelift.techniques.freezeout.layers import Layers, find_layers
+from truelift.techniques.freezeout.schedule import Scaling, factor, freezing_points, freezing_stages
+
+
+class FreezeOut:
+    """Anneals each layer's learning rate to zero by its own cosine, then takes the layer out of training.
+
+    Formula, with t the share of the steps that are made, i = 0 … L − 1, s(x) = x, x² or x³:
+
+        t_i    = s(t_0 + (1 − t_0)·i/(L − 1))
+        α_i(t) = α_i(0)·½·(1 + cos(π·t/t_i)),  α_i(0) = α/t_i where scaled, else α
+
+    After t_i a layer is in inference mode (its batch norm uses and keeps its running statistics), needs no gradient, so
+    that the backward pass ends behind it, and has left the optimizer, with its state freed.
+
+    The learning rate that the optimizer's groups show is α, which other schedules may move; FreezeOut multiplies it by
+    the layer's factor while the optimizer steps, and puts it back.
+
+    Args:
+        network: The network.
+        optimizer: Any of torch's, with all parameters of the network that need a gradient, and others if you like,
+            which stay as they are. Its groups are divided by layers, so make other schedulers after FreezeOut.
+        steps: Training steps in all, at least 1.
+        layers: The layers in order; see `find_layers`. A parameter that two layers share freezes with the later one.
+        t0: t_0 in [0, 1]. The paper's practical default is 0.8, cubic, scaled: the first layer freezes at 0.512.
+        scaling: linear, squared, cubic, or a function of your own.
+        scale_lr: Whether α_i(0) = α/t_i.
+        freeze_every: Freeze so many layers at a time, when the last of them is due; at least 1. Fewer stages are fewer
+            recompilations under torch.compile, each of which takes seconds. The learning rates do not change.
+
+    Raises:
+        InputError: An argument is out of range; layers do not fit the network; the optimizer lacks a parameter; `step`
+            is called past the end; a state is of another schedule.
+
+    Example:
+        >>> freezeout = FreezeOut(network, optimizer, steps=len(loader) * epochs)
+        >>> for images, labels in loader:
+        ...     freezeout.step()  # before the forward pass
+        ...     loss = criterion(network(images), labels)
+
+    DistributedDataParallel makes its buckets once. Where `step` returns layers, wrap the network anew, and the frozen
+    ones are no longer communicated: `if freezeout.step(): ddp = DistributedDataParallel(network)`.
+
+    Source:
+        Brock, Lim, Ritchie, Weston, "FreezeOut: Accelerate Training by Progressively Freezing Layers", arXiv
+        1706.04983. As in the authors' code a layer freezes at the first step after t_i; unlike there, steps are those
+        of the training, not 1,000 an epoch. Groups of layers (`freeze_every`) are not in the paper.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        layers: Layers | None = None,
+        t0: float = 0.8,
+        scaling: Scaling | Callable[[float], float] = "cubic",
+        scale_lr: bool = True,
+        freeze_every: int = 1,
+    ) -> None:
+        if steps < 1:
+            raise InputError(f"steps must be at least 1, got {steps}.")
+        self.layers = find_layers(network, layers)
+        self.points = freezing_points(len(self.layers), t0, scaling)
+        """t_i of each layer."""
+        self.stages = freezing_stages(self.points, freeze_every)
+        """Where each layer leaves the training, t_i or, in a group, that of the group's last."""
+        self.steps = steps
+        self.scale_lr = scale_lr
+        self.optimizer = optimizer
+        self._made = 0
+        self._frozen = 0
+        self._parameters = _owned(self.layers)
+        _divide(optimizer, self._parameters)
+        self._lrs: list[Any] = []
+        optimizer.register_step_pre_hook(self._before_optimizer)
+        optimizer.register_step_post_hook(self._after_optimizer)
+
+    @property
+    def frozen(self) -> int:
+        """How many layers, from the first, are frozen."""
+        return self._frozen
+
+    def step(self) -> list[int]:
+        """Set the coming training step; call it before the step's forward pass.
+
+        Returns:
+            The numbers of the layers frozen just now.
+
+        Raises:
+            InputError: All steps are made.
+        """
+        if self._made >= self.steps:
+            raise InputError(f"step must be called at most {self.steps} times, the steps given, got one more.")
+        self._made += 1
+        fresh = []
+        while self._frozen < len(self.layers) and self._made - 1 > self.stages[self._frozen] * self.steps:
+            fresh.append(self._frozen)
+            self._freeze(self._frozen)
+        for layer in self.layers[: self._frozen]:
+            for module in layer:
+                if module.training:  # network.train() was called
+                    module.eval()
+        return fresh
+
+    def factors(self) -> list[float]:
+        """What each layer's learning rate is multiplied by in the coming training step; 0 for a frozen one."""
+        t = max(self._made - 1, 0) / self.steps
+        return [
+            0.0 if i < self._frozen or t > point else factor(t, point, scaled=self.scale_lr)
+            for i, point in enumerate(self.points)
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The steps made, and the schedule they belong to."""
+        return {"made": self._made, "steps": self.steps, "stages": self.stages, "scale_lr": self.scale_lr}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Freeze what was frozen. Load it before the optimizer's state, which has none for frozen parameters.
+
+        Raises:
+            InputError: The state is of another schedule; nothing is changed then.
+        """
+        for name, mine in self.state_dict().items():
+            if name != "made" and state[name] != mine:
+                raise InputError(f"the state must be of the same schedule, got {name} {state[name]}, not {mine}.")
+        self._made = int(state["made"])
+        while self._frozen < len(self.layers) and self._made - 1 > self.stages[self._frozen] * self.steps:
+            self._freeze(self._frozen)
+
+    def _freeze(self, layer: int) -> None:
+        gone = {id(p) for p in self._parameters[layer]}
+        for parameter in self._parameters[layer]:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+            self.optimizer.state.pop(parameter, None)
+        # A group is left empty, not taken out: schedulers count the groups.
+        for group in self.optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in gone]
+        for module in self.layers[layer]:
+            module.eval()
+        self._frozen = layer + 1
+
+    def _before_optimizer(self, *_: Any) -> None:
+        factors = self.factors()
+        self._lrs = [group["lr"] for group in self.optimizer.param_groups]
+        for group in self.optimizer.param_groups:
+            if group["layer"] is not None:
+                group["lr"] = group["lr"] * factors[group["layer"]]
+
+    def _after_optimizer(self, *_: Any) -> None:
+        for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
+            group["lr"] = lr
+
+
+def _owned(layers: list[list[nn.Module]]) -> list[list[Tensor]]:
+    """The parameters of each layer that no later one has too."""
+    owner: dict[int, int] = {}
+    parameters: dict[int, Tensor] = {}
+    for number, layer in enumerate(layers):
+        for module in layer:
+            for parameter in module.parameters():
+                owner[id(parameter)] = number
+                parameters[id(parameter)] = parameter
+    owned: list[list[Tensor]] = [[] for _ in layers]
+    for key, number in owner.items():
+        owned[number].append(parameters[key])
+    return owned
+
+
+def _divide(optimizer: Optimizer, layers: list[list[Tensor]]) -> None:
+    """Divide each of the optimizer's groups by layers; a group of parameters that are in none keeps layer None.
+
+    Raises:
+        InputError: The optimizer lacks a parameter that needs a gradient.
+    """
+    layer_of = {id(p): number for number, layer in enumerate(layers) for p in layer}
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    lacking = [tuple(p.shape) for layer in layers for p in layer if p.requires_grad and id(p) not in held]
+    if lacking:
+        raise InputError(
+            f"optimizer must hold every parameter of the network, got one without {len(lacking)} of them, the first of "
+            f"shape {lacking[0]}."
+        )
+    divided = []
+    for group in optimizer.param_groups:
+        numbers = dict.fromkeys(layer_of.get(id(p)) for p in group["params"])
+        for number in sorted(numbers, key=lambda n: -1 if n is None else n):
+            members = [p for p in group["params"] if layer_of.get(id(p)) == number]
+            divided.append({**group, "params": members, "layer": number})
+    optimizer.param_groups[:] = divided
+
+
+def recompilations(stages: list[float]) -> int:
+    """How often torch.compile compiles the network: once, and once more for each stage at which layers freeze."""
+    return len({stage for stage in stages if stage < 1}) + 1
+
+
+def allow_recompilations(stages: list[float]) -> None:
+    """Raise torch.compile's limit where a schedule has more stages than it allows; beyond it, it runs eagerly."""
+    config = torch._dynamo.config
+    needed = recompilations(stages) + 8  # the limit's own default, for what else is compiled anew
+    config.recompile_limit = max(config.recompile_limit, needed)
