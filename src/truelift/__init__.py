@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _TECHNIQUES = {
     "FeatureGaussians": "gaussian_mixture",
+    "FreezeOut": "freezeout",
     "GaussianMixtureHead": "gaussian_mixture",
     "GaussianMixtureLoss": "gaussian_mixture",
     "GradientSimilarity": "gradient_similarity",
@@ -20,6 +21,7 @@ _TECHNIQUES = {
 
 __all__ = [
     "FeatureGaussians",
+    "FreezeOut",
     "GaussianMixtureHead",
     "GaussianMixtureLoss",
     "GradientSimilarity",

@@ -15,7 +15,7 @@ from truelift import __version__
 from truelift.data import DataOptions
 from truelift.errors import InputError
 from truelift.records import Run, Study
-from truelift.training.experiment import Experiment
+from truelift.training.experiment import Experiment, FreezingOptions
 from truelift.training.meters import DivergedError
 from truelift.training.parsing import (
     OPTION_STYLE,
@@ -227,18 +227,47 @@ def figure(
     return 0
 
 
+@app.command
+def speedup(
+    *,
+    image_size: int = 32,
+    channels: int = 3,
+    classes: int = 10,
+    measure: bool = False,
+    threads: int | None = None,
+    experiment: ExperimentOptions = Experiment(freezing=FreezingOptions(name="freezeout")),  # noqa: B008
+) -> int:
+    """Predict what freezing layers saves, without training: --model, --freezing.t0, --freezing.scaling and so on.
+
+    Args:
+        image_size: Pixels on each side.
+        channels: 1 for grey, 3 for colour.
+        classes: Of the head.
+        measure: Also time the network here, at this batch size and precision, some seconds to minutes.
+        threads: CPU threads for --measure. Default: all cores.
+        experiment: The experiment's options; data and epochs do not matter.
+    """
+    from truelift.training import resolve
+    from truelift.training.freezing import predict_saving
+    from truelift.training.hardware import available_cores, use_threads
+
+    use_threads(available_cores() if threads is None else threads)
+    for line in predict_saving(resolve(experiment), (channels, image_size, image_size), classes, measure=measure):
+        print(line)
+    return 0
+
+
 @app.command(name="recipes")
 def list_recipes() -> int:
     """List the papers' studies and figures; `truelift study NAME` runs one, `truelift figure NAME` draws one."""
     from truelift import recipes
     from truelift.recipes.figures import FIGURES
-    from truelift.studies.plan import read_plan
 
     for name in recipes.names():
-        recipe = read_plan(recipes.find(name))
-        print(f"{name}\n  {recipe.question}\n  Shows: {recipe.shows}\n  Takes: {recipe.takes}")
-        for scale, offered in recipe.scales.items():
-            print(f"  With --scale {scale}: {offered.takes}")
+        recipe = read_toml(recipes.find(name))
+        print(f"{name}\n  {recipe['question']}\n  Shows: {recipe['shows']}\n  Takes: {recipe['takes']}")
+        for scale, offered in recipe.get("scales", {}).items():
+            print(f"  With --scale {scale}: {offered['takes']}")
         print()
     for drawn in FIGURES.values():
         print(f"truelift figure {drawn.name}\n  {drawn.title}")

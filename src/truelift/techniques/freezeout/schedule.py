@@ -34,13 +34,15 @@ def freezing_points(layers: int, t0: float, scaling: Scaling | Callable[[float],
         raise InputError(f"layers must be at least 2, got {layers}.")
     if not 0 <= t0 <= 1:
         raise InputError(f"t0 must be in [0, 1], got {t0}.")
+    # The last one is 1 whatever the rounding: the head trains to the end.
+    unscaled = [*(t0 + (1 - t0) * i / (layers - 1) for i in range(layers - 1)), 1.0]
     if isinstance(scaling, str):
         if scaling not in _POWERS:
             raise unknown_name("scaling", scaling, get_args(Scaling))
         power = _POWERS[scaling]
-        points = [(t0 + (1 - t0) * i / (layers - 1)) ** power for i in range(layers)]
+        points = [x**power for x in unscaled]
     else:
-        points = [float(scaling(t0 + (1 - t0) * i / (layers - 1))) for i in range(layers)]
+        points = [float(scaling(x)) for x in unscaled]
         rising = all(a <= b for a, b in itertools.pairwise(points))
         if not (rising and points[0] >= 0 and points[-1] == 1):
             raise InputError(f"scaling must rise from 0 or more to 1 at 1, got freezing points {points}.")
