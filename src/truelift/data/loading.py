@@ -37,7 +37,7 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
         InputError: An option is out of range or does not fit the data, or the data cannot be read.
     """
     _check(options)
-    source = _find(options)
+    source = find_source(options)
     chosen = _choose(source, options, split_seed if options.split_seed is None else options.split_seed)
     decoded = {
         split: decode(listing, indices, resize=options.resize, on_error=options.on_error)
@@ -63,7 +63,12 @@ def _check(options: DataOptions) -> None:
             raise InputError(f"data.{field} must be at least 1, got {value}")
 
 
-def _find(options: DataOptions) -> Source:
+def find_source(options: DataOptions) -> Source:
+    """Where the images that `options` name lie, with their labels; nothing is decoded.
+
+    Raises:
+        InputError: The data cannot be found or read.
+    """
     named = NAMED.get(options.name)
     if options.path is None:
         if named is None:

@@ -21,7 +21,7 @@ from truelift import recipes
 from truelift.data import DataOptions
 from truelift.data.decode import Pixels, as_rgb, decode
 from truelift.data.listing import IntArray
-from truelift.data.loading import _find
+from truelift.data.loading import find_source
 from truelift.errors import unknown_name
 from truelift.recipes.drawing import PaperFigure
 from truelift.training.parsing import flatten, parse_experiment, read_toml
@@ -68,7 +68,7 @@ def load_images(options: DataOptions, tasks: Sequence[tuple[str, ...]]) -> dict[
     Raises:
         InputError: The data cannot be read, or a class is not among theirs.
     """
-    source = _find(options)
+    source = find_source(options)
     labels = source.train.labels
     numbers = {}
     for name in dict.fromkeys(name for task in tasks for name in task):

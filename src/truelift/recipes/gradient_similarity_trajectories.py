@@ -11,7 +11,7 @@ Formula, for 600 steps of 0.01 from one start:
 
 Rosenbrock's function has 1 in place of 4 and 100 in place of 2; these are chosen so that steps of 0.01 are stable and
 600 of them reach the minimum. The plain sum comes to rest where g_main = −g_aux; the rule where g_main = 0. The latter
-needs suitable steps, as the paper says: with others the rule can hop to and fro across a valley, for good.
+needs suitable steps, as the paper says: with others 600 steps did not suffice.
 
 Source:
     Du et al., "Adapting Auxiliary Losses Using Gradient Similarity", arXiv 1812.02224, its toy losses; the losses'

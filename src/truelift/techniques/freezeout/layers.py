@@ -55,10 +55,14 @@ def _own(network: nn.Module) -> list[list[nn.Module]]:
 
 
 def _merged(children: list[list[nn.Module]]) -> list[list[nn.Module]]:
-    """Children without parameters go with the one before them, so that they freeze (dropout!) with it."""
+    """Children without parameters go with the one before, the first with the one after; they freeze (dropout!) too."""
+
+    def holds(layer: list[nn.Module]) -> bool:
+        return any(True for module in layer for _ in module.parameters())
+
     merged: list[list[nn.Module]] = []
     for child in children:
-        if merged and not any(True for module in child for _ in module.parameters()):
+        if merged and not (holds(child) and holds(merged[-1])):
             merged[-1] += child
         else:
             merged.append(child)

@@ -128,7 +128,7 @@ def _relative_logits(
         constant = constant + bias
     # In float32 classes by images, then turned round: for few images that product is up to twice as fast.
     product = _product(x, weighted.T, bf16) if bf16 else (weighted @ x.T).T
-    z = (product + constant).contiguous()
+    z: Tensor = (product + constant).contiguous()
     # Squares have twice the digits of what they are squares of: their product stays wide.
     if precisions is None or _is_shared(precisions):
         return z

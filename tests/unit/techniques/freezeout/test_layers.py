@@ -51,8 +51,9 @@ def test_own_method_lists_and_patterns_agree() -> None:
     assert [list(layer[0].parameters()) for layer in find_layers(network)][0] == list(network.stem.parameters())
     assert find_layers(network)[:3] == modules(network)[:3]
     assert find_layers(network, modules(network)) == modules(network)
-    assert find_layers(network, ["stem", "blocks.*", nn.ModuleList([network.norm, network.head])])[:3] == (
-        modules(network)[:3]
+    assert (
+        find_layers(network, ["stem", "blocks.*", nn.ModuleList([network.norm, network.head])])[:3]
+        == (modules(network)[:3])
     )
     head = find_layers(network, ["stem", "blocks.?", [network.norm, network.head]])
     assert head == modules(network)

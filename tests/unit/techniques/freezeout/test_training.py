@@ -49,7 +49,13 @@ def authors(
 
 @pytest.mark.parametrize(
     ("t0", "scaling", "scale_lr"),
-    [(0.8, "cubic", True), (0.5, "linear", False), (0.3, "squared", True), (0.2, "cubic", False), (0.5, "linear", True)],
+    [
+        (0.8, "cubic", True),
+        (0.5, "linear", False),
+        (0.3, "squared", True),
+        (0.2, "cubic", False),
+        (0.5, "linear", True),
+    ],
 )
 def test_equals_the_authors_algorithm(t0: float, scaling: Any, scale_lr: bool) -> None:
     reference, network = make_network(), make_network()

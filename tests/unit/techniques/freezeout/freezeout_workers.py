@@ -1,0 +1,56 @@
+"""What each process does with its half of a batch; a spawned process imports it by name."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from freezeout_cases import make_batches, make_network, sgd
+from torch.nn.parallel import DistributedDataParallel
+
+from truelift.techniques.freezeout import FreezeOut
+
+STEPS = 20
+
+
+def work(rank: int, processes: int, folder: str) -> None:
+    """The weights and each step's communicated numbers, left in `folder`."""
+    torch.set_num_threads(1)
+    store = Path(folder)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{store / 'store'}",
+        rank=rank,
+        world_size=processes,
+        timeout=timedelta(seconds=60),
+    )
+    network = make_network()
+    optimizer = sgd(network)
+    freezeout = FreezeOut(network, optimizer, steps=STEPS, t0=0.2, scaling="linear")
+    sizes: list[int] = []
+
+    def wrap() -> DistributedDataParallel:
+        ddp = DistributedDataParallel(network, broadcast_buffers=False)
+
+        def counted(state: None, bucket: Any) -> Any:
+            sizes[-1] += bucket.buffer().numel()
+            mean = bucket.buffer() / processes
+            return dist.all_reduce(mean, async_op=True).get_future().then(lambda f: f.value()[0])
+
+        ddp.register_comm_hook(None, counted)
+        return ddp
+
+    ddp = wrap()
+    for images, labels in make_batches(STEPS):
+        if freezeout.step():
+            ddp = wrap()
+        sizes.append(0)
+        optimizer.zero_grad()
+        F.cross_entropy(ddp(images.chunk(processes)[rank]), labels.chunk(processes)[rank]).backward()
+        optimizer.step()
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+    torch.save({"parameters": parameters, "sizes": sizes, "frozen": freezeout.frozen}, store / f"found{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()

@@ -1,0 +1,113 @@
+"""Against counts by hand, and the measurements in the reference."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from truelift.errors import InputError
+from truelift.models import DenseNet
+from truelift.techniques.freezeout import (
+    authors_estimate,
+    counted_costs,
+    freezing_points,
+    freezing_stages,
+    saving,
+    timed_costs,
+)
+
+# Multiply-adds of a forward pass for two images of 8×8 pixels: output pixels · outputs · inputs · kernel.
+FIRST = 2 * 64 * 4 * 3 * 9
+SECOND = 2 * 64 * 5 * 4 * 9
+HEAD = 2 * 7 * 5
+
+
+def small() -> nn.Sequential:
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1)
+    norm = nn.BatchNorm2d(4)
+    return nn.Sequential(
+        nn.Sequential(first, norm), nn.ReLU(), second, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7)
+    )
+
+
+def snapshot(network: nn.Module) -> list[Any]:
+    tensors = [t.clone() for t in network.state_dict().values()]
+    flags = [p.requires_grad for p in network.parameters()], [m.training for m in network.modules()]
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in network.modules()]
+    return [tensors, flags, hooks, [p.grad is None for p in network.parameters()]]
+
+
+def assert_unchanged(network: nn.Module, before: list[Any]) -> None:
+    after = snapshot(network)
+    assert after[1:] == before[1:]
+    assert all(torch.equal(a, b) for a, b in zip(after[0], before[0], strict=True))
+
+
+def test_counts_by_hand() -> None:
+    network = small().eval()
+    network[2].requires_grad_(False)
+    before = snapshot(network)
+    forward = FIRST + SECOND + HEAD
+    expected = [
+        forward + (FIRST + SECOND + HEAD) + (SECOND + HEAD),  # weights' gradients, inputs' gradients
+        forward + (SECOND + HEAD) + HEAD,
+        forward + HEAD,
+    ]
+    assert counted_costs(network, torch.randn(2, 3, 8, 8)) == [2 * count for count in expected]
+    assert_unchanged(network, before)
+
+
+def test_counts_of_a_shared_parameter() -> None:
+    """It needs its gradient until the later layer freezes."""
+    network = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False), nn.Linear(3, 2, bias=False))
+    network[1].weight = network[0].weight
+    one, head = 4 * 9, 4 * 6
+    expected = [3 * one + 2 * one + 2 * head + head] * 2 + [2 * one + head + head]
+    expected[0] = expected[1] = (2 * one + head) + (2 * one + head) + (one + head)
+    assert counted_costs(network, torch.randn(4, 3)) == [2 * count for count in expected]
+
+
+def test_saving_by_hand() -> None:
+    # A half at 12, a quarter at 8, a quarter at 4: 9 of 12.
+    assert saving([0.5, 0.75, 1.0], [12, 8, 4]) == pytest.approx(0.25)
+    assert saving([1.0, 1.0, 1.0], [12, 8, 4]) == 0
+    assert saving([0.0, 0.0, 1.0], [12, 8, 4]) == pytest.approx(2 / 3)
+    assert saving([0.5, 0.5, 1.0], [12, 8, 4]) == pytest.approx(1 / 3)
+    with pytest.raises(InputError, match="costs must be one for each of the 2 stages, got 3"):
+        saving([0.5, 1.0], [12, 8, 4])
+
+
+def test_authors_estimate_by_hand() -> None:
+    network, images = small(), torch.randn(2, 3, 8, 8)
+    before = snapshot(network)
+    points = [0.5, 0.75, 1.0]
+    expected = 1 - (FIRST * 1.5 + SECOND * 1.75) / (2 * (FIRST + SECOND))
+    assert authors_estimate(network, images, points, linear=False) == pytest.approx(expected)
+    assert authors_estimate(network, images, points, linear=True) == pytest.approx(1.3 * expected)
+    assert_unchanged(network, before)
+
+
+def test_savings_of_a_densenet_are_those_measured() -> None:
+    with torch.device("meta"):
+        network, images = DenseNet(40, 100), torch.empty(50, 3, 32, 32)
+    points = freezing_points(len(network.layers()), 0.5, "linear")
+    assert authors_estimate(network, images, points, linear=True) == pytest.approx(0.229, abs=0.002)
+    assert saving(freezing_stages(points, 1), counted_costs(network, images)) == pytest.approx(0.231, abs=0.001)
+
+
+def test_timed_costs() -> None:
+    network, images = small().eval(), torch.randn(2, 3, 8, 8)
+    before = snapshot(network)
+    whole = timed_costs(network, images, repeats=2)
+    ends = timed_costs(network, images, probes=2, repeats=1)
+    for costs in (whole, ends):
+        assert len(costs) == 3
+        assert min(costs) > 0
+    assert min(ends[0], ends[2]) <= ends[1] <= max(ends[0], ends[2])
+    assert_unchanged(network, before)
+    with pytest.raises(InputError, match="probes must be at least 2, got 1"):
+        timed_costs(network, images, probes=1)
+    with pytest.raises(InputError, match="repeats must be at least 1, got 0"):
+        timed_costs(network, images, repeats=0)
