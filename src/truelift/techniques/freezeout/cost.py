@@ -30,7 +30,7 @@ def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = No
     Returns:
         L counts; a multiplication and addition are two operations.
     """
-    network = copy.deepcopy(network).to("meta").train()
+    network = _without_data(network).train()
     images = torch.empty_like(images, device="meta")
     found = find_layers(network, layers)
     costs = []
@@ -72,7 +72,7 @@ def authors_estimate(
     and the last layer left out; times 1.3 for the linear schedule, which they fitted. Deviation: their code counts a
     DenseNet's layers by a formula; here they are counted as in `counted_costs`, for any network.
     """
-    network = copy.deepcopy(network).to("meta").train()
+    network = _without_data(network).train()
     found = find_layers(network, layers)
     with FlopCounterMode(display=False) as counter, contextlib.ExitStack() as hooks:
         forward = [0.0] * len(found)
@@ -122,6 +122,14 @@ def timed_costs(
                 seconds[b].append(took)
     known = {b: median(times) for b, times in seconds.items()}
     return [_between(b, known, counted) for b in range(last + 1)]
+
+
+def _without_data(network: nn.Module) -> nn.Module:
+    """A copy on the meta device; unlike `network.to("meta")`, what is shared stays shared."""
+    copies: dict[int, object] = {id(b): torch.empty_like(b, device="meta") for b in network.buffers()}
+    for p in network.parameters():
+        copies[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
+    return copy.deepcopy(network, copies)
 
 
 def _between(b: int, known: dict[int, float], counted: Sequence[int]) -> float:

@@ -36,7 +36,8 @@ class FreezeOut:
         scaling: linear, squared, cubic, or a function of your own.
         scale_lr: Whether α_i(0) = α/t_i.
         freeze_every: Freeze so many layers at a time, when the last of them is due; at least 1. Fewer stages are fewer
-            recompilations under torch.compile, each of which takes seconds. The learning rates do not change.
+            recompilations under torch.compile, each of which takes seconds. The learning rates do not change: a layer
+            past its t_i stands still until then, but for its batch norm's running statistics.
 
     Raises:
         InputError: An argument is out of range; layers do not fit the network; the optimizer lacks a parameter; `step`
@@ -135,6 +136,10 @@ class FreezeOut:
         for name, mine in self.state_dict().items():
             if name != "made" and state[name] != mine:
                 raise InputError(f"the state must be of the same schedule, got {name} {state[name]}, not {mine}.")
+        if state["made"] < self._made:
+            raise InputError(
+                f"the state must be of a later step than {self._made}, got {state['made']}: nothing thaws."
+            )
         self._made = int(state["made"])
         while self._frozen < len(self.layers) and self._made - 1 > self.stages[self._frozen] * self.steps:
             self._freeze(self._frozen)

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -32,9 +31,9 @@ def work(rank: int, processes: int, folder: str) -> None:
     sizes: list[int] = []
 
     def wrap() -> DistributedDataParallel:
-        ddp = DistributedDataParallel(network, broadcast_buffers=False)
+        ddp = DistributedDataParallel(network)
 
-        def counted(state: None, bucket: Any) -> Any:
+        def counted(state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
             sizes[-1] += bucket.buffer().numel()
             mean = bucket.buffer() / processes
             return dist.all_reduce(mean, async_op=True).get_future().then(lambda f: f.value()[0])
@@ -51,6 +50,10 @@ def work(rank: int, processes: int, folder: str) -> None:
         F.cross_entropy(ddp(images.chunk(processes)[rank]), labels.chunk(processes)[rank]).backward()
         optimizer.step()
     parameters = {name: p.detach() for name, p in network.named_parameters()}
-    torch.save({"parameters": parameters, "sizes": sizes, "frozen": freezeout.frozen}, store / f"found{rank}.pt")
+    buffers = dict(network[: freezeout.frozen].named_buffers())
+    torch.save(
+        {"parameters": parameters, "buffers": buffers, "sizes": sizes, "frozen": freezeout.frozen},
+        store / f"found{rank}.pt",
+    )
     dist.barrier()
     dist.destroy_process_group()

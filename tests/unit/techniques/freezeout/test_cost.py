@@ -64,8 +64,8 @@ def test_counts_of_a_shared_parameter() -> None:
     network = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False), nn.Linear(3, 2, bias=False))
     network[1].weight = network[0].weight
     one, head = 4 * 9, 4 * 6
-    expected = [3 * one + 2 * one + 2 * head + head] * 2 + [2 * one + head + head]
-    expected[0] = expected[1] = (2 * one + head) + (2 * one + head) + (one + head)
+    both = (2 * one + head) + (2 * one + head) + (one + head)
+    expected = [both, both, 2 * one + head + head]
     assert counted_costs(network, torch.randn(4, 3)) == [2 * count for count in expected]
 
 
@@ -89,12 +89,12 @@ def test_authors_estimate_by_hand() -> None:
     assert_unchanged(network, before)
 
 
-def test_savings_of_a_densenet_are_those_measured() -> None:
+def test_savings_of_a_densenet_are_those_of_the_reference() -> None:
     with torch.device("meta"):
         network, images = DenseNet(40, 100), torch.empty(50, 3, 32, 32)
     points = freezing_points(len(network.layers()), 0.5, "linear")
     assert authors_estimate(network, images, points, linear=True) == pytest.approx(0.229, abs=0.002)
-    assert saving(freezing_stages(points, 1), counted_costs(network, images)) == pytest.approx(0.231, abs=0.001)
+    assert saving(freezing_stages(points, 1), counted_costs(network, images)) == pytest.approx(0.234, abs=0.001)
 
 
 def test_timed_costs() -> None:

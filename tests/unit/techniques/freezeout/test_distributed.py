@@ -19,6 +19,7 @@ def test_replicas_agree_and_frozen_layers_are_not_communicated(tmp_path: Path) -
         assert torch.equal(tensor, second["parameters"][name]), name
         # A convolution's bias before a batch norm has no gradient but rounding.
         assert name.endswith("0.bias") or not torch.equal(tensor, start[name]), name
+    assert all(torch.equal(first["buffers"][name], second["buffers"][name]) for name in first["buffers"])
     # Numbers of each layer: 2·4·9 + 4 + 8, twice 4·4·9 + 4 + 8, 4·3 + 3; they leave after steps 4, 9⅓ and 14⅔.
     layers = [84, 156, 156, 15]
     expected = [sum(layers[(step > 4) + (step > 28 / 3) + (step > 44 / 3) :]) for step in range(STEPS)]

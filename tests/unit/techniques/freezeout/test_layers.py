@@ -37,18 +37,15 @@ def modules(network: Any) -> list[list[nn.Module]]:
 
 
 def test_sequential_merges_children_without_parameters() -> None:
-    network = nn.Sequential(nn.Dropout(), nn.Linear(2, 2), nn.Dropout(), nn.ReLU(), nn.Linear(2, 2))
-    assert find_layers(network)[-2:] == [[network[1], network[2], network[3]], [network[4]]]
-
-
-def test_layers_of_a_sequential_hold_parameters() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
-    assert len(find_layers(network)) == 2
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.Dropout(), nn.ReLU(), nn.Linear(2, 2), nn.Softmax(1))
+    assert find_layers(network) == [list(network)[:4], list(network)[4:]]
+    with pytest.raises(InputError, match="layers must be at least 2, got 1"):
+        find_layers(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(2, 2)))
 
 
 def test_own_method_lists_and_patterns_agree() -> None:
     network = WithLayers()
-    assert [list(layer[0].parameters()) for layer in find_layers(network)][0] == list(network.stem.parameters())
+    assert next(list(layer[0].parameters()) for layer in find_layers(network)) == list(network.stem.parameters())
     assert find_layers(network)[:3] == modules(network)[:3]
     assert find_layers(network, modules(network)) == modules(network)
     assert (
