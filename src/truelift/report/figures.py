@@ -132,7 +132,9 @@ def _points(lines: Lines, key: str) -> dict[float, float]:
     }
 
 
-def curves_figure(names: Sequence[str], found: Mapping[str, Curve], label: str, *, rolling: bool, name: str) -> str:
+def curves_figure(
+    names: Sequence[str], found: Mapping[str, Curve], label: str, *, rolling: bool, name: str, linear: bool = False
+) -> str:
     """Mean over seeds, with a band from the lowest to the highest seed.
 
     Args:
@@ -141,6 +143,7 @@ def curves_figure(names: Sequence[str], found: Mapping[str, Curve], label: str, 
         label: What the curves show.
         rolling: Whether to draw rolling averages.
         name: Prefix of the figure's ids in the page.
+        linear: Never on a logarithmic axis: for what may be 0, or negative.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.0, 3.4), layout="constrained")
@@ -148,7 +151,7 @@ def curves_figure(names: Sequence[str], found: Mapping[str, Curve], label: str, 
         for index, variant in enumerate(names):
             if variant in found:
                 _draw(axes, found[variant], variant, index, rolling=rolling)
-        if _wide([line.get_ydata() for line in axes.get_lines()]):
+        if not linear and _wide([line.get_ydata() for line in axes.get_lines()]):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

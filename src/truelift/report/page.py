@@ -74,7 +74,7 @@ _STYLE = _CSS.replace("SERIES", _variables(PALETTE, CLASS_PALETTE))
 _STYLE = _STYLE.replace("DARK", _variables(DARK_PALETTE, DARK_CLASS_PALETTE))
 
 # What a gradient rule logs, by its name in metrics.jsonl.
-_LOGGED = {"cosine": "cosine of main and auxiliary gradient", "auxiliary_weight": "weight of the auxiliary gradient"}
+_LOGGED = {"cosine": "the gradients' cosine", "auxiliary_weight": "auxiliary gradient's weight"}
 
 _SYMBOLS = {"helps": "▲", "hurts": "▼", "undecided": "◆"}
 
@@ -179,7 +179,7 @@ def _curves(summary: Summary) -> list[str]:
         parts.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
     for number, (label, found) in enumerate(logged.items()):
         if found:
-            picture = curves_figure(names, found, label, rolling=True, name=f"logged-{number}")
+            picture = curves_figure(names, found, label, rolling=True, name=f"logged-{number}", linear=True)
             parts.append(f"<figure>{picture}<figcaption>{caption}{rolling}</figcaption></figure>")
     return [*parts, *_paragraphs(sections.without_curves(summary, losses.keys() | errors.keys()))]
 
