@@ -22,12 +22,11 @@ and everything else in the loss is arithmetic on N numbers. Three things make it
   where the gradient of the means lies already.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # Exponentials larger than this are computed again in the backward pass rather than kept.
 KEPT_BYTES = 128 * 2**20
@@ -59,8 +58,7 @@ def separate(
     wide = wide_type(features)
     bf16 = _in_bfloat16(features.device.type)
     element = 2 if bf16 else wide.itemsize
-    run: Any = _separate if torch.compiler.is_compiling() else _Separate.apply
-    others, distance, *_ = run(
+    others, distance, *_ = _separate(
         features.to(wide),
         means.to(wide),
         None if precisions is None else precisions.to(wide),
@@ -207,7 +205,10 @@ def _difference(features: Tensor, means: Tensor, precisions: Tensor | None, labe
     ]
 
 
-def _forward(
+# An operator of its own, which torch.compile takes as one call: the walk over the blocks would otherwise be unrolled
+# into its graph.
+@torch.library.custom_op("truelift::gaussian_mixture_separate", mutates_args=())
+def _separate(
     features: Tensor,
     means: Tensor,
     precisions: Tensor | None,
@@ -243,11 +244,6 @@ def _forward(
     return others, distance, centre, kept, block_sums
 
 
-# An operator of its own, which torch.compile takes as one call: the walk over the blocks would otherwise be unrolled
-# into its graph.
-_separate = torch.library.custom_op("truelift::gaussian_mixture_separate", _forward, mutates_args=())
-
-
 @_separate.register_fake
 def _(
     features: Tensor,
@@ -265,7 +261,8 @@ def _(
     return rows, torch.empty_like(rows), means.new_empty(means.shape[1]), kept, block_sums
 
 
-def _pull_back(
+@torch.library.custom_op("truelift::gaussian_mixture_separate_backward", mutates_args=())
+def _backward(
     grad_others: Tensor,
     grad_distance: Tensor,
     features: Tensor,
@@ -341,11 +338,6 @@ def _pull_back(
     return grad_x, grad_means, grad_precisions, grad_bias
 
 
-_separate_backward = torch.library.custom_op(
-    "truelift::gaussian_mixture_separate_backward", _pull_back, mutates_args=()
-)
-
-
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.bf16, _ = inputs
     _, _, centre, kept, block_sums = output
@@ -353,39 +345,20 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     ctx.save_for_backward(*tensors, centre, kept, block_sums)
 
 
-def _gradients(
-    pull_back: Callable[..., tuple[Tensor, ...]], ctx: Any, grad_others: Tensor | None, grad_distance: Tensor | None
+def _pull_back(
+    ctx: Any, grad_others: Tensor | None, grad_distance: Tensor | None, *_: None
 ) -> tuple[Tensor | None, ...]:
-    """A gradient for each argument of `_forward`."""
     features, _, precisions, bias, *_ = ctx.saved_tensors
     none = features.new_zeros(len(features))
     grads = (none if grad is None else grad for grad in (grad_others, grad_distance))
-    x, means, w, b = pull_back(*grads, *ctx.saved_tensors, ctx.bf16)
+    x, means, w, b = _backward(*grads, *ctx.saved_tensors, ctx.bf16)
     return x, means, None if precisions is None else w, None if bias is None else b, None, None, None
 
 
-_separate.register_autograd(
-    lambda ctx, others, distance, *_: _gradients(_separate_backward, ctx, others, distance),
-    setup_context=_setup_context,
-)
+_separate.register_autograd(_pull_back, setup_context=_setup_context)
 
 
-class _Separate(torch.autograd.Function):
-    """The same without an operator, whose dispatch takes a tenth of a small step."""
-
-    @staticmethod
-    def forward(*inputs: Any) -> tuple[Tensor, ...]:
-        return _forward(*inputs)
-
-    setup_context = staticmethod(_setup_context)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        return _gradients(_pull_back, ctx, grads[0], grads[1])
-
-
-@_separate_backward.register_fake
+@_backward.register_fake
 def _(
     grad_others: Tensor,
     grad_distance: Tensor,
