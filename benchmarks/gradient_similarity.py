@@ -4,7 +4,8 @@
 
 A pre-activation ResNet-18 for images of 64×64 (by default with ImageNet's first layers, where a step is short and what
 the rule adds weighs most) with two linear heads, batch 32, SGD with momentum, float32, all cores; random images; the
-allocator as it comes, because this is what a plain loop has. Arms alternate in one process; figures are medians of the repeats' ratios.
+allocator as it comes, because this is what a plain loop has. Arms alternate in one process; figures are medians of the
+repeats' ratios.
 
     one batch         two heads on one batch, over the bound (f + 2b + o)/(f + b + o) times a multi-task step, from the
                       forward f, backward b and optimizer o of the multi-task step, measured beside it
