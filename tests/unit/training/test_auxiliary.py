@@ -50,6 +50,14 @@ def test_every_rule_learns_the_main_task(tmp_path: Path, rule: str) -> None:
     assert ("cosine" in line) == (rule not in ("single", "sum"))
 
 
+def test_a_cosine_measured_now_and_then_is_logged_as_a_number(tmp_path: Path) -> None:
+    experiment = pair(**{"gradient.name": "weighted", "gradient.every_steps": 3, "epochs": 2})
+    run(experiment, tmp_path, reporter=lambda line, steps: None)
+    lines = [line for line in Run("", 0, tmp_path).metrics() if line["kind"] == "train"]
+    assert all(-1 <= line["cosine"] <= 1 for line in lines)
+    assert len({line["cosine"] for line in lines}) > 1
+
+
 def test_a_weight_of_zero_leaves_the_trunk_as_the_single_task_does(tmp_path: Path) -> None:
     # With the main task's batches alone moving the statistics, nothing of the auxiliary task may reach the trunk.
     nothing = trained(pair(**{"gradient.name": "sum", "gradient.auxiliary_weight": 0.0}), tmp_path)
