@@ -22,10 +22,10 @@ class Separation(NamedTuple):
     """log Σ_{k≠y} exp z_k over the logits z of `GaussianMixtureHead`."""
     distance: Tensor
     """d_y, at least 0."""
-    half_log_volume: Tensor
-    """½·log|Σ_y|."""
-    log_prior: Tensor
-    """log p_y; 0 where priors are uniform."""
+    half_log_volume: Tensor | None
+    """½·log|Σ_y|; None for 0."""
+    log_prior: Tensor | None
+    """log p_y; None where priors are uniform."""
 
 
 class GaussianMixtureHead(nn.Module):
@@ -218,10 +218,10 @@ class GaussianMixtureHead(nn.Module):
             labels: int64 (N,), in 0..K-1.
         """
         others, distance = separate(features, self.means, self._precisions(), self._bias(), labels)
-        half_log_volume = self.half_log_volumes().expand(self.classes)[labels]
+        unit = self.covariance == "identity"
+        half_log_volume = None if unit else self.half_log_volumes().expand(self.classes)[labels]
         log_priors = self.log_priors()
-        log_prior = torch.zeros_like(distance) if log_priors is None else log_priors[labels]
-        return Separation(others, distance, half_log_volume, log_prior)
+        return Separation(others, distance, half_log_volume, None if log_priors is None else log_priors[labels])
 
     def logit_sum(self, features: Tensor, weights: Tensor) -> Tensor:
         """Σ_k weights_k·z_k, (N,), without the N·K logits; for label smoothing."""

@@ -140,30 +140,24 @@ class GaussianMixtureLoss(nn.Module):
         if self.training:
             head.observe(features, labels, counted)
         parts = head.separate(features, labels)
-        own_logit = -parts.distance - parts.half_log_volume + parts.log_prior
-        own_logit = own_logit - self.margin * parts.distance
-        margin = F.softplus(parts.others - own_logit)
-        weights = torch.ones_like(margin) if self.class_weights is None else self.class_weights[labels]
-        smoothed = weights * margin
+        energy = parts.distance if parts.half_log_volume is None else parts.distance + parts.half_log_volume
+        moved = self.margin * parts.distance
+        cost = energy + moved  # −(z_y − α·d_y)
+        if parts.log_prior is not None:
+            cost = cost - parts.log_prior
+        margin = F.softplus(parts.others + cost)
+        weights = None if self.class_weights is None else self.class_weights[labels]
+        smoothed = margin if weights is None else weights * margin
         if self.label_smoothing:
-            smoothed = self._smoothed(head, features, parts.distance * self.margin, own_logit, margin, weights)
-        likelihood = self.likelihood_weight * (parts.distance + parts.half_log_volume)
+            spread = self._spread(head, features, moved if weights is None else weights * moved, margin - cost)
+            smoothed = (1 - self.label_smoothing) * smoothed + self.label_smoothing / head.classes * spread
+        likelihood = self.likelihood_weight * energy
         return MixtureTerms(self._reduce(smoothed, weights, counted), self._reduce(likelihood, None, counted))
 
-    def _smoothed(
-        self,
-        head: Head,
-        features: Tensor,
-        moved: Tensor,
-        own_logit: Tensor,
-        margin: Tensor,
-        weights: Tensor,
-    ) -> Tensor:
-        """(1 − ε)·w_y·margin + (ε/K)·Σ_k w_k·(log-sum-exp − z_k), with `moved` = α·d_y taken off z_y."""
-        every = head.means.new_ones(head.classes) if self.class_weights is None else self.class_weights
-        total = head.logit_sum(features, every) - weights * moved
-        spread = every.sum() * (own_logit + margin) - total
-        return (1 - self.label_smoothing) * weights * margin + self.label_smoothing / head.classes * spread
+    def _spread(self, head: Head, features: Tensor, moved: Tensor, total: Tensor) -> Tensor:
+        """Σ_k w_k·(`total` − z_k), with `moved` = w_y·α·d_y taken off the sum of the logits; `total` is over all k."""
+        weights = head.means.new_ones(head.classes) if self.class_weights is None else self.class_weights
+        return weights.sum() * total - (head.logit_sum(features, weights) - moved)
 
     def _reduce(self, values: Tensor, weights: Tensor | None, counted: Tensor) -> Tensor:
         values = torch.where(counted, values, 0)
@@ -187,9 +181,9 @@ class GaussianMixtureLoss(nn.Module):
         wrong = (labels != self.ignore_index) & ((labels < 0) | (labels >= head.classes))
         if wrong.any():
             raise InputError(f"labels must be in 0..{head.classes - 1}, got {labels[wrong][0].item()}.")
-        if not (finite := features.detach().isfinite()).all():
-            count = features.numel() - int(finite.sum())
-            raise InputError(f"features must be finite, got {count} of {features.numel()} infinite or not a number.")
+        # A sum is finite only where all of its numbers are, and read once.
+        if not features.detach().sum().isfinite() and (bad := int((~features.detach().isfinite()).sum())):
+            raise InputError(f"features must be finite, got {bad} of {features.numel()} infinite or not a number.")
 
 
 def _schedule(name: str, value: float | Schedule) -> Schedule:

@@ -32,6 +32,9 @@ from torch import Tensor
 # Exponentials larger than this are computed again in the backward pass rather than kept.
 KEPT_BYTES = 128 * 2**20
 
+# Means whose mean is the centre: any point among the means will do, and a mean of all would be a trip to memory.
+_CENTRE_MEANS = 1024
+
 # Classes a block: means and exponentials of a block fit a CPU's cache; a GPU wants fewer, larger kernels.
 _BLOCK_BYTES = {"cpu": 4 * 2**20}
 _BLOCK_BYTES_ELSEWHERE = 256 * 2**20
@@ -80,7 +83,7 @@ def logits(features: Tensor, means: Tensor, precisions: Tensor | None, bias: Ten
     with torch.autocast(device, enabled=False) if has_autocast else contextlib.nullcontext():
         means = means.to(wide)
         precisions = None if precisions is None else precisions.to(wide)
-        centre = means.detach().mean(0)
+        centre = _centre(means.detach())
         x = features.to(wide) - centre
         squares = _squares(x, precisions)
         z = _relative_logits(x, squares, means - centre, precisions, None, bf16)
@@ -96,7 +99,7 @@ def weighted_logit_sum(
     """Σ_k weights_k·z_k, (N,), without the N·K logits: a sum of quadratic functions is one."""
     wide = wide_type(features)
     with torch.autocast(features.device.type, enabled=False):
-        centre = means.detach().to(wide).mean(0)
+        centre = _centre(means.detach().to(wide))
         x, m, weights = features.to(wide) - centre, means.to(wide) - centre, weights.to(wide)
         weighted = weights[:, None] if precisions is None else weights[:, None] * precisions
         quadratic = _squares(x, precisions) @ weighted.sum(0) + (weighted * m.square()).sum()
@@ -111,6 +114,11 @@ def wide_type(features: Tensor) -> torch.dtype:
 
 def _in_bfloat16(device: str) -> bool:
     return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+
+
+def _centre(means: Tensor) -> Tensor:
+    """The mean of the means, or of some of them from all over the classes, (D,)."""
+    return means[:: max(1, len(means) // _CENTRE_MEANS)].mean(0)
 
 
 def _squares(x: Tensor, precisions: Tensor | None) -> Tensor:
@@ -128,9 +136,8 @@ def _relative_logits(
     constant = -0.5 * torch.linalg.vecdot(weighted, means)
     if bias is not None:
         constant = constant + bias
-    # In float32 classes by images, then turned round: for few images that product is up to twice as fast.
-    product = _product(x, weighted.T, bf16) if bf16 else (weighted @ x.T).T
-    z: Tensor = (product + constant).contiguous()
+    # The constant stays float32, and so does the sum.
+    z: Tensor = x.bfloat16() @ weighted.T.bfloat16() + constant if bf16 else torch.addmm(constant, x, weighted.T)
     # Squares have twice the digits of what they are squares of: their product stays wide.
     if precisions is None or _is_shared(precisions):
         return z
@@ -148,8 +155,8 @@ def _half_norms(squares: Tensor, precisions: Tensor | None) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor, bf16: bool) -> Tensor:
-    """The matrix product, as wide as a centred feature."""
-    return (a.bfloat16() @ b.bfloat16()).float() if bf16 else a @ b
+    """The matrix product; bfloat16 if computed in it."""
+    return a.bfloat16() @ b.bfloat16() if bf16 else a @ b
 
 
 def _blocks(n: int, means: Tensor) -> list[slice]:
@@ -162,7 +169,7 @@ def _blocks(n: int, means: Tensor) -> list[slice]:
 def _centred_blocks(n: int, means: Tensor, centre: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Each block and its centred means, in one buffer for all: a fresh one a block would be paged in each time."""
     blocks = _blocks(n, means)
-    buffer = torch.empty_like(means[blocks[0]])
+    buffer = means.new_empty(blocks[0].stop, means.shape[1])
     for block in blocks:
         part = means[block]
         yield block, torch.sub(part, centre, out=buffer[: len(part)])
@@ -192,19 +199,26 @@ def _block_logits(
     A number rather than −∞: a block of the own class alone would have no maximum.
     """
     z = _relative_logits(x, squares, means, _part(precisions, block), _part(bias, block), bf16)
-    own = labels - block.start
-    column = own.clamp(0, z.shape[1] - 1)[:, None]
-    here = ((own >= 0) & (own < z.shape[1]))[:, None]
-    return z.scatter_(1, column, torch.where(here, torch.finfo(z.dtype).min / 2, z.gather(1, column)))
+    own = (labels - block.start)[:, None]
+    column = own.clamp(0, z.shape[1] - 1)
+    return z.scatter_(1, column, z.gather(1, column).masked_fill_(own == column, torch.finfo(z.dtype).min / 2))
 
 
-def _difference(features: Tensor, means: Tensor, precisions: Tensor | None, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The difference x − μ_y, (N, D), 0 for an image of no class here; and w_y, 1 where there are no precisions."""
-    own = labels.clamp(min=0)
-    difference = (features - means[own]) * (labels >= 0)[:, None]
+def _total(sums: Tensor) -> Tensor:
+    """Log-sum-exp over all blocks, (N,), from that of each, (N, blocks)."""
+    return sums[:, 0].clone() if sums.shape[1] == 1 else torch.logsumexp(sums, 1)
+
+
+def _difference(features: Tensor, means: Tensor, labels: Tensor) -> Tensor:
+    """The difference x − μ_y, (N, D), 0 for an image of no class here."""
+    return (features - means[labels.clamp(min=0)]).masked_fill_((labels < 0)[:, None], 0)
+
+
+def _weighted(difference: Tensor, precisions: Tensor | None, labels: Tensor) -> Tensor:
+    """w_y·(x − μ_y), (N, D)."""
     if precisions is None:
-        return difference, torch.ones_like(features[:, :1])
-    return difference, precisions if _is_shared(precisions) else precisions[own]
+        return difference
+    return difference * (precisions if _is_shared(precisions) else precisions[labels.clamp(min=0)])
 
 
 # An operator of its own, which torch.compile takes as one call: the walk over the blocks would otherwise be unrolled
@@ -218,32 +232,36 @@ def _separate(
     labels: Tensor,
     bf16: bool,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gives others (N,), distance (N,), the centre (D,), each block's softmax (N·K) and log-sum-exp (N, blocks).
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gives six tensors, the first two of which are `separate`'s.
 
-    The softmax is empty where it is not kept. A softmax in its block needs no pass over it when the sum over all
-    blocks is known.
+    others (N,); distance (N,); the centre (D,); the difference to the own mean (N, D); the softmax of each block (N·K);
+    the log-sum-exp of each block (N, blocks). The softmax is empty where it is not kept; one within its block needs no
+    pass over it when the sum over all blocks is known.
     """
     with torch.autocast(features.device.type, enabled=False):
-        centre = means.mean(0)
+        centre = _centre(means)
         x = features - centre
         squares = _squares(x, precisions)
         kept = x.new_empty(len(x) * len(means) if keep else 0, dtype=torch.bfloat16 if bf16 else x.dtype)
         sums = []
         for block, m in _centred_blocks(len(x), means, centre):
             z = _block_logits(x, squares, m, precisions, bias, labels, block, bf16)
-            softmax = torch.softmax(z, 1)
+            if keep and not bf16:
+                softmax = torch.softmax(z, 1, out=_kept_block(kept, len(x), block))
+            else:
+                softmax = torch.softmax(z, 1)
+                if keep:
+                    _kept_block(kept, len(x), block).copy_(softmax)
             # The largest logit's share of the sum tells the sum.
             sums.append(z.amax(1) - softmax.amax(1).log())
-            if keep:
-                _kept_block(kept, len(x), block).copy_(softmax)
         block_sums = torch.stack(sums, 1)
-        others = torch.logsumexp(block_sums, 1)
+        others = _total(block_sums)
         if _is_shared(precisions):
             others = others - _half_norms(squares, precisions)
-        difference, precision = _difference(features, means, precisions, labels)
-        distance = 0.5 * (precision * difference.square()).sum(1)
-    return others, distance, centre, kept, block_sums
+        difference = _difference(features, means, labels)
+        distance = 0.5 * torch.linalg.vecdot(_weighted(difference, precisions, labels), difference)
+    return others, distance, centre, difference, kept, block_sums
 
 
 @_separate.register_fake
@@ -255,12 +273,12 @@ def _(
     labels: Tensor,
     bf16: bool,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     n, k = len(features), len(means)
     rows = features.new_empty(n)
     kept = features.new_empty(n * k if keep else 0, dtype=torch.bfloat16 if bf16 else features.dtype)
     block_sums = features.new_empty(n, len(_blocks(n, means)))
-    return rows, torch.empty_like(rows), means.new_empty(means.shape[1]), kept, block_sums
+    return rows, torch.empty_like(rows), means.new_empty(means.shape[1]), torch.empty_like(features), kept, block_sums
 
 
 @torch.library.custom_op("truelift::gaussian_mixture_separate_backward", mutates_args=())
@@ -273,6 +291,7 @@ def _backward(
     bias: Tensor | None,
     labels: Tensor,
     centre: Tensor,
+    difference: Tensor,
     kept: Tensor,
     block_sums: Tensor,
     bf16: bool,
@@ -289,7 +308,7 @@ def _backward(
     with torch.autocast(features.device.type, enabled=False):
         x = features - centre
         squares = _squares(x, precisions)
-        total_sum = torch.logsumexp(block_sums, 1)  # relative, as the blocks' logits are
+        total_sum = _total(block_sums)  # relative, as the blocks' logits are
         grad_x = torch.zeros_like(x)
         grad_means = torch.empty_like(means)
         grad_precisions = means.new_empty(0) if precisions is None else torch.zeros_like(precisions)
@@ -302,17 +321,15 @@ def _backward(
                 z = _block_logits(x, squares, m, precisions, bias, labels, block, bf16)
                 q, rows = z.sub_(total_sum[:, None]).exp_(), grad_others
             wide, rows_x = q.to(x.dtype), rows[:, None] * x
-            total = (rows @ wide)[:, None]
+            total = -(rows @ wide)[:, None]
             grad_x.addcmul_(rows[:, None], _product(q, m if w is None else w * m, bf16))
             if w is None:
-                if bf16:
-                    torch.addcmul(_product(q.T, rows_x, bf16), total, m, value=-1, out=grad_means[block])
-                else:
-                    torch.addmm(m.mul_(total), q.T, rows_x, beta=-1, out=grad_means[block])
+                grad_m = torch.mul(m, total, out=grad_means[block])
+                grad_m = grad_m.add_(_product(q.T, rows_x, bf16)) if bf16 else grad_m.addmm_(q.T, rows_x)
             else:
                 gathered = _product(q.T, rows_x, bf16)
-                grad_means[block] = w * (gathered - total * m)
-                along = m * gathered - 0.5 * total * m.square()
+                grad_means[block] = w * (gathered + total * m)
+                along = m * gathered + 0.5 * total * m.square()
                 if w.shape[1] == 1:
                     along = along.sum(1, keepdim=True)
                 if _is_shared(w):
@@ -321,16 +338,15 @@ def _backward(
                     grad_x.addcmul_(rows_x, wide @ w, value=-1)
                     grad_precisions[block] = along - 0.5 * (wide.T @ (rows[:, None] * squares))
             if bias is not None:
-                grad_bias[block] = total[:, 0]
-        difference, own_precision = _difference(features, means, precisions, labels)
-        towards = grad_distance[:, None] * own_precision * difference
-        spread = 0.5 * grad_distance[:, None] * difference.square()
+                grad_bias[block] = -total[:, 0]
+        towards = grad_distance[:, None] * _weighted(difference, precisions, labels)
         own_class = labels.clamp(min=0)
         grad_means.index_add_(0, own_class, towards, alpha=-1)
         grad_x += towards
         if _is_shared(precisions):  # Σ_k q_k = 1
             grad_x -= grad_others[:, None] * (x if precisions is None else precisions * x)
         if precisions is not None:
+            spread = 0.5 * grad_distance[:, None] * difference.square()
             if precisions.shape[1] == 1:
                 spread = spread.sum(1, keepdim=True)
             if _is_shared(precisions):
@@ -342,17 +358,15 @@ def _backward(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.bf16, _ = inputs
-    _, _, centre, kept, block_sums = output
     ctx.set_materialize_grads(False)  # zeros for what is kept would be as large as it
-    ctx.save_for_backward(*tensors, centre, kept, block_sums)
+    ctx.save_for_backward(*tensors, *output[2:])
 
 
 def _pull_back(
     ctx: Any, grad_others: Tensor | None, grad_distance: Tensor | None, *_: None
 ) -> tuple[Tensor | None, ...]:
     features, _, precisions, bias, *_ = ctx.saved_tensors
-    none = features.new_zeros(len(features))
-    grads = (none if grad is None else grad for grad in (grad_others, grad_distance))
+    grads = (features.new_zeros(len(features)) if grad is None else grad for grad in (grad_others, grad_distance))
     x, means, w, b = _backward(*grads, *ctx.saved_tensors, ctx.bf16)
     return x, means, None if precisions is None else w, None if bias is None else b, None, None, None
 
@@ -370,6 +384,7 @@ def _(
     bias: Tensor | None,
     labels: Tensor,
     centre: Tensor,
+    difference: Tensor,
     kept: Tensor,
     block_sums: Tensor,
     bf16: bool,

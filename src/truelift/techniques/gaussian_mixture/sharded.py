@@ -111,8 +111,7 @@ class ShardedGaussianMixtureHead(nn.Module):
         here = (of_everyone >= 0) & (of_everyone < len(self.means))
         parts = separate(everyone, self._means(), None, None, torch.where(here, of_everyone, -1))
         others, distance = self._mine(torch.stack(parts, 1)).unbind(2)
-        nothing = torch.zeros_like(labels, dtype=others.dtype)
-        return Separation(torch.logsumexp(others, 0), distance.sum(0), nothing, nothing)
+        return Separation(torch.logsumexp(others, 0), distance.sum(0), None, None)
 
     def logit_sum(self, features: Tensor, weights: Tensor) -> Tensor:
         """As `GaussianMixtureHead.logit_sum`; every process must call it."""
