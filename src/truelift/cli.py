@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -294,8 +295,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     status: int = 0
     try:
         status = app(expand_names(tokens), exit_on_error=False, print_error=False) or 0
+        sys.stdout.flush()  # what cannot be written is told here, not by the interpreter at its end
     except CycloptsError as error:
         _fail(one_line(error))
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains
     except (InputError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         _fail(one_line(error))
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """Bad input: one clear line, exit status 2, nothing half-written."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -130,3 +131,13 @@ def test_a_disk_that_takes_no_more_is_one_line_and_the_run_goes_on_later(tmp_pat
 def test_a_folder_that_may_not_be_made(truelift: Truelift, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     refused(truelift("train", "--model", "resnet8", "--epochs", "1"), "runs")
+
+
+def test_a_reader_that_has_read_enough() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "truelift", "recipes"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -19,8 +19,8 @@ Lines = list[dict[str, Any]]  # of one run's metrics.jsonl
 
 # After Okabe and Ito, told apart by colour-blind readers; each at least 3:1 against a white page. These are the names
 # under which the figures are drawn: the page sets --series-0 and so on, lighter ones on a dark page.
-PALETTE = ("#0072b2", "#c77700", "#00875f", "#b8578f", "#2e8fc7", "#c4441c")
-DARK_PALETTE = ("#4fa8e0", "#e69f00", "#2ec090", "#dd8fbb", "#8ccbf2", "#f0793a")
+PALETTE = ("#0072b2", "#c77700", "#00875f", "#b8578f", "#3d424b", "#c4441c")
+DARK_PALETTE = ("#4fa8e0", "#e69f00", "#2ec090", "#dd8fbb", "#c9ced6", "#f0793a")
 # Of classes, likewise --class-0 and so on: ten as far apart as could be found, for colour-blind readers too, at 3:1 or
 # more against the page.
 CLASS_PALETTE = (

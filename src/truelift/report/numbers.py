@@ -17,13 +17,16 @@ def digits(noise: Iterable[float], values: Sequence[float]) -> int:
         values: What is to be shown; it decides where there is no noise.
 
     Returns:
-        One number for the whole column, by the median noise, so that one wild row does not coarsen the others.
+        One number for the whole column, by the median noise, so that one wild row does not coarsen the others; no more
+        than give the largest value five figures.
     """
     known = [value for value in values if not math.isnan(value)]
     sizes = [size for size in noise if size > 0 and math.isfinite(size)]
     if not any(known) or not sizes:
         return 0 if all(float(value).is_integer() for value in known) else 2
-    return max(0, math.ceil(1 - math.log10(float(np.median(sizes)))))
+    of_noise = math.ceil(1 - math.log10(float(np.median(sizes))))
+    of_value = 4 - math.floor(math.log10(max(map(abs, known))))
+    return max(0, min(of_noise, of_value))
 
 
 def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:

@@ -129,12 +129,12 @@ def reading(summary: Summary) -> list[str]:
     """The rule of the verdict."""
     smallest = float(summary.study.plan["smallest_effect"])
     unit = f" {summary.metric.unit}" if summary.metric.unit else ""
-    matters = f" and is at least {smallest:g}{unit}" if smallest > 0 else ""
+    matters = f"is at least {smallest:g}{unit}" if smallest > 0 else "lies"
     scale = summary.study.plan.get("scale")
     smaller = [f'Run at the scale "{scale}" of its study file, not at the size of the file as it stands.']
     return [
         *(smaller if scale else []),
         "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared "
-        f"in pairs. A variant helps (or hurts) where the mean difference{matters} in that direction and its "
+        f"in pairs. A variant helps (or hurts) where the mean difference {matters} in that direction and its "
         "Holm-corrected paired-t p-value is at most 0.05. Everything else is undecided: that is no proof of no effect.",
     ]

@@ -51,7 +51,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     table = _terminal_table(f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds")
     styles = {"helps": "green", "hurts": "red", "undecided": "yellow", "baseline": "dim"}
-    # 80 columns hold the rest and a name of 20 letters; rich would squeeze one column to nothing.
+    # 80 columns hold the rest and a name of 23 letters; rich would squeeze one column to nothing.
     shown = [i for i, name in enumerate(HEADER) if name != "P(better)"]
     for i in shown:
         left = HEADER[i] in ("variant", "verdict")
@@ -60,6 +60,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_row(*(Text(row[i], style=styles[row[i]] if i == len(row) - 1 else "") for i in shown))
     console.print(summary.question, style="bold", markup=False)
     console.print(table)
+    console.print()
     for line in (*summary.headlines.values(), *summary.problems):
         console.print(line, markup=False, highlight=False)
     _print_published(summary, console)
@@ -80,12 +81,21 @@ def _print_published(summary: Summary, console: Console) -> None:
         table.add_row(*(Text(row[i], style=styles.get(row[i], "")) for i in shown))
     console.print()
     console.print(table)
+    console.print()
     if summary.study.plan["changed"]:
         console.print(published.legend(summary), markup=False, highlight=False)
 
 
 def _terminal_table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    # No edge: its two columns are those for which a long name would be folded on a terminal of 80.
+    return Table(
+        title=Text(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
 
 
 def markdown_escape(text: str) -> str:

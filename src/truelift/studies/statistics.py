@@ -517,7 +517,7 @@ def _judge(
         return "undecided", f"{reason}; {_more(more)}.", more
 
     low, high = interval
-    ends = f"{low:+.3g} to {amount(high, '+')}"
+    ends = f"{_ends(low, high)} {rule.unit}".strip()
     level = f"{100 * rule.confidence:.3g} %"
     if -rule.smallest_effect < low and high < rule.smallest_effect:
         reason = f"An effect of {amount(rule.smallest_effect)} is ruled out either way: the {level} interval is {ends}."
@@ -531,6 +531,14 @@ def _judge(
     else:
         reason = f"The {level} interval, {ends}, includes both 0 and effects that matter"
     return "undecided", f"{reason}; {_more(planned)}.", planned
+
+
+def _ends(low: float, high: float) -> str:
+    """An interval, both ends with as many places as show its half width with three digits, and neither end as 0."""
+    places = max(0, 2 - math.floor(math.log10((high - low) / 2)))
+    hidden = any(end and not round(end, places) for end in (low, high))
+    low_text, high_text = (f"{end:+,.{places + hidden}f}" for end in (low, high))
+    return f"{low_text} to {high_text}"
 
 
 def _planned_more_seeds(sample: _Sample, rule: _Rule) -> int | None:

@@ -146,6 +146,7 @@ def test_markup_of_the_users_is_shown_as_it_stands(study: Path) -> None:
 def test_digits_follow_the_noise() -> None:
     assert digits([0.09, 0.11, 0.2], [90.5]) == 2
     assert digits([4.0, 5.0, 900.0], [812.4]) == 1  # one wild row does not change the others
+    assert digits([1e-5], [72.08607, 540.64555]) == 2  # exactly known, and five figures are enough
     assert digits([0.002, math.nan], [0.27]) == 4
     assert digits([], [272474.0]) == 0
     assert digits([0.0], [0.5]) == 2

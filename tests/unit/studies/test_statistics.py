@@ -362,6 +362,10 @@ class TestUndecided:
         )
         assert "includes both" in one([0.0] * 4, [1.0, -1.0, 1.0, -1.0], smallest_effect=1.8).reason
 
+    def test_ends_of_the_interval_agree_in_places_and_none_reads_0(self) -> None:
+        # sd = 4.6337, half width = 11.510761, mean = 11.5.
+        assert "-0.01 to +23.01" in one([0.0] * 3, [6.8663, 11.5, 16.1337], smallest_effect=1).reason
+
     def test_too_few_seeds(self) -> None:
         result = one([0.0] * 5, [1.0, -1.0, 1.0, -1.0, 1.0], unit="points")
         assert result.reason.startswith("The 95 % interval, -1.16 to +1.56 points, includes both 0 and effects that")
