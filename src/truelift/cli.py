@@ -85,7 +85,7 @@ def train(
     Args:
         config: A TOML file of settings; options on the command line take their place.
         out: Folder of the run. Default: runs/train/MODEL-DATA-seed-SEED-FINGERPRINT.
-        threads: CPU threads. Default: all cores.
+        threads: CPU threads. Default: OMP_NUM_THREADS, or all cores.
         checkpoint_seconds: Seconds between checkpoints.
         print_config: Print what would run, as TOML, and stop.
         experiment: The experiment's options.
@@ -93,7 +93,7 @@ def train(
     import tomli_w
 
     from truelift.training import fingerprint, resolve, run, to_dict
-    from truelift.training.hardware import available_cores, use_threads
+    from truelift.training.hardware import use_threads
     from truelift.training.progress import BarReporter, PlainReporter, is_terminal
 
     if config is not None:
@@ -105,7 +105,7 @@ def train(
         return 0
     name = f"{resolved.model.name}-{resolved.data.name}-seed-{resolved.seed}-{fingerprint(settings)}"
     folder = out or Path("runs/train") / name
-    use_threads(available_cores() if threads is None else threads)
+    use_threads(threads)
     with BarReporter() if is_terminal() else contextlib.nullcontext(PlainReporter()) as reporter:
         result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds)
     skipped = f", {result['skipped_images']} images skipped" if result["skipped_images"] else ""
@@ -245,14 +245,14 @@ def speedup(
         channels: 1 for grey, 3 for colour.
         classes: Of the head.
         measure: Also time the network here, at this batch size and precision, some seconds to minutes.
-        threads: CPU threads for --measure. Default: all cores.
+        threads: CPU threads for --measure. Default: OMP_NUM_THREADS, or all cores.
         experiment: The experiment's options; data and epochs do not matter.
     """
     from truelift.training import resolve
     from truelift.training.freezing import predict_saving
-    from truelift.training.hardware import available_cores, use_threads
+    from truelift.training.hardware import use_threads
 
-    use_threads(available_cores() if threads is None else threads)
+    use_threads(threads)
     for line in predict_saving(resolve(experiment), (channels, image_size, image_size), classes, measure=measure):
         print(line)
     return 0

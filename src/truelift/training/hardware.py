@@ -41,12 +41,19 @@ def pick_precision(wanted: Precision, device: str) -> Precision:
     return "bf16" if native else "fp32"
 
 
-def use_threads(threads: int) -> None:
+def use_threads(threads: int | None) -> None:
     """Let this process use so many CPU threads.
+
+    Args:
+        threads: None for as many as OMP_NUM_THREADS says, or else all cores that this process may use.
 
     Raises:
         InputError: Below 1.
     """
+    if threads is None:
+        if "OMP_NUM_THREADS" in os.environ:  # torch has read it
+            return
+        threads = available_cores()
     if threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}.")
     torch.set_num_threads(threads)
