@@ -75,7 +75,6 @@ def test_it_is_pillows_crop_and_resize(box: Box) -> None:
 
 
 def test_simplejpeg_gives_pillows_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("simplejpeg")
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (333, 411, 3), dtype=np.uint8))
     decoded = []
     for shrinking in (1, 2, 4, 8):
