@@ -14,7 +14,7 @@ and everything else in the loss is arithmetic on N numbers. Three things make it
 
 - The distance to the own mean is gathered, subtracted and squared in float32. Expanding x² − 2xμ + μ² instead loses
   all digits where the means are far from the origin. The other classes may be expanded, once features and means are
-  centred by the mean of all means; nothing depends on the centre, so it has no gradient.
+  centred by a mean of the means; nothing depends on the centre, so it has no gradient.
 - The classes are walked in blocks that stay in the processor's cache, so centring and squaring the means costs no trip
   to memory, and no (N, K, D) tensor exists. The exponentials (N, K) are kept for the backward pass where they are
   small, and computed again, block by block, where they are not.
@@ -32,7 +32,8 @@ from torch import Tensor
 # Exponentials larger than this are computed again in the backward pass rather than kept.
 KEPT_BYTES = 128 * 2**20
 
-# Means whose mean is the centre: any point among the means will do, and a mean of all would be a trip to memory.
+# About so many means, from all over the classes, give the centre: any point among the means will do, and the mean of
+# all of them would be a trip to memory.
 _CENTRE_MEANS = 1024
 
 # Classes a block: means and exponentials of a block fit a CPU's cache; a GPU wants fewer, larger kernels.
@@ -321,15 +322,15 @@ def _backward(
                 z = _block_logits(x, squares, m, precisions, bias, labels, block, bf16)
                 q, rows = z.sub_(total_sum[:, None]).exp_(), grad_others
             wide, rows_x = q.to(x.dtype), rows[:, None] * x
-            total = -(rows @ wide)[:, None]
+            minus_sum = -(rows @ wide)[:, None]
             grad_x.addcmul_(rows[:, None], _product(q, m if w is None else w * m, bf16))
             if w is None:
-                grad_m = torch.mul(m, total, out=grad_means[block])
+                grad_m = torch.mul(m, minus_sum, out=grad_means[block])
                 grad_m = grad_m.add_(_product(q.T, rows_x, bf16)) if bf16 else grad_m.addmm_(q.T, rows_x)
             else:
                 gathered = _product(q.T, rows_x, bf16)
-                grad_means[block] = w * (gathered + total * m)
-                along = m * gathered + 0.5 * total * m.square()
+                grad_means[block] = w * (gathered + minus_sum * m)
+                along = m * gathered + 0.5 * minus_sum * m.square()
                 if w.shape[1] == 1:
                     along = along.sum(1, keepdim=True)
                 if _is_shared(w):
@@ -338,7 +339,7 @@ def _backward(
                     grad_x.addcmul_(rows_x, wide @ w, value=-1)
                     grad_precisions[block] = along - 0.5 * (wide.T @ (rows[:, None] * squares))
             if bias is not None:
-                grad_bias[block] = -total[:, 0]
+                grad_bias[block] = -minus_sum[:, 0]
         towards = grad_distance[:, None] * _weighted(difference, precisions, labels)
         own_class = labels.clamp(min=0)
         grad_means.index_add_(0, own_class, towards, alpha=-1)
