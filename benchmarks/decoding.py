@@ -9,9 +9,8 @@ Both read JPEG files and give normalised float32 batches of 224×224.
     truelift   the same with the extra, where it is installed
 
 Evaluation resizes to a shorter side of 256 and crops the centre 224; training is a random resized crop and a mirroring.
-Every repeat runs
-each arm once, in a process of its own, one after the other; the first pass over the photographs is not counted. The
-figures are medians of the repeats' ratios. The stages are timed apart, on each photograph whole.
+Every repeat runs each arm once, in a process of its own, one after the other; the first pass over the photographs is
+not counted. The figures are medians of the repeats' ratios. The stages are timed apart, on each photograph whole.
 """
 
 import argparse

@@ -74,16 +74,18 @@ def cost(n: int, classes: int, features: int, *, repeats: int, compiled: bool, b
 
 def cost_by_process(shape: Sequence[int], arguments: argparse.Namespace, *forms: str) -> float:
     """The median over fresh processes of their median ratios."""
-    command = [sys.executable, "-P", __file__, "--cost", *map(str, shape), "--forms", *forms]
-    command += ["--repeats", str(arguments.repeats)]
-    ratios = []
-    for _ in range(arguments.processes):
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        ratios.append(float(done.stdout))
+    options = ["--cost", *shape, "--repeats", arguments.repeats, "--forms", *forms]
+    ratios = [apart(*options) for _ in range(arguments.processes)]
     found = ", ".join(f"{ratio:.2f}" for ratio in sorted(ratios))
     name = " x ".join(f"{size:,}" for size in shape)
     print(f"{name:22} {' '.join(forms):20} ratio {median(ratios):.2f} of {found}", flush=True)
     return median(ratios)
+
+
+def apart(*options: object) -> float:
+    """What this file measures with these options, in a fresh process."""
+    command = [sys.executable, "-P", __file__, *map(str, options)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def timed(step: Callable[[], None]) -> float:
@@ -151,16 +153,12 @@ def main() -> None:
     if arguments.cost:
         keep_pages()
         repeats = arguments.repeats * (1 if arguments.cost[1] > 10_000 else 5)
-        print(
-            cost(
-                *arguments.cost, repeats=repeats, compiled="compiled" in arguments.forms, bf16="bf16" in arguments.forms
-            )
-        )
+        compiled, bf16 = (form in arguments.forms for form in ("compiled", "bf16"))
+        print(cost(*arguments.cost, repeats=repeats, compiled=compiled, bf16=bf16))
         return
     peaks = {}
     for arm in ARMS:
-        command = [sys.executable, "-P", __file__, "--peak", arm]
-        peaks[arm] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        peaks[arm] = apart("--peak", arm)
         print(f"memory above parameters at 1,000,000 classes, {arm}: {peaks[arm] / 2**20:,.0f} MiB", flush=True)
     small = cost_by_process((256, 1000, 512), arguments, "fp32")
     cost_by_process((256, 1000, 512), arguments, "fp32", "compiled")

@@ -86,8 +86,8 @@ def cut_out(image: Image.Image, choose: Callable[[int, int], Box], side: int) ->
         pixels = whole[top:bottom, left:right].copy()
     # Where the processor has vectors torch's kernel for bytes is five times as fast as Pillow's, and at most 1 off it.
     # The batch's dimension comes first, so that its stride tells channels-last, in and out.
-    image_last = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
-    square = F.interpolate(image_last, (side, side), mode="bilinear", antialias=True)
+    one = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+    square = F.interpolate(one, (side, side), mode="bilinear", antialias=True)
     return square[0].permute(1, 2, 0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from truelift.records import Predictions, Run, Study
 from truelift.report.numbers import digits, number
 from truelift.studies.metric import Metric
-from truelift.studies.statistics import Comparison, compare, example_standard_error
+from truelift.studies.statistics import Comparison, compare, example_standard_error, places_that_show
 
 # Besides the study's own, as far as all done runs have them, in this order.
 _OTHER_METRICS = (
@@ -103,9 +103,7 @@ def difference_digits(rows: Sequence[Row]) -> int:
     compared = [row.comparison for row in rows if row.comparison is not None]
     half_widths = [(c.interval[1] - c.interval[0]) / 2 for c in compared if c.interval]
     wanted = digits(half_widths, [c.difference for c in compared])
-    # An end that reads 0.0 would hide on which side of 0 it lies, and that is what the interval is looked at for.
-    hidden = any(end and not round(end, wanted) for c in compared for end in c.interval or ())
-    return wanted + hidden
+    return places_that_show((end for c in compared for end in c.interval or ()), wanted)
 
 
 def summarise(study: Study) -> Summary:

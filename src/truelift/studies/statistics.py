@@ -14,7 +14,7 @@ References:
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -536,9 +536,16 @@ def _judge(
 def _ends(low: float, high: float) -> str:
     """An interval, both ends with as many places as show its half width with three digits, and neither end as 0."""
     places = max(0, 2 - math.floor(math.log10((high - low) / 2)))
-    hidden = any(end and not round(end, places) for end in (low, high))
-    low_text, high_text = (f"{end:+,.{places + hidden}f}" for end in (low, high))
-    return f"{low_text} to {high_text}"
+    places = places_that_show((low, high), places)
+    return f"{low:+,.{places}f} to {high:+,.{places}f}"
+
+
+def places_that_show(ends: Iterable[float], places: int) -> int:
+    """`places` after the point, or one more where an end would read 0.
+
+    That would hide on which side of 0 it lies, and that is what an interval is looked at for.
+    """
+    return places + any(end and not round(end, places) for end in ends)
 
 
 def _planned_more_seeds(sample: _Sample, rule: _Rule) -> int | None:

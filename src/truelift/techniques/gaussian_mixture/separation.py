@@ -138,7 +138,7 @@ def _relative_logits(
     if bias is not None:
         constant = constant + bias
     # The constant stays float32, and so does the sum.
-    z: Tensor = x.bfloat16() @ weighted.T.bfloat16() + constant if bf16 else torch.addmm(constant, x, weighted.T)
+    z: Tensor = _product(x, weighted.T, bf16) + constant if bf16 else torch.addmm(constant, x, weighted.T)
     # Squares have twice the digits of what they are squares of: their product stays wide.
     if precisions is None or _is_shared(precisions):
         return z
@@ -248,12 +248,10 @@ def _separate(
         sums = []
         for block, m in _centred_blocks(len(x), means, centre):
             z = _block_logits(x, squares, m, precisions, bias, labels, block, bf16)
-            if keep and not bf16:
-                softmax = torch.softmax(z, 1, out=_kept_block(kept, len(x), block))
-            else:
-                softmax = torch.softmax(z, 1)
-                if keep:
-                    _kept_block(kept, len(x), block).copy_(softmax)
+            place = _kept_block(kept, len(x), block) if keep else None
+            softmax = torch.softmax(z, 1, out=None if bf16 else place)
+            if place is not None and bf16:
+                place.copy_(softmax)
             # The largest logit's share of the sum tells the sum.
             sums.append(z.amax(1) - softmax.amax(1).log())
         block_sums = torch.stack(sums, 1)
