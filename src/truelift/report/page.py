@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from re import sub
 
-from truelift.report import published, sections, tradeoff
+from truelift.report import equal_time, published, sections, tradeoff
 from truelift.report.feature_figure import features_figure, panels
 from truelift.report.figures import (
     CLASS_PALETTE,
@@ -189,14 +189,21 @@ def _saving(summary: Summary) -> str:
     better = "upwards" if summary.metric.higher_is_better else "downwards"
     caption = (
         f"To the right and {better} is better. Filled: the time saved as measured; hollow: as counted, joined to it; "
-        "the bar is the 95 % interval of the mean over seeds."
+        "the bar is the 95 % interval of the mean over seeds; dotted: variants of one family."
     )
     table = _table(tradeoff.header(summary), tradeoff.cells(summary))
+    compared = equal_time.rows(summary)
+    at_equal_time = (
+        "<h3>At equal time</h3>",
+        _table(HEADER, cells(compared)),
+        f'<p class="soft">{equal_time.LEGEND}</p>',
+    )
     return _section(
         "Saving",
         f'<figure class="wide">{tradeoff_figure(choices, summary.metric)}<figcaption>{caption}</figcaption></figure>',
         table,
-        f'<p class="soft">{tradeoff.LEGEND}</p>',
+        f'<p class="soft">{tradeoff.legend(summary)}</p>',
+        *(at_equal_time if compared else ()),
     )
 
 

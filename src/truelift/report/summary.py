@@ -27,6 +27,7 @@ _OTHER_METRICS = (
     "cpu_seconds",
     "images_per_second",
     "parameters",
+    "training_operations",
 )
 
 
@@ -176,8 +177,8 @@ def _rows(
 
 
 def _resolution(metric: Metric, predictions: dict[tuple[str, int], Predictions]) -> float:
-    """The metric's smallest step: one test image for an accuracy, one for a count of parameters."""
-    if metric.name == "parameters":
+    """The metric's smallest step: one test image for an accuracy, one for a count of parameters or operations."""
+    if metric.name in ("parameters", "training_operations"):
         return 1.0
     if metric.name in ("test_accuracy", "test_error") and predictions:
         return 100 / min(len(p.labels) for p in predictions.values())

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from truelift.report import published, tradeoff
+from truelift.report import equal_time, published, tradeoff
 from truelift.report.numbers import number, p_value
 from truelift.report.summary import Row, Summary, difference_digits, mean_digits
 from truelift.studies.metric import Metric
@@ -119,7 +119,7 @@ def csv_table(summary: Summary) -> str:
 
     Published figures and savings of time stand in the lines of the study's metric, at the end.
     """
-    beside = [published.csv_columns(summary), tradeoff.csv_columns(summary)]
+    beside = [part.csv_columns(summary) for part in (published, tradeoff, equal_time)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -204,7 +204,9 @@ def latex_table(summary: Summary) -> str:
     if rows := published.cells(summary):
         tables.append(_latex_table(published.legend(summary), "llrrrrl", published.HEADER, rows))
     if rows := tradeoff.cells(summary):
-        tables.append(_latex_table(tradeoff.LEGEND, "lrrrl", tradeoff.header(summary), rows))
+        tables.append(_latex_table(tradeoff.legend(summary), "lrrrl", tradeoff.header(summary), rows))
+    if compared := equal_time.rows(summary):
+        tables.append(_latex_table(equal_time.LEGEND, "lrrrrrl", HEADER, cells(compared)))
     return "\n".join([r"% \usepackage{booktabs}", *tables])
 
 

@@ -45,6 +45,10 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric) -> str:
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
         _draw_front(axes, choices)
+        for family, (colour, _) in looks.items():
+            members = [choice for choice in choices if name_parts(choice.variant)[0] == family]
+            points = sorted((choice.measured.mean, choice.metric.mean) for choice in members)
+            axes.plot(*zip(*points, strict=True), color=colour, alpha=0.6, lw=0.8, ls=":")
         for choice in choices:
             _draw(axes, choice, *looks[name_parts(choice.variant)[0]])
         axes.set_xlabel("training time saved, %")

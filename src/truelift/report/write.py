@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from truelift.records import Study, write_text
-from truelift.report import published, sections, tradeoff
+from truelift.report import equal_time, published, sections, tradeoff
 from truelift.report.page import html_page
 from truelift.report.summary import Summary, summarise
 from truelift.report.table import (
@@ -60,7 +60,9 @@ def markdown(summary: Summary) -> str:
     if summary.problems:
         parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
     if savings := tradeoff.cells(summary):
-        parts += ["## Saving", markdown_table(tradeoff.header(summary), savings), tradeoff.LEGEND]
+        parts += ["## Saving", markdown_table(tradeoff.header(summary), savings), tradeoff.legend(summary)]
+    if compared := equal_time.rows(summary):
+        parts += ["### At equal time", markdown_table(HEADER, cells(compared)), equal_time.LEGEND]
     parts += ["## Two noises", *map(markdown_escape, sections.noises(summary))]
     if summary.others:
         parts += ["## Other metrics", markdown_table(*sections.others(summary)), sections.OTHERS_LEGEND]

@@ -13,6 +13,7 @@ _KNOWN = (
     ("seconds", "percent of baseline", False, True),
     ("images_per_second", "percent of baseline", True, True),
     ("parameters", "percent of baseline", False, True),
+    ("operations", "percent of baseline", False, True),
 )
 
 
@@ -30,7 +31,7 @@ class Metric:
     def named(cls, name: str, higher_is_better: bool | None = None) -> "Metric":
         """The metric of that name; a program's own one needs `higher_is_better`.
 
-        Names that end in accuracy, error, auroc, loss, seconds, images_per_second or parameters are known.
+        Names that end in accuracy, error, auroc, loss, seconds, images_per_second, parameters or operations are known.
 
         Raises:
             InputError: The name is not known and `higher_is_better` is not given.

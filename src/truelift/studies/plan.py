@@ -17,6 +17,7 @@ from typing import Any
 from truelift.errors import InputError, unknown_name
 from truelift.studies.metric import Metric
 from truelift.studies.published import PublishedFigure, read_published
+from truelift.studies.relative import absolute, is_relative
 from truelift.training import Experiment, fingerprint, resolve, to_dict
 from truelift.training.parsing import flatten, parse_experiment, read_toml
 
@@ -129,8 +130,9 @@ class StudyPlan:
         Raises:
             InputError: A setting is unknown or out of range; the message names the variant.
         """
+        parsed = self._parsed[variant.name]
         try:
-            return resolve(replace(self._parsed[variant.name], seed=seed))
+            return resolve(replace(parsed, seed=seed))
         except InputError as error:
             raise InputError(f'variant "{variant.name}": {error}') from None
 
@@ -242,9 +244,11 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     shared = {**own, **other}
     for variant in variants:
         for setting in variant.settings.keys() & overrides.keys():
-            raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
+            if not is_relative(variant.settings[setting]):
+                raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
     if any("seed" in settings for settings in (shared, *(variant.settings for variant in variants))):
         raise InputError("seed is set by the study, for every run: give the key seeds.")
+    variants = tuple(_with_numbers(variant, shared) for variant in variants)
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
@@ -272,6 +276,16 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
             if name not in _NO_PART_OF_THE_PROTOCOL and str(value) != str(own.get(name))
         ),
     )
+
+
+def _with_numbers(variant: Variant, shared: Mapping[str, Any]) -> Variant:
+    """The variant with its settings in percent of the shared ones made numbers."""
+    if variant.command is not None:
+        return variant
+    try:
+        return replace(variant, settings=absolute(variant.settings, shared))
+    except InputError as error:
+        raise InputError(f'variant "{variant.name}": {error}') from None
 
 
 def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:

@@ -1,6 +1,5 @@
-"""Freezing as a parameter policy, what it will save, and what it has saved."""
+"""Freezing as a parameter policy, and what it will save."""
 
-import copy
 from collections.abc import Iterator
 
 import torch
@@ -78,15 +77,6 @@ def make_freezing(
     if experiment.compile:
         allow_recompilations(stages)
     return freezing
-
-
-def counted_saving(freezing: Front | None, network: Classifier, image_shape: torch.Size) -> float:
-    """Percent of the plain training's counted operations that freezing has saved, or by its schedule will have."""
-    if freezing is None:
-        return 0.0
-    eager = copy.copy(network)  # what torch.compile made is bound to the trained network
-    vars(eager).pop("features", None)
-    return 100 * saving(freezing.stages, counted_costs(eager, torch.empty(2, *image_shape)))
 
 
 def lengthened_epochs(epochs: int, options: FreezingOptions, network: Classifier, image_shape: torch.Size) -> int:

@@ -16,9 +16,9 @@ from truelift.training.environment import describe, now
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment, fingerprint, to_dict
 from truelift.training.features import planar_features
-from truelift.training.freezing import counted_saving
 from truelift.training.hardware import keep_pages
 from truelift.training.loop import evaluate, evaluation_line, fit
+from truelift.training.operations import counted
 from truelift.training.parsing import flatten, parse_experiment, read_toml
 from truelift.training.probe import apply_probe
 from truelift.training.progress import Reporter
@@ -128,7 +128,7 @@ def _result(training: Training, splits: Splits, metrics: dict[str, float]) -> di
             "cpu_seconds": meters.cpu_seconds,
             "images_per_second": images / meters.wall_seconds,
             "parameters": sum(p.numel() for p in training.network.parameters()),
-            "counted_saving": counted_saving(training.freezing, training.network, splits.train.shape),
+            **counted(training, splits.train.shape, images),
         },
         "steps": training.steps,
         "epochs": training.epochs,

@@ -13,15 +13,15 @@ from tests.unit.report.conftest import make_study
 
 from truelift.records import Study, read_json, write_json
 from truelift.report import summarise, write_report
-from truelift.report.tradeoff import cells, header, pareto_front, trade_off
+from truelift.report.tradeoff import cells, header, legend, pareto_front, trade_off
 from truelift.report.tradeoff_figure import name_parts, tradeoff_figure
 
 ERROR = {"plain": [25.0, 26.0, 25.0], "cubic-scaled-0.8": [25.5, 26.0, 25.5], "cubic-0.5": [27.0, 27.5, 28.0]}
-COUNTED = {"plain": 0.0, "cubic-scaled-0.8": 16.0, "cubic-0.5": 15.0}
+OPERATIONS: dict[str, float | None] = {"plain": 2e15, "cubic-scaled-0.8": 1.68e15, "cubic-0.5": 1.7e15}
 SECONDS = {"plain": [100.0, 200.0, 100.0], "cubic-scaled-0.8": [90.0, 150.0, 85.0], "cubic-0.5": [90.0, 180.0, 90.0]}
 
 
-def saving_study(folder: Path, counted: dict[str, float | None] = COUNTED) -> Path:
+def saving_study(folder: Path, operations: dict[str, float | None] = OPERATIONS) -> Path:
     accuracy: dict[str, list[float | None]] = {name: [100 - e for e in errors] for name, errors in ERROR.items()}
     make_study(
         folder, accuracy, 3, metric="test_error", higher_is_better=False, baseline="plain", question="What is saved?"
@@ -30,8 +30,8 @@ def saving_study(folder: Path, counted: dict[str, float | None] = COUNTED) -> Pa
         file = folder / run["folder"] / "result.json"
         result = read_json(file)
         result["metrics"]["cpu_seconds"] = SECONDS[run["variant"]][run["seed"]]
-        if (value := counted[run["variant"]]) is not None:
-            result["metrics"]["counted_saving"] = value
+        if (value := operations[run["variant"]]) is not None:
+            result["metrics"]["training_operations"] = value
         write_json(file, result)
     return folder
 
@@ -41,7 +41,7 @@ def test_savings_are_paired_by_seed(tmp_path: Path) -> None:
     assert [c.variant for c in (plain, best, worse)] == list(ERROR)
     assert best.measured.values == pytest.approx((10, 25, 15))  # per cent of the same seed's plain run
     assert best.measured.sd == pytest.approx(statistics.stdev((10, 25, 15)))
-    assert (best.counted.mean, worse.counted.mean) == (16, 15)
+    assert (best.counted.mean, worse.counted.mean) == pytest.approx((16, 15))
     assert worse.measured.mean == pytest.approx(10)
     assert best.metric.mean == pytest.approx(statistics.mean(ERROR["cubic-scaled-0.8"]))
     assert [c.on_front for c in (plain, best, worse)] == [True, True, False]  # the last saves less and is worse
@@ -54,9 +54,17 @@ def test_a_failed_run_leaves_its_pair_out(tmp_path: Path) -> None:
     assert found[1].measured.done == pytest.approx((10, 15))
 
 
-@pytest.mark.parametrize("counted", [dict.fromkeys(ERROR, 0.0), dict.fromkeys(ERROR, None)])
-def test_nothing_is_shown_where_nothing_is_saved(tmp_path: Path, counted: dict[str, float | None]) -> None:
-    folder = saving_study(tmp_path, counted)
+@pytest.mark.parametrize(
+    "operations",
+    [
+        dict.fromkeys(ERROR, 2e15),
+        dict.fromkeys(ERROR),
+        {**OPERATIONS, "plain": None},
+        {"plain": 2e15, "cubic-scaled-0.8": 1.99e15, "cubic-0.5": 3e15},
+    ],
+)
+def test_nothing_is_shown_where_nothing_is_saved(tmp_path: Path, operations: dict[str, float | None]) -> None:
+    folder = saving_study(tmp_path, operations)
     assert trade_off(summarise(Study.read(folder))) == []
     write_report(folder)
     for ending in ("html", "md", "csv", "tex"):
@@ -64,7 +72,7 @@ def test_nothing_is_shown_where_nothing_is_saved(tmp_path: Path, counted: dict[s
 
 
 def test_a_variant_without_a_count_is_left_out(tmp_path: Path) -> None:
-    folder = saving_study(tmp_path, {**COUNTED, "cubic-0.5": None})
+    folder = saving_study(tmp_path, {**OPERATIONS, "cubic-0.5": None})
     summary = summarise(Study.read(folder))
     assert [choice.variant for choice in trade_off(summary)] == ["plain", "cubic-scaled-0.8"]
     write_report(folder)
@@ -91,8 +99,21 @@ def test_every_form_of_the_report_has_it(tmp_path: Path) -> None:
     row = found["test_error", "cubic-scaled-0.8"]
     assert float(row["measured_saving"]) == pytest.approx(50 / 3)
     assert float(row["measured_saving_sd"]) == pytest.approx(statistics.stdev((10, 25, 15)))
-    assert (row["counted_saving"], row["pareto_front"]) == ("16.0", "True")
+    assert (float(row["counted_saving"]), row["pareto_front"]) == (pytest.approx(16), "True")
     assert found["test_accuracy", "cubic-scaled-0.8"]["counted_saving"] == ""
+
+
+def test_on_a_gpu_the_clock_tells_the_time(tmp_path: Path) -> None:
+    folder = saving_study(tmp_path)
+    for run in read_json(folder / "study.json")["runs"]:
+        write_json(folder / run["folder"] / "environment.json", {"device": "NVIDIA H100"})
+        file = folder / run["folder"] / "result.json"
+        result = read_json(file)
+        result["metrics"]["train_seconds"] = 8.0 if run["variant"] == "cubic-0.5" else 10.0
+        write_json(file, result)
+    summary = summarise(Study.read(folder))
+    assert [choice.measured.mean for choice in trade_off(summary)] == pytest.approx([0, 0, 20])
+    assert "processor" not in legend(summary)
 
 
 def test_the_picture_names_every_variant(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from truelift.errors import InputError
 from truelift.techniques.freezeout import counted_costs, freezing_points, saving
 from truelift.training import Experiment, resolve, run
 from truelift.training.assembly import assemble, load_data
-from truelift.training.freezing import counted_saving, predict_saving
+from truelift.training.freezing import predict_saving
 from truelift.training.loop import fit
+from truelift.training.operations import counted
 from truelift.training.parsing import parse_experiment
 
 
@@ -103,6 +104,9 @@ def test_saving_and_frozen_layers_are_recorded(tmp_path: Path) -> None:
     points = freezing_points(len(network.layers()), 0.5, "cubic")
     assert scheduled["metrics"]["counted_saving"] == pytest.approx(100 * saving(points, costs))
     assert scheduled["frozen_layers"] == len(costs) - 1
+    images = scheduled["steps"] * 32
+    share = 1 - saving(points, costs)
+    assert scheduled["metrics"]["training_operations"] == pytest.approx(images * costs[0] / 2 * share)
 
     name = {"freezing.name": "adaptive-representation"}
     adaptive = run(small(**ADAPTIVE, **name), tmp_path / "adaptive", reporter=silent)
@@ -116,6 +120,7 @@ def test_saving_and_frozen_layers_are_recorded(tmp_path: Path) -> None:
 
     plain = run(small(**{"freezing.name": "none"}), tmp_path / "plain", reporter=silent)
     assert (plain["metrics"]["counted_saving"], plain["frozen_layers"]) == (0.0, 0)
+    assert plain["metrics"]["training_operations"] == plain["steps"] * 32 * costs[0] / 2
     assert not any("frozen_layers" in line for line in read_lines(tmp_path / "plain"))
 
 
@@ -124,15 +129,22 @@ def test_saving_is_counted_with_any_head(settings: dict[str, Any]) -> None:
     experiment = small(**settings)
     splits = load_data(experiment)
     training = assemble(experiment, splits)
-    assert 10 < counted_saving(training.freezing, training.network, splits.train.shape) < 60
+    assert 10 < counted(training, splits.train.shape, 1)["counted_saving"] < 60
+
+
+@pytest.mark.parametrize("settings", [{"tasks.auxiliary": ["3", "4"]}, {"tasks.auxiliary_rotation": 90}])
+def test_operations_of_two_tasks_are_not_told(settings: dict[str, Any]) -> None:
+    experiment = small(**settings)
+    splits = load_data(experiment)
+    assert set(counted(assemble(experiment, splits), splits.train.shape, 1)) == {"counted_saving"}
 
 
 def test_saving_of_a_compiled_network_is_that_of_the_eager_one() -> None:
     splits = load_data(small())
     training = assemble(small(), splits)
-    expected = counted_saving(training.freezing, training.network, splits.train.shape)
+    expected = counted(training, splits.train.shape, 1)
     training.network.compile_features()
-    assert counted_saving(training.freezing, training.network, splits.train.shape) == expected
+    assert counted(training, splits.train.shape, 1) == expected
     assert "features" in vars(training.network)
 
 

@@ -2,7 +2,14 @@
 
 from truelift.techniques.freezeout.adaptive import AdaptiveFreezing
 from truelift.techniques.freezeout.cache import ActivationCache
-from truelift.techniques.freezeout.cost import authors_estimate, counted_costs, predicted_saving, saving, timed_costs
+from truelift.techniques.freezeout.cost import (
+    authors_estimate,
+    counted_costs,
+    plain_cost,
+    predicted_saving,
+    saving,
+    timed_costs,
+)
 from truelift.techniques.freezeout.freezeout import FreezeOut, allow_recompilations, recompilations
 from truelift.techniques.freezeout.front import Front
 from truelift.techniques.freezeout.layers import Layers, find_layers
@@ -22,6 +29,7 @@ __all__ = [
     "find_layers",
     "freezing_points",
     "freezing_stages",
+    "plain_cost",
     "predicted_saving",
     "recompilations",
     "saving",

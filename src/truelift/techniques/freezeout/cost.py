@@ -32,15 +32,17 @@ def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = No
         L counts; a multiplication and addition are two operations.
     """
     network = _without_data(network).train()
-    images = torch.empty_like(images, device="meta")
     found = find_layers(network, layers)
     costs = []
     for frozen in range(len(found)):
         _freeze_first(found, frozen)
-        with FlopCounterMode(display=False) as counter:
-            _step(network, images)
-        costs.append(int(counter.get_total_flops()))
+        costs.append(_counted_step(network, images))
     return costs
+
+
+def plain_cost(network: nn.Module, images: Tensor) -> int:
+    """Operations of a training step with nothing frozen, counted as in `counted_costs`: its first, of any network."""
+    return _counted_step(_without_data(network).train(), images)
 
 
 def saving(stages: Sequence[float], costs: Sequence[float]) -> float:
@@ -161,6 +163,12 @@ def _without_data(network: nn.Module) -> nn.Module:
     for p in network.parameters():
         copies[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
     return copy.deepcopy(network, copies)
+
+
+def _counted_step(network: nn.Module, images: Tensor) -> int:
+    with FlopCounterMode(display=False) as counter:
+        _step(network, torch.empty_like(images, device="meta"))
+    return int(counter.get_total_flops())
 
 
 def _between(b: int, known: dict[int, float], counted: Sequence[int]) -> float:

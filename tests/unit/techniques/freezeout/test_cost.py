@@ -13,6 +13,7 @@ from truelift.techniques.freezeout import (
     counted_costs,
     freezing_points,
     freezing_stages,
+    plain_cost,
     predicted_saving,
     saving,
     timed_costs,
@@ -58,6 +59,11 @@ def test_counts_by_hand() -> None:
     ]
     assert counted_costs(network, torch.randn(2, 3, 8, 8)) == [2 * count for count in expected]
     assert_unchanged(network, before)
+
+
+def test_the_plain_cost_is_the_first() -> None:
+    images = torch.randn(2, 3, 8, 8)
+    assert plain_cost(small(), images) == counted_costs(small(), images)[0]
 
 
 def test_counts_of_a_shared_parameter() -> None:
