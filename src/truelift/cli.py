@@ -93,6 +93,7 @@ def train(
     import tomli_w
 
     from truelift.training import fingerprint, resolve, run, to_dict
+    from truelift.training.distributed import joined
     from truelift.training.hardware import use_threads
     from truelift.training.progress import BarReporter, PlainReporter, is_terminal
 
@@ -106,8 +107,13 @@ def train(
     name = f"{resolved.model.name}-{resolved.data.name}-seed-{resolved.seed}-{fingerprint(settings)}"
     folder = out or Path("runs/train") / name
     use_threads(threads)
-    with BarReporter() if is_terminal() else contextlib.nullcontext(PlainReporter()) as reporter:
-        result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds)
+    with (
+        joined(resolved.device) as world,
+        BarReporter() if is_terminal() and world.first else contextlib.nullcontext(PlainReporter()) as reporter,
+    ):
+        result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds, world=world)
+    if not world.first:  # which tells it
+        return 0
     skipped = f", {result['skipped_images']} images skipped" if result["skipped_images"] else ""
     metrics = result["metrics"]
     print(f"test accuracy {metrics['test_accuracy']:.2f} %, {metrics['train_seconds']:.1f} s of training{skipped}")
@@ -141,7 +147,10 @@ def study(
     from truelift import recipes
     from truelift.studies.plan import read_plan
     from truelift.studies.study import run_study
+    from truelift.training.distributed import started_by_torchrun
 
+    if started_by_torchrun():
+        raise InputError("study starts its own processes, --jobs at a time: give it without torchrun.")
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         path = recipes.find(source)

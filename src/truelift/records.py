@@ -20,7 +20,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -122,6 +122,13 @@ class Predictions:
     """(N,) int64, the class with the largest logit."""
     probability: np.ndarray
     """(N,) float32, the probability given to the true class; (0,) from a classifier that gives none."""
+
+    @classmethod
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """One after the other; of no image where there is no part."""
+        none = cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        columns = zip(*((p.labels, p.predicted, p.probability) for p in (none, *parts)), strict=True)
+        return cls(*map(np.concatenate, columns))
 
     def write(self, path: Path) -> None:
         """Write as a compressed npz file, whole or not at all."""

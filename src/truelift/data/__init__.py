@@ -6,6 +6,7 @@ from truelift.data.loading import load
 from truelift.data.make import ImageBatches, growing_sides, make_batches
 from truelift.data.named import resolve_augmentation
 from truelift.data.options import AugmentationOptions, DataOptions, PreprocessingOptions
+from truelift.data.order import Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess, fit_preprocessing
 from truelift.data.streamed import StreamedBatches
@@ -21,6 +22,7 @@ __all__ = [
     "Photographs",
     "Preprocess",
     "PreprocessingOptions",
+    "Share",
     "Splits",
     "StreamedBatches",
     "fit_preprocessing",

@@ -9,7 +9,7 @@ from torch import Tensor
 from truelift.data.augment import augment, normalise
 from truelift.data.dataset import ImageSet
 from truelift.data.options import AugmentationOptions
-from truelift.data.order import EpochOrder
+from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError
 from truelift.seeds import derive
@@ -43,6 +43,7 @@ class Batches:
         augmentation: Resolved options (see `resolve_augmentation`), or None for no augmentation.
         augment_seed: Needed with `augmentation`, and only then.
         device: Where the batches are made.
+        share: Yield this part of every batch alone: what one process would have, shared out among several.
 
     Raises:
         InputError: The batch size is below 1, there is no image, only one of `augmentation` and `augment_seed` is
@@ -61,6 +62,7 @@ class Batches:
         augmentation: AugmentationOptions | None = None,
         augment_seed: int | None = None,
         device: torch.device | str = "cpu",
+        share: Share = WHOLE,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         if (augmentation is None) != (augment_seed is None):
@@ -72,6 +74,7 @@ class Batches:
         self._preprocess = preprocess or partial(normalise, mean=tuple(mean), std=tuple(std))
         self._augmentation = augmentation
         self._augment_seed = augment_seed
+        self._share = share
         self._views: dict[int, ImageSet] = {}
         self._last_order: tuple[int, Tensor] | None = None
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._images.images.device, torch.uint8)
@@ -143,7 +146,7 @@ class Batches:
         if self._augmentation is not None and self._augmentation.views is None and self._augment_seed is not None:
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
             images = augment(images, self._augmentation, self._fill, generator)
-        return self._preprocess(images), batch.labels
+        return self._preprocess(self._share.of(images)), self._share.of(batch.labels)
 
     def _shown(self, epoch: int) -> ImageSet:
         """The images, or the epoch's view of them, which is made when it is first wanted."""

@@ -8,6 +8,7 @@ import torch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
 from truelift.data.options import AugmentationOptions
+from truelift.data.order import WHOLE, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
 from truelift.data.streamed import StreamedBatches
@@ -27,6 +28,7 @@ def make_batches(
     augment_seed: int | None = None,
     sides: Sequence[int] = (),
     device: torch.device | str = "cpu",
+    share: Share = WHOLE,
 ) -> ImageBatches:
     """`StreamedBatches` of photographs, `Batches` of images in memory, which know no `sides`.
 
@@ -45,6 +47,7 @@ def make_batches(
         augmentation=augmentation,
         augment_seed=augment_seed,
         device=device,
+        share=share,
     )
 
 

@@ -1,10 +1,32 @@
 """Which images make which batch. N images, B a batch."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from truelift.errors import InputError
 from truelift.seeds import derive
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several equal parts, in order; by default all there is."""
+
+    part: int = 0
+    """From 0."""
+    parts: int = 1
+
+    def range(self, length: int) -> range:
+        """The part's places among so many; parts differ by one place at most."""
+        return range(length * self.part // self.parts, length * (self.part + 1) // self.parts)
+
+    def of(self, batch: Tensor) -> Tensor:
+        """The part's rows."""
+        return batch if self.parts == 1 else batch[self.range(len(batch)).start : self.range(len(batch)).stop]
+
+
+WHOLE = Share()
 
 
 class EpochOrder:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from truelift.data.augment import augment, normalise
 from truelift.data.crops import cut_out, random_box
 from truelift.data.options import AugmentationOptions
-from truelift.data.order import EpochOrder
+from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError
@@ -49,6 +49,7 @@ class StreamedBatches:
         augment_seed: Needed with `augmentation`, and only then.
         sides: S in each epoch of the training, the last of them from there on; by default the photographs' own.
         device: Where the batches go. Decoding is the processor's.
+        share: Decode and yield this part of every batch alone. What is changed on the device is drawn for each part.
 
     Raises:
         InputError: The batch size is below 1, there is no photograph, or the augmentation does not fit.
@@ -67,6 +68,7 @@ class StreamedBatches:
         augment_seed: int | None = None,
         sides: Sequence[int] = (),
         device: torch.device | str = "cpu",
+        share: Share = WHOLE,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         self._photographs = images
@@ -74,6 +76,7 @@ class StreamedBatches:
         self._device = torch.device(device)
         self._preprocess = preprocess or partial(normalise, mean=tuple(mean), std=tuple(std))
         self._augment_seed = augment_seed
+        self._share = share
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._device, torch.uint8)
         # Crop and mirror are the decoder's; the rest is the device's.
         self._rest = augmentation and replace(augmentation, crop_padding=0, resized_crop_area=None, flip=False)
@@ -129,7 +132,8 @@ class StreamedBatches:
         order = self._order.epoch(epoch)
         side = self._sides[min(epoch, len(self._sides) - 1)]
         numbers = range(start, self.batches_per_epoch)
-        self._wanted.batches = [_Batch(epoch, side, self._order.batch(order, number)) for number in numbers]
+        wanted = [self._share.of(self._order.batch(order, number)) for number in numbers]
+        self._wanted.batches = [_Batch(epoch, side, numbers) for numbers in wanted]
         seen = 0
         for number, decoded in zip(numbers, self._decoded(), strict=True):
             self._report(decoded)
@@ -150,7 +154,8 @@ class StreamedBatches:
     def _finished(self, decoded: "_Decoded", epoch: int, number: int) -> Tensor:
         images = decoded.pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         if self._rest is not None and self._augment_seed is not None:
-            generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
+            of_part = (self._share.part,) if self._share.part else ()
+            generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number, *of_part))
             images = augment(images, self._rest, self._fill, generator)
         return self._preprocess(images)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from truelift.data import (
@@ -28,6 +28,7 @@ from truelift.techniques.gradient_similarity import TaskStatistics
 from truelift.training.auxiliary import AuxiliaryTask
 from truelift.training.cached import CachedBatches, cache_front
 from truelift.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import make_autocast
 from truelift.training.experiment import Experiment, ObjectiveOptions
 from truelift.training.freezing import FreezingPolicy, lengthened_epochs, make_freezing
@@ -66,6 +67,8 @@ class Training:
     """Where the warm-up's end depends on the training error."""
     autocast: torch.autocast
     meters: Meters
+    world: World
+    """The processes that share each batch."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -80,6 +83,19 @@ class Training:
     def entrance(self) -> contextlib.AbstractContextManager[None]:
         """Within it the network takes what `batches` yields: images, or what frozen layers made of them."""
         return self.batches.entrance() if isinstance(self.batches, CachedBatches) else contextlib.nullcontext()
+
+    def shared(self) -> list[Tensor]:
+        """What the processes have to agree on after a step's backward pass: gradients, and what the batch has moved."""
+        parts = (self.network, self.objective)
+        gradients = [p.grad for part in parts for p in part.parameters() if p.grad is not None]
+        return gradients + [
+            buffer
+            for part in parts
+            for module in part.modules()
+            if module.training  # a frozen layer's running statistics stay
+            for buffer in module.buffers(recurse=False)
+            if buffer.is_floating_point()
+        ]
 
     def _stateful(self) -> dict[str, Stateful]:
         # Freezing first: the optimizer's state has a place for the parameters in training only.
@@ -97,8 +113,9 @@ class Training:
         }
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        save_checkpoint(path, self._stateful())
+        """Write a checkpoint, for all processes."""
+        if self.world.first:
+            save_checkpoint(path, self._stateful())
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
@@ -121,12 +138,14 @@ def load_data(experiment: Experiment) -> Splits:
     return main
 
 
-def assemble(experiment: Experiment, splits: Splits) -> Training:
+def assemble(experiment: Experiment, splits: Splits, world: World = ALONE) -> Training:
     """Put a resolved experiment's parts together, with initial weights.
 
     Raises:
-        InputError: The network is unknown, or the images do not fit it, its preprocessing or its probe.
+        InputError: The network is unknown, or the images do not fit it, its preprocessing or its probe; or something is
+            wanted that several processes cannot do.
     """
+    _check_shared(experiment, len(splits.train), world)
     seed, device = experiment.seed, experiment.device
     channels, height, width = splits.train.shape
     network = build_model(experiment.model, classes=len(splits.classes), in_channels=channels)
@@ -157,6 +176,7 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         augment_seed=derive(seed, "augmentation"),
         sides=growing_sides(sides, epochs),
         device=device,
+        share=world.share,
     )
     objective = _make_objective(experiment.objective, batches.batches_per_epoch)
     if splits.auxiliary is not None and experiment.gradient.name != "single":
@@ -171,7 +191,7 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
     if experiment.schedule.warmup == "until-error":
         options = experiment.schedule
         warmup = schedule = UntilError(
-            schedule, objective, factor=options.warmup_factor, error_percent=options.warmup_error_percent
+            schedule, objective, world, factor=options.warmup_factor, error_percent=options.warmup_error_percent
         )
     policies = make_policies(experiment, network, objective, optimizer, schedule)
     if freezing is not None:
@@ -198,7 +218,27 @@ def assemble(experiment: Experiment, splits: Splits) -> Training:
         warmup=warmup,
         autocast=autocast,
         meters=Meters(device),
+        world=world,
     )
+
+
+def _check_shared(experiment: Experiment, images: int, world: World) -> None:
+    """Refuse what several processes cannot do, or not as one would.
+
+    Raises:
+        InputError: It is wanted.
+    """
+    if world.size == 1:
+        return
+    batch = min(experiment.batch_size, images)
+    require("batch_size", batch, batch % world.size == 0, f"a multiple of the {world.size} processes that share it")
+    alone = f"{{}} where {world.size} processes share a batch"
+    cache, priors, tasks = experiment.freezing.cache, experiment.objective.priors, experiment.tasks
+    require("freezing.cache", cache, cache == "none", alone.format("none"))
+    require("objective.priors", priors, priors == "uniform", alone.format("uniform"))
+    rotation = tasks.auxiliary_rotation
+    require("tasks.auxiliary", list(tasks.auxiliary), not tasks.auxiliary, alone.format("left out"))
+    require("tasks.auxiliary_rotation", rotation, rotation is None, alone.format("left out"))
 
 
 def evaluation_batches(images: Images, splits: Splits, preprocess: Preprocess, device: str) -> ImageBatches:

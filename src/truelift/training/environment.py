@@ -13,7 +13,7 @@ import torch
 PACKAGE = Path(__file__).parent.parent
 
 
-def describe(device: str, threads: int) -> tuple[dict[str, Any], str]:
+def describe(device: str, threads: int, processes: int) -> tuple[dict[str, Any], str]:
     """The environment, and the patch on the commit that ran (docs/records.md lists the keys)."""
     commit, patch, untracked = _code()
     environment = {
@@ -23,6 +23,7 @@ def describe(device: str, threads: int) -> tuple[dict[str, Any], str]:
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         "threads": threads,
+        "processes": processes,
         "commit": commit,
         "patched": bool(patch),
         "untracked": untracked,

@@ -1,23 +1,28 @@
 """A network's loss and error on images it is not trained on. N images, K classes."""
 
+from itertools import islice
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from truelift.data import ImageBatches
+from truelift.data import ImageBatches, Share
 from truelift.models import Classifier
 from truelift.records import Predictions
 from truelift.training.objective import Objective
 
 
 @torch.inference_mode()
-def predict(network: Classifier, objective: Objective, batches: ImageBatches, autocast: torch.autocast) -> Predictions:
-    """The label-free predictions for every image, with batch norm in inference mode."""
+def predict(
+    network: Classifier, objective: Objective, batches: ImageBatches, autocast: torch.autocast, share: Share
+) -> Predictions:
+    """The label-free predictions for the images of a part of the batches, with batch norm in inference mode."""
     was_training = network.training
     network.eval()
     objective.eval()
     parts = []
-    for images, labels in batches.epoch(0):
+    numbers = share.range(batches.batches_per_epoch)
+    for images, labels in islice(batches.epoch(0, start=numbers.start), len(numbers)):
         with autocast:
             logits = objective.logits(network, images)
         log_probability = F.log_softmax(logits.float(), dim=1)
@@ -25,6 +30,8 @@ def predict(network: Classifier, objective: Objective, batches: ImageBatches, au
         parts.append((labels, log_probability.argmax(1), true))
     network.train(was_training)
     objective.train(was_training)
+    if not parts:  # fewer batches than processes
+        return Predictions.joined([])
     all_labels, predicted, log_true = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return Predictions(all_labels, predicted, np.exp(log_true))
 

@@ -37,7 +37,8 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
         DivergedError: The loss is infinite or not a number.
     """
     t, meters, experiment = training, training.meters, training.experiment
-    noise_seed = derive(experiment.seed, "noise")
+    # One process draws as it would alone; the others differ from it.
+    noise_seed = derive(experiment.seed, "noise", *([t.world.rank] if t.world.rank else []))
     steps_per_line = max(1, t.steps_per_epoch // _LINES_PER_EPOCH)
     checkpoint_due = time.monotonic() + checkpoint_seconds
     t.network.train()
@@ -54,6 +55,9 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
             with t.autocast, t.entrance():
                 losses = t.objective(t.network, images, labels)
             logged = t.rule.backward(losses)
+            losses = {name: loss.detach() for name, loss in losses.items()}
+            if t.world.size > 1:
+                t.world.average([*losses.values(), *t.shared()])
             if experiment.optimizer.clip_norm is not None:
                 clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
             t.optimizer.step()
@@ -65,7 +69,9 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
                 meters.stop()
                 learning_rate = t.optimizer.param_groups[0]["lr"]
                 line = meters.line(
-                    batch_size=len(labels), steps_per_epoch=t.steps_per_epoch, learning_rate=learning_rate
+                    batch_size=len(labels) * t.world.size,
+                    steps_per_epoch=t.steps_per_epoch,
+                    learning_rate=learning_rate,
                 )
                 if t.freezing is not None:
                     line["frozen_layers"] = t.freezing.frozen
@@ -90,11 +96,13 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
 
 
 def evaluate(training: Training) -> dict[str, Predictions]:
-    """The predictions for each held-out split."""
-    return {
-        split: predict(training.network, training.objective, batches, training.autocast)
-        for split, batches in training.evaluations.items()
-    }
+    """The predictions for each held-out split, of which each process makes a part."""
+    network, objective, world = training.network, training.objective, training.world
+    found = {}
+    for split, batches in training.evaluations.items():
+        mine = predict(network, objective, batches, training.autocast, world.share)
+        found[split] = Predictions.joined(world.gathered(mine))
+    return found
 
 
 def evaluation_line(training: Training, predictions: dict[str, Predictions]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.models import Classifier
+from truelift.training.distributed import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,14 @@ class ParameterRule:
 
 
 class ErrorCount:
-    """How many of the images since `clear` had another label than the class with the largest logit."""
+    """How many of the images since `clear` had another label than the class with the largest logit.
 
-    def __init__(self) -> None:
+    Args:
+        world: The processes whose images count together.
+    """
+
+    def __init__(self, world: World = ALONE) -> None:
+        self._world = world
         self.clear()
 
     def clear(self) -> None:
@@ -36,8 +42,8 @@ class ErrorCount:
     @torch.no_grad()
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """One batch: (N, K) and int64 (N,). Counted on the device, and not read."""
-        self.wrong = self.wrong + (logits.argmax(1) != labels).sum()
-        self.images += len(labels)
+        self.wrong = self.wrong + self._world.total((logits.argmax(1) != labels).sum())
+        self.images += len(labels) * self._world.size
         self.batches += 1
 
     def percent(self) -> float:

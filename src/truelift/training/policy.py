@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from truelift.training.distributed import ALONE, World
 from truelift.training.experiment import Experiment, ScheduleOptions
 from truelift.training.objective import ErrorCount, Objective
 
@@ -102,6 +103,7 @@ class UntilError:
     Args:
         after: The schedule behind the warm-up; it goes by the steps from the training's start all the same.
         objective: Is watched until then.
+        world: The processes whose batches count together.
         factor: Above 0.
         error_percent: The threshold.
 
@@ -110,13 +112,15 @@ class UntilError:
         below 80% (about 400 iterations)", for 110 layers. They do not say how it is measured.
     """
 
-    def __init__(self, after: Schedule, objective: Objective, *, factor: float, error_percent: float) -> None:
+    def __init__(
+        self, after: Schedule, objective: Objective, world: World = ALONE, *, factor: float, error_percent: float
+    ) -> None:
         self.after = after
         self.objective = objective
         self.factor = factor
         self.error_percent = error_percent
         self.over = False
-        self.errors = ErrorCount()
+        self.errors = ErrorCount(world)
         objective.watch(self.errors)
 
     def __call__(self, progress: Progress) -> float:

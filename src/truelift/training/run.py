@@ -12,6 +12,7 @@ from truelift.errors import InputError
 from truelift.records import locked, read_json, read_lines, write_json, write_text
 from truelift.training.assembly import Training, assemble, load_data
 from truelift.training.detection import detect, load_outliers
+from truelift.training.distributed import ALONE, World
 from truelift.training.environment import describe, now
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment, fingerprint, to_dict
@@ -25,15 +26,23 @@ from truelift.training.progress import Reporter
 
 
 def run(
-    experiment: Experiment, folder: Path, *, reporter: Reporter, checkpoint_seconds: float = 30.0
+    experiment: Experiment,
+    folder: Path,
+    *,
+    reporter: Reporter,
+    checkpoint_seconds: float = 30.0,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Run a resolved experiment in `folder`, or go on with it, and return the content of result.json.
+
+    Of several processes the first writes all that is written, and the others return nothing of a training they made.
 
     Args:
         experiment: From `resolve`.
         folder: New, or with an earlier beginning of the same experiment. A finished one is not repeated.
         reporter: Told of every line of metrics.
         checkpoint_seconds: Time between checkpoints, at least 0; 0 is one a step.
+        world: The processes that train together; each of them makes this call.
 
     Raises:
         InputError: The data cannot be had, the network does not fit it, the folder holds another experiment or is in
@@ -48,7 +57,10 @@ def run(
     keep_pages()
     splits = load_data(experiment)
     outliers = load_outliers(experiment, splits)
-    training = assemble(experiment, splits)
+    training = assemble(experiment, splits, world)
+    if not world.first:
+        _follow(training, folder / "checkpoint.pt")
+        return {}
     with locked(folder):
         _begin(folder, training)
         with (folder / "metrics.jsonl").open("a") as metrics:
@@ -70,6 +82,14 @@ def run(
         result = _result(training, splits, metrics_by_name)
         write_json(folder / "result.json", result)
     return result
+
+
+def _follow(training: Training, checkpoint: Path) -> None:
+    """Train beside the process that writes."""
+    if checkpoint.exists():
+        training.load(checkpoint)
+    fit(training, lambda line: None, checkpoint, 0.0)
+    evaluate(training)
 
 
 def read_config(folder: Path) -> Experiment:
@@ -98,7 +118,7 @@ def _begin(folder: Path, training: Training) -> None:
     """Go on from the checkpoint where there is one, else write down what begins."""
     checkpoint, metrics = folder / "checkpoint.pt", folder / "metrics.jsonl"
     write_config(folder, training.experiment)
-    environment, patch = describe(training.experiment.device, torch.get_num_threads())
+    environment, patch = describe(training.experiment.device, torch.get_num_threads(), training.world.size)
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     kept = []

@@ -8,6 +8,7 @@ from truelift.data.augment import augment, normalise
 from truelift.data.batches import Batches
 from truelift.data.dataset import ImageSet
 from truelift.data.options import AugmentationOptions
+from truelift.data.order import Share
 from truelift.errors import InputError
 from truelift.seeds import derive
 
@@ -24,6 +25,20 @@ def training(n: int = 50, order_seed: int = 1, augment_seed: int = 2) -> Batches
     return Batches(
         image_set(n), 8, mean=MEAN, std=STD, order_seed=order_seed, augmentation=OPTIONS, augment_seed=augment_seed
     )
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_shares_together_are_the_whole_batch(parts: int) -> None:
+    def batches(**share: Share) -> Batches:
+        settings = {"order_seed": 1, "augmentation": OPTIONS, "augment_seed": 2}
+        return Batches(image_set(50), 8, mean=MEAN, std=STD, **settings, **share)  # type: ignore[arg-type]
+
+    shares = [list(batches(share=Share(part, parts)).epoch(3, start=1)) for part in range(parts)]
+    joined = [
+        (torch.cat([x for x, _ in together]), torch.cat([y for _, y in together]))
+        for together in zip(*shares, strict=True)
+    ]
+    assert_same(joined, list(batches().epoch(3, start=1)))
 
 
 def labels(batches: Batches, epoch: int) -> list[int]:

@@ -15,6 +15,7 @@ from truelift.data.folder import read_folder
 from truelift.data.make import growing_sides
 from truelift.data.named import resolve_augmentation
 from truelift.data.options import AugmentationOptions, PreprocessingOptions
+from truelift.data.order import Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import fit_preprocessing
 from truelift.data.streamed import StreamedBatches
@@ -59,6 +60,13 @@ def test_training_batches(folder: Path) -> None:
         assert (x.shape, x.dtype, y.dtype) == ((4, 3, 24, 24), torch.float32, torch.int64)
         assert x.is_contiguous(memory_format=torch.channels_last)
     assert not torch.equal(seen[0][0], next(batches.epoch(1))[0])
+
+
+def test_shares_together_are_the_whole_batch(folder: Path) -> None:
+    images = photographs(folder)
+    shares = [list(training(images, share=Share(part, 2)).epoch(2)) for part in range(2)]
+    joined = [(torch.cat((x, u)), torch.cat((y, v))) for (x, y), (u, v) in zip(*shares, strict=True)]
+    assert_same(joined, list(training(images).epoch(2)))
 
 
 def test_evaluation_is_the_centre_of_each_in_order(folder: Path) -> None:

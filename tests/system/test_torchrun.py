@@ -1,0 +1,154 @@
+"""One training over two processes, as torchrun starts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from truelift.records import Predictions, Run
+
+pytestmark = pytest.mark.timeout(200)
+
+WORKER = Path(__file__).parent / "torchrun_worker.py"
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ALONE = [sys.executable]
+
+SMALL: dict[str, Any] = {
+    "model.name": "resnet8",
+    "model.width": 4,
+    "data.train_images": 400,
+    "epochs": 4,
+    "batch_size": 32,
+    "precision": "fp32",
+}
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def held(launcher: list[str], folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each process holds after a training."""
+    command = [*launcher, str(WORKER), str(folder), json.dumps({**SMALL, **settings})]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=150)
+    assert done.returncode == 0, done.stderr
+    size = 2 if launcher == TORCHRUN else 1
+    return [torch.load(folder / f"held-{size}-{rank}.pt") for rank in range(size)]
+
+
+def assert_equal(one: Any, other: Any, where: str = "") -> None:
+    """Bit for bit."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for number, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_equal(a, b, f"{where}.{number}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other, where
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"freezing.name": "freezeout", "freezing.t0": 0.4, "schedule.name": "constant"},
+        {"freezing.name": "adaptive-representation", "freezing.every_steps": 4, "freezing.tolerance": 0.8},
+        {"objective.name": "gaussian-mixture", "objective.covariance": "diagonal", "objective.variances": "tracked"},
+        {"schedule.name": "step", "schedule.warmup": "until-error", "schedule.warmup_factor": 0.1},
+    ],
+    ids=["freezeout", "adaptive", "tracked variances", "warm-up until the error is low"],
+)
+def test_both_processes_hold_the_same_to_the_last_bit(tmp_path: Path, settings: dict[str, Any]) -> None:
+    first, second = held(TORCHRUN, tmp_path, settings)
+    assert len(first["losses"]) > 4
+    assert_equal(first, second)
+    assert not any(key.startswith("module.") for key in first["network"])
+    if "freezing.name" in settings:
+        assert first["frozen"] > 0
+        assert first["exchanged"] == sorted(first["exchanged"], reverse=True)  # frozen layers leave the exchange
+        assert first["exchanged"][-1] < first["exchanged"][0]
+
+
+def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
+    """To rounding, where no batch norm looks at a process's own part of the batch."""
+    settings = {"model.name": "small-cnn", "augmentation.cutout": 2, "optimizer.clip_norm": 1.0}
+    (alone,) = held(ALONE, tmp_path, settings)
+    first, _ = held(TORCHRUN, tmp_path, settings)
+    assert alone["losses"] == pytest.approx(first["losses"], rel=1e-4)
+    for name, tensor in alone["network"].items():
+        torch.testing.assert_close(first["network"][name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+    assert torch.equal(alone["predicted"], first["predicted"])
+    assert alone["exchanged"] == []
+
+
+def command(out: Path, **settings: Any) -> list[str]:
+    options = [text for name, value in {**SMALL, **settings}.items() for text in (f"--{name}", str(value))]
+    return [*TORCHRUN, "-m", "truelift", "train", "--out", str(out), "--checkpoint_seconds", "0", *options]
+
+
+def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
+    whole = subprocess.run(
+        command(tmp_path / "whole"), capture_output=True, text=True, env=environment(), timeout=150, check=True
+    )
+    assert whole.stdout.count("test accuracy") - whole.stdout.count("epoch") == 1  # one process tells the end
+
+    process = subprocess.Popen(
+        command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+    )
+    metrics = tmp_path / "cut/metrics.jsonl"
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 8):
+        assert process.poll() is None
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)  # one of the two; torchrun ends the other
+    assert process.wait(60) != 0
+    assert not (tmp_path / "cut/result.json").exists()
+
+    subprocess.run(command(tmp_path / "cut"), capture_output=True, env=environment(), timeout=150, check=True)
+    for name in ("network", "optimizer", "meters"):
+        one, other = (torch.load(tmp_path / run / "checkpoint.pt", weights_only=True)[name] for run in ("whole", "cut"))
+        if name == "meters":
+            one, other = ({k: v for k, v in found.items() if "seconds" not in k} for found in (one, other))
+        assert_equal(one, other, name)
+    runs = [Run("", 0, tmp_path / run) for run in ("whole", "cut")]
+    a, b = ([{k: v for k, v in line.items() if "second" not in k} for line in run.metrics()] for run in runs)
+    assert a == b
+    one, other = (Predictions.read(tmp_path / run / "predictions.npz") for run in ("whole", "cut"))
+    assert np.array_equal(one.probability, other.probability)
+    assert runs[0].environment()["processes"] == 2
+
+
+def test_bad_input_ends_both_with_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tmp_path / "run", batch_size=33),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=100,
+    )
+    assert done.returncode != 0
+    assert "truelift: error: batch_size must be a multiple of the 2 processes that share it, got 33" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+    study = subprocess.run(
+        [*TORCHRUN, "-m", "truelift", "study", "digits", "--out", str(tmp_path / "study")],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=100,
+    )
+    assert study.returncode != 0
+    assert "study starts its own processes" in study.stderr
+    assert not (tmp_path / "study").exists()

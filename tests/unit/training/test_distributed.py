@@ -1,0 +1,73 @@
+"""Several processes, as far as one can tell alone; tests/system/test_torchrun.py starts them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from truelift.errors import InputError
+from truelift.records import Predictions
+from truelift.training import Experiment, resolve
+from truelift.training.assembly import assemble, load_data
+from truelift.training.distributed import ALONE, World, joined
+from truelift.training.evaluation import predict
+from truelift.training.parsing import parse_experiment
+
+
+def small(**settings: Any) -> Experiment:
+    base = {"model.name": "resnet8", "model.width": 4, "epochs": 1, "data.train_images": 96, "batch_size": 32}
+    return resolve(parse_experiment({**base, **settings}, "test"))
+
+
+def test_without_torchrun_a_process_is_alone() -> None:
+    with joined("cpu") as world:
+        assert world == ALONE == World(rank=0, size=1)
+        assert world.first
+        assert world.gathered("mine") == ["mine"]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 50])
+def test_parts_of_an_evaluation_are_all_of_it_in_order(processes: int) -> None:
+    experiment = small()
+    training = assemble(experiment, load_data(experiment))
+    network, objective, autocast = training.network, training.objective, training.autocast
+    for batches in training.evaluations.values():
+        parts = [
+            predict(network, objective, batches, autocast, World(rank, processes).share) for rank in range(processes)
+        ]
+        whole, together = predict(network, objective, batches, autocast, ALONE.share), Predictions.joined(parts)
+        assert len(whole.labels) > 0
+        for name in ("labels", "predicted", "probability"):
+            assert np.array_equal(getattr(whole, name), getattr(together, name)), name
+            assert getattr(whole, name).dtype == getattr(together, name).dtype
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 33}, "batch_size must be a multiple of the 2 processes that share it, got 33"),
+        ({"batch_size": 500, "data.train_images": 95}, "batch_size must be a multiple of the 2 processes .*, got 85"),
+        (
+            {
+                "freezing.name": "freezeout",
+                "freezing.cache": "host",
+                "schedule.name": "constant",
+                "augmentation.crop_padding": 0,
+                "augmentation.flip": False,
+            },
+            "freezing.cache must be none where 2 processes share a batch, got host",
+        ),
+        (
+            {"objective.name": "gaussian-mixture", "objective.priors": "estimated"},
+            "objective.priors must be uniform where 2 processes share a batch, got estimated",
+        ),
+        ({"tasks.auxiliary": ["3", "4"]}, r"tasks.auxiliary must be left out where .*, got \['3', '4'\]"),
+        ({"tasks.auxiliary_rotation": 90}, "tasks.auxiliary_rotation must be left out where .*, got 90"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(settings: dict[str, Any], message: str) -> None:
+    experiment = small(**settings)
+    splits = load_data(experiment)
+    assemble(experiment, splits)  # one can
+    with pytest.raises(InputError, match=message):
+        assemble(experiment, splits, World(0, 2))
