@@ -65,10 +65,16 @@ def assert_equal(one: Any, other: Any, where: str = "") -> None:
     [
         {"freezing.name": "freezeout", "freezing.t0": 0.4, "schedule.name": "constant"},
         {"freezing.name": "adaptive-representation", "freezing.every_steps": 4, "freezing.tolerance": 0.8},
-        {"objective.name": "gaussian-mixture", "objective.covariance": "diagonal", "objective.variances": "tracked"},
+        {
+            "objective.name": "gaussian-mixture",
+            "objective.covariance": "diagonal",
+            "objective.variances": "tracked",
+            "objective.priors": "estimated",
+        },
+        {"tasks.auxiliary": ["3", "4"], "tasks.batch_norm": "separate", "gradient.name": "weighted"},
         {"schedule.name": "step", "schedule.warmup": "until-error", "schedule.warmup_factor": 0.1},
     ],
-    ids=["freezeout", "adaptive", "tracked variances", "warm-up until the error is low"],
+    ids=["freezeout", "adaptive", "tracked variances", "auxiliary task", "warm-up until the error is low"],
 )
 def test_both_processes_hold_the_same_to_the_last_bit(tmp_path: Path, settings: dict[str, Any]) -> None:
     first, second = held(TORCHRUN, tmp_path, settings)

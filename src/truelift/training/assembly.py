@@ -180,7 +180,7 @@ def assemble(experiment: Experiment, splits: Splits, world: World = ALONE) -> Tr
     )
     objective = _make_objective(experiment.objective, batches.batches_per_epoch)
     if splits.auxiliary is not None and experiment.gradient.name != "single":
-        objective = _with_auxiliary_task(objective, network, experiment, splits, splits.auxiliary, preprocess)
+        objective = _with_auxiliary_task(objective, network, experiment, splits, splits.auxiliary, preprocess, world)
     objective.to(device)
     optimizer = make_optimizer(experiment.optimizer, [network, objective], objective.parameter_rules(network))
     steps = epochs * batches.batches_per_epoch
@@ -230,15 +230,10 @@ def _check_shared(experiment: Experiment, images: int, world: World) -> None:
     """
     if world.size == 1:
         return
-    batch = min(experiment.batch_size, images)
-    require("batch_size", batch, batch % world.size == 0, f"a multiple of the {world.size} processes that share it")
-    alone = f"{{}} where {world.size} processes share a batch"
-    cache, priors, tasks = experiment.freezing.cache, experiment.objective.priors, experiment.tasks
-    require("freezing.cache", cache, cache == "none", alone.format("none"))
-    require("objective.priors", priors, priors == "uniform", alone.format("uniform"))
-    rotation = tasks.auxiliary_rotation
-    require("tasks.auxiliary", list(tasks.auxiliary), not tasks.auxiliary, alone.format("left out"))
-    require("tasks.auxiliary_rotation", rotation, rotation is None, alone.format("left out"))
+    main, auxiliary, cache = experiment.batch_size, experiment.tasks.auxiliary_batch_size, experiment.freezing.cache
+    for name, batch in (("batch_size", min(main, images)), ("tasks.auxiliary_batch_size", auxiliary or main)):
+        require(name, batch, batch % world.size == 0, f"a multiple of the {world.size} processes that share it")
+    require("freezing.cache", cache, cache == "none", f"none where {world.size} processes share a batch")
 
 
 def evaluation_batches(images: Images, splits: Splits, preprocess: Preprocess, device: str) -> ImageBatches:
@@ -272,6 +267,7 @@ def _with_auxiliary_task(
     splits: Splits,
     images: Images,
     preprocess: Preprocess,
+    world: World,
 ) -> AuxiliaryTask:
     seed, tasks = experiment.seed, experiment.tasks
     head = nn.Linear(network.feature_size, int(images.labels.max()) + 1)
@@ -286,5 +282,6 @@ def _with_auxiliary_task(
         augmentation=experiment.augmentation,
         augment_seed=derive(seed, "augmentation", "auxiliary"),
         device=experiment.device,
+        share=world.share,
     )
     return AuxiliaryTask(main, head, batches, TaskStatistics(network, tasks.batch_norm))

@@ -1,11 +1,13 @@
 """What each process of a sharded head does; a spawned process imports it by name."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# Imported while a group is there it would keep it for good; the group's threads then may abort the process's end.
+import torch.distributed.nn.functional
 
 from truelift.errors import InputError
 from truelift.techniques.gaussian_mixture import GaussianMixtureLoss, ShardedGaussianMixtureHead
@@ -44,4 +46,4 @@ def work(rank: int, processes: int, folder: str, classes: int, cases: list[dict[
             found[name] = str(error)
     torch.save(found, store / f"found{rank}.pt")
     dist.barrier()
-    os._exit(0)  # without tearing connections down, in which a process was once seen to abort
+    dist.destroy_process_group()

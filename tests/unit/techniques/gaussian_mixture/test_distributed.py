@@ -1,10 +1,12 @@
 """The whole head in DistributedDataParallel: what it tracks must stay equal in all replicas."""
 
-import os
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+
+# Imported while a group is there it would keep it for good; the group's threads then may abort the process's end.
+import torch.distributed.nn.functional
 import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -45,7 +47,7 @@ def worker(rank: int, folder: str) -> None:
     state = train(DistributedDataParallel(inner), inner, slice(4 * rank, 4 * rank + 4))
     torch.save(state, f"{folder}/{rank}.pt")
     dist.barrier()
-    os._exit(0)
+    dist.destroy_process_group()
 
 
 def test_two_replicas_are_equal_and_near_the_single_process(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# Imported while a group is there it would keep it for good; the group's threads then may abort the process's end.
+import torch.distributed.nn.functional
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
