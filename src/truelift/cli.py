@@ -139,7 +139,7 @@ def study(
         source: A study file (TOML), or the name of a recipe.
         scale: One of the file's scales, a shorter form most likely; paper: the file as it stands.
         seeds: Run seeds 0 to SEEDS-1, whatever the file says.
-        jobs: Runs at a time, the cores shared out among them. Default: one a core.
+        jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
         experiment: Settings shared by all variants, in place of the file's.

@@ -7,25 +7,33 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from queue import SimpleQueue
 
 from truelift.studies.worker import write_failure
 
 
-def run_local(folders: Sequence[Path], *, jobs: int, threads: int, checkpoint_seconds: float) -> Iterator[Path]:
+def run_local(
+    folders: Sequence[Path], *, jobs: int, threads: int, gpus: Sequence[str] = (), checkpoint_seconds: float
+) -> Iterator[Path]:
     """Run every folder's config.toml in a process of its own.
 
     Args:
         folders: Each with a config.toml.
         jobs: Processes at a time, at least 1.
         threads: CPU threads of each, at least 1.
+        gpus: Those that the processes share out among them, each seeing one of them alone; none: nothing is said.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
         interrupted.
     """
+    # One for each process at a time, so that no GPU has two runs while another has none.
+    free: SimpleQueue[str | None] = SimpleQueue()
+    for job in range(jobs):
+        free.put(gpus[job % len(gpus)] if gpus else None)
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(_run, folder, threads, checkpoint_seconds): folder for folder in folders}
+        running = {pool.submit(_run, folder, threads, free, checkpoint_seconds): folder for folder in folders}
         try:
             for done in as_completed(running):
                 done.result()
@@ -35,8 +43,18 @@ def run_local(folders: Sequence[Path], *, jobs: int, threads: int, checkpoint_se
             raise
 
 
-def _run(folder: Path, threads: int, checkpoint_seconds: float) -> None:
+def _run(folder: Path, threads: int, free: "SimpleQueue[str | None]", checkpoint_seconds: float) -> None:
+    gpu = free.get()
+    try:
+        _start(folder, threads, gpu, checkpoint_seconds)
+    finally:
+        free.put(gpu)
+
+
+def _start(folder: Path, threads: int, gpu: str | None, checkpoint_seconds: float) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
     arguments = [str(folder), str(os.getpid()), str(checkpoint_seconds)]
     command = [sys.executable, "-m", "truelift.studies.worker", *arguments]
     with (folder / "log.txt").open("a") as log:

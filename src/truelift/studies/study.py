@@ -14,7 +14,7 @@ from truelift.studies.plan import StudyPlan
 from truelift.training.assembly import assemble, load_data
 from truelift.training.detection import load_outliers
 from truelift.training.environment import now
-from truelift.training.hardware import available_cores
+from truelift.training.hardware import available_cores, visible_gpus
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,15 @@ class Shares:
 
     jobs: int
     threads: int
+    gpus: tuple[str, ...]
 
     @classmethod
-    def of_machine(cls, jobs: int | None) -> "Shares":
-        """One process a core by default: small networks use two cores best as two runs."""
+    def of_machine(cls, jobs: int | None, gpus: tuple[str, ...]) -> "Shares":
+        """By default a process a GPU, or a core without: small networks use two cores best as two runs."""
         cores = available_cores()
-        jobs = cores if jobs is None else jobs
-        return cls(jobs, max(1, cores // jobs))
+        if jobs is None:
+            jobs = len(gpus) or cores
+        return cls(jobs, max(1, cores // jobs), gpus)
 
 
 def preflight(plan: StudyPlan) -> None:
@@ -65,7 +67,7 @@ def run_study(
         folder: The study's; made where it is missing.
         repeat: The command that repeats the study.
         report_run: Told of each run that has ended, how many have, and how many there are.
-        jobs: Processes at a time, at least 1; by default one a core.
+        jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Raises:
@@ -83,8 +85,16 @@ def run_study(
         write_json(folder / "study.json", plan.record(repeat, now()))
         for path in pending:
             write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
-        shares = Shares.of_machine(jobs)
-        running = run_local(pending, jobs=shares.jobs, threads=shares.threads, checkpoint_seconds=checkpoint_seconds)
+        # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+        devices = {run.config.get("device", "cuda") for run in runs.values()}
+        shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
+        running = run_local(
+            pending,
+            jobs=shares.jobs,
+            threads=shares.threads,
+            gpus=shares.gpus,
+            checkpoint_seconds=checkpoint_seconds,
+        )
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
     return Study.read(folder)

@@ -1,6 +1,7 @@
 """One run in its folder: begin or go on, train, evaluate, and write the result last."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def _follow(training: Training, checkpoint: Path) -> None:
     """Train beside the process that writes."""
     if checkpoint.exists():
         training.load(checkpoint)
-    fit(training, lambda line: None, checkpoint, 0.0)
+    fit(training, lambda line: None, checkpoint, math.inf)
     evaluate(training)
 
 

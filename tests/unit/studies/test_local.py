@@ -1,0 +1,75 @@
+"""How this machine is shared out; a program of the user's tells what it was given."""
+
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import tomli_w
+import torch
+
+from truelift.studies.local import run_local
+from truelift.studies.study import Shares
+from truelift.training.hardware import available_cores, visible_gpus
+
+PROGRAM = """
+import json, os, sys, time
+out = sys.argv[1]
+began = time.monotonic()
+time.sleep(0.5)
+gpu = int(os.environ.get("CUDA_VISIBLE_DEVICES", -1))
+json.dump({"gpu": gpu, "began": began, "ended": time.monotonic()}, open(out + "/metrics.json", "w"))
+"""
+
+
+def given(folder: Path, runs: int, jobs: int, gpus: tuple[str, ...]) -> list[dict[str, float]]:
+    """What each run's program found."""
+    (folder / "program.py").write_text(PROGRAM)
+    folders = [folder / f"run-{number}" for number in range(runs)]
+    for run in folders:
+        run.mkdir()
+        config = {"command": f"{sys.executable} {folder}/program.py {{out}}", "args": "", "seed": 0}
+        (run / "config.toml").write_text(tomli_w.dumps(config))
+    assert sorted(run_local(folders, jobs=jobs, threads=1, gpus=gpus, checkpoint_seconds=30.0)) == folders
+    return [json.loads((run / "result.json").read_text())["metrics"] for run in folders]
+
+
+def test_each_run_has_a_gpu_to_itself(tmp_path: Path) -> None:
+    found = given(tmp_path, 5, 2, ("3", "7"))
+    assert {run["gpu"] for run in found} == {3, 7}
+    for gpu in (3, 7):
+        mine = sorted((run["began"], run["ended"]) for run in found if run["gpu"] == gpu)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(mine))
+
+
+def test_more_jobs_than_gpus_share_them(tmp_path: Path) -> None:
+    found = given(tmp_path, 2, 2, ("5",))
+    assert [run["gpu"] for run in found] == [5, 5]
+
+
+def test_without_gpus_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [run["gpu"] for run in given(tmp_path, 1, 1, ())] == [-1]
+
+
+def test_shares_of_the_machine() -> None:
+    cores = available_cores()
+    assert Shares.of_machine(None, ()) == Shares(cores, 1, ())
+    assert Shares.of_machine(None, ("0",)) == Shares(1, cores, ("0",))
+    assert Shares.of_machine(4 * cores, ("0", "1")) == Shares(4 * cores, 1, ("0", "1"))
+
+
+@pytest.mark.parametrize(
+    ("named", "count", "gpus"),
+    [(None, 0, ()), (None, 2, ("0", "1")), ("2,5", 2, ("2", "5")), ("GPU-8f", 1, ("GPU-8f",)), ("", 0, ())],
+)
+def test_gpus_are_named_as_they_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, count: int, gpus: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", named)
+    assert visible_gpus() == gpus
