@@ -218,6 +218,7 @@ def _curves(summary: Summary) -> list[str]:
     drawn = [
         ("training loss", losses, False),
         ("test error, %", errors, False),
+        ("training error, %", curves(lines, "train_error"), False),
         *((label, curves(lines, key), True) for key, label in _LOGGED.items()),
     ]
     pictures = [

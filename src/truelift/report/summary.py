@@ -23,6 +23,7 @@ _OTHER_METRICS = (
     *(f"{kind}_{score}auroc" for kind in ("outlier", "fgsm") for score in ("", "confidence_", "mahalanobis_")),
     "fgsm_accuracy",
     "train_loss",
+    "train_error",
     "train_seconds",
     "cpu_seconds",
     "images_per_second",

@@ -191,7 +191,7 @@ def assemble(experiment: Experiment, splits: Splits, world: World = ALONE) -> Tr
     if experiment.schedule.warmup == "until-error":
         options = experiment.schedule
         warmup = schedule = UntilError(
-            schedule, objective, world, factor=options.warmup_factor, error_percent=options.warmup_error_percent
+            schedule, objective, factor=options.warmup_factor, error_percent=options.warmup_error_percent
         )
     policies = make_policies(experiment, network, objective, optimizer, schedule)
     if freezing is not None:

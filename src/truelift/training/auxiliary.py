@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from truelift.data import ImageBatches
 from truelift.models import Classifier
 from truelift.techniques.gradient_similarity import TaskStatistics
-from truelift.training.objective import ErrorCount, Objective
+from truelift.training.objective import Objective
 
 
 class AuxiliaryTask(Objective):
@@ -33,6 +33,7 @@ class AuxiliaryTask(Objective):
     def forward(self, network: Classifier, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The main losses first, then the auxiliary one on its own batch for this step."""
         losses = self.main(network, images, labels)
+        self.error = self.main.error
         auxiliary_images, auxiliary_labels = self.batches.at(self._step)
         with self.statistics.task(1):
             logits = self.head(network.features(auxiliary_images))
@@ -46,7 +47,3 @@ class AuxiliaryTask(Objective):
         """So many steps are made: the next auxiliary batch is this step's."""
         self._step = step
         self.main.set_step(step)
-
-    def watch(self, errors: ErrorCount | None) -> None:
-        """The main task's errors."""
-        self.main.watch(errors)

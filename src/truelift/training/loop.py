@@ -57,13 +57,13 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
             logged = t.rule.backward(losses)
             losses = {name: loss.detach() for name, loss in losses.items()}
             if t.world.size > 1:
-                t.world.average([*losses.values(), *t.shared()])
+                t.world.average([*losses.values(), t.objective.error, *t.shared()])
             if experiment.optimizer.clip_norm is not None:
                 clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
             t.optimizer.step()
             t.optimizer.zero_grad()
 
-            meters.count(losses, logged)
+            meters.count(losses, t.objective.error, logged)
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
             if epoch_ends or meters.line_steps >= steps_per_line:
                 meters.stop()

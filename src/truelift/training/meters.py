@@ -28,7 +28,7 @@ class Meters:
         self.line_sums: dict[str, Tensor] = {}
         self.line_steps = 0
         self.line_seconds = 0.0
-        self.epoch_loss = 0.0
+        self.epoch_sums: dict[str, float] = {}
         self.epoch_steps = 0
         self.start()
 
@@ -47,12 +47,13 @@ class Meters:
 
     def begin_epoch(self) -> None:
         """Forget the losses of the epoch before."""
-        self.epoch_loss, self.epoch_steps = 0.0, 0
+        self.epoch_sums, self.epoch_steps = {}, 0
 
-    def count(self, losses: Mapping[str, Tensor], logged: Mapping[str, Tensor]) -> None:
-        """One step made, with these losses, the main one first, and what the gradient rule had to say."""
+    def count(self, losses: Mapping[str, Tensor], error: Tensor, logged: Mapping[str, Tensor]) -> None:
+        """One step made, with these losses, the main one first, the batch's error, and what the gradient rule said."""
         main, *others = losses
-        values = {"train_loss": losses[main], **{f"train_{name}_loss": losses[name] for name in others}, **logged}
+        of_others = {f"train_{name}_loss": losses[name] for name in others}
+        values = {"train_loss": losses[main], **of_others, "train_error": error, **logged}
         for name, value in values.items():
             before = self.line_sums.get(name)
             self.line_sums[name] = value.detach().clone() if before is None else before.add_(value.detach())
@@ -78,16 +79,15 @@ class Meters:
             "learning_rate": learning_rate,
             "images_per_second": self.line_steps * batch_size / self.line_seconds,
         }
-        self.epoch_loss += sums["train_loss"]
+        self.epoch_sums = {name: self.epoch_sums.get(name, 0.0) + sum_ for name, sum_ in sums.items()}
         self.epoch_steps += self.line_steps
         self.line_sums = {}
         self.line_steps, self.line_seconds = 0, 0.0
         return line
 
-    @property
-    def epoch_mean_loss(self) -> float:
-        """Mean loss over the epoch's steps, as far as they are in a line."""
-        return self.epoch_loss / self.epoch_steps
+    def epoch_mean(self, name: str) -> float:
+        """Mean over the epoch's steps of what stands in the lines under this name, as far as they are in a line."""
+        return self.epoch_sums[name] / self.epoch_steps
 
     def state_dict(self) -> dict[str, Any]:
         """All counts; the clock must be stopped."""

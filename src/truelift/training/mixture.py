@@ -12,7 +12,7 @@ from truelift.techniques.gaussian_mixture import (
     ramp,
 )
 from truelift.training.experiment import ObjectiveOptions
-from truelift.training.objective import Objective, ParameterRule
+from truelift.training.objective import Objective, ParameterRule, error_percent
 
 
 class GaussianMixture(Objective):
@@ -33,8 +33,7 @@ class GaussianMixture(Objective):
     def forward(self, network: Classifier, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """{"margin": cross entropy with the margin, "likelihood": λ times the likelihood term}."""
         head, features = head_of(network), embedded(network, images)
-        if self.watched is not None:
-            self.watched.add(head(features.detach()), labels)
+        self.error = error_percent(head(features.detach()), labels)
         terms = self.criterion.terms(head, features, labels)
         return {"margin": terms.margin, "likelihood": terms.likelihood}
 

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.models import Classifier
-from truelift.training.distributed import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -22,40 +21,11 @@ class ParameterRule:
     """Whether weight decay acts on them."""
 
 
-class ErrorCount:
-    """How many of the images since `clear` had another label than the class with the largest logit.
-
-    Args:
-        world: The processes whose images count together.
-    """
-
-    def __init__(self, world: World = ALONE) -> None:
-        self._world = world
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget them."""
-        self.wrong: int | Tensor = 0
-        self.images = 0
-        self.batches = 0
-
-    @torch.no_grad()
-    def add(self, logits: Tensor, labels: Tensor) -> None:
-        """One batch: (N, K) and int64 (N,). Counted on the device, and not read."""
-        self.wrong = self.wrong + self._world.total((logits.argmax(1) != labels).sum())
-        self.images += len(labels) * self._world.size
-        self.batches += 1
-
-    def percent(self) -> float:
-        """The error in percent, of at least one image; waits for the device."""
-        return 100 * int(self.wrong) / self.images
-
-
 class Objective(nn.Module):
     """What is minimised. A module, so that parameters of its own reach the optimizer and the checkpoint."""
 
-    watched: ErrorCount | None = None
-    """Told of the main task's logits in training, while somebody wants to know."""
+    error: Tensor
+    """Percent of the main task's last training batch that had another label than the class with the largest logit."""
 
     def forward(self, network: Classifier, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The losses of a batch, each a scalar averaged over it, by name; the first is the main one."""
@@ -69,13 +39,15 @@ class Objective(nn.Module):
     def set_step(self, step: int) -> None:
         """So many steps are made: move what follows them."""
 
-    def watch(self, errors: ErrorCount | None) -> None:
-        """From now on tell `errors`, or nobody, of each batch."""
-        self.watched = errors
-
     def parameter_rules(self, network: Classifier) -> list[ParameterRule]:
         """What the optimizer shall treat in another way; nothing by default."""
         return []
+
+
+@torch.no_grad()
+def error_percent(logits: Tensor, labels: Tensor) -> Tensor:
+    """Percent of the images whose label is not the class with the largest logit, of (N, K) and int64 (N,)."""
+    return 100 * (logits.argmax(1) != labels).float().mean()
 
 
 class Softmax(Objective):
@@ -93,6 +65,5 @@ class Softmax(Objective):
         """{"cross_entropy": the batch's mean}."""
         # The logarithm of a sum loses digits in bfloat16.
         logits = self.logits(network, images).float()
-        if self.watched is not None:
-            self.watched.add(logits, labels)
+        self.error = error_percent(logits, labels)
         return {"cross_entropy": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)}

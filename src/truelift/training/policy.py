@@ -8,15 +8,15 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from statistics import fmean
+from typing import Any, Literal, Protocol, SupportsFloat
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from truelift.training.distributed import ALONE, World
 from truelift.training.experiment import Experiment, ScheduleOptions
-from truelift.training.objective import ErrorCount, Objective
+from truelift.training.objective import Objective
 
 # Over one batch of 128 the error is known to 4 points, over these to 1; and the device waits for nobody in between.
 _STEPS_MEASURED = 20
@@ -102,8 +102,7 @@ class UntilError:
 
     Args:
         after: The schedule behind the warm-up; it goes by the steps from the training's start all the same.
-        objective: Is watched until then.
-        world: The processes whose batches count together.
+        objective: Whose batches' errors count.
         factor: Above 0.
         error_percent: The threshold.
 
@@ -112,37 +111,35 @@ class UntilError:
         below 80% (about 400 iterations)", for 110 layers. They do not say how it is measured.
     """
 
-    def __init__(
-        self, after: Schedule, objective: Objective, world: World = ALONE, *, factor: float, error_percent: float
-    ) -> None:
+    def __init__(self, after: Schedule, objective: Objective, *, factor: float, error_percent: float) -> None:
         self.after = after
         self.objective = objective
         self.factor = factor
         self.error_percent = error_percent
         self.over = False
-        self.errors = ErrorCount(world)
-        objective.watch(self.errors)
+        self._errors: list[SupportsFloat] = []
+        # Whether a step was called for whose error is not among them: it is there once the step is made.
+        self._awaited = False
 
     def __call__(self, progress: Progress) -> float:
         """The factor for the coming step."""
-        if not self.over and self.errors.batches == _STEPS_MEASURED:
-            self.over = self.errors.percent() < self.error_percent
-            self.errors.clear()
-            if self.over:
-                self.objective.watch(None)
+        if not self.over:
+            self._errors, self._awaited = self._measured(), True
+            if len(self._errors) == _STEPS_MEASURED:
+                self.over = fmean(map(float, self._errors)) < self.error_percent
+                self._errors = []
         return self.after(progress) if self.over else self.factor
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether the warm-up is over, and what is counted so far."""
-        errors = self.errors
-        counted = {"wrong": int(errors.wrong), "images": errors.images, "batches": errors.batches}
-        return {"over": self.over, "errors": counted}
+        """Whether the warm-up is over, and the errors since the last twenty."""
+        return {"over": self.over, "errors": [float(error) for error in self._measured()]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
-        self.over = bool(state["over"])
-        vars(self.errors).update(state["errors"])
-        self.objective.watch(None if self.over else self.errors)
+        self.over, self._errors, self._awaited = bool(state["over"]), list(state["errors"]), False
+
+    def _measured(self) -> list[SupportsFloat]:
+        return [*self._errors, self.objective.error] if self._awaited and not self.over else self._errors
 
 
 def make_policies(

@@ -144,7 +144,7 @@ def _result(training: Training, splits: Splits, metrics: dict[str, float]) -> di
         "fingerprint": fingerprint(to_dict(training.experiment)),
         "metrics": {
             **metrics,
-            "train_loss": meters.epoch_mean_loss,
+            **{name: meters.epoch_mean(name) for name in ("train_loss", "train_error")},
             "train_seconds": meters.wall_seconds,
             "cpu_seconds": meters.cpu_seconds,
             "images_per_second": images / meters.wall_seconds,

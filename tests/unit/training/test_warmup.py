@@ -8,26 +8,17 @@ import torch
 
 from truelift.training import Experiment, resolve, run
 from truelift.training.assembly import assemble, load_data
-from truelift.training.objective import ErrorCount, Objective
+from truelift.training.objective import Objective, error_percent
 from truelift.training.parsing import parse_experiment
 from truelift.training.policy import Progress, UntilError
 
 LABELS = torch.zeros(10, dtype=torch.int64)
 
 
-def logits(wrong: int) -> torch.Tensor:
-    """For ten images of class 0, so many of which are taken for class 1."""
-    return torch.eye(2)[[1] * wrong + [0] * (10 - wrong)]
-
-
-def test_errors_are_counted() -> None:
-    errors = ErrorCount()
-    errors.add(logits(3), LABELS)
-    errors.add(logits(10)[:5], LABELS[:5])
-    assert errors.percent() == pytest.approx(100 * 8 / 15)
-    errors.clear()
-    errors.add(logits(0), LABELS)
-    assert errors.percent() == 0
+def test_errors_in_percent() -> None:
+    logits = torch.eye(2)[[1] * 3 + [0] * 7]  # ten images of class 0, three of which are taken for class 1
+    assert error_percent(logits, LABELS).item() == pytest.approx(30)
+    assert error_percent(logits[3:], LABELS[3:]).item() == 0
 
 
 def rates(wrong_at: list[int], percent: float = 80.0) -> list[float]:
@@ -37,8 +28,7 @@ def rates(wrong_at: list[int], percent: float = 80.0) -> list[float]:
     factors = []
     for step, wrong in enumerate(wrong_at):
         factors.append(schedule(Progress(step, 10, 100)))
-        if objective.watched is not None:
-            objective.watched.add(logits(wrong), LABELS)
+        objective.error = torch.tensor(10.0 * wrong)
     return factors
 
 
@@ -71,16 +61,18 @@ def test_a_training_rises_when_it_has_learned_something(tmp_path: Path, settings
     assert seen[46] == pytest.approx(0.01)  # the milestone counts from the training's start
 
 
-def test_the_error_is_the_batches_own(tmp_path: Path) -> None:
-    """Against the logits of a second, identical network."""
-    experiment = small(precision="fp32")
+@pytest.mark.parametrize(
+    "settings", [{}, {"objective.name": "gaussian-mixture", "objective.margin": 1.0}, {"tasks.auxiliary": ["3", "4"]}]
+)
+def test_the_error_is_the_batches_own(settings: dict[str, Any]) -> None:
+    """Against the logits of a second, identical network; no margin moves it."""
+    experiment = small(precision="fp32", **settings)
     splits = load_data(experiment)
     training, twin = assemble(experiment, splits), assemble(experiment, splits)
     images, labels = next(training.batches.epoch(0))
     training.objective(training.network.train(), images, labels)
     wrong = (twin.network.train()(images).argmax(1) != labels).sum()
-    assert training.warmup is not None
-    assert training.warmup.errors.percent() == 100 * int(wrong) / len(labels)
+    assert training.objective.error.item() == pytest.approx(100 * int(wrong) / len(labels))
 
 
 @pytest.mark.parametrize("crash_at", [13, 22, 48])
