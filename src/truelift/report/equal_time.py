@@ -21,7 +21,7 @@ def rows(summary: Summary) -> tuple[Row, ...]:
     None without variants that differ from the baseline in epochs alone, or for a metric that is itself a time.
     """
     choices = trade_off(summary)
-    lengths = _other_lengths(summary)
+    lengths = other_lengths(summary)
     line = [choice for choice in choices if choice.variant in lengths]
     if len(line) < 2 or summary.metric.relative:
         return ()
@@ -52,7 +52,7 @@ def csv_columns(summary: Summary) -> tuple[list[str], dict[str, list[object]]]:
     return names, fields
 
 
-def _other_lengths(summary: Summary) -> set[str]:
+def other_lengths(summary: Summary) -> set[str]:
     """The baseline and the variants that differ from it in epochs alone."""
     variants = summary.study.plan["variants"]
 

@@ -189,8 +189,10 @@ def _saving(summary: Summary) -> str:
     better = "upwards" if summary.metric.higher_is_better else "downwards"
     caption = (
         f"To the right and {better} is better. Filled: the time saved as measured; hollow: as counted, joined to it; "
-        "the bar is the 95 % interval of the mean over seeds; dotted: variants of one family."
+        "the bar is the 95 % interval of the mean over seeds; dotted: variants of one family, or the baseline in other "
+        "lengths."
     )
+    picture = tradeoff_figure(choices, summary.metric, equal_time.other_lengths(summary))
     table = _table(tradeoff.header(summary), tradeoff.cells(summary))
     compared = equal_time.rows(summary)
     at_equal_time = (
@@ -200,7 +202,7 @@ def _saving(summary: Summary) -> str:
     )
     return _section(
         "Saving",
-        f'<figure class="wide">{tradeoff_figure(choices, summary.metric)}<figcaption>{caption}</figcaption></figure>',
+        f'<figure class="wide">{picture}<figcaption>{caption}</figcaption></figure>',
         table,
         f'<p class="soft">{tradeoff.legend(summary)}</p>',
         *(at_equal_time if compared else ()),

@@ -1,6 +1,6 @@
 """The picture of saving against the study's metric, with the Pareto front."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -30,7 +30,7 @@ def name_parts(name: str) -> tuple[str, str]:
     return (family, member) if family else (name, name)
 
 
-def tradeoff_figure(choices: Sequence[Choice], metric: Metric) -> str:
+def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collection[str] = ()) -> str:
     """Measured saving (filled) and counted saving (hollow) against the metric, with its interval over seeds.
 
     A family's colour is that of its name's first part, its marker is its place among those of that colour.
@@ -38,6 +38,7 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric) -> str:
     Args:
         choices: At least one.
         metric: The study's.
+        lengths: The baseline and those that are the same training in other lengths: a line runs through them.
     """
     looks = _looks([choice.variant for choice in choices])
     label = metric.name.replace("_", " ") + (", %" if metric.unit == "points" else "")
@@ -45,8 +46,7 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric) -> str:
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
         _draw_front(axes, choices)
-        for family, (colour, _) in looks.items():
-            members = [choice for choice in choices if name_parts(choice.variant)[0] == family]
+        for colour, members in _lines(choices, looks, lengths):
             points = sorted((choice.measured.mean, choice.metric.mean) for choice in members)
             axes.plot(*zip(*points, strict=True), color=colour, alpha=0.6, lw=0.8, ls=":")
         for choice in choices:
@@ -69,6 +69,17 @@ def _looks(names: Sequence[str]) -> Looks:
         earlier = sum(known == colour for known, _ in looks.values())
         looks[family] = colour, _MARKERS[earlier % len(_MARKERS)]
     return looks
+
+
+def _lines(choices: Sequence[Choice], looks: Looks, lengths: Collection[str]) -> Iterator[tuple[str, list[Choice]]]:
+    """What belongs together, with its colour: the families, but for what is the baseline in other lengths."""
+    of_baseline = [choice for choice in choices if choice.variant in lengths]
+    for family, (colour, _) in looks.items():
+        members = [choice for choice in choices if name_parts(choice.variant)[0] == family]
+        if any(choice not in of_baseline for choice in members):
+            yield colour, members
+    if of_baseline:
+        yield looks[name_parts(of_baseline[0].variant)[0]][0], of_baseline
 
 
 def _legend(looks: Looks) -> list[Line2D]:

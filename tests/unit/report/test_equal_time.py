@@ -8,6 +8,8 @@ from tests.unit.report.conftest import make_study
 
 from truelift.records import Study, read_json, write_json
 from truelift.report import equal_time, summarise, write_report
+from truelift.report.tradeoff import trade_off
+from truelift.report.tradeoff_figure import tradeoff_figure
 from truelift.studies.statistics import paired_t_interval
 
 ERROR = {"plain": [20.0, 21.0, 22.0], "short": [30.0, 31.0, 32.0], "frozen": [23.0, 23.5, 26.0], "far": [30.0, 30, 30]}
@@ -73,6 +75,17 @@ def test_programs_have_no_epochs_of_ours(tmp_path: Path) -> None:
     variants = {name: {"settings": {}, "command": "python train.py --seed {seed} --out {out}"} for name in ERROR}
     folder = saving_study(tmp_path, variants=variants)
     assert equal_time.rows(summarise(Study.read(folder))) == ()
+
+
+def test_the_picture_joins_the_baselines_lengths(tmp_path: Path) -> None:
+    summary = summarise(Study.read(saving_study(tmp_path)))
+    lengths = equal_time.other_lengths(summary)
+    assert lengths == {"plain", "short"}
+    with_line, without = (
+        tradeoff_figure(trade_off(summary), summary.metric, names).count("stroke-dasharray") for names in (lengths, ())
+    )
+    # One line through both, in place of a line to each, which has no length.
+    assert with_line == without - 1
 
 
 def test_every_form_of_the_report_has_it(tmp_path: Path) -> None:
