@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from truelift.data.listing import IntArray, Listing, Opener, Source
 
@@ -19,6 +18,8 @@ def read_digits() -> Source:
     Source:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
+    from sklearn.datasets import load_digits  # here, because it takes a second, and every command imports this file
+
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / _HIGHEST)).astype(np.uint8)
 

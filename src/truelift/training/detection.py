@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from truelift.data import DataOptions, Images, Splits, load
@@ -159,6 +158,8 @@ def _attacked(training: Training, splits: Splits, images: Images, epsilon: float
 
 
 def _areas(kind: str, clean: _Scored, others: _Scored, own: str) -> dict[str, float]:
+    from sklearn.metrics import roc_auc_score  # here, because it takes a second, and every run imports this file
+
     truth = np.repeat([1, 0], [len(clean.right), len(others.right)])
     areas = {
         name: 100 * roc_auc_score(truth, np.concatenate([scores, others.scores[name]]))

@@ -2,9 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from truelift.data import ImageBatches, Splits
 from truelift.data.splits import subset
@@ -44,6 +41,11 @@ def apply_probe(
     options, seed = training.experiment.probe, derive(training.experiment.seed, "probe")
     if options.name == "none":
         return predictions, {}
+    # Here, because it takes a second, and every run imports this file.
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
     train = splits.train
     if options.images is not None and options.images < len(train):
         chosen = subset(train.labels.numpy(), options.images, seed=seed, least=1)
