@@ -91,21 +91,21 @@ class Batches:
         """Number of batches that `epoch` yields from its start; at least 1."""
         return self._order.batches
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch.
 
         Args:
             epoch: Number of the epoch, from 0.
             start: Number of the first batch to yield, in 0..batches_per_epoch.
+            stop: Number of the first batch not to yield, from `start` on. Default: all are.
 
         Yields:
             Images, float32 (B, C, H, W), channels-last, normalised; and labels, int64 (B,).
 
         Raises:
-            InputError: `start` is out of range.
+            InputError: `start` or `stop` is out of range.
         """
-        self._order.check_start(start)
-        return self._yield(epoch, start)
+        return self._yield(epoch, self._order.numbers(start, stop))
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step counted over all epochs, at least 0: as from `epoch`, without going through it."""
@@ -134,9 +134,9 @@ class Batches:
         for images in torch.split(self._shown(epoch).images, _CHUNK):
             yield self._preprocess(images)
 
-    def _yield(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _yield(self, epoch: int, numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
         order = self._ordered(epoch)
-        for number in range(start, self.batches_per_epoch):
+        for number in numbers:
             yield self._batch(order, epoch, number)
 
     def _batch(self, order: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,15 @@ class EpochOrder:
         """Batch `number` of an epoch's order, (B,) or fewer."""
         return order[number * self._batch_size :][: self._batch_size]
 
-    def check_start(self, start: int) -> None:
-        """Raises InputError where `start` is not in 0..batches."""
-        if not 0 <= start <= self.batches:
-            raise InputError(f"start must be in 0..{self.batches}, got {start}")
+    def numbers(self, start: int, stop: int | None) -> range:
+        """The batches from `start` to the one before `stop`, by default to the last.
+
+        Raises:
+            InputError: Not 0 ≤ `start` ≤ `stop` ≤ batches.
+        """
+        stop = self.batches if stop is None else stop
+        if not 0 <= stop <= self.batches:
+            raise InputError(f"stop must be in 0..{self.batches}, got {stop}")
+        if not 0 <= start <= stop:
+            raise InputError(f"start must be in 0..{stop}, got {start}")
+        return range(start, stop)

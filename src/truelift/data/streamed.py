@@ -97,22 +97,23 @@ class StreamedBatches:
         """Number of batches that `epoch` yields from its start; at least 1."""
         return self._order.batches
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch; one epoch at a time can be gone through.
 
         Args:
             epoch: Number of the epoch, from 0.
             start: Number of the first batch to yield, in 0..batches_per_epoch.
+            stop: Number of the first batch not to yield, from `start` on. Default: all are.
 
         Yields:
             Images, float32 (B, 3, S, S), channels-last, normalised; and labels, int64 (B,).
 
         Raises:
-            InputError: `start` is out of range; or, while it runs, a photograph cannot be decoded.
+            InputError: `start` or `stop` is out of range; or, while it runs, a photograph cannot be decoded.
         """
-        self._order.check_start(start)
+        numbers = self._order.numbers(start, stop)
         self._running = None  # its workers are this epoch's from now on
-        return self._yield(epoch, start)
+        return self._yield(epoch, numbers)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step counted over all epochs, at least 0; fast for one step after the other."""
@@ -125,15 +126,14 @@ class StreamedBatches:
     def _from(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, start = divmod(step, self.batches_per_epoch)
         while True:
-            yield from self._yield(epoch, start)
+            yield from self._yield(epoch, self._order.numbers(start, None))
             epoch, start = epoch + 1, 0
 
-    def _yield(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _yield(self, epoch: int, numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
         order = self._order.epoch(epoch)
         side = self._sides[min(epoch, len(self._sides) - 1)]
-        numbers = range(start, self.batches_per_epoch)
         wanted = [self._share.of(self._order.batch(order, number)) for number in numbers]
-        self._wanted.batches = [_Batch(epoch, side, numbers) for numbers in wanted]
+        self._wanted.batches = [_Batch(epoch, side, places) for places in wanted]
         seen = 0
         for number, decoded in zip(numbers, self._decoded(), strict=True):
             self._report(decoded)

@@ -1,6 +1,6 @@
 import pytest
 
-from truelift.data.order import EpochOrder
+from truelift.data.order import EpochOrder, Share
 from truelift.errors import InputError
 
 
@@ -30,4 +30,16 @@ def test_bad_arguments() -> None:
     with pytest.raises(InputError, match="at least one image, got 0"):
         EpochOrder(0, 3, seed=None)
     with pytest.raises(InputError, match=r"start must be in 0..3, got 4"):
-        EpochOrder(10, 4, seed=None).check_start(4)
+        EpochOrder(10, 4, seed=None).numbers(4, None)
+    with pytest.raises(InputError, match=r"start must be in 0..1, got 2"):
+        EpochOrder(10, 4, seed=None).numbers(2, 1)
+    with pytest.raises(InputError, match=r"stop must be in 0..3, got 4"):
+        EpochOrder(10, 4, seed=None).numbers(0, 4)
+
+
+def test_parts_of_an_epoch() -> None:
+    order = EpochOrder(10, 4, seed=None)
+    assert [list(order.numbers(*ends)) for ends in ((0, None), (1, 2), (3, 3))] == [[0, 1, 2], [1], []]
+    shares = [Share(part, 3).range(10) for part in range(3)]
+    assert [len(share) for share in shares] == [3, 3, 4]
+    assert [place for share in shares for place in share] == list(range(10))
