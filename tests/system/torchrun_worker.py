@@ -2,13 +2,15 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from truelift.training import resolve
 from truelift.training.assembly import assemble, load_data
-from truelift.training.distributed import World, joined
+from truelift.training.distributed import joined
+from truelift.training.exchange import Exchange
 from truelift.training.loop import evaluate, fit
 from truelift.training.parsing import parse_experiment
 
@@ -17,14 +19,18 @@ def main(folder: Path, settings: str) -> None:
     """Train once, counting what each step exchanges."""
     torch.set_num_threads(1)
     experiment = resolve(parse_experiment(json.loads(settings), "test"))
-    exchanged: list[int] = []
-    average = World.average
+    exchanged = [0]
+    send, finish = Exchange._send, Exchange.finish
 
-    def counted(self: World, tensors: list[torch.Tensor]) -> None:
-        exchanged.append(sum(tensor.numel() for tensor in tensors))
-        average(self, tensors)
+    def counted_send(self: Exchange) -> None:
+        exchanged[-1] += sum(tensor.numel() for tensor in self._waiting)
+        send(self)
 
-    World.average = counted  # type: ignore[method-assign, assignment]
+    def counted_finish(self: Exchange, tensors: Sequence[torch.Tensor]) -> None:
+        finish(self, tensors)
+        exchanged.append(0)
+
+    Exchange._send, Exchange.finish = counted_send, counted_finish  # type: ignore[method-assign]
     with joined(experiment.device) as world:
         training = assemble(experiment, load_data(experiment), world)
         lines: list[dict[str, object]] = []
@@ -37,7 +43,7 @@ def main(folder: Path, settings: str) -> None:
             "losses": [line["train_loss"] for line in lines if "train_loss" in line],
             "predicted": torch.from_numpy(predictions.predicted),
             "frozen": 0 if training.freezing is None else training.freezing.frozen,
-            "exchanged": exchanged,
+            "exchanged": exchanged[:-1],
         }
         torch.save(held, folder / f"held-{world.size}-{world.rank}.pt")
 

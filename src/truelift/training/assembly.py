@@ -30,6 +30,7 @@ from truelift.training.cached import CachedBatches, cache_front
 from truelift.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import make_autocast
+from truelift.training.exchange import Exchange
 from truelift.training.experiment import Experiment, ObjectiveOptions
 from truelift.training.freezing import FreezingPolicy, lengthened_epochs, make_freezing
 from truelift.training.gradient_rule import GradientRule, make_rule
@@ -69,6 +70,8 @@ class Training:
     meters: Meters
     world: World
     """The processes that share each batch."""
+    exchange: Exchange | None
+    """Where there are several."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -219,6 +222,7 @@ def assemble(experiment: Experiment, splits: Splits, world: World = ALONE) -> Tr
         autocast=autocast,
         meters=Meters(device),
         world=world,
+        exchange=Exchange([*network.parameters(), *objective.parameters()]) if world.size > 1 else None,
     )
 
 

@@ -3,13 +3,12 @@
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from truelift.data import Share
 from truelift.errors import InputError
@@ -37,22 +36,6 @@ class World:
     def share(self) -> Share:
         """This process's part of every batch."""
         return Share(self.rank, self.size)
-
-    def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors of real numbers by their means over the processes, in one exchange."""
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
-        flat /= self.size
-        begin = 0
-        for tensor in tensors:
-            tensor.copy_(flat[begin : begin + tensor.numel()].view(tensor.shape))
-            begin += tensor.numel()
-
-    def total(self, value: Tensor) -> Tensor:
-        """The sum over the processes, of a tensor that may be changed."""
-        if self.size > 1:
-            dist.all_reduce(value)
-        return value
 
     def gathered(self, value: Any) -> list[Any]:
         """What each process gives, in their order."""

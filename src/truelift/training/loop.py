@@ -56,8 +56,8 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
                 losses = t.objective(t.network, images, labels)
             logged = t.rule.backward(losses)
             losses = {name: loss.detach() for name, loss in losses.items()}
-            if t.world.size > 1:
-                t.world.average([*losses.values(), t.objective.error, *t.shared()])
+            if t.exchange is not None:
+                t.exchange.finish([*losses.values(), t.objective.error, *t.shared()])
             if experiment.optimizer.clip_norm is not None:
                 clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
             t.optimizer.step()

@@ -1,0 +1,48 @@
+"""What each process of an exchange does; a spawned process imports it by name."""
+
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+# Imported while a group is there it would keep it for good; the group's threads then may abort the process's end.
+import torch.distributed.nn.functional
+from torch import nn
+
+from truelift.training.exchange import Exchange
+
+
+def work(rank: int, processes: int, folder: str) -> None:
+    """Gradients of two backward passes, by bucket size, with this process's own images; left in `folder`."""
+    torch.set_num_threads(1)
+    store = Path(folder)
+    dist.init_process_group("gloo", init_method=f"file://{store / 'store'}", rank=rank, world_size=processes)
+    found = {}
+    for bucket_bytes in (1, 500, 10**9):
+        network = make_network()
+        exchange = Exchange(network.parameters(), bucket_bytes)
+        for step in range(2):
+            network[2].requires_grad_(step == 0)  # a layer that freezes leaves the exchange
+            network.zero_grad()
+            loss = network(images(step)[rank::processes]).square().mean()
+            loss.backward()
+            written = torch.full((2, 3), float(rank))  # a gradient that no backward pass made
+            loss = loss.detach()
+            exchange.finish([loss, written, *(p.grad for p in network.parameters() if p.grad is not None)])
+            gradients = {name: p.grad for name, p in network.named_parameters()}
+            found[bucket_bytes, step] = {"loss": loss, "written": written, "gradients": gradients}
+    torch.save(found, store / f"found{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def make_network() -> nn.Sequential:
+    """The same for all, channels-last."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(64, 5))
+    return network.double().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def images(step: int) -> torch.Tensor:
+    """Those of all processes."""
+    return torch.randn(8, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
