@@ -49,21 +49,28 @@ def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
 def print_summary(summary: Summary, console: Console) -> None:
     """The question, the table and the verdicts, on a terminal."""
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
-    table = _terminal_table(f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds")
+    console.print(summary.question, style="bold", markup=False)
+    console.print(_verdict_table(f"{summary.metric.name}{unit}, {len(summary.seeds)} seeds", summary.rows))
+    console.print()
+    for line in (*summary.headlines.values(), *summary.problems):
+        console.print(line, markup=False, highlight=False)
+    if compared := equal_time.rows(summary):
+        console.print()
+        console.print(_verdict_table("Against the baseline in fewer epochs, at equal time", compared))
+    _print_published(summary, console)
+
+
+def _verdict_table(title: str, rows: Sequence[Row]) -> Table:
+    table = _terminal_table(title)
     styles = {"helps": "green", "hurts": "red", "undecided": "yellow", "baseline": "dim"}
     # 80 columns hold the rest and a name of 23 letters; rich would squeeze one column to nothing.
     shown = [i for i, name in enumerate(HEADER) if name != "P(better)"]
     for i in shown:
         left = HEADER[i] in ("variant", "verdict")
         table.add_column(HEADER[i], justify="left" if left else "right", no_wrap=i > 0, overflow="fold")
-    for row in cells(summary.rows):
+    for row in cells(rows):
         table.add_row(*(Text(row[i], style=styles[row[i]] if i == len(row) - 1 else "") for i in shown))
-    console.print(summary.question, style="bold", markup=False)
-    console.print(table)
-    console.print()
-    for line in (*summary.headlines.values(), *summary.problems):
-        console.print(line, markup=False, highlight=False)
-    _print_published(summary, console)
+    return table
 
 
 def _print_published(summary: Summary, console: Console) -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tests.unit.report.conftest import make_study
 
 from truelift.records import Study, read_json, write_json
-from truelift.report import equal_time, summarise, write_report
+from truelift.report import equal_time, print_summary, summarise, write_report
 from truelift.report.tradeoff import trade_off
 from truelift.report.tradeoff_figure import tradeoff_figure
 from truelift.studies.statistics import paired_t_interval
@@ -88,9 +89,13 @@ def test_the_picture_joins_the_baselines_lengths(tmp_path: Path) -> None:
     assert with_line == without - 1
 
 
-def test_every_form_of_the_report_has_it(tmp_path: Path) -> None:
+def test_every_form_of_the_report_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = saving_study(tmp_path)
     write_report(folder)
+    print_summary(summarise(Study.read(folder)), Console(width=80))
+    printed = capsys.readouterr().out
+    assert "at equal time" in printed
+    assert printed.splitlines()[-1].split()[:5] == ["frozen", "24.2", "±", "1.6", "-0.8"]
     assert "<h3>At equal time</h3>" in (folder / "report.html").read_text()
     assert "| frozen | 24.2 ± 1.6 | -0.8 | -4.0 to +2.3 |" in (folder / "report.md").read_text()
     assert r"frozen & 24.2 $\pm$ 1.6 & $-$0.8" in (folder / "report.tex").read_text()
