@@ -8,6 +8,9 @@ import numpy as np
 # Beyond this many, leading zeros hide the number.
 _MOST_DIGITS = 6
 
+# From here on nobody counts the digits.
+_LARGE = 1e9
+
 
 def digits(noise: Iterable[float], values: Sequence[float]) -> int:
     """Digits after the point that show two figures of the noise.
@@ -36,6 +39,8 @@ def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
     plus = "+" if sign else ""
     if digits > _MOST_DIGITS:
         return f"{value:{plus}.2e}"
+    if abs(value) >= _LARGE:
+        return f"{value:{plus}.3e}"
     rounded = round(value, digits)
     return f"{rounded:{plus}.{digits}f}" if rounded else f"{0:.{digits}f}"  # never -0.00
 

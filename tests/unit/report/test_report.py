@@ -151,6 +151,7 @@ def test_digits_follow_the_noise() -> None:
     assert digits([], [272474.0]) == 0
     assert digits([0.0], [0.5]) == 2
     assert digits([1e-4], [0.0, math.nan]) == 0  # exactly no difference, whatever the rounding allows for
+    assert (number(1.43154e13), number(-2e9, sign=True, digits=0)) == ("1.432e+13", "-2.000e+09")
     assert (number(1.234, sign=True), number(math.nan), number(-0.001), number(1.5e-8, digits=8)) == (
         "+1.23",
         "–",
