@@ -49,7 +49,7 @@ class ModelOptions:
 
     width: int | None = None
     """Channels of the first stage (a bottleneck's end has four times as many); 16 in a CIFAR network, 32 in small-cnn,
-    otherwise 64. A DenseNet's growth: 12."""
+    otherwise 64 (a VGG's first convolution). A DenseNet's growth: 12."""
 
     stem: Literal["imagenet", "small"] | None = None
     """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
@@ -86,8 +86,9 @@ def _plain(options: ModelOptions, classes: int, in_channels: int) -> Classifier:
         _refuse(options, "shortcut", "batch_norm", "last_relu", "width", "stem")
         return WideResNet(int(match[1]), int(match[2]), classes, in_channels=in_channels)
     if match := re.fullmatch(r"vgg(\d+)", options.name):
-        _refuse(options, "shortcut", "batch_norm", "last_relu", "width", "stem")
-        return Vgg(int(match[1]), classes, in_channels=in_channels)
+        _refuse(options, "shortcut", "batch_norm", "last_relu", "stem")
+        width = 64 if options.width is None else options.width
+        return Vgg(int(match[1]), classes, in_channels=in_channels, width=width)
     match = re.fullmatch(r"(imagenet-|preact-)?resnet(\d+)", options.name)
     if match is None:
         raise unknown_name("model", options.name, _EXAMPLES)

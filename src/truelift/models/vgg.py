@@ -5,12 +5,12 @@ from torch import Tensor, nn
 from truelift.errors import InputError
 from truelift.models.classifier import Classifier, pooled
 
-# Channels of each convolution; M halves the image's side by a maximum over 2×2.
+# Channels of each convolution, in those of the first; M halves the image's side by a maximum over 2×2.
 _PLANS: dict[int, tuple[int | str, ...]] = {
-    11: (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
-    13: (64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
-    16: (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"),
-    19: (64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M"),
+    11: (1, "M", 2, "M", 4, 4, "M", 8, 8, "M", 8, 8, "M"),
+    13: (1, 1, "M", 2, 2, "M", 4, 4, "M", 8, 8, "M", 8, 8, "M"),
+    16: (1, 1, "M", 2, 2, "M", 4, 4, 4, "M", 8, 8, 8, "M", 8, 8, 8, "M"),
+    19: (1, 1, "M", 2, 2, "M", 4, 4, 4, 4, "M", 8, 8, 8, 8, "M", 8, 8, 8, 8, "M"),
 }
 
 
@@ -24,9 +24,10 @@ class Vgg(Classifier):
         depth: 11, 13, 16 or 19; the depths of the paper, whatever the linear layers here.
         classes: K, at least 2.
         in_channels: C, at least 1.
+        width: Channels of the first convolution, at least 1; the others have 2, 4 and 8 times as many. The paper's: 64.
 
     Raises:
-        InputError: There is no such depth.
+        InputError: There is no such depth, or `width` is below 1.
 
     Source:
         Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556;
@@ -35,8 +36,10 @@ class Vgg(Classifier):
 
     stride = 32
 
-    def __init__(self, depth: int, classes: int, *, in_channels: int = 3) -> None:
+    def __init__(self, depth: int, classes: int, *, in_channels: int = 3, width: int = 64) -> None:
         super().__init__()
+        if width < 1:
+            raise InputError(f"model.width must be at least 1, got {width}")
         if depth not in _PLANS:
             nearest = min(_PLANS, key=lambda known: abs(known - depth))
             raise InputError(f"a VGG's depth must be 11, 13, 16 or 19, got {depth}. Did you mean {nearest}?")
@@ -46,15 +49,15 @@ class Vgg(Classifier):
             if isinstance(entry, str):
                 stages[-1].append(nn.MaxPool2d(2))  # type: ignore[operator]
             else:
-                convolution = nn.Conv2d(channels, entry, 3, padding=1, bias=False)
-                stages.append(nn.Sequential(convolution, nn.BatchNorm2d(entry), nn.ReLU(inplace=True)))
-                channels = entry
+                convolution = nn.Conv2d(channels, entry * width, 3, padding=1, bias=False)
+                channels = entry * width
+                stages.append(nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)))
         self.blocks = nn.Sequential(*stages)
         self.feature_size = channels
         self.head = nn.Linear(channels, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, 512)."""
+        """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, 8·width)."""
         maps = self.blocks(images)
         return pooled(maps)
 

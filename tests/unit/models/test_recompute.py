@@ -17,7 +17,7 @@ NAMES = ["resnet26", "imagenet-resnet50", "preact-resnet18", "wrn-16-1", "densen
 
 def pair(name: str, **options: object) -> tuple[nn.Module, nn.Module]:
     """The plain network and the same one recomputing, float64, with equal weights."""
-    width = {} if name.startswith(("wrn", "vgg")) else {"width": 4}
+    width = {} if name.startswith("wrn") else {"width": 4}
     made = []
     for recompute in (False, True):
         model = ModelOptions(name=name, recompute=recompute, **width, **options)  # type: ignore[arg-type]

@@ -15,12 +15,14 @@ STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2,
 CHANNELS = (64, 128, 256, 512, 512)
 
 
+@pytest.mark.parametrize("width", [None, 16])
 @pytest.mark.parametrize("depth", STAGES)
-def test_parameter_counts(depth: int) -> None:
+def test_parameter_counts(depth: int, width: int | None) -> None:
     with torch.device("meta"):
-        network = Vgg(depth, 10)
-    sizes = [3] + [c for c, repeats in zip(CHANNELS, STAGES[depth], strict=True) for _ in range(repeats)]
-    expected = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(sizes)) + 512 * 10 + 10
+        network = build_model(ModelOptions(name=f"vgg{depth}", width=width), classes=10, in_channels=3)
+    channels = [c * (width or 64) // 64 for c in CHANNELS]
+    sizes = [3] + [c for c, repeats in zip(channels, STAGES[depth], strict=True) for _ in range(repeats)]
+    expected = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(sizes)) + channels[-1] * 10 + 10
     assert sum(p.numel() for p in network.parameters()) == expected
     assert len(network.layers()) == depth - 2  # three linear layers of the paper's are one here
 
