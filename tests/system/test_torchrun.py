@@ -31,15 +31,18 @@ SMALL: dict[str, Any] = {
 }
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def done(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=150)
 
 
 def held(launcher: list[str], folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """What each process holds after a training."""
     command = [*launcher, str(WORKER), str(folder), json.dumps({**SMALL, **settings})]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=150)
-    assert done.returncode == 0, done.stderr
+    ended = done(command)
+    assert ended.returncode == 0, ended.stderr
     size = 2 if launcher == TORCHRUN else 1
     return [torch.load(folder / f"held-{size}-{rank}.pt") for rank in range(size)]
 
@@ -105,13 +108,12 @@ def command(out: Path, **settings: Any) -> list[str]:
 
 
 def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
-    whole = subprocess.run(
-        command(tmp_path / "whole"), capture_output=True, text=True, env=environment(), timeout=150, check=True
-    )
+    whole = done(command(tmp_path / "whole"))
+    assert whole.returncode == 0, whole.stderr
     assert whole.stdout.count("test accuracy") - whole.stdout.count("epoch") == 1  # one process tells the end
 
     process = subprocess.Popen(
-        command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
     )
     metrics = tmp_path / "cut/metrics.jsonl"
     while not (metrics.exists() and len(metrics.read_text().splitlines()) > 8):
@@ -122,7 +124,8 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
     assert process.wait(60) != 0
     assert not (tmp_path / "cut/result.json").exists()
 
-    subprocess.run(command(tmp_path / "cut"), capture_output=True, env=environment(), timeout=150, check=True)
+    again = done(command(tmp_path / "cut"))
+    assert again.returncode == 0, again.stderr
     for name in ("network", "optimizer", "meters"):
         one, other = (torch.load(tmp_path / run / "checkpoint.pt", weights_only=True)[name] for run in ("whole", "cut"))
         if name == "meters":
@@ -137,24 +140,12 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
 
 
 def test_bad_input_ends_both_with_one_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command(tmp_path / "run", batch_size=33),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=100,
-    )
-    assert done.returncode != 0
-    assert "truelift: error: batch_size must be a multiple of the 2 processes that share it, got 33" in done.stderr
+    train = done(command(tmp_path / "run", batch_size=33))
+    assert train.returncode != 0
+    assert "truelift: error: batch_size must be a multiple of the 2 processes that share it, got 33" in train.stderr
     assert not (tmp_path / "run").exists()
 
-    study = subprocess.run(
-        [*TORCHRUN, "-m", "truelift", "study", "digits", "--out", str(tmp_path / "study")],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=100,
-    )
+    study = done([*TORCHRUN, "-m", "truelift", "study", "digits", "--out", str(tmp_path / "study")])
     assert study.returncode != 0
     assert "study starts its own processes" in study.stderr
     assert not (tmp_path / "study").exists()

@@ -23,7 +23,8 @@ class Share:
 
     def of(self, batch: Tensor) -> Tensor:
         """The part's rows."""
-        return batch if self.parts == 1 else batch[self.range(len(batch)).start : self.range(len(batch)).stop]
+        mine = self.range(len(batch))
+        return batch[mine.start : mine.stop]
 
 
 WHOLE = Share()

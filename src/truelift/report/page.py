@@ -194,19 +194,21 @@ def _saving(summary: Summary) -> str:
     )
     picture = tradeoff_figure(choices, summary.metric, equal_time.other_lengths(summary))
     table = _table(tradeoff.header(summary), tradeoff.cells(summary))
-    compared = equal_time.rows(summary)
-    at_equal_time = (
-        "<h3>At equal time</h3>",
-        _table(HEADER, cells(compared)),
-        f'<p class="soft">{equal_time.LEGEND}</p>',
-    )
     return _section(
         "Saving",
         f'<figure class="wide">{picture}<figcaption>{caption}</figcaption></figure>',
         table,
         f'<p class="soft">{tradeoff.legend(summary)}</p>',
-        *(at_equal_time if compared else ()),
+        *_at_equal_time(summary),
     )
+
+
+def _at_equal_time(summary: Summary) -> list[str]:
+    compared = equal_time.rows(summary)
+    if not compared:
+        return []
+    table = _table(HEADER, cells(compared))
+    return ["<h3>At equal time</h3>", table, f'<p class="soft">{equal_time.LEGEND}</p>']
 
 
 def _curves(summary: Summary) -> list[str]:

@@ -65,6 +65,8 @@ class Summary:
     """All that the report says."""
 
     study: Study
+    results: Mapping[tuple[str, int], Mapping[str, float]]
+    """The metrics of each done run, by variant and seed."""
     metric: Metric
     rows: tuple[Row, ...]
     """The baseline first."""
@@ -131,6 +133,7 @@ def summarise(study: Study) -> Summary:
             others[name] = _rows(plan, other, results, predictions, smallest_effect if same_scale else 0.0)
     return Summary(
         study=study,
+        results=results,
         metric=metric,
         rows=rows,
         others=others,

@@ -33,11 +33,9 @@ class Choice:
 
 def trade_off(summary: Summary) -> list[Choice]:
     """The variants that have all three, the baseline first; none where none saves a percent of the operations."""
-    study, seeds = summary.study, summary.seeds
-    results = {(run.variant, run.seed): run.result()["metrics"] for run in study.runs if run.status == "done"}
 
     def values(variant: str, name: str) -> NDArray[np.float64]:
-        found = [results.get((variant, seed), {}).get(name) for seed in seeds]
+        found = [summary.results.get((variant, seed), {}).get(name) for seed in summary.seeds]
         return np.array(found, dtype=np.float64)  # None is NaN
 
     def saved(variant: str, name: str) -> Row:

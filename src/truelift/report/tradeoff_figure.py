@@ -76,7 +76,7 @@ def _lines(choices: Sequence[Choice], looks: Looks, lengths: Collection[str]) ->
     of_baseline = [choice for choice in choices if choice.variant in lengths]
     for family, (colour, _) in looks.items():
         members = [choice for choice in choices if name_parts(choice.variant)[0] == family]
-        if any(choice not in of_baseline for choice in members):
+        if any(choice.variant not in lengths for choice in members):
             yield colour, members
     if of_baseline:
         yield looks[name_parts(of_baseline[0].variant)[0]][0], of_baseline

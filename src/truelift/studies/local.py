@@ -13,7 +13,7 @@ from truelift.studies.worker import write_failure
 
 
 def run_local(
-    folders: Sequence[Path], *, jobs: int, threads: int, gpus: Sequence[str] = (), checkpoint_seconds: float
+    folders: Sequence[Path], *, jobs: int, threads: int, gpus: Sequence[str], checkpoint_seconds: float
 ) -> Iterator[Path]:
     """Run every folder's config.toml in a process of its own.
 

@@ -17,7 +17,7 @@ from typing import Any
 from truelift.errors import InputError, unknown_name
 from truelift.studies.metric import Metric
 from truelift.studies.published import PublishedFigure, read_published
-from truelift.studies.relative import absolute, is_relative
+from truelift.studies.relative import absolute, is_relative, typed
 from truelift.training import Experiment, fingerprint, resolve, to_dict
 from truelift.training.parsing import flatten, parse_experiment, read_toml
 
@@ -248,7 +248,10 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
                 raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
     if any("seed" in settings for settings in (shared, *(variant.settings for variant in variants))):
         raise InputError("seed is set by the study, for every run: give the key seeds.")
-    variants = tuple(_with_numbers(variant, shared) for variant in variants)
+    ours = (variant for variant in variants if variant.command is None)
+    if any(is_relative(value) for variant in ours for value in variant.settings.values()):
+        values = typed(shared)
+        variants = tuple(_with_numbers(variant, values) for variant in variants)
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
@@ -278,12 +281,12 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     )
 
 
-def _with_numbers(variant: Variant, shared: Mapping[str, Any]) -> Variant:
+def _with_numbers(variant: Variant, values: Mapping[str, Any]) -> Variant:
     """The variant with its settings in percent of the shared ones made numbers."""
     if variant.command is not None:
         return variant
     try:
-        return replace(variant, settings=absolute(variant.settings, shared))
+        return replace(variant, settings=absolute(variant.settings, values))
     except InputError as error:
         raise InputError(f'variant "{variant.name}": {error}') from None
 

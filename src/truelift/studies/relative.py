@@ -16,22 +16,30 @@ def is_relative(value: Any) -> bool:
     return isinstance(value, str) and _PERCENT.fullmatch(value) is not None
 
 
-def absolute(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def typed(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the shared settings, by dotted name; what they leave out has the experiment's default.
+
+    Raises:
+        InputError: A setting is unknown or of the wrong type.
+    """
+    return flatten(to_dict(parse_experiment(shared, "the shared settings")))
+
+
+def absolute(settings: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
     """A variant's settings with those in percent as numbers; whole ones are rounded.
 
     Args:
         settings: The variant's, by dotted name.
-        shared: What all variants share; what it leaves out has the experiment's default.
+        whole: The values that all variants share; see `typed`.
 
     Raises:
         InputError: What all variants share is no number there.
     """
-    relative = {name: value for name, value in settings.items() if is_relative(value)}
-    if not relative:
-        return dict(settings)
-    whole = flatten(to_dict(parse_experiment(shared, "the shared settings")))
     # What is not there is unknown or has no value: it stays a text, which the experiment's own check refuses.
-    return {**settings, **{name: _share(name, value, whole[name]) for name, value in relative.items() if name in whole}}
+    return {
+        name: _share(name, value, whole[name]) if is_relative(value) and name in whole else value
+        for name, value in settings.items()
+    }
 
 
 def _share(name: str, value: str, of: Any) -> float:

@@ -26,6 +26,7 @@ class Exchange:
     def __init__(self, parameters: Iterable[nn.Parameter], bucket_bytes: int = BUCKET_BYTES) -> None:
         self._bucket_bytes = bucket_bytes
         self._waiting: list[Tensor] = []
+        self._waiting_bytes = 0
         self._sent: list[tuple[dist.Work | None, Tensor, list[Tensor]]] = []
         for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(self._add)  # type: ignore[no-untyped-call]
@@ -52,13 +53,14 @@ class Exchange:
     def _add(self, parameter: Tensor) -> None:
         assert parameter.grad is not None
         self._waiting.append(parameter.grad)
-        if sum(gradient.numel() * gradient.itemsize for gradient in self._waiting) >= self._bucket_bytes:
+        self._waiting_bytes += parameter.grad.nbytes
+        if self._waiting_bytes >= self._bucket_bytes:
             self._send()
 
     def _send(self) -> None:
         flat = torch.cat([_in_memory_order(tensor) for tensor in self._waiting])
         self._sent.append((dist.all_reduce(flat, async_op=True), flat, self._waiting))
-        self._waiting = []
+        self._waiting, self._waiting_bytes = [], 0
 
 
 def _in_memory_order(tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 
 from truelift.errors import InputError
 from truelift.studies.plan import read_plan
-from truelift.studies.relative import absolute, is_relative
+from truelift.studies.relative import absolute, is_relative, typed
 
 STUDY = """
 [experiment]
@@ -29,10 +29,10 @@ def test_what_is_in_percent(value: Any, relative: bool) -> None:
 
 def test_numbers_of_what_is_shared() -> None:
     settings = {"epochs": "50 %", "optimizer.lr": "250 %", "model.width": 8}
-    found = absolute(settings, {"epochs": "5", "optimizer.lr": 0.1})  # a text, as the command line gives it
+    found = absolute(settings, typed({"epochs": "5", "optimizer.lr": 0.1}))  # a text, as the command line gives it
     assert found == {"epochs": 2, "optimizer.lr": pytest.approx(0.25), "model.width": 8}
     assert isinstance(found["epochs"], int)
-    assert absolute({"batch_size": "200 %"}, {}) == {"batch_size": 256}  # the default is 128
+    assert absolute({"batch_size": "200 %"}, typed({})) == {"batch_size": 256}  # the default is 128
 
 
 def test_the_share_is_kept_at_every_scale_and_length(tmp_path: Path) -> None:
@@ -45,6 +45,7 @@ def test_the_share_is_kept_at_every_scale_and_length(tmp_path: Path) -> None:
     assert epochs() == [30, 24]
     assert epochs(scale="quick") == [7, 6]
     assert epochs(scale="quick", overrides={"epochs": "50"}) == [50, 40]
+    assert [read_plan(file, scale=scale).name for scale in ("paper", "quick")] == ["mine", "mine-quick"]
     recorded = read_plan(file).record("", "")["variants"]
     assert recorded["shorter"]["settings"] == {"epochs": 24}
 
