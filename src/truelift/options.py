@@ -1,0 +1,171 @@
+"""What an option has beside its type: a range, whether it changes a run's result, and names for what may be chosen.
+
+An option is a field of a frozen dataclass, and all this stands beside it:
+
+    lr: Annotated[float, NONNEGATIVE] = 0.1
+    workers: Annotated[int | None, at_least(0, 1024), OPERATIONAL] = None
+
+`check` holds every field to its range, whatever group it belongs to, and then asks the group for the rules between its
+fields. Nobody else lists options.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from truelift.errors import require, unknown_name
+from truelift.own import is_import_path, load
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class In:
+    """The range of an option. None, an option left out, is in every range; of a tuple each item must be."""
+
+    text: str
+    """Completes "NAME must be …": "at least 0 and finite"."""
+    holds: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class Operational:
+    """Beside an option that does not change what comes out of a run: where data lie, how many processes decode."""
+
+
+OPERATIONAL = Operational()
+
+
+def at_least(low: float, most: float = math.inf) -> In:
+    """From `low`, included, to `most`, included; never infinite or not a number."""
+    text = f"at least {low:g} and at most {most:g}" if most < math.inf else f"at least {low:g} and finite"
+    return In(text, lambda value: low <= value <= most and value < math.inf)
+
+
+def above(low: float, most: float = math.inf) -> In:
+    """From `low`, not included, to `most`, included; never infinite or not a number."""
+    text = f"above {low:g} and at most {most:g}" if most < math.inf else f"above {low:g} and finite"
+    return In(text, lambda value: low < value <= most and value < math.inf)
+
+
+NONNEGATIVE = at_least(0)
+POSITIVE = above(0)
+SHARE = In("in [0, 1]", lambda value: 0 <= value <= 1)
+SHARE_BELOW_ONE = In("in [0, 1)", lambda value: 0 <= value < 1)
+SHARE_ABOVE_ZERO = In("in (0, 1]", lambda value: 0 < value <= 1)
+
+Conflict = tuple[str, bool, str]
+"""A rule between the options of a group: the option it is told of, whether it holds, what the option must be."""
+
+
+def check(options: Any, prefix: str = "") -> None:
+    """Hold every option of a dataclass, and of those nested in it, to its range; then to the rules of its group.
+
+    A group with rules between its options has a method `conflicts() -> Iterable[Conflict]`.
+
+    Raises:
+        InputError: An option is out of range, or at odds with another; the message has its dotted name.
+    """
+    for name, ranges in _ranges(type(options)).items():
+        value = getattr(options, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            for range_ in ranges:
+                require(f"{prefix}{name}", _told(value), item is None or range_.holds(item), range_.text)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if dataclasses.is_dataclass(value):
+            check(value, f"{prefix}{field.name}.")
+    if hasattr(options, "conflicts"):
+        refuse(options, options.conflicts(), prefix)
+
+
+def refuse(options: Any, conflicts: Iterable[Conflict], prefix: str = "") -> None:
+    """Refuse the first of the rules that does not hold.
+
+    Raises:
+        InputError: It does not.
+    """
+    for name, holds, rule in conflicts:
+        value = options
+        for part in name.split("."):
+            value = getattr(value, part)
+        require(f"{prefix}{name}", _told(value), holds, rule)
+
+
+def operational(options: type) -> frozenset[str]:
+    """The dotted names of all options that do not change what comes out of a run."""
+    found = set()
+    for name, hint in hints(options).items():
+        if any(isinstance(extra, Operational) for extra in _extras(hint)):
+            found.add(name)
+        elif dataclasses.is_dataclass(group := _bare(hint)) and isinstance(group, type):
+            found |= {f"{name}.{inner}" for inner in operational(group)}
+    return frozenset(found)
+
+
+@cache
+def hints(options: Any) -> Mapping[str, Any]:
+    """The type of each field of a dataclass, with what stands beside it in `Annotated`."""
+    known = get_type_hints(options, include_extras=True)
+    return {field.name: known[field.name] for field in dataclasses.fields(options)}
+
+
+def without_shared_fields(options: type[T]) -> type[T]:
+    """A dataclass made of several others, none of which declares a field that another one has.
+
+    Python would let the one silently replace the other.
+    """
+    owners: dict[str, type] = {}
+    for base in options.__mro__:
+        for name in vars(base).get("__annotations__", {}):
+            assert owners.setdefault(name, base) is base, f"{owners[name].__name__} and {base.__name__} have {name}"
+    return options
+
+
+class Registry(dict[str, T], Generic[T]):
+    """What may be chosen by name, or by import path.
+
+    Args:
+        kind: What it is, for messages: "model".
+        known: By name.
+    """
+
+    def __init__(self, kind: str, known: Mapping[str, T]) -> None:
+        super().__init__(known)
+        self.kind = kind
+
+    def find(self, name: str) -> T:
+        """What `name` stands for: one of the known names, or `package.module:name` or `file.py:name`.
+
+        Raises:
+            InputError: It is neither; the nearest known name is told.
+        """
+        if is_import_path(name):
+            found: T = load(name, self.kind)
+            return found
+        if name not in self:
+            raise unknown_name(self.kind, name, self)
+        return self[name]
+
+
+def _told(value: Any) -> Any:
+    """A value as a user would write it."""
+    return str(value).lower() if isinstance(value, bool) else "none" if value is None else value
+
+
+@cache
+def _ranges(options: Any) -> Mapping[str, tuple[In, ...]]:
+    found = {name: tuple(e for e in _extras(hint) if isinstance(e, In)) for name, hint in hints(options).items()}
+    return {name: ranges for name, ranges in found.items() if ranges}
+
+
+def _extras(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) is Annotated:
+        yield from hint.__metadata__
+
+
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint

@@ -1,0 +1,234 @@
+"""A user's own parts, by import path: `package.module:name` or `folder/file.py:name`.
+
+A module is found as Python finds it from the folder the command was started in; a file is named as from there. Wherever
+truelift takes the name of a part, it takes an import path too.
+"""
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from truelift.errors import InputError
+
+
+def is_import_path(name: str) -> bool:
+    """Whether a name is that of a user's own part: it has a colon, which no name of ours has."""
+    return ":" in name
+
+
+def load(path: str, kind: str) -> Any:
+    """What an import path names.
+
+    Args:
+        path: `package.module:name` or `file.py:name`; `name` may have dots.
+        kind: What it shall be, for messages: "model".
+
+    Raises:
+        InputError: There is no such module, file or name, importing it raises, or what it names cannot be called.
+    """
+    module_name, _, names = path.partition(":")
+    found: Any = _import(module_name, path, kind)
+    for name in names.split("."):
+        if not hasattr(found, name):
+            nearest = difflib.get_close_matches(name, dir(found), n=1, cutoff=0.5)
+            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            raise InputError(f'{kind} "{path}": {module_name} has no "{name}".{hint}')
+        found = getattr(found, name)
+    if not callable(found):
+        raise InputError(f'{kind} "{path}" must name something that can be called, got {type(found).__name__}.')
+    return found
+
+
+def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, Any], **offered: Any) -> Any:
+    """Call a user's own part with its `args`, and with what it takes of what is offered.
+
+    What is offered goes by name: a part that has a parameter `classes` is given the number of classes, one that has
+    none is not. `args` go before.
+
+    Raises:
+        InputError: `args` has a name that the part does not take, one that it needs is missing, or it raises.
+    """
+    takes, takes_all = parameters(function)
+    for name in args:
+        if name not in takes and not takes_all:
+            nearest = difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
+            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            told = ", ".join(takes) or "nothing"
+            raise InputError(f'{kind} "{path}" takes no args.{name}.{hint} It takes {told}.')
+    given = {name: value for name, value in offered.items() if name in takes} | dict(args)
+    missing = [name for name, needed in takes.items() if needed and name not in given]
+    if missing:
+        told = ", ".join(offered) or "nothing"
+        raise InputError(f'{kind} "{path}" needs args.{missing[0]}, which is not given (offered are {told}).')
+    try:
+        return function(**given)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f'{kind} "{path}" {raised(error)}.') from error
+
+
+def parameters(function: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
+    """The parameters that can be given by name, each with whether it must be, and whether any other name is taken."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # written in C
+        return {}, True
+    kinds = inspect.Parameter
+    by_name = (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)
+    takes = {p.name: p.default is kinds.empty for p in signature.parameters.values() if p.kind in by_name}
+    return takes, any(p.kind is kinds.VAR_KEYWORD for p in signature.parameters.values())
+
+
+def raised(error: Exception) -> str:
+    """What went wrong in a user's own part and where, on one line: "raised KeyError: 'a' (my.py, line 3)"."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" ({Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno})" if frame else ""
+    return f"raised {type(error).__name__}: {' '.join(str(error).split())}{place}"
+
+
+def sources(path: str, kind: str) -> list[Path]:
+    """The files that a part of the user's own is written in: its module's, and those of modules beside it that it uses.
+
+    What is installed (the standard library, packages) is not among them: its version is in the run's environment.
+
+    Raises:
+        InputError: There is no such module or file.
+    """
+    first = _locate(path.partition(":")[0], path, kind)
+    if first is None or _is_installed(first):
+        return []
+    found: list[Path] = []
+    waiting = [first]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.append(file)
+        waiting += _beside(file)
+    return sorted(found)
+
+
+def digest(path: str, kind: str) -> str:
+    """Sixteen hexadecimal digits that change with the source of a user's own part; none for what is installed.
+
+    Raises:
+        InputError: There is no such module or file.
+    """
+    files = sources(path, kind)
+    if not files:
+        return ""
+    sha = hashlib.sha256()
+    for file in files:
+        sha.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return sha.hexdigest()[:16]
+
+
+def absolute(path: str, kind: str, *folders: Path) -> str:
+    """An import path that names the same wherever a process was started: a file's with its whole path.
+
+    Args:
+        path: The import path.
+        kind: For messages.
+        folders: Where else to look for the file than from here.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    file, colon, name = path.partition(":")
+    if not file.endswith(".py"):
+        return path
+    for folder in (Path.cwd(), *folders):
+        if (candidate := folder / Path(file).expanduser()).is_file():
+            return f"{candidate.resolve()}{colon}{name}"
+    raise InputError(f'{kind} "{path}": there is no file {file}.')
+
+
+def _import(module_name: str, path: str, kind: str) -> ModuleType:
+    file = _locate(module_name, path, kind)
+    try:
+        if not module_name.endswith(".py"):
+            return importlib.import_module(module_name)
+        assert file is not None, "_locate has found it"
+        return _module_of(file)
+    except Exception as error:
+        raise InputError(f'{kind} "{path}" cannot be imported: it {raised(error)}.') from error
+
+
+def _module_of(file: Path) -> ModuleType:
+    """The module in a file, once a process: two names from one file are from one module, and can be pickled."""
+    name = f"truelift_own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(file.parent) not in sys.path:  # what lies beside it can be imported, as if it were run
+        sys.path.append(str(file.parent))
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None, "a file that ends in .py has a loader"
+    assert spec.loader is not None, "a file that ends in .py has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _locate(module_name: str, path: str, kind: str) -> Path | None:
+    """The file of a module; None where it has none, being built in."""
+    if not module_name:
+        raise InputError(f'{kind} "{path}" must be package.module:name or file.py:name.')
+    if module_name.endswith(".py"):
+        file = Path(module_name).expanduser()
+        if not file.is_file():
+            raise InputError(f'{kind} "{path}": there is no file {module_name}.')
+        return file.resolve()
+    here = str(Path.cwd())
+    if here not in sys.path:  # as `python -m` does: the installed command does not
+        sys.path.insert(0, here)
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError, AttributeError):  # a parent that is no package, or is not there
+        spec = None
+    except Exception as error:  # a parent package that raises
+        raise InputError(f'{kind} "{path}" cannot be imported: it {raised(error)}.') from error
+    if spec is None:
+        raise InputError(f'{kind} "{path}": there is no module {module_name}.')
+    return Path(spec.origin) if spec.origin and spec.has_location else None
+
+
+def _is_installed(file: Path) -> bool:
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(file.is_relative_to(place) for place in places if place)
+
+
+def _beside(file: Path) -> Iterator[Path]:
+    """The files that a file imports from its own folder, or from packages and modules there."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            wanted = [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)]
+        else:
+            continue
+        for name in wanted:
+            place = file.parent.joinpath(*name.split("."))
+            candidates = (place.with_suffix(".py"), place / "__init__.py") if name else ()
+            yield from (candidate.resolve() for candidate in candidates if candidate.is_file())
