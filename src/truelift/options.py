@@ -69,7 +69,8 @@ def check(options: Any, prefix: str = "") -> None:
     Raises:
         InputError: An option is out of range, or at odds with another; the message has its dotted name.
     """
-    for name, ranges in _ranges(type(options)).items():
+    kind: Any = type(options)
+    for name, ranges in _ranges(kind).items():
         value = getattr(options, name)
         for item in value if isinstance(value, tuple) else (value,):
             for range_ in ranges:
