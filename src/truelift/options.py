@@ -31,6 +31,17 @@ class In:
     holds: Callable[[Any], bool]
 
 
+class OneOf:
+    """Beside the name of something that may be chosen: one of a registry's, or an import path.
+
+    Args:
+        registry: Where the name is found; what an import path names is imported when it is checked.
+    """
+
+    def __init__(self, registry: "Registry[Any]") -> None:
+        self.registry = registry
+
+
 @dataclass(frozen=True)
 class Operational:
     """Beside an option that does not change what comes out of a run: where data lie, how many processes decode."""
@@ -75,6 +86,10 @@ def check(options: Any, prefix: str = "") -> None:
         for item in value if isinstance(value, tuple) else (value,):
             for range_ in ranges:
                 require(f"{prefix}{name}", _told(value), item is None or range_.holds(item), range_.text)
+    for name, registry in _registries(kind).items():
+        value = getattr(options, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            registry.find(item)
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if dataclasses.is_dataclass(value):
@@ -161,6 +176,12 @@ def _told(value: Any) -> Any:
 def _ranges(options: Any) -> Mapping[str, tuple[In, ...]]:
     found = {name: tuple(e for e in _extras(hint) if isinstance(e, In)) for name, hint in hints(options).items()}
     return {name: ranges for name, ranges in found.items() if ranges}
+
+
+@cache
+def _registries(options: Any) -> Mapping[str, "Registry[Any]"]:
+    found = hints(options).items()
+    return {name: extra.registry for name, hint in found for extra in _extras(hint) if isinstance(extra, OneOf)}
 
 
 def _extras(hint: Any) -> Iterator[Any]:
