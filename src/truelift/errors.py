@@ -11,6 +11,18 @@ class InputError(ValueError):
     """
 
 
+class FailedError(RuntimeError):
+    """What was asked for rightly has failed, a training that diverged for instance; the message is one line.
+
+    The command line prints it and exits with status 1.
+    """
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split())
+
+
 def require(name: str, value: object, holds: bool, rule: str) -> None:
     """Refuse `value` unless `holds`.
 

@@ -117,7 +117,7 @@ def operational(options: type) -> frozenset[str]:
     for name, hint in hints(options).items():
         if any(isinstance(extra, Operational) for extra in _extras(hint)):
             found.add(name)
-        elif dataclasses.is_dataclass(group := _bare(hint)) and isinstance(group, type):
+        elif dataclasses.is_dataclass(group := bare(hint)) and isinstance(group, type):
             found |= {f"{name}.{inner}" for inner in operational(group)}
     return frozenset(found)
 
@@ -189,5 +189,6 @@ def _extras(hint: Any) -> Iterator[Any]:
         yield from hint.__metadata__
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
+    """A type without what stands beside it in `Annotated`."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,12 +58,8 @@ def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, 
         InputError: `args` has a name that the part does not take, one that it needs is missing, or it raises.
     """
     takes, takes_all = parameters(function)
-    for name in args:
-        if name not in takes and not takes_all:
-            nearest = difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
-            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
-            told = ", ".join(takes) or "nothing"
-            raise InputError(f'{kind} "{path}" takes no args.{name}.{hint} It takes {told}.')
+    if not takes_all:
+        refuse_unknown(kind, path, args, list(takes))
     given = {name: value for name, value in offered.items() if name in takes} | dict(args)
     missing = [name for name, needed in takes.items() if needed and name not in given]
     if missing:
@@ -75,6 +71,20 @@ def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, 
         raise
     except Exception as error:
         raise InputError(f'{kind} "{path}" {raised(error)}.') from error
+
+
+def refuse_unknown(kind: str, path: str, args: Mapping[str, Any], takes: Sequence[str]) -> None:
+    """Refuse args that a user's own part does not take.
+
+    Raises:
+        InputError: It is among them; the nearest name is told.
+    """
+    for name in args:
+        if name not in takes:
+            nearest = difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
+            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            told = ", ".join(takes) or "nothing"
+            raise InputError(f'{kind} "{path}" takes no args.{name}.{hint} It takes {told}.')
 
 
 def parameters(function: Callable[..., Any]) -> tuple[dict[str, bool], bool]:

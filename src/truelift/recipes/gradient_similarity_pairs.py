@@ -24,7 +24,8 @@ from truelift.data.listing import IntArray
 from truelift.data.loading import find_source
 from truelift.errors import unknown_name
 from truelift.recipes.drawing import PaperFigure
-from truelift.training.parsing import flatten, parse_experiment, read_toml
+from truelift.toml import read_toml
+from truelift.training.settings import flatten, parse_experiment
 
 STUDY = "gradient-similarity-cosines"
 IMAGES = 6

@@ -18,8 +18,10 @@ from truelift.errors import InputError, unknown_name
 from truelift.studies.metric import Metric
 from truelift.studies.published import PublishedFigure, read_published
 from truelift.studies.relative import absolute, is_relative, typed
-from truelift.training import Experiment, fingerprint, resolve, to_dict
-from truelift.training.parsing import flatten, parse_experiment, read_toml
+from truelift.toml import read_toml
+from truelift.training import Experiment, fingerprint, identity, resolve
+from truelift.training.identity import OPERATIONAL_OPTIONS, config
+from truelift.training.settings import flatten, parse_experiment
 
 _KEYS = (
     "question",
@@ -38,21 +40,6 @@ _KEYS = (
     "published",
 )
 _PLACEHOLDERS = ("seed", "out", "args")
-
-# Settings that say where the data lies and how a run is made, but not what is trained.
-_NO_PART_OF_THE_PROTOCOL = (
-    "data.path",
-    "data.image_column",
-    "data.label_column",
-    "data.on_error",
-    "data.workers",
-    "model.recompute",
-    "evaluate_every_epochs",
-    "precision",
-    "channels_last",
-    "compile",
-    "device",
-)
 
 PAPER = "paper"
 """The scale that is the file as it stands: in a recipe the paper's own."""
@@ -88,13 +75,20 @@ class PlannedRun:
 
     variant: str
     seed: int
+    experiment: Experiment | None
+    """Resolved; None for a program of the user's."""
     config: dict[str, Any]
-    """What config.toml is to hold: an experiment's settings, or `command` and `seed`."""
+    """What config.toml is to hold: an experiment's settings, or `command`, `args` and `seed`."""
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What changes its result."""
+        return self.config if self.experiment is None else identity(self.experiment)
+
+    @cached_property
     def folder(self) -> str:
-        """Relative to the study's folder; named by what it holds, so that a changed setting has another folder."""
-        return f"runs/{self.variant}/seed-{self.seed}-{fingerprint(self.config)}"
+        """Relative to the study's folder; named by what changes the result, so that another run has another folder."""
+        return f"runs/{self.variant}/seed-{self.seed}-{fingerprint(self.identity)}"
 
 
 @dataclass(frozen=True)
@@ -123,6 +117,8 @@ class StudyPlan:
     """What a recipe should show: the published figures."""
     takes: str = ""
     """How long it takes at its scale, and on what."""
+    home: Path = Path()
+    """The file's folder, where files of a user's own parts are looked for too."""
 
     def experiment(self, variant: Variant, seed: int) -> Experiment:
         """The resolved experiment of a variant of ours under a seed.
@@ -130,21 +126,21 @@ class StudyPlan:
         Raises:
             InputError: A setting is unknown or out of range; the message names the variant.
         """
-        parsed = self._parsed[variant.name]
-        try:
-            return resolve(replace(parsed, seed=seed))
-        except InputError as error:
-            raise InputError(f'variant "{variant.name}": {error}') from None
+        return replace(self._resolved[variant.name], seed=seed)
 
     @cached_property
-    def _parsed(self) -> dict[str, Experiment]:
-        """Our variants by name, but for the seed: parsing takes a tenth of a second, and runs differ in the seed."""
+    def _resolved(self) -> dict[str, Experiment]:
+        """Our variants by name, but for the seed, in which alone the runs of one differ."""
         split = {} if self.vary_split or "data.split_seed" in self.shared else {"data.split_seed": 0}
-        return {
-            variant.name: parse_experiment({**split, **self.shared, **variant.settings}, f'variant "{variant.name}"')
-            for variant in self.variants
-            if variant.command is None
-        }
+        ours = (variant for variant in self.variants if variant.command is None)
+        return {variant.name: self._resolve(variant, {**split, **self.shared, **variant.settings}) for variant in ours}
+
+    def _resolve(self, variant: Variant, settings: Mapping[str, Any]) -> Experiment:
+        parsed = parse_experiment(settings, f'variant "{variant.name}"')
+        try:
+            return resolve(parsed, self.home)
+        except InputError as error:
+            raise InputError(f'variant "{variant.name}": {error}') from None
 
     def runs(self) -> list[PlannedRun]:
         """All runs, seed by seed, so that a study cut short has complete pairs.
@@ -156,25 +152,29 @@ class StudyPlan:
 
     @cached_property
     def _runs(self) -> tuple[PlannedRun, ...]:
-        return tuple(
-            PlannedRun(variant.name, seed, self._config(variant, seed))
-            for seed in self.seeds
-            for variant in self.variants
-        )
+        return tuple(self._run(variant, seed) for seed in self.seeds for variant in self.variants)
 
-    def _config(self, variant: Variant, seed: int) -> dict[str, Any]:
+    def _run(self, variant: Variant, seed: int) -> PlannedRun:
         if variant.command is None:
-            return to_dict(self.experiment(variant, seed))
-        return {"command": variant.command, "args": str(variant.settings.get("args", "")), "seed": seed}
+            experiment = self.experiment(variant, seed)
+            return PlannedRun(variant.name, seed, experiment, config(experiment))
+        program = {"command": variant.command, "args": str(variant.settings.get("args", "")), "seed": seed}
+        return PlannedRun(variant.name, seed, None, program)
 
     def equal_variants(self) -> list[tuple[str, str]]:
         """Pairs of variants that would run the very same thing: by mistake, most likely."""
-        configs = {run.variant: run.config for run in self._runs if run.seed == self.seeds[0]}
-        names = list(configs)
-        return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if configs[a] == configs[b]]
+        tried = {run.variant: run.identity for run in self._runs if run.seed == self.seeds[0]}
+        names = list(tried)
+        return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if tried[a] == tried[b]]
 
-    def record(self, repeat: str, created: str) -> dict[str, Any]:
-        """The content of study.json (docs/records.md)."""
+    def record(self, repeat: str, created: str, folders: Mapping[str, str]) -> dict[str, Any]:
+        """The content of study.json (docs/records.md).
+
+        Args:
+            repeat: The command that repeats the study.
+            created: When it was written.
+            folders: For each run's folder the one that holds it, an earlier version's perhaps.
+        """
         return {
             "name": self.name,
             "scale": self.scale,
@@ -190,7 +190,7 @@ class StudyPlan:
             "shared": dict(self.shared),
             "published": {name: [asdict(figure) for figure in figures] for name, figures in self.published.items()},
             "changed": list(self.changed),
-            "runs": [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in self.runs()],
+            "runs": [{"variant": run.variant, "seed": run.seed, "folder": folders[run.folder]} for run in self.runs()],
             "repeat": repeat,
             "created": created,
         }
@@ -213,7 +213,7 @@ def read_plan(
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
-        plan = _plan(path.stem, read_toml(path), scale, seeds, overrides or {})
+        plan = replace(_plan(path.stem, read_toml(path), scale, seeds, overrides or {}), home=path.parent)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
     except InputError as error:
@@ -273,10 +273,7 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
         takes=applied.takes,
         published={name: figures for name, figures in published.items() if name in applied.variants},
         changed=tuple(
-            name
-            for name, value in other.items()
-            # The command line's values are texts.
-            if name not in _NO_PART_OF_THE_PROTOCOL and str(value) != str(own.get(name))
+            name for name, value in other.items() if name not in OPERATIONAL_OPTIONS and value != own.get(name)
         ),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from truelift.errors import InputError
 from truelift.training import to_dict
-from truelift.training.parsing import flatten, parse_experiment
+from truelift.training.settings import flatten, parse_experiment
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 

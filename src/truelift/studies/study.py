@@ -10,11 +10,13 @@ from truelift.data import Splits
 from truelift.errors import InputError
 from truelift.records import Run, Study, locked, write_json, write_text
 from truelift.studies.local import run_local
-from truelift.studies.plan import StudyPlan
-from truelift.training.assembly import assemble, load_data
-from truelift.training.detection import load_outliers
+from truelift.studies.plan import PlannedRun, StudyPlan
+from truelift.training import afterwards
+from truelift.training.build import assemble, load_data
 from truelift.training.environment import now
-from truelift.training.hardware import available_cores, visible_gpus
+from truelift.training.hardware import available_cores, pick_device, visible_gpus
+from truelift.training.identity import find_folder, fingerprint
+from truelift.training.settings import to_dict
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,15 @@ def preflight(plan: StudyPlan) -> None:
     Raises:
         InputError: The data cannot be had, or a variant's network does not fit it.
     """
-    loaded: dict[object, Splits] = {}
+    loaded: dict[str, Splits] = {}
     for variant in plan.variants:
         if variant.command is None:
             experiment = plan.experiment(variant, plan.seeds[0])
-            key = experiment.data, experiment.tasks, experiment.detection
+            tables = to_dict(experiment)
+            key = fingerprint([tables.get(group) for group in ("data", "tasks")])
             if key not in loaded:
                 loaded[key] = load_data(experiment)
-                load_outliers(experiment, loaded[key])
+            afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
             assemble(experiment, loaded[key])
 
 
@@ -77,16 +80,17 @@ def run_study(
         raise InputError(f"jobs must be at least 1, got {jobs}.")
     if not checkpoint_seconds >= 0:
         raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
-    runs = {folder / run.folder: run for run in plan.runs()}
+    runs = {_folder(folder, run): run for run in plan.runs()}
     pending = [path for path in runs if not (path / "result.json").exists()]
     if pending:
         preflight(plan)
     with locked(folder):
-        write_json(folder / "study.json", plan.record(repeat, now()))
+        found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
+        write_json(folder / "study.json", plan.record(repeat, now(), found))
         for path in pending:
             write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
         # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
-        devices = {run.config.get("device", "cuda") for run in runs.values()}
+        devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
         shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
         running = run_local(
             pending,
@@ -98,3 +102,9 @@ def run_study(
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
     return Study.read(folder)
+
+
+def _folder(study: Path, run: PlannedRun) -> Path:
+    """Where a run is, or shall be."""
+    wanted = study / run.folder
+    return wanted if run.experiment is None else find_folder(wanted, run.experiment)

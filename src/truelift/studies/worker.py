@@ -40,13 +40,13 @@ def main(folder: Path, parent: int, checkpoint_seconds: float) -> int:
 def run_experiment(folder: Path, checkpoint_seconds: float) -> None:
     """Run one of our experiments, or go on with it."""
     # Imported here, so that a user's program does not wait for torch.
-    from truelift.training import run
+    from truelift.training import resolve, run
     from truelift.training.hardware import use_threads
+    from truelift.training.identity import read_config
     from truelift.training.progress import PlainReporter
-    from truelift.training.run import read_config
 
     use_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    run(read_config(folder), folder, reporter=PlainReporter(), checkpoint_seconds=checkpoint_seconds)
+    run(resolve(read_config(folder)), folder, reporter=PlainReporter(), checkpoint_seconds=checkpoint_seconds)
 
 
 def run_command(config: dict[str, Any], folder: Path) -> None:

@@ -1,9 +1,11 @@
-"""A training's state in one file, written whole.
+"""A training's state in one file, written whole, and read only where it is the run's and undamaged.
 
 Randomness needs no place in it: every draw is a function of the seed and the step (see `truelift.seeds`).
 """
 
 import io
+import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +14,11 @@ import torch
 
 from truelift.records import whole_file
 
+_RUN = "run"
+
 
 class Stateful(Protocol):
-    """What a checkpoint can keep: modules, optimizers, rules, meters."""
+    """What a checkpoint can keep: modules, optimizers, rules, policies, meters."""
 
     def state_dict(self) -> Any:
         """The state, in tensors and plain values."""
@@ -25,16 +29,51 @@ class Stateful(Protocol):
         ...
 
 
-def save_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> None:
-    """Write the state of all `parts`, whole or not at all."""
+class UnusableCheckpointError(Exception):
+    """A checkpoint that is damaged, or another run's; its message says which."""
+
+
+def save_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str) -> None:
+    """Write the state of all `parts`, whole or not at all.
+
+    Args:
+        path: The file.
+        parts: By name.
+        run: The run's fingerprint.
+    """
     buffer = io.BytesIO()  # torch's writer would hide a full disk's OSError
-    torch.save({name: part.state_dict() for name, part in parts.items()}, buffer)
+    torch.save({_RUN: run, **{name: part.state_dict() for name, part in parts.items()}}, buffer)
     with whole_file(path) as file:
         file.write(buffer.getbuffer())
 
 
-def load_checkpoint(path: Path, parts: Mapping[str, Stateful], device: str) -> None:
-    """Give all `parts` the state that `save_checkpoint` wrote."""
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
+def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str, device: str) -> None:
+    """Give all `parts` the state that `save_checkpoint` wrote; after an error they have to be built anew.
+
+    Raises:
+        UnusableCheckpointError: A byte is not what was written, it is another run's, or a part does not take it.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:  # torch itself does not look at the checksums in its files
+            damaged = file.testzip()
+    except Exception as error:  # zipfile has a dozen for bytes that are no zip file
+        raise UnusableCheckpointError(f"it is damaged ({error})") from error
+    if damaged is not None:
+        raise UnusableCheckpointError("it is damaged")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if state.get(_RUN) != run:
+            raise UnusableCheckpointError("it is another run's, or another version's")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except UnusableCheckpointError:
+        raise
+    except Exception as error:
+        raise UnusableCheckpointError(f"it does not fit ({type(error).__name__})") from error
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a checkpoint that is of no use, and say how it is called now."""
+    aside = path.with_suffix(".unusable")
+    os.replace(path, aside)
+    return aside

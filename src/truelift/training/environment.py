@@ -13,7 +13,7 @@ import torch
 PACKAGE = Path(__file__).parent.parent
 
 
-def describe(device: str, threads: int, processes: int) -> tuple[dict[str, Any], str]:
+def describe(device: str, precision: str, threads: int, processes: int) -> tuple[dict[str, Any], str]:
     """The environment, and the patch on the commit that ran (docs/records.md lists the keys)."""
     commit, patch, untracked = _code()
     environment = {
@@ -22,6 +22,7 @@ def describe(device: str, threads: int, processes: int) -> tuple[dict[str, Any],
         "platform": platform.platform(),
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "precision": precision,
         "threads": threads,
         "processes": processes,
         "commit": commit,
@@ -59,7 +60,11 @@ def _code() -> tuple[str | None, str, list[str]]:
         # In a virtual environment inside somebody's repository the package is ignored: that commit is not ours.
         git("ls-files", "--error-unmatch", "__init__.py")
         untracked = git("ls-files", "--others", "--exclude-standard").splitlines()
-        return git("rev-parse", "HEAD").strip(), git("diff", "HEAD", "--", "."), untracked
+        return (
+            git("rev-parse", "HEAD").strip(),
+            git("diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", "."),
+            untracked,
+        )
     except (OSError, subprocess.CalledProcessError):
         return None, "", []
 

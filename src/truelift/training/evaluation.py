@@ -4,10 +4,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from truelift.data import ImageBatches, Share
+from truelift.data import ImageBatches, Images, Preprocess, Share, Splits, make_batches
 from truelift.models import Classifier
 from truelift.records import Predictions
-from truelift.training.objective import Objective
+from truelift.training.objectives import Objective
+
+# Images a step in evaluation: large enough to keep the device busy, small enough for any memory.
+EVALUATION_BATCH = 512
+
+# Pixels a step in evaluation: of large images fewer at a time.
+_EVALUATION_PIXELS = 512 * 128 * 128
+
+
+def evaluation_batches(images: Images, splits: Splits, preprocess: Preprocess, device: str) -> ImageBatches:
+    """Each image once, in stored order and without augmentation."""
+    _, height, width = images.shape
+    batch_size = max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // (height * width)))
+    return make_batches(images, batch_size, mean=splits.mean, std=splits.std, preprocess=preprocess, device=device)
 
 
 @torch.inference_mode()
@@ -20,7 +33,7 @@ def predict(
     objective.eval()
     parts = []
     mine = share.range(batches.batches_per_epoch)
-    for images, labels in batches.epoch(0, mine.start, mine.stop):
+    for images, labels, _ in batches.epoch(0, mine.start, mine.stop):
         with autocast:
             logits = objective.logits(network, images)
         log_probability = F.log_softmax(logits.float(), dim=1)

@@ -12,17 +12,29 @@ from truelift.errors import InputError
 Precision = Literal["auto", "fp32", "bf16"]
 
 
+def check_device(wanted: str) -> None:
+    """Refuse what names no device, whatever this machine has.
+
+    Raises:
+        InputError: Not auto, cpu, cuda or cuda:N.
+    """
+    kind, _, index = wanted.partition(":")
+    if wanted != "auto" and (kind not in ("cpu", "cuda") or (index and not index.isdigit()) or wanted.endswith(":")):
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
+    if kind == "cpu" and index:
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
+
+
 def pick_device(wanted: str) -> str:
     """`auto` as the device it stands for here; any other device checked for being here.
 
     Raises:
         InputError: Not auto, cpu, cuda or cuda:N, or no such GPU here.
     """
+    check_device(wanted)
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = wanted.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InputError(
             f"device must be present on this machine, which has {torch.cuda.device_count()} GPUs, got {wanted}."

@@ -6,17 +6,20 @@ from a checkpoint, anywhere in an epoch, gives the weights of an undisturbed run
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from truelift.data import Batch
 from truelift.records import Predictions
 from truelift.seeds import derive
-from truelift.training.assembly import Training
+from truelift.training.build import Training
 from truelift.training.evaluation import predict, scores
-from truelift.training.policy import Progress
+from truelift.training.objectives import StepLosses
+from truelift.training.policies import Progress
 
 _LINES_PER_EPOCH = 10
 
@@ -44,38 +47,35 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
     t.network.train()
     meters.start()
     for epoch in range(meters.step // t.steps_per_epoch, t.epochs):
-        for images, labels in t.batches.epoch(epoch, start=meters.step % t.steps_per_epoch):
+        for batch in t.batches.epoch(epoch, start=meters.step % t.steps_per_epoch):
             if meters.step == epoch * t.steps_per_epoch:
                 meters.begin_epoch()
-            torch.manual_seed(derive(noise_seed, meters.step))  # for dropout and the like
-            progress = Progress(meters.step, t.steps_per_epoch, t.steps)
+            step_seed = derive(noise_seed, meters.step)
+            torch.manual_seed(step_seed)  # for policies that draw
+            progress = Progress(meters.step, t.steps_per_epoch, t.steps, meters.last_error)
             for policy in t.policies:
                 policy(progress)
 
-            with t.autocast, t.entrance():
-                losses = t.objective(t.network, images, labels)
-            logged = t.rule.backward(losses)
+            again = partial(_losses, t, batch, step_seed)
+            losses, error = again()
+            logged = t.rule.backward(losses, again)
             losses = {name: loss.detach() for name, loss in losses.items()}
             if t.exchange is not None:
-                t.exchange.finish([*losses.values(), t.objective.error, *t.shared()])
+                t.exchange.finish([*losses.values(), error, *t.shared()])
             if experiment.optimizer.clip_norm is not None:
                 clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
             t.optimizer.step()
             t.optimizer.zero_grad()
+            for policy in t.policies:
+                policy.stepped()
 
-            meters.count(losses, t.objective.error, logged)
+            meters.count(losses, error, logged)
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
             if epoch_ends or meters.line_steps >= steps_per_line:
                 meters.stop()
-                learning_rate = t.optimizer.param_groups[0]["lr"]
-                line = meters.line(
-                    batch_size=len(labels) * t.world.size,
-                    steps_per_epoch=t.steps_per_epoch,
-                    learning_rate=learning_rate,
-                )
-                if t.freezing is not None:
-                    line["frozen_layers"] = t.freezing.frozen
-                record(line)
+                of_policies = {name: value for policy in t.policies for name, value in policy.logged().items()}
+                batch_size = len(batch.labels) * t.world.size
+                record(meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=of_policies))
                 meters.start()
             # At an epoch's end the evaluation comes first, so that no resumed run lacks it.
             if time.monotonic() >= checkpoint_due and not epoch_ends:
@@ -95,13 +95,22 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
     meters.stop()
 
 
+def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:
+    """The forward pass of a step, the same however often it is made."""
+    torch.manual_seed(step_seed)  # for dropout and the like
+    with training.autocast, training.entrance():
+        losses: StepLosses = training.objective(training.network, batch)
+    return losses
+
+
 def evaluate(training: Training) -> dict[str, Predictions]:
     """The predictions for each held-out split, of which each process makes a part."""
     network, objective, world = training.network, training.objective, training.world
     found = {}
-    for split, batches in training.evaluations.items():
-        mine = predict(network, objective, batches, training.autocast, world.share)
-        found[split] = Predictions.joined(world.gathered(mine))
+    with training.judged():
+        for split, batches in training.evaluations.items():
+            mine = predict(network, objective, batches, training.autocast, world.share)
+            found[split] = Predictions.joined(world.gathered(mine))
     return found
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from truelift.errors import FailedError
 
-class DivergedError(RuntimeError):
+
+class DivergedError(FailedError):
     """The loss is no longer a finite number."""
 
 
@@ -30,6 +32,7 @@ class Meters:
         self.line_seconds = 0.0
         self.epoch_sums: dict[str, float] = {}
         self.epoch_steps = 0
+        self.last_error: Tensor | None = None
         self.start()
 
     def start(self) -> None:
@@ -59,9 +62,10 @@ class Meters:
             self.line_sums[name] = value.detach().clone() if before is None else before.add_(value.detach())
         self.line_steps += 1
         self.step += 1
+        self.last_error = error.detach()
 
-    def line(self, *, batch_size: int, steps_per_epoch: int, learning_rate: float) -> dict[str, Any]:
-        """The line of metrics for the steps since the line before; the clock must be stopped.
+    def line(self, *, batch_size: int, steps_per_epoch: int, logged: Mapping[str, float]) -> dict[str, Any]:
+        """The line of metrics for the steps since the line before, with what policies log; the clock must be stopped.
 
         Raises:
             DivergedError: The mean of the main loss, or of another number, is not finite.
@@ -76,7 +80,7 @@ class Meters:
             "step": self.step,
             "epoch": self.step / steps_per_epoch,
             **{name: value / self.line_steps for name, value in sums.items()},
-            "learning_rate": learning_rate,
+            **logged,
             "images_per_second": self.line_steps * batch_size / self.line_seconds,
         }
         self.epoch_sums = {name: self.epoch_sums.get(name, 0.0) + sum_ for name, sum_ in sums.items()}

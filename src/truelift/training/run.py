@@ -2,27 +2,28 @@
 
 import json
 import math
+import shutil
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import tomli_w
 import torch
 
 from truelift.data import Splits
 from truelift.errors import InputError
+from truelift.own import is_import_path, sources
 from truelift.records import locked, read_json, read_lines, write_json, write_text
-from truelift.training.assembly import Training, assemble, load_data
-from truelift.training.detection import detect, load_outliers
+from truelift.training import afterwards
+from truelift.training.afterwards import End
+from truelift.training.build import Training, assemble, load_data
+from truelift.training.checkpoint import UnusableCheckpointError, set_aside
 from truelift.training.distributed import ALONE, World
 from truelift.training.environment import describe, now
 from truelift.training.evaluation import scores
-from truelift.training.experiment import Experiment, fingerprint, to_dict
-from truelift.training.features import planar_features
-from truelift.training.hardware import keep_pages
+from truelift.training.experiment import Experiment
+from truelift.training.hardware import Precision, keep_pages
+from truelift.training.identity import differences, fingerprint, identity, write_config
 from truelift.training.loop import evaluate, evaluation_line, fit
-from truelift.training.operations import counted
-from truelift.training.parsing import flatten, parse_experiment, read_toml
-from truelift.training.probe import apply_probe
 from truelift.training.progress import Reporter
 
 
@@ -57,78 +58,98 @@ def run(
         return dict(read_json(folder / "result.json"))
     keep_pages()
     splits = load_data(experiment)
-    outliers = load_outliers(experiment, splits)
-    training = assemble(experiment, splits, world)
+    after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
+    precision = _earlier_precision(folder, experiment)
+    training = assemble(experiment, splits, world, precision)
+    checkpoint = folder / "checkpoint.pt"
     if not world.first:
-        _follow(training, folder / "checkpoint.pt")
+        training = _taken_up(training, splits, checkpoint)
+        fit(training, lambda line: None, checkpoint, math.inf)
+        evaluate(training)
         return {}
     with locked(folder):
+        write_config(folder, experiment)
+        training = _taken_up(training, splits, checkpoint)
         _begin(folder, training)
-        with (folder / "metrics.jsonl").open("a") as metrics:
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
 
             def record(line: dict[str, Any]) -> None:
                 metrics.write(json.dumps(line, allow_nan=False) + "\n")
                 metrics.flush()
                 reporter(line, training.steps)
 
-            fit(training, record, folder / "checkpoint.pt", checkpoint_seconds)
+            fit(training, record, checkpoint, checkpoint_seconds)
             predictions = evaluate(training)
             record(evaluation_line(training, predictions))
-        predictions, beside = apply_probe(training, splits, predictions)
-        predictions["test"].write(folder / "predictions.npz")
-        if (features := planar_features(training, splits)) is not None:
-            features.write(folder / "features.npz")
-        metrics_by_name = {k: v for split, p in predictions.items() for k, v in scores(p, split).items()}
-        metrics_by_name |= beside | detect(training, splits, outliers)
-        result = _result(training, splits, metrics_by_name)
+        end = End(training, splits, predictions)
+        with training.judged():
+            for step in after:
+                end = step(end)
+        end.predictions["test"].write(folder / "predictions.npz")
+        for name, file in end.files.items():
+            file.write(folder / name)
+        result = _result(end)
         write_json(folder / "result.json", result)
     return result
 
 
-def _follow(training: Training, checkpoint: Path) -> None:
-    """Train beside the process that writes."""
-    if checkpoint.exists():
+def _earlier_precision(folder: Path, experiment: Experiment) -> Precision:
+    """The experiment's precision, or the one that an earlier beginning of the run chose by itself."""
+    if experiment.precision != "auto" or not (folder / "checkpoint.pt").exists():
+        return experiment.precision
+    try:
+        chosen: Precision = read_json(folder / "environment.json").get("precision", "auto")
+    except InputError:  # nobody needs it to go on
+        return "auto"
+    return chosen if chosen in get_args(Precision) else "auto"
+
+
+def _taken_up(training: Training, splits: Splits, checkpoint: Path) -> Training:
+    """The training as the checkpoint has it, where there is one; one that is of no use is set aside."""
+    if not checkpoint.exists():
+        return training
+    try:
         training.load(checkpoint)
-    fit(training, lambda line: None, checkpoint, math.inf)
-    evaluate(training)
-
-
-def read_config(folder: Path) -> Experiment:
-    """The experiment that a run's folder is for."""
-    path = folder / "config.toml"
-    return parse_experiment(flatten(read_toml(path)), str(path))
-
-
-def write_config(folder: Path, experiment: Experiment) -> None:
-    """Write config.toml, from which `read_config` gives the same experiment."""
-    write_text(folder / "config.toml", tomli_w.dumps(to_dict(experiment)))
+    except UnusableCheckpointError as error:
+        if training.world.first:
+            aside = set_aside(checkpoint)
+            print(f"truelift: {checkpoint} is of no use: {error}. It is {aside.name} now.", file=sys.stderr)
+        return assemble(
+            training.experiment, splits, training.world, training.precision
+        )  # a part may have taken up its state
+    return training
 
 
 def _refuse_other(folder: Path, experiment: Experiment) -> None:
     if not (folder / "config.toml").exists():
+        if (folder / "result.json").exists():
+            raise InputError(f"{folder} holds the result of a run but no config.toml: choose another --out.")
         return
-    before, wanted = flatten(to_dict(read_config(folder))), flatten(to_dict(experiment))
-    for name in sorted(before.keys() | wanted.keys()):
-        if before.get(name) != wanted.get(name):
-            raise InputError(
-                f"{folder} holds a run with {name} {before.get(name)}, not {wanted.get(name)}: choose another --out."
-            )
+    for name, there, wanted in differences(folder, experiment):
+        raise InputError(f"{folder} holds a run with {name} {there}, not {wanted}: choose another --out.")
 
 
 def _begin(folder: Path, training: Training) -> None:
-    """Go on from the checkpoint where there is one, else write down what begins."""
-    checkpoint, metrics = folder / "checkpoint.pt", folder / "metrics.jsonl"
-    write_config(folder, training.experiment)
-    environment, patch = describe(training.experiment.device, torch.get_num_threads(), training.world.size)
+    """Write down what begins or goes on, and keep of the metrics what was before the checkpoint."""
+    metrics = folder / "metrics.jsonl"
+    environment, patch = describe(training.device, training.precision, torch.get_num_threads(), training.world.size)
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
+    _keep_sources(folder, training.experiment)
     kept = []
-    if checkpoint.exists():
-        training.load(checkpoint)
+    if training.meters.step:
         lines = read_lines(metrics) if metrics.exists() else []
         kept = [line for line in lines if _is_before(line, training)]
     # What was recorded after the checkpoint will be made again.
     write_text(metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def _keep_sources(folder: Path, experiment: Experiment) -> None:
+    """Copy the source of the user's own parts into the run's folder."""
+    for path in experiment.own:
+        for source in sources(path, "part") if is_import_path(path) else ():
+            (folder / "own").mkdir(exist_ok=True)
+            shutil.copyfile(source, folder / "own" / source.name)
 
 
 def _is_before(line: dict[str, Any], training: Training) -> bool:
@@ -137,23 +158,26 @@ def _is_before(line: dict[str, Any], training: Training) -> bool:
     return bool(line["step"] < step or (line["step"] == step and (line["kind"] == "train" or step < training.steps)))
 
 
-def _result(training: Training, splits: Splits, metrics: dict[str, float]) -> dict[str, Any]:
+def _result(end: End) -> dict[str, Any]:
+    training, splits = end.training, end.splits
     meters = training.meters
     images = training.steps * min(training.experiment.batch_size, len(splits.train))
+    metrics = {k: v for split, p in end.predictions.items() for k, v in scores(p, split).items()}
     return {
-        "fingerprint": fingerprint(to_dict(training.experiment)),
+        "fingerprint": fingerprint(identity(training.experiment)),
         "metrics": {
             **metrics,
+            **end.metrics,
             **{name: meters.epoch_mean(name) for name in ("train_loss", "train_error")},
             "train_seconds": meters.wall_seconds,
             "cpu_seconds": meters.cpu_seconds,
             "images_per_second": images / meters.wall_seconds,
             "parameters": sum(p.numel() for p in training.network.parameters()),
-            **counted(training, splits.train.shape, images),
         },
         "steps": training.steps,
         "epochs": training.epochs,
-        "frozen_layers": 0 if training.freezing is None else training.freezing.frozen,
+        "frozen_layers": 0,
+        **{name: value for policy in training.policies for name, value in policy.result().items()},
         "classes": len(splits.classes),
         "train_images": len(splits.train),
         "test_images": len(splits.test),

@@ -12,30 +12,61 @@ the others.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from truelift.data import DataOptions, Images, Splits, load
+from truelift.data import Batch, DataOptions, Images, Splits, load
 from truelift.errors import InputError
+from truelift.options import above, at_least
 from truelift.techniques.gaussian_mixture import FeatureGaussians
-from truelift.training.assembly import Training, evaluation_batches
-from truelift.training.experiment import Experiment
-from truelift.training.mixture import GaussianMixture, classifier_of, embedded, head_of
+from truelift.training.afterwards.base import Afterwards, End
+from truelift.training.evaluation import evaluation_batches
+from truelift.training.objectives.heads import classifier_of, embedded
 
-Labelled = tuple[Tensor, Tensor]
+if TYPE_CHECKING:  # its settings name what is here
+    from truelift.training.build import Training
 
 
-def load_outliers(experiment: Experiment, splits: Splits) -> Images | None:
-    """The images of no class, of the training images' size; none where the experiment asks for none.
+@dataclass(frozen=True, kw_only=True)
+class DetectionOptions:
+    """After training: how well test images can be told from images of another kind, as area under the ROC curve."""
+
+    outliers: str | None = None
+    """Images that belong to no class: a parquet file, or a folder of parquet files or class folders."""
+
+    fgsm_epsilon: Annotated[float | None, above(0, 255)] = None
+    """Test images moved by so much in every pixel, in 1/255, along the loss's gradient's sign (FGSM); above 0."""
+
+    images: Annotated[int, at_least(2, 1_000_000_000)] = 2000
+    """At most so many test images, and as many of the other kind; at least 2."""
+
+
+def build(options: DetectionOptions, splits: Splits) -> Afterwards:
+    """What measures the areas that `options` ask for.
+
+    Raises:
+        InputError: The outliers cannot be read, or do not fit.
+    """
+    outliers = load_outliers(options, splits)
+
+    def detection(end: End) -> End:
+        return replace(end, metrics=end.metrics | detect(options, end.training, end.splits, outliers))
+
+    return detection
+
+
+def load_outliers(options: DetectionOptions, splits: Splits) -> Images | None:
+    """The images of no class, of the training images' size; none where the options ask for none.
 
     Raises:
         InputError: They cannot be read, or have other channels than the training images.
     """
-    path = experiment.detection.outliers
+    path = options.outliers
     if path is None:
         return None
     channels, side, width = splits.train.shape
@@ -46,16 +77,17 @@ def load_outliers(experiment: Experiment, splits: Splits) -> Images | None:
         raise InputError(
             f"detection.outliers must have {channels} channels, as the training images, got {found.shape[0]}."
         )
-    return _some(found, experiment.detection.images)
+    return _some(found, options.images)
 
 
-def detect(training: Training, splits: Splits, outliers: Images | None) -> dict[str, float]:
+def detect(
+    options: DetectionOptions, training: "Training", splits: Splits, outliers: Images | None
+) -> dict[str, float]:
     """The areas under the curve, as KIND_SCORE_auroc, and KIND_auroc for the objective's own score.
 
     KIND is outlier or fgsm. The own score is the likelihood for Gaussians, the confidence for softmax. fgsm_accuracy is
     the accuracy on the moved images. Nothing is measured that the experiment does not ask for.
     """
-    options = training.experiment.detection
     if outliers is None and options.fgsm_epsilon is None:
         return {}
     training.network.eval()
@@ -102,20 +134,19 @@ class _Scored:
 
 
 class _Scorer:
-    def __init__(self, training: Training, splits: Splits) -> None:
+    def __init__(self, training: "Training", splits: Splits) -> None:
         self.training = training
-        self.mixture = isinstance(training.objective, GaussianMixture)
-        self.own = "likelihood" if self.mixture else "confidence"
+        self.own = "confidence" if training.objective.gaussians(training.network) is None else "likelihood"
         self.fitted: FeatureGaussians | None = None
-        for images, labels in _batches(training, splits, splits.train):
+        for images, labels, _ in _batches(training, splits, splits.train):
             features = self._features(images)
             if self.fitted is None:
                 self.fitted = FeatureGaussians(features.shape[1], len(splits.classes))
             self.fitted.partial_fit(features, labels)
 
-    def __call__(self, batches: Iterable[Labelled]) -> _Scored:
+    def __call__(self, batches: Iterable[Batch]) -> _Scored:
         """Every image scored, in one pass through the network."""
-        parts = [self._scored(images, labels) for images, labels in batches]
+        parts = [self._scored(images, labels) for images, labels, _ in batches]
         names = parts[0].scores
         return _Scored(
             {name: np.concatenate([part.scores[name] for part in parts]) for name in names},
@@ -134,8 +165,9 @@ class _Scorer:
             "confidence": F.log_softmax(logits, 1).amax(1),
             "mahalanobis": -self.fitted.relative_mahalanobis(features),
         }
-        if self.mixture:
-            scores["likelihood"] = head_of(network).mixture_log_likelihood(features)
+        likelihood = self.training.objective.log_likelihood(network, features)
+        if likelihood is not None:
+            scores["likelihood"] = likelihood
         right = (logits.argmax(1) == labels).cpu().numpy()
         return _Scored({name: values.double().cpu().numpy() for name, values in scores.items()}, right)
 
@@ -145,16 +177,16 @@ class _Scorer:
             return embedded(self.training.network, images).float()
 
 
-def _attacked(training: Training, splits: Splits, images: Images, epsilon: float) -> Iterator[Labelled]:
+def _attacked(training: "Training", splits: Splits, images: Images, epsilon: float) -> Iterator[Batch]:
     """The moved images; `epsilon` in units of the brightest pixel."""
     # The preprocessing treats each pixel by itself (`experiment.check`), so a step there is a share of black to white.
-    one = torch.empty(1, *splits.train.shape, dtype=torch.uint8, device=training.experiment.device)
+    one = torch.empty(1, *splits.train.shape, dtype=torch.uint8, device=training.device)
     low, high = (training.preprocess(torch.full_like(one, value)) for value in (0, 255))
-    for batch, labels in _batches(training, splits, images):
+    for batch, labels, _ in _batches(training, splits, images):
         x = batch.requires_grad_()
         with training.autocast:
             logits = training.objective.logits(training.network, x)
-        yield fgsm(logits, x, labels, epsilon * (high - low), low, high), labels
+        yield Batch(fgsm(logits, x, labels, epsilon * (high - low), low, high), labels)
 
 
 def _areas(kind: str, clean: _Scored, others: _Scored, own: str) -> dict[str, float]:
@@ -168,8 +200,8 @@ def _areas(kind: str, clean: _Scored, others: _Scored, own: str) -> dict[str, fl
     return {f"{kind}_auroc": areas[own]} | {f"{kind}_{name}_auroc": area for name, area in areas.items()}
 
 
-def _batches(training: Training, splits: Splits, images: Images) -> Iterator[Labelled]:
-    return evaluation_batches(images, splits, training.preprocess, training.experiment.device).epoch(0)
+def _batches(training: "Training", splits: Splits, images: Images) -> Iterator[Batch]:
+    return evaluation_batches(images, splits, training.preprocess, training.device).epoch(0)
 
 
 def _some(images: Images, most: int) -> Images:

@@ -1,0 +1,73 @@
+"""The commands. Each is imported when it is called: `truelift report` does not wait for torch."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from truelift import __version__
+from truelift.cli.given import GIVEN, OPTION_STYLE
+from truelift.errors import FailedError, InputError, one_line
+
+_HELP = """Does a training technique lift my image classifier, by more than seed noise?
+
+`--data NAME` is short for `--data.name NAME`, and so for every group of options that has a name.
+"""
+
+# To a command's name where it is, what it does, and whether it takes an experiment's options.
+_COMMANDS = {
+    "train": ("truelift.cli.train:train", "Train once. The same command goes on where it was stopped.", True),
+    "study": (
+        "truelift.cli.study:study",
+        "Compare variants over paired seeds. The same command goes on where it was stopped.",
+        True,
+    ),
+    "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
+    "plan": ("truelift.cli.plan:plan", "Say how many seeds a study needs.", False),
+    "recipes": ("truelift.cli.recipes:recipes", "List the papers' studies and figures.", False),
+    "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that are no studies.", True),
+    "speedup": ("truelift.cli.speedup:speedup", "Predict what freezing layers saves, without training.", True),
+}
+
+app = App(
+    name="truelift",
+    help=_HELP,
+    help_format="markdown",
+    version=__version__,
+    default_parameter=OPTION_STYLE,
+    config=GIVEN,
+)
+for _name, (_place, _help, _) in _COMMANDS.items():
+    app.command(_place, name=_name, help=_help)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; bad input is one line and status 2, a failed training one line and status 1."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    status: int = 0
+    try:
+        if tokens and tokens[0] in _COMMANDS and _COMMANDS[tokens[0]][2]:
+            from truelift.training.settings import expand_names
+
+            tokens = expand_names(tokens)
+        status = app(tokens, exit_on_error=False, print_error=False) or 0
+        sys.stdout.flush()  # what cannot be written is told here, not by the interpreter at its end
+    except CycloptsError as error:
+        _fail(one_line(error))
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains
+    except (InputError, OSError, MemoryError, RecursionError) as error:  # OSError: a full disk, a folder not writable
+        _fail(one_line(error) or type(error).__name__)
+    except KeyboardInterrupt:
+        print("truelift: stopped; the same command goes on from here.", file=sys.stderr)
+        status = 130
+    except FailedError as error:
+        print(f"truelift: failed: {one_line(error)}", file=sys.stderr)
+        status = 1
+    sys.exit(status)
+
+
+def _fail(message: str) -> None:
+    print(f"truelift: error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,71 @@
+"""`truelift study`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from truelift import recipes
+from truelift.cli.given import GIVEN
+from truelift.cli.options import ExperimentOptions
+from truelift.cli.say import show, warn
+from truelift.errors import InputError
+from truelift.records import Run
+from truelift.studies.plan import read_plan
+from truelift.studies.study import run_study
+from truelift.training import Experiment
+from truelift.training.distributed import started_by_torchrun
+
+
+def study(
+    source: Annotated[str, Parameter(name="source")],
+    /,
+    *,
+    scale: str = "paper",
+    seeds: int | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    experiment: ExperimentOptions = Experiment(),  # noqa: B008
+) -> int:
+    """Compare variants over paired seeds. The same command goes on where it was stopped.
+
+    Args:
+        source: A study file (TOML), or the name of a recipe.
+        scale: One of the file's scales, a shorter form most likely; paper: the file as it stands.
+        seeds: Run seeds 0 to SEEDS-1, whatever the file says.
+        jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
+        out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
+        checkpoint_seconds: Seconds between a run's checkpoints.
+        experiment: Settings shared by all variants, in place of the file's.
+    """
+    if started_by_torchrun():
+        raise InputError("study starts its own processes, --jobs at a time: give it without torchrun.")
+    path = Path(source)
+    if path.suffix != ".toml" and not path.exists():
+        path = recipes.find(source)
+    plan = read_plan(path, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment))
+    for first, second in plan.equal_variants():
+        warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
+    if len(plan.seeds) == 1:
+        warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")
+
+    def report_run(run: Run, ended: int, total: int) -> None:
+        if run.status == "done":
+            value = run.result()["metrics"].get(plan.metric.name)
+            outcome = "metric missing" if value is None else f"{plan.metric.name} {value:.4g}"
+        elif run.status == "failed":
+            outcome = f"failed: {run.failure()['reason']}"
+        else:
+            outcome = "interrupted"
+        print(f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}", flush=True)
+
+    folder = out or Path("runs") / plan.name
+    repeat = shlex.join(["truelift", *sys.argv[1:]])
+    records = run_study(
+        plan, folder, repeat=repeat, report_run=report_run, jobs=jobs, checkpoint_seconds=checkpoint_seconds
+    )
+    show(records)
+    return 1 if any(run.status == "failed" for run in records.runs) else 0

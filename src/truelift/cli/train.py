@@ -1,0 +1,62 @@
+"""`truelift train`."""
+
+import contextlib
+from pathlib import Path
+
+import tomli_w
+
+from truelift.cli.given import GIVEN
+from truelift.cli.options import ExperimentOptions
+from truelift.toml import read_toml
+from truelift.training import Experiment, fingerprint, identity, resolve, run
+from truelift.training.distributed import joined
+from truelift.training.hardware import pick_device, use_threads
+from truelift.training.identity import config as config_of
+from truelift.training.identity import find_folder
+from truelift.training.progress import BarReporter, PlainReporter, is_terminal
+from truelift.training.settings import flatten, parse_experiment
+
+
+def train(
+    *,
+    config: Path | None = None,
+    out: Path | None = None,
+    threads: int | None = None,
+    checkpoint_seconds: float = 30.0,
+    print_config: bool = False,
+    experiment: ExperimentOptions = Experiment(),  # noqa: B008
+) -> int:
+    """Train once. The same command goes on where it was stopped.
+
+    Args:
+        config: A TOML file of settings; options on the command line take their place.
+        out: Folder of the run. Default: runs/train/MODEL-DATA-seed-SEED-FINGERPRINT.
+        threads: CPU threads. Default: OMP_NUM_THREADS, or all cores.
+        checkpoint_seconds: Seconds between checkpoints.
+        print_config: Print what would run, as TOML, and stop.
+        experiment: The experiment's options.
+    """
+    given, of_file, home = GIVEN.settings(experiment), {}, Path()
+    if config is not None:
+        of_file, home = flatten(read_toml(config)), config.parent
+        of_file.pop("defaults_version", None)  # a run's own config.toml
+    resolved = resolve(parse_experiment({**of_file, **given}, str(config or "the command line")), home)
+    if print_config:
+        print(tomli_w.dumps(config_of(resolved)), end="")
+        return 0
+    parts = (Path(part.replace(":", "-")).name for part in (resolved.model.name, resolved.data.name))
+    name = f"{'-'.join(parts)}-seed-{resolved.seed}-{fingerprint(identity(resolved))}"
+    folder = out or find_folder(Path("runs/train") / name, resolved)
+    use_threads(threads)
+    with (
+        joined(pick_device(resolved.device)) as world,
+        BarReporter() if is_terminal() and world.first else contextlib.nullcontext(PlainReporter()) as reporter,
+    ):
+        result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds, world=world)
+    if not world.first:  # which tells it
+        return 0
+    skipped = f", {result['skipped_images']} images skipped" if result["skipped_images"] else ""
+    metrics = result["metrics"]
+    print(f"test accuracy {metrics['test_accuracy']:.2f} %, {metrics['train_seconds']:.1f} s of training{skipped}")
+    print(f"records: {folder}")
+    return 0

@@ -1,0 +1,64 @@
+"""A user's own metrics, by import path, from a run's predictions.
+
+A function of what it names of `labels` (N,), `predicted` (N,), `probability` (N,) of the true class, `predictions` (all
+three, `truelift.records.Predictions`), `classes` (their names) and `split`; it gives a number, or numbers by name.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from truelift.errors import InputError
+from truelift.options import In, OneOf, Registry
+from truelift.own import call, is_import_path
+from truelift.records import Predictions
+from truelift.training.afterwards.base import Afterwards, End
+
+METRICS: Registry[Any] = Registry("metric", {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsOptions:
+    """After training: metrics of your own."""
+
+    names: Annotated[
+        tuple[str, ...], OneOf(METRICS), In("import paths, package.module:name or file.py:name", is_import_path)
+    ] = ()
+    """Functions of your own, package.module:name or file.py:name, of a run's predictions on validation and test
+    images. What one called NAME gives is the run's test_NAME; a study may judge by it."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+    """Arguments of your own metrics: --metrics.args.NAME VALUE; each takes those that it names."""
+
+
+def build(options: MetricsOptions) -> Afterwards:
+    """What adds the metrics that `options` name."""
+    functions = {path: METRICS.find(path) for path in options.names}
+
+    def own_metrics(end: End) -> End:
+        found: dict[str, float] = {}
+        for path, function in functions.items():
+            for split, predictions in end.predictions.items():
+                found |= _measured(path, function, options.args, predictions, split, end.splits.classes)
+        return replace(end, metrics=end.metrics | found)
+
+    return own_metrics
+
+
+def _measured(
+    path: str, function: Any, args: Mapping[str, Any], predictions: Predictions, split: str, classes: tuple[str, ...]
+) -> dict[str, float]:
+    given = call(
+        "metric", path, function, args, **vars(predictions), predictions=predictions, classes=classes, split=split
+    )
+    name = path.rpartition(":")[2].rpartition(".")[2]
+    values = dict(given) if isinstance(given, Mapping) else {name: given}
+    for key, value in values.items():
+        try:
+            values[key] = float(value)
+        except (TypeError, ValueError):
+            raise InputError(f'metric "{path}" must give numbers, got {key}: {type(value).__name__}.') from None
+        if not math.isfinite(values[key]):
+            raise InputError(f'metric "{path}" must give finite numbers, got {key}: {value}.')
+    return {f"{split}_{key}": value for key, value in values.items()}

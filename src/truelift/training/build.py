@@ -1,0 +1,330 @@
+"""From an experiment and its images to everything that the loop needs."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from truelift.data import (
+    ImageBatches,
+    PairedBatches,
+    Preprocess,
+    Splits,
+    fit_preprocessing,
+    growing_sides,
+    load,
+    make_batches,
+    pick_task,
+    rotate,
+)
+from truelift.errors import require
+from truelift.models import Classifier, build_model, check_image_size, initialise
+from truelift.seeds import derive
+from truelift.techniques.gradient_similarity import TaskStatistics
+from truelift.training import gradient_rules, objectives, optimizers, policies, schedules
+from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint, save_checkpoint
+from truelift.training.distributed import ALONE, World
+from truelift.training.evaluation import evaluation_batches, make_autocast
+from truelift.training.exchange import Exchange
+from truelift.training.experiment import Experiment
+from truelift.training.gradient_rules import GradientRule
+from truelift.training.hardware import Precision, pick_device, pick_precision
+from truelift.training.identity import fingerprint, identity
+from truelift.training.meters import Meters
+from truelift.training.objectives import Around, AuxiliaryTask, Objective
+from truelift.training.objectives.heads import embed
+from truelift.training.policies import Policy
+from truelift.training.policies.base import Feed
+from truelift.training.policies.batch_norm import BatchNormMomentum
+from truelift.training.policies.freezing import FreezingPolicy, lengthened_epochs
+from truelift.training.policies.kept_activations import KeptActivations
+from truelift.training.policies.learning_rate import ScheduledLearningRate
+from truelift.training.policies.objective_step import ObjectiveStep
+
+
+@dataclass
+class Training:
+    """The parts of a training, put together."""
+
+    experiment: Experiment
+    device: str
+    """Where it runs."""
+    precision: Precision
+    """fp32 or bf16."""
+    network: Classifier
+    objective: Objective
+    rule: GradientRule
+    optimizer: Optimizer
+    policies: list[Policy]
+    """In the order in which they are called."""
+    batches: Feed
+    evaluations: dict[str, ImageBatches]
+    """Validation, where there is one, and test."""
+    preprocess: Preprocess
+    epochs: int
+    """The experiment's, or more where freezing makes them cheaper (`freezing.const_time`)."""
+    autocast: torch.autocast
+    meters: Meters
+    world: World
+    """The processes that share each batch."""
+    exchange: Exchange | None
+    """Where there are several."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps an epoch."""
+        return self.batches.batches_per_epoch
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+    def entrance(self) -> contextlib.AbstractContextManager[None]:
+        """Within it the network takes what `batches` yields: images, or what a policy made of them."""
+        entrances = (policy.entrance() for policy in self.policies)
+        return next((entrance for entrance in entrances if entrance is not None), contextlib.nullcontext())
+
+    @contextlib.contextmanager
+    def judged(self) -> Iterator[None]:
+        """Within it the network is as its policies will have it evaluated."""
+        with contextlib.ExitStack() as stack:
+            for policy in self.policies:
+                stack.enter_context(policy.judged())
+            yield
+
+    def shared(self) -> list[Tensor]:
+        """What the processes have to agree on after a step's backward pass: gradients, and what the batch has moved."""
+        parts = (self.network, self.objective)
+        gradients = [p.grad for part in parts for p in part.parameters() if p.grad is not None]
+        return gradients + [
+            buffer
+            for part in parts
+            for module in part.modules()
+            if module.training  # a frozen layer's running statistics stay
+            for buffer in module.buffers(recurse=False)
+            if buffer.is_floating_point()
+        ]
+
+    @property
+    def run(self) -> str:
+        """The run's fingerprint."""
+        return fingerprint(identity(self.experiment))
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, for all processes."""
+        if self.world.first:
+            save_checkpoint(path, self._stateful(), self.run)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            UnusableCheckpointError: It is damaged, or another run's; the training has to be put together anew.
+        """
+        load_checkpoint(path, self._stateful(), self.run, self.device)
+        if not 0 <= self.meters.step <= self.steps:
+            raise UnusableCheckpointError(f"its step is {self.meters.step}, of {self.steps}")
+
+    def _stateful(self) -> dict[str, Stateful]:
+        # Policies first: the optimizer's state has a place for the parameters in training only.
+        followers = {f"policy {number} {policy.name}": policy for number, policy in enumerate(self.policies)}
+        return followers | {
+            "network": self.network,
+            "objective": self.objective,
+            "optimizer": self.optimizer,
+            "rule": self.rule,
+            "meters": self.meters,
+        }
+
+
+def load_data(experiment: Experiment) -> Splits:
+    """The images of an experiment, split by its seed.
+
+    Raises:
+        InputError: The data cannot be had (see `truelift.data.load`).
+    """
+    seed, tasks = derive(experiment.seed, "split"), experiment.tasks
+    splits = load(experiment.data, split_seed=seed)
+    main = pick_task(splits, tasks.main, seed=derive(seed, "main task"))
+    if tasks.auxiliary_rotation is not None:
+        return replace(main, auxiliary=rotate(main.train, tasks.auxiliary_rotation))
+    if tasks.auxiliary:
+        return replace(main, auxiliary=pick_task(splits, tasks.auxiliary, seed=derive(seed, "auxiliary task")).train)
+    return main
+
+
+def assemble(
+    experiment: Experiment, splits: Splits, world: World = ALONE, precision: Precision | None = None
+) -> Training:
+    """Put a resolved experiment's parts together, with initial weights, for this machine.
+
+    Args:
+        experiment: From `resolve`.
+        splits: Its images.
+        world: The processes that share each batch.
+        precision: In place of the experiment's.
+
+    Raises:
+        InputError: The network is unknown, or the images do not fit it or its preprocessing; the device is not here;
+            or something is wanted that several processes cannot do.
+    """
+    _check_shared(experiment, len(splits.train), world)
+    seed, device = experiment.seed, pick_device(experiment.device)
+    precision = pick_precision(precision or experiment.precision, device)
+    autocast = make_autocast(device, precision)
+    network = _network(experiment, splits, device)
+    epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.shape)
+    if experiment.compile:
+        network.compile_features()
+
+    preprocess = fit_preprocessing(experiment.preprocessing, splits, device)
+    of_training = {
+        "mean": splits.mean,
+        "std": splits.std,
+        "preprocess": preprocess,
+        "augmentation": experiment.augmentation,
+        "device": device,
+        "share": world.share,
+    }
+    main = make_batches(
+        splits.train,
+        experiment.batch_size,
+        order_seed=derive(seed, "order"),
+        augment_seed=derive(seed, "augmentation"),
+        sides=growing_sides(_sides(experiment, splits), epochs),
+        **of_training,
+    )
+    steps = epochs * main.batches_per_epoch
+    objective = objectives.build(
+        experiment.objective,
+        Around(
+            classes=len(splits.classes),
+            feature_size=experiment.objective.feature_size or network.feature_size,
+            image_shape=tuple(splits.train.shape),
+            steps_per_epoch=main.batches_per_epoch,
+            steps=steps,
+            device=device,
+            seed=derive(seed, "objective"),
+        ),
+    )
+    batches: Feed = main
+    if splits.auxiliary is not None and experiment.gradient.name != "single":
+        objective, auxiliary = _auxiliary_task(objective, network, experiment, splits, of_training)
+        batches = PairedBatches(main, auxiliary)
+    objective.to(device)
+    rules = objective.parameter_rules(network)
+    optimizer = optimizers.build(experiment.optimizer, [network, objective], rules)
+    followers = _policies(experiment, network, objective, optimizer, main, steps, autocast)
+    for policy in followers:
+        batches = policy.batches(batches)
+    held_out = {"validation": splits.validation, "test": splits.test}
+    return Training(
+        experiment=experiment,
+        device=device,
+        precision=precision,
+        network=network,
+        objective=objective,
+        rule=gradient_rules.build(experiment.gradient, network),
+        optimizer=optimizer,
+        policies=followers,
+        batches=batches,
+        evaluations={
+            name: evaluation_batches(images, splits, preprocess, device)
+            for name, images in held_out.items()
+            if images is not None
+        },
+        preprocess=preprocess,
+        epochs=epochs,
+        autocast=autocast,
+        meters=Meters(device),
+        world=world,
+        exchange=Exchange([*network.parameters(), *objective.parameters()]) if world.size > 1 else None,
+    )
+
+
+def _check_shared(experiment: Experiment, images: int, world: World) -> None:
+    """Refuse what several processes cannot do, or not as one would.
+
+    Raises:
+        InputError: It is wanted.
+    """
+    if world.size == 1:
+        return
+    main, auxiliary, cache = experiment.batch_size, experiment.tasks.auxiliary_batch_size, experiment.freezing.cache
+    for name, batch in (("batch_size", min(main, images)), ("tasks.auxiliary_batch_size", auxiliary or main)):
+        require(name, batch, batch % world.size == 0, f"a multiple of the {world.size} processes that share it")
+    require("freezing.cache", cache, cache == "none", f"none where {world.size} processes share a batch")
+
+
+def _sides(experiment: Experiment, splits: Splits) -> tuple[int, ...]:
+    """The sides of the training images, in the order of the training."""
+    return experiment.data.progressive or (splits.train.shape[1],)
+
+
+def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
+    """The network with the objective's head and initial weights, on the device."""
+    channels, height, width = splits.train.shape
+    classes, options = len(splits.classes), experiment.objective
+    network = build_model(experiment.model, classes=classes, in_channels=channels)
+    check_image_size(network, height, width)
+    smallest = min(_sides(experiment, splits))
+    if smallest < height:
+        check_image_size(network, smallest, smallest)
+    head = objectives.make_head(options, options.feature_size or network.feature_size, classes)
+    embed(network, options.feature_size, head, classes)
+    initialise(network, derive(experiment.seed, "init"))
+    network.to(device)
+    if experiment.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _policies(
+    experiment: Experiment,
+    network: Classifier,
+    objective: Objective,
+    optimizer: Optimizer,
+    batches: ImageBatches,
+    steps: int,
+    autocast: torch.autocast,
+) -> list[Policy]:
+    """The policies of an experiment, in the order in which they are called."""
+    around = policies.Around(network, optimizer, lambda most: batches.at(0).images[:most], steps)
+    # Freezing divides the optimizer's groups, so it is built before the schedule, and called after it.
+    freezing = policies.freezing.build(experiment.freezing, around, compiled=experiment.compile)
+    schedule = schedules.build(experiment.schedule, batches.batches_per_epoch, steps)
+    found: list[Policy] = [ScheduledLearningRate(optimizer, schedule)]
+    if experiment.batch_norm_momentum != 0.1:
+        found.append(BatchNormMomentum(network, experiment.batch_norm_momentum))
+    found.append(ObjectiveStep(objective))
+    if freezing is not None:
+        found.append(freezing)
+    if experiment.freezing.cache != "none":
+        assert isinstance(freezing, FreezingPolicy), "`check` refuses a cache where nothing freezes"
+        views = experiment.augmentation.views or 1
+        found.append(KeptActivations(experiment.freezing, network, freezing.freezing, views, autocast))
+    return found + policies.build(experiment.policy, around)
+
+
+def _auxiliary_task(
+    main: Objective, network: Classifier, experiment: Experiment, splits: Splits, of_training: Mapping[str, Any]
+) -> tuple[AuxiliaryTask, ImageBatches]:
+    """The objective of both tasks, and the batches of the second."""
+    assert splits.auxiliary is not None, "there is a second task"
+    seed, tasks, images = experiment.seed, experiment.tasks, splits.auxiliary
+    head = nn.Linear(network.feature_size, int(images.labels.max()) + 1)
+    initialise(head, derive(seed, "init", "auxiliary head"))
+    batches = make_batches(
+        images,
+        tasks.auxiliary_batch_size or experiment.batch_size,
+        order_seed=derive(seed, "order", "auxiliary"),
+        augment_seed=derive(seed, "augmentation", "auxiliary"),
+        **of_training,
+    )
+    return AuxiliaryTask(main, head, TaskStatistics(network, tasks.batch_norm)), batches

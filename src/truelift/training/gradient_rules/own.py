@@ -1,0 +1,62 @@
+"""A user's own gradient rule, by import path.
+
+A class, or a function that gives an object, with `backward(losses)` or `backward(losses, again)`: it leaves a gradient in
+each parameter's `.grad`. `losses` maps names to scalars, the main one first; `again()` makes the forward pass once more.
+It may return scalars to log, by name, and have `state_dict` and `load_state_dict`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from truelift.errors import InputError
+from truelift.own import call, parameters, raised
+from truelift.training.gradient_rules.base import Again
+
+_KIND = "gradient rule"
+
+
+class OwnRule:
+    """A user's own rule, held to the protocol."""
+
+    def __init__(self, path: str, rule: Any) -> None:
+        self.path = path
+        self.rule = rule
+        takes, _ = parameters(rule.backward)
+        self._takes_again = "again" in takes
+
+    def backward(self, losses: Mapping[str, Tensor], again: Again) -> dict[str, Tensor]:
+        """What the rule does; what it returns is logged.
+
+        Raises:
+            InputError: It raises.
+        """
+        try:
+            logged = self.rule.backward(losses, again) if self._takes_again else self.rule.backward(losses)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f'{_KIND} "{self.path}" {raised(error)}.') from error
+        return dict(logged or {})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rule's own, where it has one."""
+        return dict(self.rule.state_dict()) if hasattr(self.rule, "state_dict") else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        if hasattr(self.rule, "load_state_dict"):
+            self.rule.load_state_dict(state)
+
+
+def build(path: str, found: Callable[..., Any], args: Mapping[str, Any], network: nn.Module) -> OwnRule:
+    """The rule that an import path names.
+
+    Raises:
+        InputError: It does not take these args, raises, or gives nothing with `backward`.
+    """
+    made = call(_KIND, path, found, args, network=network)
+    if not callable(getattr(made, "backward", None)):
+        raise InputError(f'{_KIND} "{path}" must give an object with backward(losses), got {type(made).__name__}.')
+    return OwnRule(path, made)

@@ -1,0 +1,116 @@
+"""A run's identity: what changes its result, and nothing else.
+
+It is made of the settings that differ from their defaults and the version of these defaults. So an option that is added
+later, with a default that changes nothing, leaves the identity of every run as it was. Options marked `OPERATIONAL`
+(where the data lie, how many processes decode, on which device a run runs) are no part of it.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from truelift.errors import InputError
+from truelift.options import operational
+from truelift.records import write_text
+from truelift.toml import read_toml
+from truelift.training.experiment import Experiment
+from truelift.training.settings import flatten, parse_experiment, to_dict
+
+DEFAULTS_VERSION = 1
+"""To be raised whenever a default that stands changes, or what one means (a test holds today's)."""
+
+_VERSION = "defaults_version"
+OPERATIONAL_OPTIONS = operational(Experiment)
+"""The dotted names of the options that are no part of an identity."""
+
+_DEFAULTS = flatten(to_dict(Experiment()))
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
+    """What changes a resolved experiment's result, by dotted name; of a user's own file its name and its digest."""
+    told = {name: value for name, value in flatten(to_dict(experiment)).items() if name not in OPERATIONAL_OPTIONS}
+    told = {name: value for name, value in told.items() if name not in _DEFAULTS or _DEFAULTS[name] != value}
+    digests = told.pop("own", {})
+    parts = {path: f"{_without_folder(path)}#{digest}" for path, digest in digests.items()}
+    return {name: _named(value, parts) for name, value in told.items()} | {_VERSION: DEFAULTS_VERSION}
+
+
+def fingerprint(settings: Any) -> str:
+    """Eight hexadecimal digits that change with any setting."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def write_config(folder: Path, experiment: Experiment) -> None:
+    """Write config.toml, from which `read_config` gives the same experiment."""
+    write_text(folder / "config.toml", tomli_w.dumps(config(experiment)))
+
+
+def config(experiment: Experiment) -> dict[str, Any]:
+    """What config.toml holds: every setting, and the version of the defaults."""
+    return {_VERSION: DEFAULTS_VERSION, **to_dict(experiment)}
+
+
+def read_config(folder: Path) -> Experiment:
+    """The experiment that a run's folder is for.
+
+    Raises:
+        InputError: There is no config.toml, or it is none of an experiment's.
+    """
+    return _read(folder)[0]
+
+
+def find_folder(wanted: Path, experiment: Experiment) -> Path:
+    """The folder of a run: the one that is wanted, or one beside it that holds the same run under another name.
+
+    Version 0.1 named a run's folder by all settings, those of the machine too.
+
+    Args:
+        wanted: Its name ends with a hyphen and the fingerprint.
+        experiment: The run's, resolved.
+    """
+    if wanted.exists() or not wanted.parent.is_dir():
+        return wanted
+    start = wanted.name.rpartition("-")[0]
+    for folder in sorted(wanted.parent.glob(f"{start}-????????")):
+        if (folder / "config.toml").is_file():
+            try:
+                if not differences(folder, experiment):
+                    return folder
+            except InputError:  # a damaged record is no run of ours
+                continue
+    return wanted
+
+
+def differences(folder: Path, experiment: Experiment) -> list[tuple[str, Any, Any]]:
+    """Where a run's folder holds another experiment: each option's name, its value there and here."""
+    there, version = _read(folder)
+    if version is None and experiment.precision == "auto":
+        # Version 0.1 wrote down what the machine chose; what was chosen by hand cannot be told from it.
+        there = dataclasses.replace(there, precision="auto")
+    before, now = identity(there), identity(experiment)
+    before[_VERSION] = now[_VERSION] if version is None else version
+    names = sorted(before.keys() | now.keys())
+    return [(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
+
+
+def _read(folder: Path) -> tuple[Experiment, int | None]:
+    path = folder / "config.toml"
+    settings = read_toml(path)
+    version = settings.pop(_VERSION, None)
+    return parse_experiment(flatten(settings), str(path)), version
+
+
+def _without_folder(path: str) -> str:
+    file, colon, name = path.partition(":")
+    return f"{Path(file).name}{colon}{name}"
+
+
+def _named(value: Any, parts: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_named(item, parts) for item in value]
+    return parts.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,157 @@
+"""Between settings by name, as a TOML file, a study or the command line give them, and a typed experiment.
+
+A value keeps its type: `epochs = "30"` is text and refused. The names are those of the command line.
+"""
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from truelift.errors import InputError, unknown_name
+from truelift.options import bare, hints
+from truelift.training.experiment import Experiment
+
+_ARGS = "args"
+# Found by itself; a run's config.toml has it.
+_OWN = "own"
+
+
+def _options(group: Any, prefix: str = "") -> dict[str, Any]:
+    """The type of every option, by dotted name; of the `args` of a user's own parts that of all of them."""
+    found: dict[str, Any] = {}
+    for name, hint in hints(group).items():
+        plain = bare(hint)
+        if dataclasses.is_dataclass(plain):
+            found |= _options(plain, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = plain
+    return found
+
+
+OPTIONS: Mapping[str, Any] = _options(Experiment)
+"""The type of every option of an experiment, by dotted name."""
+
+# `--data cifar10` is short for `--data.name cifar10`, and so for each group that has a name, or names.
+NAMED_GROUPS: Mapping[str, str] = {
+    name.rpartition(".")[0]: name for name in OPTIONS if name.endswith((".name", ".names"))
+}
+
+
+def expand_names(tokens: Iterable[str]) -> list[str]:
+    """Write `--data X` out as `--data.name X`, for each named group, and `--flag false` as `--flag=false`."""
+    expanded: list[str] = []
+    for token in tokens:
+        option, equals, value = token.partition("=")
+        if option.startswith("--") and option.removeprefix("--") in NAMED_GROUPS:
+            expanded.append(f"--{NAMED_GROUPS[option.removeprefix('--')]}{equals}{value}")
+        elif token in ("true", "false") and expanded and expanded[-1].startswith("--") and "=" not in expanded[-1]:
+            expanded[-1] += f"={token}"
+        else:
+            expanded.append(token)
+    return expanded
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names: {"model": {"width": 8}} is {"model.width": 8}."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and name != _OWN:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[NAMED_GROUPS.get(name, name)] = value
+    return flat
+
+
+def parse_experiment(settings: Mapping[str, Any], source: str) -> Experiment:
+    """The experiment that `settings` describe; what they leave out has its default.
+
+    Args:
+        settings: Typed values by dotted name; those of a user's own part by `GROUP.args.NAME`.
+        source: Where they come from, for the error.
+
+    Raises:
+        InputError: An unknown name (with the nearest known one) or a value of the wrong type.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    own: dict[str, Any] = {}
+    for name, value in settings.items():
+        group, _, field = name.rpartition(".")
+        args_of, is_arg, _ = name.partition(f".{_ARGS}.")
+        if is_arg and f"{args_of}.{_ARGS}" in OPTIONS:
+            groups.setdefault(args_of, {}).setdefault(_ARGS, {})[name.removeprefix(f"{args_of}.{_ARGS}.")] = value
+            continue
+        if name not in OPTIONS or field == _ARGS:
+            error = unknown_name("option", f"--{name}", [f"--{known}" for known in OPTIONS if known != _OWN])
+            raise InputError(f"{source}: {str(error).partition(' Known:')[0]}")
+        target = groups.setdefault(group, {}) if group else own
+        target[field] = _converted(name, value, source)
+    for group, fields in groups.items():
+        own[group] = type(getattr(_DEFAULTS, group))(**fields)
+    return Experiment(**own)
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """Nested plain values, without the options that are None or an empty table: what a TOML file can hold."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+            return {name: plain(item) for name, item in items if item is not None and item != {}}
+        return list(value) if isinstance(value, tuple) else value
+
+    return dict(plain(experiment))
+
+
+def value_of(experiment: Experiment, name: str) -> Any:
+    """The value of an option, by dotted name."""
+    value: Any = experiment
+    for part in name.split("."):
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    return value
+
+
+def literal(text: str) -> Any:
+    """A value that the command line gives to a part of the user's own: as TOML has it, else as text.
+
+    >>> literal("0.5"), literal("true"), literal("cat")
+    (0.5, True, 'cat')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+_DEFAULTS = Experiment()
+
+
+def _converted(name: str, value: Any, source: str) -> Any:
+    hint = OPTIONS[name]
+    try:
+        return msgspec.convert(value, hint, strict=True)
+    except msgspec.ValidationError:
+        pass
+    choices = [choice for part in (hint, *get_args(hint)) if get_origin(part) is Literal for choice in get_args(part)]
+    if isinstance(value, str) and choices and hint is not bool:
+        raise InputError(f"{source}: {unknown_name(f'value of {name}', value, choices)}")
+    told = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else value
+    raise InputError(f"{source}: {name} must be {_described(hint)}, got {told}.")
+
+
+def _described(hint: Any) -> str:
+    """What a value of a type is called."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(part) for part in get_args(hint) if part is not type(None))
+    if origin is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if origin is tuple:
+        return f"a list, each item {_described(get_args(hint)[0])}"
+    if origin is dict:
+        return "a table"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
