@@ -1,12 +1,14 @@
 """Where images come from, how they are split and augmented, and how they reach the device."""
 
+from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images, ImageSet, Splits
-from truelift.data.loading import load
+from truelift.data.loading import load, resolve_data
 from truelift.data.make import ImageBatches, growing_sides, make_batches
 from truelift.data.named import resolve_augmentation
 from truelift.data.options import AugmentationOptions, DataOptions, PreprocessingOptions
 from truelift.data.order import Share
+from truelift.data.paired import PairedBatches
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess, fit_preprocessing
 from truelift.data.streamed import StreamedBatches
@@ -14,11 +16,13 @@ from truelift.data.tasks import pick_task, rotate
 
 __all__ = [
     "AugmentationOptions",
+    "Batch",
     "Batches",
     "DataOptions",
     "ImageBatches",
     "ImageSet",
     "Images",
+    "PairedBatches",
     "Photographs",
     "Preprocess",
     "PreprocessingOptions",
@@ -31,5 +35,6 @@ __all__ = [
     "make_batches",
     "pick_task",
     "resolve_augmentation",
+    "resolve_data",
     "rotate",
 ]

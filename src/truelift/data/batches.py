@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
+from truelift.data.batch import Batch
 from truelift.data.dataset import ImageSet
 from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, EpochOrder, Share
@@ -91,7 +92,7 @@ class Batches:
         """Number of batches that `epoch` yields from its start; at least 1."""
         return self._order.batches
 
-    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """The batches of one epoch.
 
         Args:
@@ -107,7 +108,7 @@ class Batches:
         """
         return self._yield(epoch, self._order.numbers(start, stop))
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
+    def at(self, step: int) -> Batch:
         """The batch of a step counted over all epochs, at least 0: as from `epoch`, without going through it."""
         epoch, number = divmod(step, self.batches_per_epoch)
         if self._last_order is None or self._last_order[0] != epoch:
@@ -134,19 +135,19 @@ class Batches:
         for images in torch.split(self._shown(epoch).images, _CHUNK):
             yield self._preprocess(images)
 
-    def _yield(self, epoch: int, numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
+    def _yield(self, epoch: int, numbers: range) -> Iterator[Batch]:
         order = self._ordered(epoch)
         for number in numbers:
             yield self._batch(order, epoch, number)
 
-    def _batch(self, order: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, order: Tensor, epoch: int, number: int) -> Batch:
         indices = self._order.batch(order, number)
         batch = self._shown(epoch).subset(indices)
         images = batch.images
         if self._augmentation is not None and self._augmentation.views is None and self._augment_seed is not None:
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
             images = augment(images, self._augmentation, self._fill, generator)
-        return self._preprocess(self._share.of(images)), self._share.of(batch.labels)
+        return Batch(self._preprocess(self._share.of(images)), self._share.of(batch.labels))
 
     def _shown(self, epoch: int) -> ImageSet:
         """The images, or the epoch's view of them, which is made when it is first wanted."""

@@ -1,5 +1,6 @@
 """From options to the images of an experiment: find, choose, decode."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
         raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
     skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values()))
     return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped)
+
+
+def resolve_data(options: DataOptions) -> DataOptions:
+    """`options`, checked as far as can be without reading files, with the path absolute and a name for it."""
+    _check(options)
+    if options.path is None:
+        if options.name not in NAMED:
+            raise unknown_name("data set", options.name, NAMED)
+        return options
+    path = Path(options.path).expanduser().absolute()
+    named = path.name if options.name == DataOptions().name else options.name
+    return replace(options, path=str(path), name=named)
 
 
 def _check(options: DataOptions) -> None:

@@ -1,7 +1,9 @@
 """What a user can say about the images: where they come from, how they are split and augmented."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from truelift.options import OPERATIONAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,14 +13,17 @@ class DataOptions:
     name: str = "digits"
     """Data set: digits (bundled), cifar10, cifar100, mnist, tiny-imagenet; with --data.path any name."""
 
-    path: str | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+    """Your own data source's arguments."""
+
+    path: Annotated[str | None, OPERATIONAL] = None
     """Read from here, not from the hub: a parquet file or a webdataset shard (.tar), a folder of either, or a folder of
     class folders."""
 
-    image_column: str | None = None
+    image_column: Annotated[str | None, OPERATIONAL] = None
     """Parquet column with the images; found by itself where only one can be meant."""
 
-    label_column: str | None = None
+    label_column: Annotated[str | None, OPERATIONAL] = None
     """Parquet column with the labels; found by itself where only one can be meant."""
 
     train_images: int | None = None
@@ -47,7 +52,7 @@ class DataOptions:
     stream: bool = False
     """Decode photographs batch by batch in other processes, not all at once into memory; with a random resized crop."""
 
-    workers: int | None = None
+    workers: Annotated[int | None, OPERATIONAL] = None
     """stream: processes that decode, 0 for none but the training's own. Default: the run's CPU threads."""
 
     evaluation_crop: float = 0.875
@@ -57,7 +62,7 @@ class DataOptions:
     """stream: the side of the training images in each equal part of the training, such as 128 176 224; evaluation is at
     resize throughout. Default: resize."""
 
-    on_error: Literal["stop", "skip"] = "stop"
+    on_error: Annotated[Literal["stop", "skip"], OPERATIONAL] = "stop"
     """What to do with an image that cannot be decoded: stop and name it, or skip and count it."""
 
     split_seed: int | None = None
@@ -79,6 +84,12 @@ class PreprocessingOptions:
 @dataclass(frozen=True, kw_only=True)
 class AugmentationOptions:
     """Random changes to the training images, drawn anew for each image of each batch."""
+
+    names: tuple[str, ...] = ()
+    """Further changes, in this order."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+    """Your own change's arguments."""
 
     crop_padding: int | None = None
     """Pad each side with so many zero pixels and crop back at a random place. Default: the data set's own (CIFAR 4),

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from truelift.data.augment import augment, normalise
+from truelift.data.batch import Batch
 from truelift.data.crops import cut_out, random_box
 from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, EpochOrder, Share
@@ -85,7 +86,7 @@ class StreamedBatches:
         self._wanted = _Wanted()
         decoder = _Decoder(images, augmentation, augment_seed)
         self._loader = _loader(decoder, self._wanted, images.workers, self._device, keep=order_seed is not None)
-        self._running: tuple[int, Iterator[tuple[Tensor, Tensor]]] | None = None
+        self._running: tuple[int, Iterator[Batch]] | None = None
 
     @property
     def images(self) -> int:
@@ -97,7 +98,7 @@ class StreamedBatches:
         """Number of batches that `epoch` yields from its start; at least 1."""
         return self._order.batches
 
-    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """The batches of one epoch; one epoch at a time can be gone through.
 
         Args:
@@ -115,7 +116,7 @@ class StreamedBatches:
         self._running = None  # its workers are this epoch's from now on
         return self._yield(epoch, numbers)
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
+    def at(self, step: int) -> Batch:
         """The batch of a step counted over all epochs, at least 0; fast for one step after the other."""
         if self._running is None or self._running[0] != step:
             self._running = (step, self._from(step))
@@ -123,13 +124,13 @@ class StreamedBatches:
         self._running = (step + 1, batches)
         return next(batches)
 
-    def _from(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _from(self, step: int) -> Iterator[Batch]:
         epoch, start = divmod(step, self.batches_per_epoch)
         while True:
             yield from self._yield(epoch, self._order.numbers(start, None))
             epoch, start = epoch + 1, 0
 
-    def _yield(self, epoch: int, numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
+    def _yield(self, epoch: int, numbers: range) -> Iterator[Batch]:
         order = self._order.epoch(epoch)
         side = self._sides[min(epoch, len(self._sides) - 1)]
         wanted = [self._share.of(self._order.batch(order, number)) for number in numbers]
@@ -139,7 +140,8 @@ class StreamedBatches:
             self._report(decoded)
             seen += len(decoded.labels)
             if len(decoded.labels):
-                yield self._finished(decoded, epoch, number), decoded.labels.to(self._device, non_blocking=True)
+                labels = decoded.labels.to(self._device, non_blocking=True)
+                yield Batch(self._finished(decoded, epoch, number), labels)
         if len(numbers) and not seen:
             raise InputError(f"none of {len(order)} images can be decoded, the first is {self._photographs.place(0)}")
 

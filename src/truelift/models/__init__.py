@@ -1,6 +1,6 @@
 """The networks that techniques are judged on."""
 
-from truelift.models.build import ModelOptions, build_model, check_image_size
+from truelift.models.build import ModelOptions, build_model, check_image_size, check_model
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier, Embedded
 from truelift.models.densenet import DenseNet
@@ -24,6 +24,7 @@ __all__ = [
     "WideResNet",
     "build_model",
     "check_image_size",
+    "check_model",
     "initialise",
     "load_published",
     "load_weights",

@@ -1,9 +1,10 @@
 """From a name and options to a network."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
+import torch
 from torch import nn
 
 from truelift.errors import InputError, unknown_name
@@ -15,6 +16,7 @@ from truelift.models.recompute import Recomputed
 from truelift.models.small_cnn import SmallCnn
 from truelift.models.vgg import Vgg
 from truelift.models.wide_resnet import WideResNet
+from truelift.options import OPERATIONAL
 
 _EXAMPLES = (
     *(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
@@ -37,6 +39,9 @@ class ModelOptions:
     each addition or before each convolution; densenetDEPTH, a DenseNet-BC of 6n+4 layers; wrn-DEPTH-FACTOR, a wide
     residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images."""
 
+    args: dict[str, Any] = field(default_factory=dict)
+    """Your own network's arguments."""
+
     shortcut: Literal["A", "B", "C"] | None = None
     """Where the shape changes: A (the CIFAR networks' default) pads with zeros, B (the others') projects by a 1×1
     convolution; C projects in every block."""
@@ -55,9 +60,15 @@ class ModelOptions:
     """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
     image's side) or of a preact-resnet (default "small": a 3×3 convolution, the whole side)."""
 
-    recompute: bool = False
+    recompute: Annotated[bool, OPERATIONAL] = False
     """Keep the activations of few blocks (about 2√n of n) and compute the others again: less memory, a third slower.
     Not for small-cnn."""
+
+
+def check_model(options: ModelOptions) -> None:
+    """Refuse what is no network."""
+    with torch.device("meta"):
+        build_model(options, classes=2, in_channels=3)
 
 
 def build_model(options: ModelOptions, *, classes: int, in_channels: int) -> Classifier:

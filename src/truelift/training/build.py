@@ -184,7 +184,7 @@ def assemble(
         network.compile_features()
 
     preprocess = fit_preprocessing(experiment.preprocessing, splits, device)
-    of_training = {
+    of_training: dict[str, Any] = {
         "mean": splits.mean,
         "std": splits.std,
         "preprocess": preprocess,

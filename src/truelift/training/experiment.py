@@ -1,8 +1,8 @@
 """The typed experiment: every choice of one training, checked and resolved before anything runs.
 
-Each group's options stand in the file of what they are for, with their ranges. Here they are put together, and here are
-the rules that reach from one group into another. Units are in the names: epochs, steps (one optimizer step), percent (of
-the whole training). The same quantity given in two units is refused.
+Each group's options stand in the file of what they are for, with their ranges. Here they are put together, and here
+are the rules that reach from one group into another. Units are in the names: epochs, steps (one optimizer step),
+percent (of the whole training). The same quantity given in two units is refused.
 """
 
 import dataclasses

@@ -31,7 +31,7 @@ def counted(training: "Training", image_shape: torch.Size, images_seen: int) -> 
     network = copy.copy(training.network)  # what torch.compile made is bound to the trained network
     vars(network).pop("features", None)
     images = torch.empty(2, *image_shape)  # batch norm refuses one
-    stages = next((found for policy in training.policies if (found := policy.stages()) is not None), None)
+    stages = next((where for policy in training.policies if (where := policy.stages()) is not None), None)
     if stages is None:
         a_step, saved = plain_cost(network, images), 0.0
     else:

@@ -1,8 +1,9 @@
 """A user's own gradient rule, by import path.
 
-A class, or a function that gives an object, with `backward(losses)` or `backward(losses, again)`: it leaves a gradient in
-each parameter's `.grad`. `losses` maps names to scalars, the main one first; `again()` makes the forward pass once more.
-It may return scalars to log, by name, and have `state_dict` and `load_state_dict`.
+A class, or a function that gives an object, with `backward`, which takes what it names of `losses` (scalars by name,
+the main one first) and `again` (a function that makes the forward pass once more and gives such losses). It leaves a
+gradient in each parameter's `.grad`. It may return scalars to log, by name, and have `state_dict` and
+`load_state_dict`.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,8 +24,7 @@ class OwnRule:
     def __init__(self, path: str, rule: Any) -> None:
         self.path = path
         self.rule = rule
-        takes, _ = parameters(rule.backward)
-        self._takes_again = "again" in takes
+        self._takes = parameters(rule.backward)[0]
 
     def backward(self, losses: Mapping[str, Tensor], again: Again) -> dict[str, Tensor]:
         """What the rule does; what it returns is logged.
@@ -33,7 +33,8 @@ class OwnRule:
             InputError: It raises.
         """
         try:
-            logged = self.rule.backward(losses, again) if self._takes_again else self.rule.backward(losses)
+            there = {"losses": losses, "again": lambda: again().losses}
+            logged = self.rule.backward(**{name: value for name, value in there.items() if name in self._takes})
         except InputError:
             raise
         except Exception as error:
