@@ -115,8 +115,10 @@ def find_source(options: DataOptions) -> Source:
     if options.path is None:
         if named is None:
             raise unknown_name("data set", options.name, NAMED)
-        if named.repository is None:
+        if options.name == "digits":
             return read_digits()
+        if named.repository is None:
+            raise InputError(f"data.path must be given for {options.name}, which is not on the hub for everybody.")
         path = download(named.repository)
     else:
         if options.name == "digits":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from truelift.options import OPERATIONAL
+from truelift.options import OPERATIONAL, POSITIVE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class PreprocessingOptions:
     """channels: each channel minus its mean, over its standard deviation. none: pixels/255. mean-image: minus the mean
     image, over one standard deviation. zca: the same, then whitened."""
 
-    epsilon: float = 0.1
+    epsilon: Annotated[float, POSITIVE] = 0.1
     """zca: added to every variance, in units of the mean variance of a pixel; above 0."""
 
 
