@@ -1,5 +1,6 @@
 """Where images come from, how they are split and augmented, and how they reach the device."""
 
+from truelift.data.augmentations import build_changes
 from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images, ImageSet, Splits
@@ -29,6 +30,7 @@ __all__ = [
     "Share",
     "Splits",
     "StreamedBatches",
+    "build_changes",
     "fit_preprocessing",
     "growing_sides",
     "load",

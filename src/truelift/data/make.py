@@ -5,6 +5,8 @@ from functools import partial
 
 import torch
 
+from truelift.data.augmentations import Changes
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
 from truelift.data.options import AugmentationOptions
@@ -29,6 +31,7 @@ def make_batches(
     sides: Sequence[int] = (),
     device: torch.device | str = "cpu",
     share: Share = WHOLE,
+    changes: Changes = NO_CHANGES,
 ) -> ImageBatches:
     """`StreamedBatches` of photographs, `Batches` of images in memory, which know no `sides`.
 
@@ -48,6 +51,7 @@ def make_batches(
         augment_seed=augment_seed,
         device=device,
         share=share,
+        changes=changes,
     )
 
 

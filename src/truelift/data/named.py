@@ -56,6 +56,8 @@ def resolve_augmentation(options: AugmentationOptions, data_name: str, *, stream
         InputError: An option is out of range, or both kinds of crop are given.
     """
     _check(options)
+    if options.names and options.views is not None:
+        raise InputError(f"augmentation.names must be left out with augmentation.views, got {', '.join(options.names)}")
     if stream:
         if options.crop_padding or options.views is not None:
             name = "crop_padding" if options.crop_padding else "views"

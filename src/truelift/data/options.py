@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from truelift.data.augmentations import ChangeOptions
 from truelift.options import OPERATIONAL, POSITIVE
 
 
@@ -82,14 +83,8 @@ class PreprocessingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationOptions:
+class AugmentationOptions(ChangeOptions):
     """Random changes to the training images, drawn anew for each image of each batch."""
-
-    names: tuple[str, ...] = ()
-    """Further changes, in this order."""
-
-    args: dict[str, Any] = field(default_factory=dict)
-    """Your own change's arguments."""
 
     crop_padding: int | None = None
     """Pad each side with so many zero pixels and crop back at a random place. Default: the data set's own (CIFAR 4),
@@ -120,4 +115,4 @@ class AugmentationOptions:
     def anew(self) -> bool:
         """Whether an image is shown otherwise in each epoch; for options that are resolved."""
         changes = self.crop_padding, self.resized_crop_area, self.flip, self.colour_jitter, self.lighting, self.cutout
-        return self.views is None and any(changes)
+        return self.views is None and any((*changes, self.names))

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import Changes, batch_seed
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.crops import cut_out, random_box
 from truelift.data.options import AugmentationOptions
@@ -51,6 +53,7 @@ class StreamedBatches:
         sides: S in each epoch of the training, the last of them from there on; by default the photographs' own.
         device: Where the batches go. Decoding is the processor's.
         share: Decode and yield this part of every batch alone. What is changed on the device is drawn for each part.
+        changes: What else is changed in training batches.
 
     Raises:
         InputError: The batch size is below 1, there is no photograph, or the augmentation does not fit.
@@ -70,6 +73,7 @@ class StreamedBatches:
         sides: Sequence[int] = (),
         device: torch.device | str = "cpu",
         share: Share = WHOLE,
+        changes: Changes = NO_CHANGES,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         self._photographs = images
@@ -78,6 +82,7 @@ class StreamedBatches:
         self._preprocess = preprocess or partial(normalise, mean=tuple(mean), std=tuple(std))
         self._augment_seed = augment_seed
         self._share = share
+        self._changes = changes
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._device, torch.uint8)
         # Crop and mirror are the decoder's; the rest is the device's.
         self._rest = augmentation and replace(augmentation, crop_padding=0, resized_crop_area=None, flip=False)
@@ -141,7 +146,7 @@ class StreamedBatches:
             seen += len(decoded.labels)
             if len(decoded.labels):
                 labels = decoded.labels.to(self._device, non_blocking=True)
-                yield Batch(self._finished(decoded, epoch, number), labels)
+                yield self._finished(decoded.pixels, labels, epoch, number)
         if len(numbers) and not seen:
             raise InputError(f"none of {len(order)} images can be decoded, the first is {self._photographs.place(0)}")
 
@@ -153,13 +158,14 @@ class StreamedBatches:
                 raise
             raise InputError(f"a decoding process ended ({error}); fewer --data.workers need less memory") from None
 
-    def _finished(self, decoded: "_Decoded", epoch: int, number: int) -> Tensor:
-        images = decoded.pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+    def _finished(self, pixels: Tensor, labels: Tensor, epoch: int, number: int) -> Batch:
+        images = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        of_part = (self._share.part,) if self._share.part else ()
         if self._rest is not None and self._augment_seed is not None:
-            of_part = (self._share.part,) if self._share.part else ()
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number, *of_part))
             images = augment(images, self._rest, self._fill, generator)
-        return self._preprocess(images)
+        seed = batch_seed(self._augment_seed or 0, epoch, number, *of_part)
+        return self._changes.apply(images, labels, self._preprocess, seed)
 
     def _report(self, decoded: "_Decoded") -> None:
         """Stops where there is no batch; names each photograph that was skipped once."""

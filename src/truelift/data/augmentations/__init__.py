@@ -1,0 +1,53 @@
+"""Further changes to training batches, by name.
+
+To add one: a file with its options, ranges and `build` function, and its line in `CHANGES`; options of its own join
+`ChangeOptions`. Such a file may be a technique's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from truelift.data.augmentations import own
+from truelift.data.augmentations.base import Change, Changes, batch_seed
+from truelift.options import Conflict, OneOf, Registry, without_shared_fields
+from truelift.own import is_import_path
+
+CHANGES: Registry[Any] = Registry("augmentation", {})
+
+
+@without_shared_fields
+@dataclass(frozen=True, kw_only=True)
+class ChangeOptions:
+    """Further changes, after crop, flip and the like."""
+
+    names: Annotated[tuple[str, ...], OneOf(CHANGES)] = ()
+    """Further changes to the training batches, in this order. Or your own, package.module:name or file.py:name, at most
+    one."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+    """Your own change's arguments: --augmentation.args.NAME VALUE."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield "names", len(set(self.names)) == len(self.names), "different ones"
+        yield "names", sum(map(is_import_path, self.names)) <= 1, "names of which one at most is an import path"
+
+
+def build_changes(options: ChangeOptions, classes: int) -> Changes:
+    """The changes that `options` name, for K classes.
+
+    Raises:
+        InputError: A user's own one cannot be built.
+    """
+    built: list[tuple[str, Change]] = []
+    for name in options.names:
+        found = CHANGES.find(name)
+        if is_import_path(name):
+            built.append((name.rpartition(":")[2], own.build(name, found, options.args, classes)))
+        else:
+            built.append((name, found(options, classes)))
+    return Changes(built)
+
+
+__all__ = ["CHANGES", "Change", "ChangeOptions", "Changes", "batch_seed", "build_changes"]
