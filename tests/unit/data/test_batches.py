@@ -143,7 +143,7 @@ def with_views(views: int) -> Batches:
 
 def by_label(batches: Batches, epoch: int) -> Tensor:
     """The images of an epoch in stored order."""
-    images, labels = (torch.cat(parts) for parts in zip(*batches.epoch(epoch), strict=True))
+    images, labels = (torch.cat(parts) for parts in list(zip(*batches.epoch(epoch), strict=True))[:2])
     return images[labels.argsort()]
 
 
