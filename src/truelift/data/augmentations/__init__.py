@@ -12,20 +12,21 @@ from truelift.data.augmentations import own
 from truelift.data.augmentations.base import Change, Changes, batch_seed
 from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
-from truelift.techniques import cutmix, mixup
+from truelift.techniques import cutmix, mixup, random_erasing
 
 CHANGES: Registry[Any] = Registry(
     "augmentation",
     {
         "mixup": mixup.build,
         "cutmix": cutmix.build,
+        "random-erasing": random_erasing.build,
     },
 )
 
 
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
-class ChangeOptions(mixup.MixupOptions, cutmix.CutMixOptions):
+class ChangeOptions(mixup.MixupOptions, cutmix.CutMixOptions, random_erasing.RandomErasingOptions):
     """Further changes, after crop, flip and the like."""
 
     names: Annotated[tuple[str, ...], OneOf(CHANGES)] = ()
