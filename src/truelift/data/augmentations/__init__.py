@@ -12,7 +12,7 @@ from truelift.data.augmentations import own
 from truelift.data.augmentations.base import Change, Changes, batch_seed
 from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
-from truelift.techniques import cutmix, mixup, random_erasing
+from truelift.techniques import cutmix, mixup, random_erasing, trivial_augment
 
 CHANGES: Registry[Any] = Registry(
     "augmentation",
@@ -20,13 +20,16 @@ CHANGES: Registry[Any] = Registry(
         "mixup": mixup.build,
         "cutmix": cutmix.build,
         "random-erasing": random_erasing.build,
+        "trivial-augment": trivial_augment.build,
     },
 )
 
 
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
-class ChangeOptions(mixup.MixupOptions, cutmix.CutMixOptions, random_erasing.RandomErasingOptions):
+class ChangeOptions(
+    mixup.MixupOptions, cutmix.CutMixOptions, random_erasing.RandomErasingOptions, trivial_augment.TrivialAugmentOptions
+):
     """Further changes, after crop, flip and the like."""
 
     names: Annotated[tuple[str, ...], OneOf(CHANGES)] = ()
