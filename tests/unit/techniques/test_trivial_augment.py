@@ -1,7 +1,6 @@
 """TrivialAugment's operations against Pillow's, and which are drawn."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
