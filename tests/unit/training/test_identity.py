@@ -21,7 +21,7 @@ from truelift.training.identity import (
 )
 from truelift.training.settings import OPTIONS, flatten, parse_experiment, to_dict
 
-# The defaults of each version. Where a default has changed, raise DEFAULTS_VERSION and write the file of the new version;
+# Each version has its own. Where a default has changed, raise DEFAULTS_VERSION and write the file of the new version;
 # a new option that changes nothing by default needs neither.
 KEPT = Path(__file__).with_name(f"defaults_of_version_{DEFAULTS_VERSION}.json")
 
