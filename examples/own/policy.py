@@ -1,4 +1,4 @@
-"""A policy of one's own, any class with FreezeOut's interface: policy.names = ["examples/own/policy.py:FreezeFirst"]."""
+"""A policy of one's own, a class with FreezeOut's interface: policy.names = ["examples/own/policy.py:FreezeFirst"]."""
 
 from typing import Any
 
