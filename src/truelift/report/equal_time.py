@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from truelift.report.summary import Row, Summary
 from truelift.report.tradeoff import Choice, trade_off
-from truelift.studies.statistics import compare
+from truelift.verdicts import compare
 
 LEGEND = (
     "To train for fewer epochs saves time too. Here each variant is compared with what the baseline reaches in the "

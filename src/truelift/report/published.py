@@ -7,7 +7,7 @@ from typing import Any
 
 from truelift.report.numbers import number
 from truelift.report.summary import Row, Summary, mean_digits
-from truelift.studies.statistics import agreement_interval
+from truelift.verdicts import agreement_interval
 
 HEADER = ("variant", "source", "published", "ours", "difference", "agrees within", "agreement")
 _LEGEND = (

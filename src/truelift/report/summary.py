@@ -10,7 +10,7 @@ import numpy as np
 from truelift.records import Predictions, Run, Study
 from truelift.report.numbers import digits, number
 from truelift.studies.metric import Metric
-from truelift.studies.statistics import Comparison, compare, example_standard_error, places_that_show
+from truelift.verdicts import Comparison, compare, example_standard_error, places_that_show
 
 # Besides the study's own, as far as all done runs have them, in this order.
 _OTHER_METRICS = (

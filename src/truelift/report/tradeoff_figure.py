@@ -12,7 +12,7 @@ from truelift.report.figures import PALETTE, STYLE, TEXT, svg_element
 from truelift.report.labels import label_offsets
 from truelift.report.tradeoff import Choice
 from truelift.studies.metric import Metric
-from truelift.studies.statistics import paired_t_interval
+from truelift.verdicts import paired_t_interval
 
 _MARKERS = "os^Dv<>P"
 _FONT_SIZE = 9.0

@@ -11,7 +11,7 @@ from truelift.records import Study, read_json, write_json
 from truelift.report import equal_time, print_summary, summarise, write_report
 from truelift.report.tradeoff import trade_off
 from truelift.report.tradeoff_figure import tradeoff_figure
-from truelift.studies.statistics import paired_t_interval
+from truelift.verdicts import paired_t_interval
 
 ERROR = {"plain": [20.0, 21.0, 22.0], "short": [30.0, 31.0, 32.0], "frozen": [23.0, 23.5, 26.0], "far": [30.0, 30, 30]}
 SECONDS = {"plain": [100.0, 100, 200], "short": [50.0, 50, 100], "frozen": [75.0, 90, 150], "far": [40.0, 120, 90]}
