@@ -139,9 +139,7 @@ def _comparison(sample: _Sample, p_adjusted: float | None, rule: Rule) -> Compar
     )
 
 
-def _judge(
-    sample: _Sample, interval: tuple[float, float] | None, p_adjusted: float | None, rule: Rule
-) -> Judgement:
+def _judge(sample: _Sample, interval: tuple[float, float] | None, p_adjusted: float | None, rule: Rule) -> Judgement:
     """The verdict, its ground and the number of seeds that would decide, from the plainest case to the subtlest."""
     facts = Judgement(
         verdict="undecided",

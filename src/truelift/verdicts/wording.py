@@ -1,7 +1,7 @@
 """The sentences about verdicts, made here alone from typed results."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from truelift.verdicts.agreement import Agreement
@@ -82,10 +82,9 @@ def agreement(found: Agreement) -> str:
     return f"{found}: cannot be told" if found in ("one seed", "no spread") else found
 
 
-def joined(seeds: Iterable[int]) -> str:
-    """'seed 3', or 'seeds 3, 4'."""
-    names = [str(seed) for seed in seeds]
-    return f"{'seed' if len(names) == 1 else 'seeds'} {', '.join(names)}"
+def missing_runs(variant: str, seeds: Sequence[int], why: str) -> str:
+    """Which runs have no result that counts, and why."""
+    return f"{variant}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}: {why}"
 
 
 def _amount(value: float, rule: Rule, sign: str = "") -> str:
