@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from re import sub
 
-import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -14,7 +13,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import MaxNLocator
 
 from truelift.records import Features
-from truelift.report.figures import CLASS_PALETTE, STYLE, TEXT, svg_element
+from truelift.report.figures import CLASS_PALETTE, TEXT, styled, svg_element
 from truelift.report.panels import Panel
 from truelift.report.plain import one_line
 
@@ -74,7 +73,7 @@ def _picture(panel: Panel, colours: Mapping[str, int], most: int, name: str) -> 
     features = panel.features
     points = {label: _points(features, label, most) for label in range(len(features.class_names))}
     deviations = np.sqrt(features.variances)
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(4.0, 4.0), layout="constrained")
         axes = figure.add_subplot()
         _limit(axes, [*points.values(), features.means - 2 * deviations, features.means + 2 * deviations])

@@ -1,9 +1,10 @@
 """Pictures as inline SVG: they take the page's text colour, so that they suit light and dark alike."""
 
+import contextlib
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -61,10 +62,19 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Figures that are made and written within have STYLE."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # The reader's browser draws the letters, whatever this font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
 def differences_figure(summary: Summary) -> Markup:
     """Each seed's difference to the baseline, their mean and interval, and the band of effects too small to matter."""
     rows = summary.compared
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(5.0, 1.1 + 0.45 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         smallest = summary.asked.smallest_effect
@@ -108,7 +118,7 @@ def curves_figure(
         linear: Never on a logarithmic axis: for what may be 0, or negative.
     """
     columns = 2 if max(map(len, found)) <= 24 else 1  # that fit names of this length
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(4.2, 3.2 + 0.2 * -(-len(found) // columns)), layout="constrained")
         axes = figure.add_subplot()
         for index, variant in enumerate(names):
@@ -158,10 +168,7 @@ def svg_element(figure: Figure, name: str, label: str) -> Markup:
         label: What a screen reader says; any text.
     """
     out = io.StringIO()
-    with warnings.catch_warnings():
-        # The reader's browser draws the letters, whatever this font lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -3,14 +3,13 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
-import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from truelift.metrics import Metric
-from truelift.report.figures import PALETTE, STYLE, TEXT, svg_element
+from truelift.report.figures import PALETTE, TEXT, styled, svg_element
 from truelift.report.labels import label_offsets
 from truelift.report.plain import one_line
 from truelift.report.tradeoff import Choice
@@ -44,7 +43,7 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collecti
     """
     looks = _looks([choice.variant for choice in choices])
     label = one_line(metric.label) + (", %" if metric.in_points else "")
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
         _draw_front(axes, choices)

@@ -192,10 +192,7 @@ class StudyPlan:
             "shared": dict(self.shared),
             "published": {name: [asdict(figure) for figure in figures] for name, figures in self.published.items()},
             "changed": list(self.changed),
-            "runs": [
-                {"variant": run.variant, "seed": run.seed, "folder": held.get(run.folder, run.folder)}
-                for run in self.runs()
-            ],
+            "runs": [{"variant": run.variant, "seed": run.seed, "folder": held.get(run.folder, run.folder)} for run in self.runs()],
             "repeat": repeat,
             "created": created,
         }
