@@ -5,9 +5,9 @@ from functools import partial
 
 import torch
 
+from truelift.data.augmentations import AugmentationOptions
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
@@ -29,6 +29,7 @@ def make_batches(
     sides: Sequence[int] = (),
     device: torch.device | str = "cpu",
     share: Share = WHOLE,
+    classes: int | None = None,
 ) -> ImageBatches:
     """`StreamedBatches` of photographs, `Batches` of images in memory, which know no `sides`.
 
@@ -48,6 +49,7 @@ def make_batches(
         augment_seed=augment_seed,
         device=device,
         share=share,
+        classes=classes,
     )
 
 

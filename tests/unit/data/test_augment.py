@@ -20,7 +20,7 @@ from truelift.data.augment import (
     resized_crop,
 )
 from truelift.data.named import defaults, resolve_augmentation
-from truelift.data.options import AugmentationOptions
+from truelift.data.augmentations import AugmentationOptions
 from truelift.errors import InputError
 
 

@@ -14,7 +14,8 @@ from truelift.data.dataset import Splits
 from truelift.data.folder import read_folder
 from truelift.data.make import growing_sides
 from truelift.data.named import resolve_augmentation
-from truelift.data.options import AugmentationOptions, PreprocessingOptions
+from truelift.data.augmentations import AugmentationOptions
+from truelift.data.preprocessing import PreprocessingOptions
 from truelift.data.order import Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import fit_preprocessing
