@@ -165,4 +165,4 @@ def _classes(where: str, names: Any) -> tuple[str, ...]:
 
 
 def _shape(array: np.ndarray[Any, np.dtype[Any]]) -> str:
-    return f"({', '.join(map(str, array.shape))})"
+    return str(tuple(map(int, array.shape)))
