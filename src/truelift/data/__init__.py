@@ -1,6 +1,6 @@
 """Where images come from, how they are split and augmented, and how they reach the device."""
 
-from truelift.data.augmentations import AUGMENTATIONS, AugmentationOptions
+from truelift.data.augmentations import AugmentationOptions, build_changes
 from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images, ImageSet, Splits
@@ -17,7 +17,6 @@ from truelift.data.streamed import StreamedBatches
 from truelift.data.tasks import pick_task, rotate
 
 __all__ = [
-    "AUGMENTATIONS",
     "AugmentationOptions",
     "Batch",
     "Batches",
@@ -34,6 +33,7 @@ __all__ = [
     "Source",
     "Splits",
     "StreamedBatches",
+    "build_changes",
     "fit_preprocessing",
     "growing_sides",
     "load",

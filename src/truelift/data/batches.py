@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
-from truelift.data.augmentations import Around, AugmentationOptions, Changes, build
+from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.dataset import ImageSet
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.preprocessing import Preprocess
-from truelift.errors import InputError, require
+from truelift.errors import InputError
 from truelift.seeds import derive
 
 # Images at a time where all are gone through in stored order.
@@ -34,9 +35,6 @@ class Batches:
     With `augmentation.views` the augmentation comes from (`augment_seed`, view) instead, and epoch e uses view e modulo
     their number: what is shown in an epoch then depends on the view alone.
 
-    The further changes of `augmentation.names` draw from the same place and their own name, so that they leave all
-    other draws as they are.
-
     Args:
         images: The images; moved to `device` as a whole, in 8 bits.
         batch_size: B, at least 1.
@@ -48,11 +46,11 @@ class Batches:
         augment_seed: Needed with `augmentation`, and only then.
         device: Where the batches are made.
         share: Yield this part of every batch alone: what one process would have, shared out among several.
-        classes: K, for changes that mix labels. By default as many as the labels tell.
+        changes: What else is changed in training batches, drawn from (`augment_seed`, epoch, batch number) too.
 
     Raises:
         InputError: The batch size is below 1, there is no image, only one of `augmentation` and `augment_seed` is
-            given, or the augmentation does not fit the images.
+            given, or the augmentation does not fit the images' size.
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class Batches:
         augment_seed: int | None = None,
         device: torch.device | str = "cpu",
         share: Share = WHOLE,
-        classes: int | None = None,
+        changes: Changes = NO_CHANGES,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         if (augmentation is None) != (augment_seed is None):
@@ -81,15 +79,15 @@ class Batches:
         self._augmentation = augmentation
         self._augment_seed = augment_seed
         self._share = share
+        self._changes = changes
         self._views: dict[int, ImageSet] = {}
         self._last_order: tuple[int, Tensor] | None = None
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._images.images.device, torch.uint8)
-        self._changes = Changes([], 0)
         if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
             augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
-            around = Around(classes or int(images.labels.max()) + 1, tuple(images.shape), self._fill)
-            self._changes = build(augmentation, around)
-            self._try_changes(batch_size, augmentation.views)
+        if changes.named:
+            some = self._images.subset(torch.arange(min(batch_size, len(self._images))))
+            changes.attempt(some.images, some.labels, self._preprocess)
 
     @property
     def images(self) -> int:
@@ -110,8 +108,7 @@ class Batches:
             stop: Number of the first batch not to yield, from `start` on. Default: all are.
 
         Yields:
-            Images, float32 (B, C, H, W), channels-last, normalised; and labels, int64 (B,), or float32 (B, K) where a
-            change mixes them.
+            Images, float32 (B, C, H, W), channels-last, normalised; and labels, int64 (B,).
 
         Raises:
             InputError: `start` or `stop` is out of range.
@@ -153,37 +150,12 @@ class Batches:
     def _batch(self, order: Tensor, epoch: int, number: int) -> Batch:
         indices = self._order.batch(order, number)
         batch = self._shown(epoch).subset(indices)
-        images, labels = batch.images, batch.labels
-        if self._augmentation is None or self._augmentation.views is not None or self._augment_seed is None:
-            return Batch(self._preprocess(self._share.of(images)), self._share.of(labels))
-        generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
-        images = augment(images, self._augmentation, self._fill, generator)
-        images, labels = self._changes("pixels", images, labels, self._augment_seed, epoch, number)
-        if not self._changes.has("inputs"):
-            return Batch(self._preprocess(self._share.of(images)), self._share.of(labels))
-        # What is drawn for the whole batch needs all of it.
-        images, labels = self._changes("inputs", self._preprocess(images), labels, self._augment_seed, epoch, number)
-        return Batch(self._share.of(images), self._share.of(labels))
-
-    def _try_changes(self, batch_size: int, views: int | None) -> None:
-        """Make the further changes once, to images that nobody is shown."""
-        if not self._changes:
-            return
-        if views is not None:
-            kept = not self._changes.has("inputs")
-            rule = f"left out with {self._changes.names('inputs')}, made after normalisation (a view is kept as pixels)"
-            require("augmentation.views", views, kept, rule)
-        some = self._images.subset(torch.arange(min(batch_size, len(self._images))))
-        images, labels = self._changes("pixels", some.images, some.labels, 0)
-        self._refuse_other_labels(labels, some.labels)
-        self._changes("inputs", self._preprocess(images), labels, 0)
-
-    def _refuse_other_labels(self, changed: Tensor, labels: Tensor) -> None:
-        """Refuse views of images whose labels a change has changed: a view has the images' own."""
-        views = self._augmentation and self._augmentation.views
-        same = changed.dtype == labels.dtype and torch.equal(changed, labels)
-        rule = f"left out with {self._changes.names('pixels')}, which changes labels too"
-        require("augmentation.views", views, views is None or same, rule)
+        images = batch.images
+        if self._augmentation is not None and self._augmentation.views is None and self._augment_seed is not None:
+            generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
+            images = augment(images, self._augmentation, self._fill, generator)
+        seed = batch_seed(self._augment_seed or 0, epoch, number)
+        return self._changes.apply(images, batch.labels, self._preprocess, seed, self._share)
 
     def _shown(self, epoch: int) -> ImageSet:
         """The images, or the epoch's view of them, which is made when it is first wanted."""
@@ -192,14 +164,9 @@ class Batches:
             return self._images
         if view not in self._views:
             seed, parts = derive(self._augment_seed, "view", view), []
-            labels = torch.split(self._images.labels, _CHUNK)
             for number, images in enumerate(torch.split(self._images.images, _CHUNK)):
                 generator = torch.Generator().manual_seed(derive(seed, number))
-                changed = augment(images, self._augmentation, self._fill, generator)
-                if self._changes:  # which may change a batch in place
-                    changed, seen = self._changes("pixels", changed.clone(), labels[number], seed, number)
-                    self._refuse_other_labels(seen, labels[number])
-                parts.append(changed)
+                parts.append(augment(images, self._augmentation, self._fill, generator))
             self._views[view] = ImageSet(torch.cat(parts), self._images.labels)
         return self._views[view]
 

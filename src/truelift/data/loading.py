@@ -74,8 +74,11 @@ def find_source(options: DataOptions) -> Source:
     if options.path is None:
         if is_import_path(options.name):
             return read_own(options.name, known, options.args)
-        if named is None or named.repository is None:
+        if options.name == DIGITS:
             return read_digits()
+        assert named is not None, "what else has been found"
+        if named.repository is None:
+            raise InputError(f"data.path must be given for {options.name}, which is not on the hub for everybody.")
         path = download(named.repository)
     else:
         if options.name == DIGITS:

@@ -5,7 +5,8 @@ from functools import partial
 
 import torch
 
-from truelift.data.augmentations import AugmentationOptions
+from truelift.data.augmentations import AugmentationOptions, Changes
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
 from truelift.data.order import WHOLE, Share
@@ -29,7 +30,7 @@ def make_batches(
     sides: Sequence[int] = (),
     device: torch.device | str = "cpu",
     share: Share = WHOLE,
-    classes: int | None = None,
+    changes: Changes = NO_CHANGES,
 ) -> ImageBatches:
     """`StreamedBatches` of photographs, `Batches` of images in memory, which know no `sides`.
 
@@ -49,7 +50,7 @@ def make_batches(
         augment_seed=augment_seed,
         device=device,
         share=share,
-        classes=classes,
+        changes=changes,
     )
 
 

@@ -34,6 +34,7 @@ NAMED: Registry[NamedSet | Callable[..., Any]] = Registry(
         "cifar10": NamedSet(repository="uoft-cs/cifar10", crop_padding=4, flip=True),
         "cifar100": NamedSet(repository="uoft-cs/cifar100", label_column="fine_label", crop_padding=4, flip=True),
         "mnist": NamedSet(repository="ylecun/mnist", crop_padding=2, flip=False),
+        "imagenet": NamedSet(repository=None, crop_padding=4, flip=True),  # from a path: it may not be handed on
         "tiny-imagenet": NamedSet(repository="zh-plus/tiny-imagenet", crop_padding=8, flip=True),
     },
 )

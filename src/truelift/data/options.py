@@ -22,8 +22,8 @@ class DataOptions(ColumnOptions, SplitOptions, StreamOptions):
     """Where the images come from and how they are split."""
 
     name: str = DIGITS
-    """Data set: digits (bundled), cifar10, cifar100, mnist, tiny-imagenet; with --data.path any name. Or your own, as
-    package.module:name or file.py:name, a function that gives the images (see `truelift.data.own_source`)."""
+    """Data set: digits (bundled), cifar10, cifar100, mnist, tiny-imagenet; with --data.path imagenet or any name. Or
+    your own, as package.module:name or file.py:name, a function that gives the images: see truelift.data.own_source."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Your own data set's arguments: --data.args.NAME VALUE."""

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from truelift.data.augment import augment, normalise
-from truelift.data.augmentations import Around, AugmentationOptions, Changes, build
+from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.crops import cut_out, random_box
 from truelift.data.order import WHOLE, EpochOrder, Share
@@ -51,7 +52,7 @@ class StreamedBatches:
         sides: S in each epoch of the training, the last of them from there on; by default the photographs' own.
         device: Where the batches go. Decoding is the processor's.
         share: Decode and yield this part of every batch alone. What is changed on the device is drawn for each part.
-        classes: K, for changes that mix labels. By default as many as the labels tell.
+        changes: What else is changed in training batches.
 
     Raises:
         InputError: The batch size is below 1, there is no photograph, or the augmentation does not fit.
@@ -71,7 +72,7 @@ class StreamedBatches:
         sides: Sequence[int] = (),
         device: torch.device | str = "cpu",
         share: Share = WHOLE,
-        classes: int | None = None,
+        changes: Changes = NO_CHANGES,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         self._photographs = images
@@ -80,15 +81,15 @@ class StreamedBatches:
         self._preprocess = preprocess or partial(normalise, mean=tuple(mean), std=tuple(std))
         self._augment_seed = augment_seed
         self._share = share
+        self._changes = changes
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._device, torch.uint8)
-        self._changes = Changes([], 0)
         # Crop and mirror are the decoder's; the rest is the device's.
         self._rest = augmentation and replace(augmentation, crop_padding=0, resized_crop_area=None, flip=False)
         if self._rest is not None:
             augment(torch.zeros(1, *images.shape, dtype=torch.uint8), self._rest, self._fill.cpu(), torch.Generator())
-            around = Around(classes or int(images.labels.max()) + 1, tuple(images.shape), self._fill)
-            self._changes = build(self._rest, around)
-            self._try_changes(min(batch_size, len(images)))
+        if changes.named:
+            black = torch.zeros(min(batch_size, len(images)), *images.shape, dtype=torch.uint8, device=self._device)
+            changes.attempt(black, images.labels[:batch_size].to(self._device), self._preprocess)
         self._wanted = _Wanted()
         decoder = _Decoder(images, augmentation, augment_seed)
         self._loader = _loader(decoder, self._wanted, images.workers, self._device, keep=order_seed is not None)
@@ -113,8 +114,7 @@ class StreamedBatches:
             stop: Number of the first batch not to yield, from `start` on. Default: all are.
 
         Yields:
-            Images, float32 (B, 3, S, S), channels-last, normalised; and labels, int64 (B,), or float32 (B, K) where a
-            change mixes them.
+            Images, float32 (B, 3, S, S), channels-last, normalised; and labels, int64 (B,).
 
         Raises:
             InputError: `start` or `stop` is out of range; or, while it runs, a photograph cannot be decoded.
@@ -147,7 +147,8 @@ class StreamedBatches:
             self._report(decoded)
             seen += len(decoded.labels)
             if len(decoded.labels):
-                yield self._finished(decoded, epoch, number)
+                labels = decoded.labels.to(self._device, non_blocking=True)
+                yield self._finished(decoded.pixels, labels, epoch, number)
         if len(numbers) and not seen:
             raise InputError(f"none of {len(order)} images can be decoded, the first is {self._photographs.place(0)}")
 
@@ -159,27 +160,14 @@ class StreamedBatches:
                 raise
             raise InputError(f"a decoding process ended ({error}); fewer --data.workers need less memory") from None
 
-    def _finished(self, decoded: "_Decoded", epoch: int, number: int) -> Batch:
-        images = decoded.pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        labels = decoded.labels.to(self._device, non_blocking=True)
-        if self._rest is None or self._augment_seed is None:
-            return Batch(self._preprocess(images), labels)
+    def _finished(self, pixels: Tensor, labels: Tensor, epoch: int, number: int) -> Batch:
+        images = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         of_part = (self._share.part,) if self._share.part else ()
-        generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number, *of_part))
-        images = augment(images, self._rest, self._fill, generator)
-        place = (self._augment_seed, epoch, number, *of_part)
-        images, labels = self._changes("pixels", images, labels, *place)
-        images, labels = self._changes("inputs", self._preprocess(images), labels, *place)
-        return Batch(images, labels)
-
-    def _try_changes(self, count: int) -> None:
-        """Make the further changes once, to images that nobody is shown."""
-        if self._changes:
-            black = torch.zeros(count, *self._photographs.shape, dtype=torch.uint8, device=self._device)
-            images = black.contiguous(memory_format=torch.channels_last)
-            labels = self._photographs.labels[:count].to(self._device)
-            images, labels = self._changes("pixels", images, labels, 0)
-            self._changes("inputs", self._preprocess(images), labels, 0)
+        if self._rest is not None and self._augment_seed is not None:
+            generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number, *of_part))
+            images = augment(images, self._rest, self._fill, generator)
+        seed = batch_seed(self._augment_seed or 0, epoch, number, *of_part)
+        return self._changes.apply(images, labels, self._preprocess, seed)
 
     def _report(self, decoded: "_Decoded") -> None:
         """Stops where there is no batch; names each photograph that was skipped once."""

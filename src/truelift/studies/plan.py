@@ -167,14 +167,15 @@ class StudyPlan:
         names = list(tried)
         return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if tried[a] == tried[b]]
 
-    def record(self, repeat: str, created: str, folders: Mapping[str, str]) -> dict[str, Any]:
+    def record(self, repeat: str, created: str, folders: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The content of study.json (docs/records.md).
 
         Args:
             repeat: The command that repeats the study.
             created: When it was written.
-            folders: For each run's folder the one that holds it, an earlier version's perhaps.
+            folders: For a run's folder the one that holds it, where that is an earlier version's.
         """
+        held = folders or {}
         return {
             "name": self.name,
             "scale": self.scale,
@@ -190,7 +191,10 @@ class StudyPlan:
             "shared": dict(self.shared),
             "published": {name: [asdict(figure) for figure in figures] for name, figures in self.published.items()},
             "changed": list(self.changed),
-            "runs": [{"variant": run.variant, "seed": run.seed, "folder": folders[run.folder]} for run in self.runs()],
+            "runs": [
+                {"variant": run.variant, "seed": run.seed, "folder": held.get(run.folder, run.folder)}
+                for run in self.runs()
+            ],
             "repeat": repeat,
             "created": created,
         }

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from truelift.data.augment import augment, normalise
 from truelift.data.augmentations import AugmentationOptions
-from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import ImageSet
 from truelift.data.order import Share
@@ -36,19 +35,19 @@ def test_shares_together_are_the_whole_batch(parts: int) -> None:
 
     shares = [list(batches(share=Share(part, parts)).epoch(3, start=1)) for part in range(parts)]
     joined = [
-        Batch(torch.cat([batch.images for batch in together]), torch.cat([batch.labels for batch in together]))
+        (torch.cat([x for x, *_ in together]), torch.cat([y for _, y, *_ in together]))
         for together in zip(*shares, strict=True)
     ]
     assert_same(joined, list(batches().epoch(3, start=1)))
 
 
 def labels(batches: Batches, epoch: int) -> list[int]:
-    return [label for _, y, _ in batches.epoch(epoch) for label in y.tolist()]
+    return [label for _, y, *_ in batches.epoch(epoch) for label in y.tolist()]
 
 
-def assert_same(one: list[Batch], other: list[Batch]) -> None:
+def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
     assert len(one) == len(other) > 0
-    for (x, y, _), (u, v, _) in zip(one, other, strict=True):
+    for (x, y, *_), (u, v, *_) in zip(one, other, strict=True):
         assert torch.equal(x, u)
         assert torch.equal(y, v)
 
@@ -57,15 +56,15 @@ def test_evaluation_yields_each_image_once_in_order() -> None:
     data = image_set(20)
     batches = Batches(data, 8, mean=MEAN, std=STD)
     result = list(batches.epoch(0))
-    assert [len(y) for _, y, _ in result] == [8, 8, 4]
+    assert [len(y) for _, y, *_ in result] == [8, 8, 4]
     assert batches.batches_per_epoch == 3
-    assert torch.equal(torch.cat([y for _, y, _ in result]), torch.arange(20))
-    assert torch.equal(torch.cat([x for x, _, _ in result]), normalise(data.images, MEAN, STD))
+    assert torch.equal(torch.cat([y for _, y, *_ in result]), torch.arange(20))
+    assert torch.equal(torch.cat([x for x, *_ in result]), normalise(data.images, MEAN, STD))
 
 
 def test_training_drops_the_partial_batch() -> None:
     batches = training(50)
-    assert [len(y) for _, y, _ in batches.epoch(0)] == [8] * 6 == [8] * batches.batches_per_epoch
+    assert [len(y) for _, y, *_ in batches.epoch(0)] == [8] * 6 == [8] * batches.batches_per_epoch
     assert len(set(labels(batches, 0))) == 48
 
 
@@ -104,13 +103,12 @@ def test_augmentation_differs_between_batches_and_epochs() -> None:
     # One image over and over: only the augmentation can tell the batches apart.
     one = ImageSet(image_set(1).images.expand(16, -1, -1, -1), torch.zeros(16, dtype=torch.int64))
     batches = Batches(one, 8, mean=MEAN, std=STD, order_seed=0, augmentation=OPTIONS, augment_seed=0)
-    seen = [x for epoch in range(2) for x, _, _ in batches.epoch(epoch)]
+    seen = [x for epoch in range(2) for x, *_ in batches.epoch(epoch)]
     assert not any(torch.equal(x, y) for x, y in pairwise(seen))
 
 
 def test_format() -> None:
-    x, y, auxiliary = next(training().epoch(0))
-    assert auxiliary is None
+    x, y, _ = next(training().epoch(0))
     assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert x.shape == (8, 3, 8, 8)

@@ -8,10 +8,10 @@ import pytest
 from truelift.errors import InputError
 from truelift.records import Predictions
 from truelift.training import Experiment, resolve
-from truelift.training.assembly import assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.distributed import ALONE, World, joined
 from truelift.training.evaluation import predict
-from truelift.training.parsing import parse_experiment
+from truelift.training.settings import parse_experiment
 
 
 def small(**settings: Any) -> Experiment:

@@ -8,10 +8,10 @@ import pytest
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.training import Experiment, resolve, run
-from truelift.training.assembly import assemble, load_data
-from truelift.training.mixture import GaussianMixture, head_of
-from truelift.training.parsing import parse_experiment
-from truelift.training.policy import Progress
+from truelift.training.build import assemble, load_data
+from truelift.training.objectives.gaussian_mixture import GaussianMixture, head_of
+from truelift.training.policies import Progress
+from truelift.training.settings import parse_experiment
 
 
 def digits(**settings: Any) -> Experiment:

@@ -14,10 +14,10 @@ from truelift.errors import InputError
 from truelift.models import ModelOptions
 from truelift.records import Run
 from truelift.training import Experiment, resolve, run
-from truelift.training.assembly import assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.loop import fit
 from truelift.training.meters import DivergedError
-from truelift.training.parsing import parse_experiment
+from truelift.training.settings import parse_experiment
 
 
 def silent(line: dict[str, Any], steps: int) -> None:
@@ -92,7 +92,7 @@ def test_loop_equals_a_loop_written_by_hand(tmp_path: Path) -> None:
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
     for epoch in range(2):
-        for i, (images, labels) in enumerate(hand.batches.epoch(epoch)):
+        for i, (images, labels, _) in enumerate(hand.batches.epoch(epoch)):
             optimizer.param_groups[0]["lr"] = 0.1 * (1 - (epoch * hand.steps_per_epoch + i) / hand.steps)
             optimizer.zero_grad()
             F.cross_entropy(network(images), labels).backward()
@@ -109,7 +109,7 @@ def test_result_is_what_the_checkpoint_predicts(tmp_path: Path) -> None:
     training.network.eval()
     right = total = 0
     with torch.no_grad(), training.autocast:
-        for images, labels in training.evaluations["test"].epoch(0):
+        for images, labels, _ in training.evaluations["test"].epoch(0):
             right += int((training.network(images).argmax(1) == labels).sum())
             total += len(labels)
     assert result["metrics"]["test_accuracy"] == pytest.approx(100 * right / total)
@@ -171,8 +171,7 @@ def test_augmentation_can_be_switched_off() -> None:
         Experiment(augmentation=AugmentationOptions(crop_padding=0), model=ModelOptions(name="resnet8"))
     )
     training = assemble(experiment, load_data(experiment))
-    images, _ = next(training.batches.epoch(0))
-    again, _ = next(training.batches.epoch(0))
+    images, again = (next(iter(training.batches.epoch(0))).images for _ in range(2))
     assert torch.equal(images, again)
 
 

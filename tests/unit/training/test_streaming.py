@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from truelift.data import AugmentationOptions, DataOptions, StreamedBatches
+from truelift.data import AugmentationOptions, DataOptions, PairedBatches, StreamedBatches
 from truelift.errors import InputError
 from truelift.models import ModelOptions
 from truelift.training import Experiment, resolve
-from truelift.training.assembly import assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.experiment import DetectionOptions, FreezingOptions, TaskOptions
 from truelift.training.progress import PlainReporter
 from truelift.training.run import run
@@ -51,9 +51,10 @@ def test_an_auxiliary_task_is_streamed_too(experiment: Experiment) -> None:
     tasks = TaskOptions(main=("a", "b"), auxiliary=("b", "c"))
     resolved = resolve(replace(experiment, tasks=tasks))
     training = assemble(resolved, load_data(resolved))
-    assert isinstance(training.batches, StreamedBatches)
-    images, labels = next(iter(training.batches.epoch(0)))
-    losses = training.objective(training.network, images, labels)
+    assert isinstance(training.batches, PairedBatches)
+    assert isinstance(training.batches.main, StreamedBatches)
+    assert isinstance(training.batches.auxiliary, StreamedBatches)
+    losses, _ = training.objective(training.network, next(iter(training.batches.epoch(0))))
     assert len(losses) == 2
     assert "auxiliary" in losses
     assert all(torch.isfinite(loss) for loss in losses.values())
