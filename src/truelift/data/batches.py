@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
-from truelift.data.augmentations import Changes, batch_seed
+from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.dataset import ImageSet
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError
@@ -86,6 +85,9 @@ class Batches:
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._images.images.device, torch.uint8)
         if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
             augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
+        if changes.named:
+            some = self._images.subset(torch.arange(min(batch_size, len(self._images))))
+            changes.attempt(some.images, some.labels, self._preprocess)
 
     @property
     def images(self) -> int:

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 
 from truelift.data.listing import IntArray, Listing, Opener
 from truelift.errors import InputError
+from truelift.options import OPERATIONAL, at_least
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -22,6 +24,21 @@ T = TypeVar("T")
 _CHUNK = 256
 
 _GRAY_MODES = {"1", "L", "LA", "La"}
+
+SIDE = at_least(1, 65_536)
+"""The range of a side in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """From encoded images to pixels."""
+
+    resize: Annotated[int | None, SIDE] = None
+    """Resize the shorter side to so many pixels and crop the centre square. With stream: the square's side, in training
+    (a random box) and evaluation (the centre)."""
+
+    on_error: Annotated[Literal["stop", "skip"], OPERATIONAL] = "stop"
+    """What to do with an image that cannot be decoded: stop and name it, or skip and count it."""
 
 
 def decode(

@@ -82,6 +82,19 @@ class Source:
                 raise InputError(f'{place}: the {split} class "{name}" has no training image')
 
 
+MOST_UNNAMED_CLASSES = 100_000
+"""Without class names the labels alone tell how many classes there are; above this, they are not class numbers."""
+
+
+def number_names(train: Listing) -> tuple[str, ...]:
+    """Classes named by their numbers, as many as the training labels tell.
+
+    A label above the limit is then out of range, which `Source` refuses, before memory is taken for the names.
+    """
+    top = int(train.labels.max(initial=-1))
+    return tuple(map(str, range(min(top + 1, MOST_UNNAMED_CLASSES))))
+
+
 def _check_range(listing: Listing, n_classes: int) -> None:
     wrong = np.flatnonzero((listing.labels < 0) | (listing.labels >= n_classes))
     if len(wrong):

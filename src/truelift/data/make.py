@@ -5,11 +5,10 @@ from functools import partial
 
 import torch
 
-from truelift.data.augmentations import Changes
+from truelift.data.augmentations import AugmentationOptions, Changes
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess

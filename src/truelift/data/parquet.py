@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +15,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from truelift.data.listing import IntArray, Listing, Opener, Source
+from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.split_names import match_splits
 from truelift.errors import InputError
+from truelift.options import OPERATIONAL
 
 T = TypeVar("T")
 
-# Without class names the labels alone tell how many classes there are; above this, they are not class numbers.
-_MOST_UNNAMED_CLASSES = 100_000
-
 # Of encoded images, in each process that reads them in random order.
 _KEPT_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """What a parquet file's columns hold."""
+
+    image_column: Annotated[str | None, OPERATIONAL] = None
+    """Parquet column with the images; found by itself where only one can be meant."""
+
+    label_column: Annotated[str | None, OPERATIONAL] = None
+    """Parquet column with the labels; found by itself where only one can be meant."""
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -68,10 +77,9 @@ def read_parquet(path: Path, *, image_column: str | None = None, label_column: s
             raise InputError(f'{file} and {first} name the classes of "{label}" differently')
     listings = {split: _list(files, image, label) for split, files in by_split.items()}
     train = listings["train"]
-    if names is None:
-        top = int(train.labels.max(initial=-1))
-        names = tuple(map(str, range(min(top + 1, _MOST_UNNAMED_CLASSES))))
-    return Source(train, listings.get("validation"), listings.get("test"), names)
+    return Source(
+        train, listings.get("validation"), listings.get("test"), number_names(train) if names is None else names
+    )
 
 
 def _opened(file: Path, read: Callable[[pq.ParquetFile], T]) -> T:

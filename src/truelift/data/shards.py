@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from truelift.data.listing import IntArray, Listing, Opener, Source
+from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.split_names import match_splits
 from truelift.errors import InputError
 
@@ -48,9 +48,9 @@ def read_shards(path: Path) -> Source:
     if len(train.labels) == 0:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
     classes = _class_names(path if path.is_dir() else path.parent)
-    if classes is None:
-        classes = tuple(map(str, range(int(train.labels.max()) + 1)))
-    return Source(train, listings.get("validation"), listings.get("test"), classes)
+    return Source(
+        train, listings.get("validation"), listings.get("test"), number_names(train) if classes is None else classes
+    )
 
 
 class _Member(NamedTuple):

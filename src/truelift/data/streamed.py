@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from truelift.data.augment import augment, normalise
-from truelift.data.augmentations import Changes, batch_seed
+from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.crops import cut_out, random_box
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
@@ -88,6 +87,9 @@ class StreamedBatches:
         self._rest = augmentation and replace(augmentation, crop_padding=0, resized_crop_area=None, flip=False)
         if self._rest is not None:
             augment(torch.zeros(1, *images.shape, dtype=torch.uint8), self._rest, self._fill.cpu(), torch.Generator())
+        if changes.named:
+            black = torch.zeros(min(batch_size, len(images)), *images.shape, dtype=torch.uint8, device=self._device)
+            changes.attempt(black, images.labels[:batch_size].to(self._device), self._preprocess)
         self._wanted = _Wanted()
         decoder = _Decoder(images, augmentation, augment_seed)
         self._loader = _loader(decoder, self._wanted, images.workers, self._device, keep=order_seed is not None)

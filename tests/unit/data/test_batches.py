@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import AugmentationOptions
 from truelift.data.batches import Batches
 from truelift.data.dataset import ImageSet
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import Share
 from truelift.errors import InputError
 from truelift.seeds import derive

@@ -10,14 +10,14 @@ from PIL import Image
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import AugmentationOptions
 from truelift.data.dataset import Splits
 from truelift.data.folder import read_folder
 from truelift.data.make import growing_sides
 from truelift.data.named import resolve_augmentation
-from truelift.data.options import AugmentationOptions, PreprocessingOptions
 from truelift.data.order import Share
 from truelift.data.photographs import Photographs
-from truelift.data.preprocessing import fit_preprocessing
+from truelift.data.preprocessing import PreprocessingOptions, fit_preprocessing
 from truelift.data.streamed import StreamedBatches
 from truelift.data.tasks import pick_task, rotate
 from truelift.errors import InputError

@@ -1,4 +1,4 @@
-"""Further changes to training batches, by name.
+"""Random changes to training batches: crop, flip and the like (`data/augment.py`), then further ones by name.
 
 To add one: a file with its options, ranges and `build` function, and its line in `CHANGES`; options of its own join
 `ChangeOptions`. Such a file may be a technique's.
@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from truelift.data.augment import StandardOptions
 from truelift.data.augmentations import own
 from truelift.data.augmentations.base import Change, Changes, batch_seed
-from truelift.options import Conflict, OneOf, Registry, without_shared_fields
+from truelift.options import Conflict, OneOf, Registry, at_least, without_shared_fields
 from truelift.own import is_import_path
 from truelift.techniques import cutmix, mixup, random_erasing, trivial_augment
 
@@ -45,6 +46,28 @@ class ChangeOptions(
         yield "names", sum(map(is_import_path, self.names)) <= 1, "names of which one at most is an import path"
 
 
+@without_shared_fields
+@dataclass(frozen=True, kw_only=True)
+class AugmentationOptions(ChangeOptions, StandardOptions):
+    """Random changes to the training images, drawn anew for each image of each batch."""
+
+    views: Annotated[int | None, at_least(1, 100_000)] = None
+    """Draw the changes to each image only so often, at least once: so many views of all images, an epoch each in turn,
+    which take memory like so many data sets. Default: new changes each epoch."""
+
+    @property
+    def anew(self) -> bool:
+        """Whether an image is shown otherwise in each epoch; for options that are resolved."""
+        changes = self.crop_padding, self.resized_crop_area, self.flip, self.colour_jitter, self.lighting, self.cutout
+        return self.views is None and any((*changes, self.names))
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield from StandardOptions.conflicts(self)
+        yield from ChangeOptions.conflicts(self)
+        yield "names", self.views is None or not self.names, "left out with augmentation.views"
+
+
 def build_changes(options: ChangeOptions, classes: int) -> Changes:
     """The changes that `options` name, for K classes.
 
@@ -61,4 +84,4 @@ def build_changes(options: ChangeOptions, classes: int) -> Changes:
     return Changes(built)
 
 
-__all__ = ["CHANGES", "Change", "ChangeOptions", "Changes", "batch_seed", "build_changes"]
+__all__ = ["CHANGES", "AugmentationOptions", "Change", "ChangeOptions", "Changes", "batch_seed", "build_changes"]

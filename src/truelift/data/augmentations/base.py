@@ -64,6 +64,14 @@ class Changes(NamedTuple):
             inputs, labels = change(inputs, labels, _generator(seed, name))
         return Batch(share.of(inputs), share.of(labels))
 
+    def attempt(self, images: Tensor, labels: Tensor, preprocess: Callable[[Tensor], Tensor]) -> None:
+        """Make the changes once to images that nobody is shown, so that what does not fit is refused before training.
+
+        Raises:
+            InputError: It does not fit.
+        """
+        self.apply(images, labels, preprocess, lambda name: 0)
+
 
 NO_CHANGES = Changes()
 

@@ -22,6 +22,9 @@ from truelift.own import call, parameters, raised, refuse_unknown
 
 _KIND = "augmentation"
 
+# Of the sum of a row of shares from 1.
+_TOLERANCE = 1e-3
+
 
 class OwnChange:
     """A user's own change, held to the protocol."""
@@ -34,6 +37,7 @@ class OwnChange:
         self._function = function
         self._args = dict(args)
         self._classes = classes
+        self._tried = False
         takes = parameters(function if not isinstance(function, type) else function.__call__)[0]
         self._takes = [name for name in ("images", "labels", "generator") if name in takes]
 
@@ -50,13 +54,26 @@ class OwnChange:
             raise
         except Exception as error:
             raise InputError(f'{_KIND} "{self.path}" {raised(error)}.') from error
-        changed, of_classes = found if isinstance(found, tuple) and len(found) == 2 else (found, labels)
+        changed, of_classes = found if isinstance(found, tuple | list) and len(found) == 2 else (found, labels)
         self._check("images", changed, tuple(images.shape), images.dtype)
         if isinstance(of_classes, Tensor) and of_classes.is_floating_point():
             self._check("labels", of_classes, (len(images), self._classes), torch.float32)
         else:
             self._check("labels", of_classes, (len(images),), torch.int64)
-        return changed, of_classes
+        if not self._tried:  # values are looked at once: on a GPU that waits for the device
+            self._check_values(of_classes)
+            self._tried = True
+        return changed.contiguous(memory_format=torch.channels_last), of_classes
+
+    def _check_values(self, labels: Tensor) -> None:
+        if labels.is_floating_point():
+            holds = bool((labels >= 0).all() and ((labels.sum(1) - 1).abs() <= _TOLERANCE).all())
+            rule = "shares of the classes, at least 0 and of sum 1 in each row"
+        else:
+            holds = bool(((labels >= 0) & (labels < self._classes)).all())
+            rule = f"in 0..{self._classes - 1}"
+        if not holds:
+            raise InputError(f'{_KIND} "{self.path}" must give labels {rule}.')
 
     def _check(self, what: str, found: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if not isinstance(found, Tensor) or tuple(found.shape) != shape or found.dtype != dtype:
