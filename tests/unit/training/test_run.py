@@ -185,8 +185,8 @@ def test_every_preprocessing_learns_and_evaluates_alike(tmp_path: Path, name: st
     # A digit's border pixels hardly vary, so whitening makes much of what a crop or a square moves there.
     plain = {"augmentation.crop_padding": 0, "augmentation.cutout": 0}
     experiment = small(epochs=4, **{"preprocessing.name": name, **plain})
-    # Evaluated by other figures than trained with, it would be near chance, 10.
-    assert run(experiment, tmp_path / "run", reporter=silent)["metrics"]["test_accuracy"] > 40  # 72 and more are reached
+    # Evaluated by other figures than trained with, it would be near chance, 10; 72 and more are reached.
+    assert run(experiment, tmp_path / "run", reporter=silent)["metrics"]["test_accuracy"] > 40
 
 
 @pytest.mark.parametrize(
