@@ -76,7 +76,8 @@ def test_nothing_is_measured_that_nobody_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["channels", "none", "mean-image"])
 def test_the_attack_is_of_its_size_in_pixels(name: str) -> None:
-    experiment = resolve(parse_experiment({"model.name": "resnet8", "preprocessing": name, "precision": "fp32"}, "test"))
+    settings = {"model.name": "resnet8", "preprocessing": name, "precision": "fp32"}
+    experiment = resolve(parse_experiment(settings, "test"))
     training = assemble(experiment, splits := load_data(experiment))
     test = splits.test.subset(torch.arange(50))
     assert isinstance(test, ImageSet)
