@@ -67,7 +67,7 @@ def decode(
                 raise cannot_decode(listing.place(index), image)
             continue
         if pixels is None:
-            pixels = np.empty((len(indices), *image.shape), dtype=np.uint8)
+            pixels = _room(len(indices), image)
         if image.shape[:2] != pixels.shape[1:3]:
             raise InputError(
                 f"images must have one size: {listing.place(decoded[0])} is {_size(pixels[0])} and "
@@ -156,6 +156,21 @@ def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels |
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         while chunk := list(islice(openers, _CHUNK)):
             yield from pool.map(partial(attempt, convert=convert), chunk)
+
+
+def _room(n: int, image: Pixels) -> Pixels:
+    """Memory for so many images like this one.
+
+    Raises:
+        InputError: The machine has not so much.
+    """
+    wanted, there = n * image.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > there:
+        raise InputError(
+            f"{n} images of {_size(image)} (width x height) need {wanted / 2**30:.1f} GiB of memory, this machine has "
+            f"{there / 2**30:.1f}; set --data.resize, or --data.stream"
+        )
+    return np.empty((n, *image.shape), dtype=np.uint8)
 
 
 def _size(image: Pixels) -> str:

@@ -17,16 +17,24 @@ Opener = Callable[[], Image.Image]
 SPLIT_OF_WORD = {
     "train": "train",
     "training": "train",
+    "trn": "train",
+    "trainval": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "vld": "validation",
     "test": "test",
     "testing": "test",
     "eval": "test",
     "evaluation": "test",
+    "tst": "test",
+    "holdout": "test",
+    "heldout": "test",
 }
-"""The words by which file and folder names tell a split, as the Hugging Face hub reads them."""
+"""The words by which file and folder names tell a split: those of the Hugging Face hub, and some more."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Source:
     validation: Listing | None
     test: Listing | None
     classes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Where images lie that belong to no class."""
 
     def __post_init__(self) -> None:
         """Checks the labels.

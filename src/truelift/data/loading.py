@@ -8,6 +8,7 @@ import torch
 from truelift.data.dataset import ImageSet, Splits
 from truelift.data.decode import Pixels, as_rgb, decode
 from truelift.data.digits import read_digits
+from truelift.data.files import require_regular
 from truelift.data.folder import read_folder
 from truelift.data.hub import download
 from truelift.data.listing import IntArray, Listing, Source
@@ -44,11 +45,20 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     """
     check(options, "data.")
     source = find_source(options)
+    if source.left_out and options.on_error == "stop":
+        raise InputError(
+            f"{source.left_out[0]}: an image must be in a class folder, {len(source.left_out)} are beside them; "
+            "--data.on_error skip leaves such out"
+        )
     chosen = _choose(source, options, split_seed if options.split_seed is None else options.split_seed)
     if options.stream:
         photographs = {split: find_photographs(*part, options) for split, part in chosen.items()}
         return Splits(
-            photographs["train"], photographs.get("validation"), photographs["test"], source.classes, skipped=0
+            photographs["train"],
+            photographs.get("validation"),
+            photographs["test"],
+            source.classes,
+            len(source.left_out),
         )
     decoded = {
         split: decode(listing, indices, resize=options.resize, on_error=options.on_error)
@@ -59,7 +69,7 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     gone = np.setdiff1d(source.train.labels[chosen["train"][1]], train.labels.numpy())
     if len(gone):
         raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
-    skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values()))
+    skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values())) + len(source.left_out)
     return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped)
 
 
@@ -89,9 +99,14 @@ def find_source(options: DataOptions) -> Source:
         path = Path(options.path)
     if not path.exists():
         raise InputError(f"data.path must be an existing file or folder, got {path}")
-    if shard_files(path):
+    if not path.is_dir():
+        require_regular(path)
+    shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
+    if shards and tables:
+        raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
+    if shards:
         return read_shards(path)
-    if path.is_file() or parquet_files(path):
+    if path.is_file() or tables:
         label_column = options.label_column or (named.label_column if named else None)
         return read_parquet(path, image_column=options.image_column, label_column=label_column)
     return read_folder(path)

@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 from truelift.data.decode import Pixels
+from truelift.data.image_formats import open_file
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.errors import InputError, unknown_name
 from truelift.own import call
@@ -78,7 +79,7 @@ class _Own:
 
 def _open(item: Any) -> Image.Image:
     if isinstance(item, str | Path):
-        return Image.open(item)
+        return open_file(item)
     return item.copy() if isinstance(item, Image.Image) else Image.fromarray(item)
 
 

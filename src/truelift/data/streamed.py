@@ -19,7 +19,7 @@ from truelift.data.crops import cut_out, random_box
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
-from truelift.errors import InputError
+from truelift.errors import InputError, printable
 from truelift.seeds import derive
 
 # In training, photographs tried one after the other in place of one that cannot be decoded.
@@ -178,7 +178,8 @@ class StreamedBatches:
             index = int(photographs.indices[number])
             if index not in photographs.damaged:
                 photographs.damaged.add(index)
-                print(f"truelift: warning: skipped {photographs.place(number)}: {reason}", file=sys.stderr)
+                told = printable(f"skipped {photographs.place(number)}: {reason}")
+                print(f"truelift: warning: {told}", file=sys.stderr)
 
 
 class _Batch(NamedTuple):
