@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, require
+from truelift.options import SHARE_BELOW_ONE
 
 
 def average_(averages: Sequence[Tensor], values: Sequence[Tensor], decay: float) -> None:
@@ -133,6 +135,19 @@ class AveragedWeights:
     def _refuse_applied(self, what: str) -> None:
         if self._applied:
             raise InputError(f"{what} must be called outside applied(), where the network has its own weights.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragedWeightsOptions:
+    """Options of averaged weights."""
+
+    ema_decay: Annotated[float, SHARE_BELOW_ONE] = 0.999
+    """averaged-weights: the share of the average that a step leaves; in [0, 1)."""
+
+
+def build(options: AveragedWeightsOptions, around: Any) -> AveragedWeights:
+    """The average that `options` describe, of `around.network`."""
+    return AveragedWeights(around.network, options.ema_decay)
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """Sharpness-aware minimisation (SAM): the gradient from the worst point near the weights. w all weights together."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, require
+from truelift.options import NONNEGATIVE
 
 Losses = Tensor | Mapping[str, Tensor]
 """One scalar, or several by name, of which the sum counts."""
@@ -133,6 +135,19 @@ class SharpnessAware:
                     buffer.copy_(before)
                     setattr(module, name, buffer)
         return Sharpness(_total(first), _total(climbed), norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharpnessAwareOptions:
+    """Options of sharpness-aware minimisation."""
+
+    sam_rho: Annotated[float, NONNEGATIVE] = 0.05
+    """sharpness-aware: the radius ρ, at least 0; the gradient is that of the worst point within it."""
+
+
+def build(options: SharpnessAwareOptions, network: nn.Module) -> SharpnessAware:
+    """The rule that `options` describe; it takes two passes a step."""
+    return SharpnessAware(network, options.sam_rho)
 
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:

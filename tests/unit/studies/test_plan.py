@@ -5,9 +5,9 @@ import pytest
 
 from truelift import recipes
 from truelift.errors import InputError
-from truelift.studies.metric import Metric
+from truelift.metrics import Metric
 from truelift.studies.plan import read_plan
-from truelift.studies.published import PublishedFigure
+from truelift.verdicts import PublishedFigure
 
 STUDY = """
 question = "Does it?"

@@ -16,7 +16,7 @@ from truelift.training.settings import parse_experiment
 
 def small(**settings: Any) -> Experiment:
     base = {"model.name": "resnet8", "model.width": 4, "epochs": 1, "data.train_images": 96, "batch_size": 32}
-    return resolve(parse_experiment({**base, **settings}, "test"))
+    return resolve(parse_experiment({**base, "precision": "fp32", **settings}, "test"))
 
 
 def test_without_torchrun_a_process_is_alone() -> None:

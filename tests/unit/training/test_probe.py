@@ -41,7 +41,7 @@ def test_the_training_is_that_without_the_probe(tmp_path: Path, settings: dict[s
         assert f"{split}_loss" not in probed
         assert f"{split}_loss" in plain
     assert probed["svm_converged"] == 1
-    assert probed["test_accuracy"] > 60  # the features of even this short training tell digits apart
+    assert probed["test_accuracy"] > 40  # chance is 10; the features of even this short training give 71 to 82
     assert not any(name.startswith(("svm", "head")) for name in plain)
 
 

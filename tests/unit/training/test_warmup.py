@@ -44,6 +44,7 @@ def test_it_ends_after_twenty_steps_under_the_threshold() -> None:
 def small(**settings: Any) -> Experiment:
     base = {"model.name": "resnet8", "model.width": 4, "epochs": 6, "data.train_images": 320, "batch_size": 32}
     warmup = {"schedule.name": "step", "schedule.milestones_steps": [45], "schedule.warmup": "until-error"}
+    warmup["precision"] = "fp32"
     return resolve(parse_experiment({**base, **warmup, "schedule.warmup_factor": 0.1, **settings}, "test"))
 
 
