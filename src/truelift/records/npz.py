@@ -103,7 +103,10 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         raise ValueError("a header that is none of ours")
     header = io.BytesIO(length + stream.read(count))
     read = np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Python 2's headers
-        shape, in_columns, kind = read(header)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python 2's headers
+            shape, in_columns, kind = read(header)
+    except _DAMAGED:  # NumPy's messages repeat the header at length
+        raise ValueError("a header that is none of ours") from None
     return shape, in_columns, kind, 8 + width + count

@@ -70,7 +70,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, oldest first; none where the run left none.
 
-        Each has a `kind`, a `step` and finite numbers. They are all held in memory: `curves` is for long runs.
+        Each has a `step` and finite numbers, and ours a `kind`. They are all held in memory: `curves` is for long runs.
         """
         return self._lines(list) or []
 

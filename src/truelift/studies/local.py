@@ -9,11 +9,18 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
+from truelift.errors import InputError, one_line
 from truelift.studies.worker import write_failure
 
 
 def run_local(
-    folders: Sequence[Path], *, jobs: int, threads: int, gpus: Sequence[str], checkpoint_seconds: float
+    folders: Sequence[Path],
+    *,
+    jobs: int,
+    threads: int,
+    gpus: Sequence[str],
+    checkpoint_seconds: float,
+    metric: str | None = None,
 ) -> Iterator[Path]:
     """Run every folder's config.toml in a process of its own.
 
@@ -23,6 +30,7 @@ def run_local(
         threads: CPU threads of each, at least 1.
         gpus: Those that the processes share out among them, each seeing one of them alone; none: nothing is said.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
+        metric: The one that a program of the user's must give.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
@@ -33,7 +41,8 @@ def run_local(
     for job in range(jobs):
         free.put(gpus[job % len(gpus)] if gpus else None)
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(_run, folder, threads, free, checkpoint_seconds): folder for folder in folders}
+        options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
+        running = {pool.submit(_run, folder, threads, free, options): folder for folder in folders}
         try:
             for done in as_completed(running):
                 done.result()
@@ -43,21 +52,25 @@ def run_local(
             raise
 
 
-def _run(folder: Path, threads: int, free: "SimpleQueue[str | None]", checkpoint_seconds: float) -> None:
+def _run(folder: Path, threads: int, free: "SimpleQueue[str | None]", options: Sequence[str]) -> None:
     gpu = free.get()
     try:
-        _start(folder, threads, gpu, checkpoint_seconds)
+        _start(folder, threads, gpu, options)
     finally:
         free.put(gpu)
 
 
-def _start(folder: Path, threads: int, gpu: str | None, checkpoint_seconds: float) -> None:
+def _start(folder: Path, threads: int, gpu: str | None, options: Sequence[str]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu
-    arguments = [str(folder), str(os.getpid()), str(checkpoint_seconds)]
+    arguments = [str(folder), str(os.getpid()), *options]
     command = [sys.executable, "-m", "truelift.studies.worker", *arguments]
-    with (folder / "log.txt").open("a") as log:
+    try:
+        log = (folder / "log.txt").open("a")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {one_line(error)}.") from None
+    with log:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
         )

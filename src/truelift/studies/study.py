@@ -98,6 +98,7 @@ def run_study(
             threads=shares.threads,
             gpus=shares.gpus,
             checkpoint_seconds=checkpoint_seconds,
+            metric=plan.metric.name,
         )
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))

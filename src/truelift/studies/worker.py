@@ -1,6 +1,9 @@
-"""One run of a study, in a process of its own: `python -m truelift.studies.worker FOLDER PARENT CHECKPOINT_SECONDS`.
+"""One run of a study, in a process of its own.
 
-The folder's config.toml says what to run. The process ends when its parent does, however that ends.
+    python -m truelift.studies.worker FOLDER PARENT CHECKPOINT_SECONDS [METRIC]
+
+The folder's config.toml says what to run. The process ends when its parent does, however that ends. METRIC is the one
+that decides the study, which a program of the user's must give.
 """
 
 import ctypes
@@ -11,23 +14,27 @@ import shlex
 import signal
 import subprocess
 import sys
-import tomllib
 import traceback
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 from truelift.records import locked, write_json
+from truelift.records.files import read_bytes
+from truelift.toml import read_toml
+
+MOST_METRICS_BYTES = 2**20
+"""Of a metrics.json."""
 
 
-def main(folder: Path, parent: int, checkpoint_seconds: float) -> int:
+def main(folder: Path, parent: int, checkpoint_seconds: float, metric: str | None = None) -> int:
     """Run what the folder's config.toml says; the exit status is 1 where failure.json says why not."""
     end_with_parent(parent)
     try:
         (folder / "failure.json").unlink(missing_ok=True)
-        config = tomllib.loads((folder / "config.toml").read_text())
+        config = read_toml(folder / "config.toml")
         if "command" in config:
-            run_command(config, folder)
+            run_command(config, folder, metric)
         else:
             run_experiment(folder, checkpoint_seconds)
     except Exception as error:
@@ -49,51 +56,110 @@ def run_experiment(folder: Path, checkpoint_seconds: float) -> None:
     run(resolve(read_config(folder)), folder, reporter=PlainReporter(), checkpoint_seconds=checkpoint_seconds)
 
 
-def run_command(config: dict[str, Any], folder: Path) -> None:
+def run_command(config: dict[str, Any], folder: Path, metric: str | None = None) -> None:
     """Run a user's program and take up the metrics it leaves in FOLDER/metrics.json.
 
+    Args:
+        config: `command`, `args` and `seed`.
+        folder: The run's.
+        metric: The one that must be there.
+
     Raises:
-        InputError: The program cannot be started, fails, or leaves no flat JSON object of finite numbers.
+        InputError: The program cannot be started, fails, or leaves no metrics.
     """
     with locked(folder):
-        out = folder.absolute()
-        filled = config["command"].format(seed=config["seed"], out=shlex.quote(str(out)), args=config["args"])
-        parent = os.getpid()
+        # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
+        for name in ("metrics.json", "predictions.npz", "features.npz"):
+            (folder / name).unlink(missing_ok=True)
         try:
-            done = subprocess.run(
-                shlex.split(filled), check=False, stdin=subprocess.DEVNULL, preexec_fn=lambda: end_with_parent(parent)
-            )
-        except OSError as error:
-            raise InputError(f"the command cannot be started: {error}") from None
-        if done.returncode:
-            raise InputError(f"the command ended with status {done.returncode}; log.txt has what it printed")
-        write_json(folder / "result.json", {"metrics": read_metrics(folder / "metrics.json"), **config})
+            start_command(config, folder)
+            metrics = read_metrics(folder / "metrics.json", metric)
+        except InputError:
+            (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
+            raise
+        write_json(folder / "result.json", {"metrics": metrics, **config})
 
 
-def read_metrics(path: Path) -> dict[str, float]:
-    """The metrics that a user's program left.
+def start_command(config: dict[str, Any], folder: Path) -> None:
+    """Run a user's program to its end.
 
     Raises:
-        InputError: No file, or it is not one flat JSON object of finite numbers.
+        InputError: It cannot be started, or ends with a status other than 0.
     """
+    out = folder.absolute()
+    filled = config["command"].format(seed=config["seed"], out=shlex.quote(str(out)), args=config["args"])
+    parent = os.getpid()
     try:
-        metrics = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"the command left no {path.name} in {{out}}") from None
+        done = subprocess.run(
+            shlex.split(filled), check=False, stdin=subprocess.DEVNULL, preexec_fn=lambda: end_with_parent(parent)
+        )
+    except OSError as error:
+        raise InputError(f"the command cannot be started: {error}") from None
+    if done.returncode:
+        raise InputError(f"the command ended with status {done.returncode}; log.txt has what it printed")
+
+
+def read_metrics(path: Path, metric: str | None = None) -> dict[str, float]:
+    """The metrics that a user's program left: the finite numbers in it. What else is there is named on the log.
+
+    Args:
+        path: The file.
+        metric: The one that must be there.
+
+    Raises:
+        InputError: No regular file of at most `MOST_METRICS_BYTES`, no JSON object in UTF-8, no finite number, or none
+            named as the metric.
+    """
+    if not path.exists():
+        raise InputError(f"the command left no {path.name} in {{out}}")
+    try:
+        # A NaN, which Python writes as such, is a stray value like others.
+        found = json.loads(read_bytes(path, MOST_METRICS_BYTES).decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name} is not UTF-8") from None
+    except RecursionError:
+        raise InputError(f"{path.name} is nested too deeply") from None
+    except InputError:
+        raise
     except ValueError as error:
-        raise InputError(f"{path.name} is not JSON: {error}") from None
+        raise InputError(f"{path.name} is not JSON: {one_line(error)}") from None
     rule = f"{path.name} must be one JSON object of finite numbers by name"
-    if not isinstance(metrics, dict) or not metrics:
-        raise InputError(f"{rule}, got {metrics!r}")
-    for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{rule}, got {name}: {value!r}")
+    if not isinstance(found, dict):
+        raise InputError(f"{rule}, got {_shown(found)}")
+    metrics = {name: value for name, value in found.items() if _is_metric(name, value)}
+    if metric is not None and metric not in metrics:
+        got = f"{metric}: {_shown(found[metric])}" if metric in found else f"only {_shown(sorted(metrics))}"
+        raise InputError(f"{path.name} must have a finite number {metric}, got {got}")
+    if not metrics:
+        raise InputError(f"{rule}, got {_shown(found)}")
+    for name in found.keys() - metrics.keys():
+        print(f"truelift: {path.name}: {_shown(name)} is left out, since it is no finite number: {_shown(found[name])}")
     return metrics
 
 
+def _is_metric(name: str, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        name.encode()  # half a character, which JSON can have, can be written nowhere
+        return math.isfinite(value)
+    except (UnicodeEncodeError, OverflowError):
+        return False
+
+
+def _shown(value: Any) -> str:
+    """A value in ASCII, and not at length."""
+    try:
+        text = ascii(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]} …"
+
+
 def write_failure(folder: Path, why: str) -> None:
-    """Write failure.json."""
-    write_json(folder / "failure.json", {"reason": why})
+    """Write failure.json, unless the run's folder is gone."""
+    if folder.is_dir():
+        write_json(folder / "failure.json", {"reason": why})
 
 
 def reason(error: Exception) -> str:
@@ -111,4 +177,4 @@ def end_with_parent(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:5]))

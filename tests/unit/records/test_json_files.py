@@ -1,0 +1,153 @@
+"""Each record in JSON has one reader, which says in one line what is wrong with a damaged one."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.report.conftest import make_study
+
+from truelift.errors import InputError
+from truelift.records import Study, read_environment, read_failure, read_json, read_plan, read_result, write_json
+
+
+def told(read: Callable[[Path], Any], path: Path) -> str:
+    """The error's message after the file's name."""
+    with pytest.raises(InputError) as raised:
+        read(path)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message.split(str(path), 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "cannot be read as JSON"),
+        (b'{"a": 1', "cannot be read as JSON"),
+        (b'{"a": NaN}', "NaN is no number in JSON"),
+        (b'{"a": -Infinity}', "-Infinity is no number in JSON"),
+        (b'{"a": 1e999}', "out of range"),
+        (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
+        (b'{"a": "\\ud800"}', "cannot be read as JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a": 1} {"b": 2}', "cannot be read as JSON"),
+        (b"\0" * 100, "cannot be read as JSON"),
+    ],
+)
+def test_what_is_not_json(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    assert reason in told(read_json, tmp_path / "x.json")
+
+
+def test_what_is_json(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, None, True, "ß\n"], "b": {"c": 10**30, "d": -1e-300}}
+    write_json(tmp_path / "x.json", value)
+    assert read_json(tmp_path / "x.json") == value
+    (tmp_path / "x.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(value).encode())
+    assert read_json(tmp_path / "x.json") == value
+
+
+RESULTS = [
+    ([], "Expected `object`, got `array`"),
+    ("done", "Expected `object`, got `str`"),
+    (None, "Expected `object`, got `null`"),
+    ({}, "missing required field `metrics`"),
+    ({"metrics": []}, "Expected `object`, got `array` - at `$.metrics`"),
+    ({"metrics": {"test_accuracy": "91"}}, "Expected `float`, got `str`"),
+    ({"metrics": {"test_accuracy": True}}, "Expected `float`, got `bool`"),
+    ({"metrics": {"test_accuracy": None}}, "Expected `float`, got `null`"),
+    ({"metrics": {"test_accuracy": {"mean": 1}}}, "Expected `float`, got `object`"),
+    ({"metrics": {"test_accuracy": 10**400}}, "out of range"),
+    ({"metrics": {}, "test_images": "many"}, "$.test_images"),
+    ({"metrics": {}, "skipped_images": -1}, "$.skipped_images"),
+    ({"metrics": {}, "finished": 3}, "$.finished"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), RESULTS)
+def test_damaged_results(tmp_path: Path, content: Any, reason: str) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    message = told(lambda _: read_result(tmp_path), tmp_path / "result.json")
+    assert reason in message
+    assert message.startswith(" is damaged: ")
+
+
+def test_a_result_is_given_back_as_it_is(tmp_path: Path) -> None:
+    content = {"metrics": {"test_accuracy": 91, "test_loss": 0.5}, "steps": 10, "of_tomorrow": [1, {"a": None}]}
+    write_json(tmp_path / "result.json", content)
+    assert read_result(tmp_path) == content
+
+
+def test_failures_and_environments(tmp_path: Path) -> None:
+    write_json(tmp_path / "failure.json", {"reason": "two\nlines\x0b"})
+    assert read_failure(tmp_path) == {"reason": "two lines"}
+    for content in ({}, {"reason": 3}, [], {"reason": ["a"]}):
+        write_json(tmp_path / "failure.json", content)
+        assert "is damaged" in told(lambda _: read_failure(tmp_path), tmp_path / "failure.json")
+    environment = {"torch": "2", "commit": None, "untracked": [], "threads": 1, "patched": False, "command": ["a"]}
+    write_json(tmp_path / "environment.json", environment)
+    assert read_environment(tmp_path) == environment
+    for content in ([], {"torch": 2}, {"threads": "1"}, {"untracked": {"a": 1}}, {"device": None}):
+        write_json(tmp_path / "environment.json", content)
+        assert "is damaged" in told(lambda _: read_environment(tmp_path), tmp_path / "environment.json")
+
+
+def _changed(plan: dict[str, Any], **values: Any) -> dict[str, Any]:
+    return {**plan, **values}
+
+
+RUN = {"variant": "base", "seed": 0, "folder": "runs/base/seed-0"}
+PLANS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+    *((lambda plan, key=key: {k: v for k, v in plan.items() if k != key}, f"missing required field `{key}`")
+      for key in ("metric", "unit", "seeds", "variants", "runs", "baseline", "smallest_effect", "question")),
+    (lambda plan: [plan], "Expected `object`, got `array`"),
+    (lambda plan: _changed(plan, seeds=3), "$.seeds"),
+    (lambda plan: _changed(plan, seeds=["0"]), "$.seeds[0]"),
+    (lambda plan: _changed(plan, seeds=[0, 0]), "seeds must differ"),
+    (lambda plan: _changed(plan, smallest_effect=-1), "$.smallest_effect"),
+    (lambda plan: _changed(plan, higher_is_better="yes"), "$.higher_is_better"),
+    (lambda plan: _changed(plan, baseline="none"), 'baseline must be one of the variants, got "none"'),
+    (lambda plan: _changed(plan, variants=["base"]), "$.variants"),
+    (lambda plan: _changed(plan, variants={"base": {"command": None}}), "missing required field `settings`"),
+    (lambda plan: _changed(plan, published={"base": [{"value": "9", "source": "A"}]}), "$.published"),
+    (lambda plan: _changed(plan, runs={"a": 1}), "$.runs"),
+    (lambda plan: _changed(plan, runs=[{**RUN, "seed": None}]), "$.runs[0].seed"),
+    (lambda plan: _changed(plan, runs=[{**RUN, "variant": "new"}]), "none of the study's"),
+    (lambda plan: _changed(plan, runs=[{**RUN, "seed": 77}]), "none of the study's"),
+    (lambda plan: _changed(plan, runs=[RUN, RUN]), "listed twice"),
+    *((lambda plan, folder=folder: _changed(plan, runs=[{**RUN, "folder": folder}]), "must lie in the study's folder")
+      for folder in ("/etc", "../x", "runs/../../x", "", ".", "C:/x", "..\\x", "a\0b")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "reason"), PLANS)
+def test_damaged_plans(study: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
+    path = study / "study.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    assert reason in told(lambda _: read_plan(study), path)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return make_study(tmp_path / "made", {"base": [90.0, 91.0]}, 2)
+
+
+def test_a_folder_without_a_plan(tmp_path: Path) -> None:
+    assert told(lambda _: Study.read(tmp_path), tmp_path / "study.json") == " does not exist."
+
+
+def test_a_thousand_runs_are_read_quickly(study: Path) -> None:
+    plan = read_plan(study)
+    plan["seeds"] = list(range(1000))
+    plan["runs"] = [{**RUN, "seed": seed, "folder": f"runs/base/seed-{seed}"} for seed in range(1000)]
+    write_json(study / "study.json", plan)
+    for seed in range(1000):
+        (study / f"runs/base/seed-{seed}").mkdir(parents=True)
+        (study / f"runs/base/seed-{seed}" / "result.json").touch()
+    began = time.process_time()
+    assert {run.status for run in Study.read(study).runs} == {"done"}
+    assert time.process_time() - began < 1

@@ -1,0 +1,68 @@
+"""A run as the report sees it: what is required, and what may be missing or somebody else's."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.report.conftest import make_study
+
+from truelift.errors import InputError
+from truelift.records import Run, Study, write_json
+
+
+def test_a_status_is_read_once(tmp_path: Path) -> None:
+    run, later = Run("a", 0, tmp_path), Run("a", 0, tmp_path)
+    assert run.status == "unfinished"
+    write_json(tmp_path / "failure.json", {"reason": "x"})
+    assert run.status == "unfinished"
+    assert later.status == "failed"
+    write_json(tmp_path / "result.json", {"metrics": {}})
+    assert later.status == "failed"
+    assert Run("a", 0, tmp_path).status == "done"
+    assert run == later
+
+
+def test_a_failure_always_has_a_reason(tmp_path: Path) -> None:
+    run = Run("a", 0, tmp_path)
+    assert "started again" in run.failure()["reason"]
+    (tmp_path / "failure.json").write_text("[]")
+    assert run.failure()["reason"].startswith(f"{tmp_path / 'failure.json'} is damaged: Expected `object`")
+    write_json(tmp_path / "failure.json", {"reason": "it\nbroke"})
+    assert run.failure() == {"reason": "it broke"}
+
+
+def test_a_result_is_required(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        Run("a", 0, tmp_path).result()
+
+
+def test_stray_files_are_notes(tmp_path: Path) -> None:
+    """A user's program may leave files of the same names; what is not there is no note."""
+    study = Study.read(make_study(tmp_path / "made", {"base": [90.0, 91.0]}, 2))
+    stray, ordinary = study.runs
+    for name in ("environment.json", "metrics.jsonl", "predictions.npz", "features.npz"):
+        (stray.folder / name).write_text("my own\n\n")
+    for run in study.runs:
+        run.environment(), run.metrics(), run.curves(["train_loss"]), run.predictions(), run.features()
+    assert (stray.environment(), stray.metrics(), stray.predictions(), stray.features()) == ({}, [], None, None)
+    assert ordinary.notes == ()
+    assert len(ordinary.metrics()) == 402
+    assert len(ordinary.curves(["train_loss", "test_error"])["test_error"].steps) == 2
+    assert ordinary.predictions() is not None
+    assert study.notes == stray.notes
+    assert len(stray.notes) == 4  # one a file, however often it is read
+    assert all("\n" not in note and note.startswith(str(stray.folder)) and note.endswith(".") for note in stray.notes)
+    lines = next(note for note in stray.notes if "jsonl" in note)
+    assert lines.endswith("metrics.jsonl: 1 line is no line of metrics and left out.")
+    assert stray.result()["metrics"]["test_accuracy"] == 90.0
+
+
+def test_bad_lines_are_counted_in_a_note(tmp_path: Path) -> None:
+    good = json.dumps({"kind": "train", "step": 1, "x": 2.0})
+    (tmp_path / "metrics.jsonl").write_text(f'{good}\n[]\n\nnone\n{good}\n{{"kin')
+    run = Run("a", 0, tmp_path)
+    assert run.metrics() == [json.loads(good)] * 2
+    assert run.notes[0].endswith("metrics.jsonl: 2 lines are no lines of metrics and left out.")
+    (tmp_path / "metrics.jsonl").write_text(f"{good}\n")
+    assert len(run.metrics()) == 1
+    assert run.notes == ()

@@ -1,0 +1,127 @@
+"""A user's program: what it leaves is taken up as far as it is of use, and never from an earlier try."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from truelift.errors import InputError
+from truelift.records import Run, read_failure
+from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_command
+
+
+def left(tmp_path: Path, content: str | bytes, metric: str | None = "a") -> dict[str, float]:
+    path = tmp_path / "metrics.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_metrics(path, metric)
+
+
+@pytest.mark.parametrize(
+    "stray",
+    ['"text"', "NaN", "-Infinity", "1e999", "null", "true", "[1]", '{"c": 1}', str(10**400), "[[[[]]]]"],
+)
+def test_a_stray_value_is_left_out(tmp_path: Path, stray: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert left(tmp_path, f'{{"a": 1.5, "b": {stray}, "c": 3}}') == {"a": 1.5, "c": 3}
+    assert "metrics.json: 'b' is left out" in capsys.readouterr().out
+    assert left(tmp_path, f'{{"a": 1.5, "b": {stray}}}', metric=None) == {"a": 1.5}
+    with pytest.raises(InputError, match=r"^metrics.json must have a finite number b, got b: "):
+        left(tmp_path, f'{{"a": 1.5, "b": {stray}}}', metric="b")
+
+
+def test_names_that_cannot_be_written_are_left_out(tmp_path: Path) -> None:
+    assert left(tmp_path, '{"a": 1, "\\ud800": 2, "ß": 3}') == {"a": 1, "ß": 3}
+    assert left(tmp_path, b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "metrics.json is not JSON: "),
+        ("{", "metrics.json is not JSON: "),
+        (b'{"a": "\xff"}', "metrics.json is not UTF-8"),
+        ("[" * 100_000, "metrics.json is nested too deeply"),
+        ("[1]", "metrics.json must be one JSON object of finite numbers by name, got [1]"),
+        ("3", "metrics.json must be one JSON object of finite numbers by name, got 3"),
+        ('{"b": 1, "c": 2}', "metrics.json must have a finite number a, got only ['b', 'c']"),
+        ('{"A": 1}', "metrics.json must have a finite number a, got only ['A']"),
+    ],
+)
+def test_what_is_no_metrics(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        left(tmp_path, content)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_has_no_number_at_all(tmp_path: Path) -> None:
+    for content in ("{}", '{"a": "x"}'):
+        with pytest.raises(InputError, match="must be one JSON object of finite numbers"):
+            left(tmp_path, content, metric=None)
+
+
+def test_only_regular_files_of_a_sane_size(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    with pytest.raises(InputError, match=r"^the command left no metrics.json in \{out\}$"):
+        read_metrics(path)
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="no regular file"):
+        read_metrics(path)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(MOST_METRICS_BYTES + 1)
+    with pytest.raises(InputError, match="more than the 1,048,576 that it may have"):
+        read_metrics(path)
+
+
+def config(tmp_path: Path, program: str) -> dict[str, Any]:
+    (tmp_path / "program.py").write_text(f"import sys, json, pathlib\nout = pathlib.Path(sys.argv[1])\n{program}")
+    return {"command": f"{sys.executable} {tmp_path / 'program.py'} {{out}}", "args": "", "seed": 0}
+
+
+def test_what_a_failed_try_left_is_not_counted_for_the_next(tmp_path: Path) -> None:
+    program = (
+        '(out / "metrics.json").write_text(json.dumps({"a": 1})) if not (out / "x").exists() else None\n'
+        '(out / "metrics.jsonl").open("a").write("{}")\n'
+        'sys.exit(0 if (out / "x").exists() else (out / "x").touch() or 1)'
+    )
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("predictions.npz", "features.npz"):
+        np.savez(run / name, labels=np.arange(3))
+    with pytest.raises(InputError, match="ended with status 1"):
+        run_command(config(tmp_path, program), run)
+    assert (run / "metrics.json").exists()
+    with pytest.raises(InputError, match=r"left no metrics\.json"):
+        run_command(config(tmp_path, program), run)
+    assert {path.name for path in run.iterdir()} == {".lock", "x", "metrics.jsonl"}
+    assert (run / "metrics.jsonl").read_text() == "{}{}"  # the program's own affair
+
+
+def test_a_failed_programs_own_result_is_none(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="ended with status 3"):
+        run_command(config(tmp_path, '(out / "result.json").write_text("{}"); sys.exit(3)'), run)
+    assert Run("a", 0, run).status == "unfinished"
+    run_command(config(tmp_path, '(out / "metrics.json").write_text(json.dumps({"a": 1, "b": "x"}))'), run, "a")
+    assert Run("a", 0, run).result()["metrics"] == {"a": 1}
+
+
+def test_a_run_folder_that_is_removed_is_not_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    content = config(tmp_path, 'import shutil; (out / "metrics.json").write_text("{}"); shutil.rmtree(out)')
+    (run / "config.toml").write_text(f'command = "{content["command"]}"\nargs = ""\nseed = 0\n')
+    assert main(run, os.getppid(), 30.0) == 1
+    assert not run.exists()
+    assert "left no metrics.json" in capsys.readouterr().err
+
+
+def test_a_failure_is_one_line(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_bytes(b"\xff")
+    assert main(run, os.getppid(), 30.0) == 1
+    assert "config.toml cannot be read as TOML" in read_failure(run)["reason"]
