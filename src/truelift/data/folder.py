@@ -85,9 +85,7 @@ def _doubt_classes(root: Path, folders: Sequence[Path]) -> None:
     for folder, names in inner.items():
         splits = {SPLIT_OF_WORD.get(name.lower()) for name in names} - {None}
         if "train" in splits and len(splits) > 1:
-            raise InputError(
-                f"splits must hold classes, not classes splits: {root}/train/{folder.name}, got {folder}/train"
-            )
+            raise InputError(f"a split must hold classes, not a class splits, got {folder}/{', '.join(names)}")
     first = next(iter(inner.values()), [])
     if len(inner) > 1 and len(first) > 1 and all(names == first for names in inner.values()):
         told, each = ", ".join(folder.name for folder in folders[:3]), ", ".join(first[:3])

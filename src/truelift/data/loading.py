@@ -19,7 +19,7 @@ from truelift.data.parquet import parquet_files, read_parquet
 from truelift.data.photographs import find_photographs
 from truelift.data.shards import read_shards, shard_files
 from truelift.data.splits import cut, subset
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 from truelift.options import check
 from truelift.own import is_import_path
 from truelift.seeds import derive
@@ -99,6 +99,13 @@ def find_source(options: DataOptions) -> Source:
         path = Path(options.path)
     if not path.exists():
         raise InputError(f"data.path must be an existing file or folder, got {path}")
+    try:
+        return _read(path, options, named)
+    except OSError as error:
+        raise InputError(f"data.path cannot be read: {one_line(error)}") from error
+
+
+def _read(path: Path, options: DataOptions, named: NamedSet | None) -> Source:
     if not path.is_dir():
         require_regular(path)
     shards, tables = shard_files(path), path.is_dir() and parquet_files(path)

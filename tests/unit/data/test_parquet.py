@@ -1,10 +1,13 @@
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from image_files import pixels, png, write_classes, write_parquet
 
-from truelift.data import parquet
+from truelift.data import DataOptions, load, parquet
 from truelift.data.decode import decode
 from truelift.data.listing import Listing
 from truelift.data.parquet import read_parquet
@@ -193,3 +196,53 @@ def test_an_image_without_bytes_names_its_row(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", images, {"y": [0, 1]}, names={"y": ["a", "b"]})
     with pytest.raises(InputError, match=rf"^{file} row 1: cannot decode the image \(the row holds no image bytes\)"):
         decode(read_parquet(file).train, np.arange(2))
+
+
+def test_rows_that_are_only_declared_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 300_000  # of one image and one label, which parquet keeps once
+    image = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([png(pixels(0))], pa.binary()))
+    table = pa.table({"image": image.cast(pa.binary()), "label": pa.array(np.zeros(n, np.int64))})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=n)
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    monkeypatch.setattr(parquet, "_labels", lambda *_: pytest.fail("memory was taken"))
+    with pytest.raises(InputError, match=r"a.parquet as parquet: 300000 rows are declared in \d+ bytes"):
+        read_parquet(tmp_path / "a.parquet")
+
+
+def test_a_part_that_is_only_declared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_LARGEST_PART", 1 << 20)
+    table = pa.table({"image": pa.array([bytes(1 << 21), b""], pa.binary()), "label": pa.array([0, 1])})
+    pq.write_table(table, tmp_path / "a.parquet", compression="gzip")
+    with pytest.raises(InputError, match=r"a part of 2097\d+ bytes is declared in \d+ bytes"):
+        read_parquet(tmp_path / "a.parquet")
+
+
+def test_class_names_by_number_and_metadata_that_is_none(tmp_path: Path) -> None:
+    file = write_classes(tmp_path / "a.parquet", [0, 1, 1])
+    table = pq.read_table(file)
+    features = {"label": {"_type": "ClassLabel", "names": {"1": "dog", "0": "cat"}}}
+    for metadata, expected in (
+        (json.dumps({"info": {"features": features}}), ("cat", "dog")),
+        ("{", "the class names of .label. cannot be read"),
+        ('{"info": 3}', "the class names of .label. cannot be read"),
+        ("[1]", "the class names of .label. cannot be read"),
+    ):
+        pq.write_table(table.replace_schema_metadata({"huggingface": metadata}), file)
+        if isinstance(expected, tuple):
+            assert read_parquet(file).classes == expected
+        else:
+            with pytest.raises(InputError, match=expected):
+                read_parquet(file)
+
+
+def test_hidden_and_mixed_files(tmp_path: Path) -> None:
+    write_classes(tmp_path / "data" / "train.parquet", [0, 1, 1])
+    for hidden in ("._train.parquet", ".cache/test.parquet", "__MACOSX/test.parquet"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"none")
+    assert read_parquet(tmp_path).train.labels.tolist() == [0, 1, 1]
+    (tmp_path / "train.tar").write_bytes(b"")
+    with pytest.raises(InputError, match=r"data.path must hold parquet files or shards, not both"):
+        load(DataOptions(name="x", path=str(tmp_path)), split_seed=0)

@@ -1,4 +1,5 @@
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -100,4 +101,95 @@ def test_a_class_that_training_lacks(tmp_path: Path) -> None:
     shard(tmp_path / "test.tar", [0, 2])
     (tmp_path / "classes.txt").write_text("a\nb\nc\n")
     with pytest.raises(InputError, match=r'test.tar member 000001: the test class "c" has no training image'):
+        read_shards(tmp_path)
+
+
+def test_names_go_by_number(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", [*range(12)])
+    (tmp_path / "classes.json").write_text(json.dumps({str(i): f"class{i}" for i in range(12)}, sort_keys=True))
+    assert read_shards(tmp_path).classes == tuple(f"class{i}" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a.jpg": b"", "a.png": b"", "a.cls": b"0"}, "a has two images"),
+        ({"a.jpg": b"", "a.cls": b"0", "a.CLS": b"1"}, "a has two classes"),
+        ({"a.1.jpg": b"", "a.1.cls": b"0"}, "a.1.cls must be KEY.cls, with a key that has no dot"),
+        ({"a.tif": b""}, "a has an image but no a.cls"),
+        ({"a.jpg": b"", "a.cls": b"10000000", "b.jpg": b"", "b.cls": b"0"}, "must be in 0..99999 .*got 10000000"),
+        ({"a.jpg": b"", "a.cls": b"9" * 30}, "a.cls must be a class number of at most 2147483647, got 9999"),
+        ({"a.jpg": b"", "a.cls": b"9" * 100_000}, "a.cls must be a class number, got b'9999"),
+        ({"a.jpg": b"", "a.cls": b"1_0"}, "a.cls must be a class number, got b'1_0'"),
+    ],
+)
+def test_samples_that_would_be_lost_or_misread(tmp_path: Path, members: dict[str, bytes], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_shards(write_tar(tmp_path / "a.tar", members))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_members_that_are_no_files(tmp_path: Path, kind: bytes) -> None:
+    file = shard(tmp_path / "a.tar", [0, 1])
+    with tarfile.open(file, "a") as archive:
+        member = tarfile.TarInfo("x.png")
+        member.type, member.linkname = kind, "000000.png"
+        archive.addfile(member)
+    with pytest.raises(InputError, match=r"x.png must be a regular file, no link or the like"):
+        read_shards(file)
+
+
+def test_a_shard_that_ends_early_is_an_error_wherever_it_ends(tmp_path: Path) -> None:
+    whole = shard(tmp_path / "whole.tar", [0, 1, 0, 1]).read_bytes()
+    used = len(whole.rstrip(b"\0")) // 512 * 512 + 512
+    file = tmp_path / "a.tar"
+    for length in (*range(512, used + 1, 512), used - 100, used - 513):
+        file.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=rf"^cannot read {file} as an uncompressed tar file: .+"):
+            read_shards(file)
+    for length in (used + 512, used + 1024, len(whole)):
+        file.write_bytes(whole[:length])
+        assert len(read_shards(file).train.labels) == 4
+
+
+def test_what_comes_behind_the_end_or_after_damage_is_not_passed_over(tmp_path: Path) -> None:
+    one, other = (shard(tmp_path / "a.tar", [0, 1], first=first).read_bytes() for first in (0, 2))
+    file = tmp_path / "joined.tar"
+    file.write_bytes(one + other)
+    with pytest.raises(InputError, match="there is more behind its end mark"):
+        read_shards(file)
+    damaged = bytearray(one)
+    damaged[1024 + 148 : 1024 + 156] = b"0000000\0"  # the second header's checksum
+    file.write_bytes(bytes(damaged))
+    with pytest.raises(InputError, match="it ends early, or is damaged"):
+        read_shards(file)
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -(2**40), 2**62])
+@pytest.mark.parametrize("number", [0, 2])
+def test_sizes_that_cannot_be(tmp_path: Path, size: int, number: int) -> None:
+    file = shard(tmp_path / "a.tar", [0, 1])
+    content = bytearray(file.read_bytes())
+    at = number * 1024  # each header here is followed by one block
+    content[at + 124 : at + 136] = (size & (2**96 - 1)).to_bytes(12, "big")
+    content[at + 124] = 0xFF if size < 0 else 0x80
+    content[at + 148 : at + 156] = b" " * 8
+    content[at + 148 : at + 156] = b"%06o\0 " % sum(content[at : at + 512])
+    file.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=rf"^cannot read {file} as an uncompressed tar file: .+"):
+        read_shards(file)
+
+
+def test_hidden_deep_and_compressed_shards(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "train.tar", [0, 1])
+    for hidden in ("._train.tar", ".ipynb_checkpoints/train-checkpoint.tar", "__MACOSX/train.tar"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"none")
+    assert len(read_shards(tmp_path).train.labels) == 2
+    (tmp_path / "train.tar.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"train.tar.gz: a shard must be an uncompressed tar file"):
+        read_shards(tmp_path)
+    (tmp_path / "train.tar.gz").unlink()
+    shard(tmp_path / "data" / "more" / "train.tar", [0, 1])
+    with pytest.raises(InputError, match=r"more/train.tar: a file must be in .* or in a folder there, no deeper"):
         read_shards(tmp_path)

@@ -1,0 +1,76 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_files import pixels
+from PIL import EpsImagePlugin, Image
+
+from truelift.data import decode as decoding
+from truelift.data.decode import attempt, decode, to_array
+from truelift.data.image_formats import image_endings, open_bytes, open_file
+from truelift.data.listing import Listing
+from truelift.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "TGA", "SGI", "PCX", "ICO"]
+)
+def test_formats_that_are_opened(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "image"
+    Image.fromarray(pixels(100, side=16)).save(file, kind)
+    with Image.open(file) as image:
+        expected = to_array(image)
+    assert np.array_equal(attempt(lambda: open_file(file), to_array), expected)
+    assert np.array_equal(attempt(lambda: open_bytes(file.read_bytes()), to_array), expected)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "SPIDER", "MSP", "XBM"])
+def test_formats_that_are_not(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("Ghostscript was called")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", never)
+    image = Image.fromarray(pixels(100, side=16, channels=1))
+    image = image.convert({"MSP": "1", "XBM": "1", "SPIDER": "F"}.get(kind, "L"))
+    file = tmp_path / "image.jpg"
+    image.save(file, kind)
+    for opener in (lambda: open_file(file), lambda: open_bytes(file.read_bytes())):
+        reason = attempt(opener, to_array)
+        assert isinstance(reason, str)
+        assert "cannot identify image file" in reason
+    assert {".eps", ".jpg", ".heic", ".png"} <= image_endings()
+
+
+def bomb(side: int) -> bytes:
+    """A gray PNG that claims side² pixels, in some bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10_001, 13_000, 30_000, 2**31 - 1])
+def test_images_that_claim_to_be_large_are_refused_undecoded(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("memory was taken"))
+    reason = attempt(lambda: open_bytes(bomb(side)), to_array)
+    assert isinstance(reason, str)
+    assert "pixels" in reason
+
+
+def test_more_images_than_memory_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1}
+    monkeypatch.setattr(decoding.os, "sysconf", sizes.__getitem__)
+    image = io.BytesIO()
+    Image.fromarray(pixels(1, side=16)).save(image, "PNG")
+    encoded = image.getvalue()
+    listing = Listing(np.zeros(6, np.int64), lambda indices: (lambda: open_bytes(encoded) for _ in indices), str)
+    assert len(decode(listing, np.arange(5))[0]) == 5  # 3,840 bytes of 4,096
+    with pytest.raises(InputError, match=r"6 images of 16x16 .*need 0.0 GiB of memory.*set --data.resize"):
+        decode(listing, np.arange(6))
