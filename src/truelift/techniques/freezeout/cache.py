@@ -2,9 +2,9 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,31 +12,40 @@ from torch import Tensor, nn
 from truelift.errors import InputError, require
 from truelift.techniques.freezeout.front import Front
 from truelift.techniques.freezeout.inference import evaluating
+from truelift.techniques.freezeout.kept import Form, alike
+from truelift.techniques.freezeout.place import behind, called, passing_on
 
 
 class ActivationCache:
     """Keeps what the frozen layers make of each image, so that a step needs no forward pass through them either.
 
-    Frozen layers are in inference mode: what they give for an image depends on that image alone and never changes. So
-    as long as the images themselves do not change (no augmentation, or views of them drawn once), a step may begin at
-    the first active layer. What is kept goes on from layer to layer as they freeze: in all of the training each frozen
-    layer sees each image once.
+    Frozen layers are in inference mode: what they give for an image should depend on that image alone and never change.
+    So as long as the images themselves do not change (no augmentation, or views of them drawn once), a step may begin
+    at the first active layer. What is kept goes on from layer to layer as they freeze: in all of the training each
+    frozen layer sees each image once.
+
+    That it does depend on the image alone is tried, on two images in two different batches, before anything is kept,
+    and that it has not changed at each later `advance`: layers that go by their batch's statistics, or draw at random
+    though frozen, are refused. What a layer returns may be a tensor or tuples, lists and dictionaries of tensors and
+    other things, with the images along one axis of each tensor, whichever.
 
     Of the boundaries behind the frozen layers the last one is used whose activations fit the budget. One piece of
     memory is taken, as large as the largest of those that may be used, and each image's activations are replaced in
     their place.
 
     Args:
-        network: The network, whose layers must follow each other directly: each module of a layer is given what the
-            one before it gave, and nothing else happens between them. Where more does, it is the last place to begin.
+        network: The network. A step can begin behind a layer where the network passes on what it is given, unchanged,
+            to the next layer when the frozen ones do nothing. Places where it does more are left out.
         freezing: A `FreezeOut` or `AdaptiveFreezing` of that network.
         samples: N.
         budget_bytes: Memory for the activations, above 0.
         device: Where they are kept; default: where the images are.
         folder: Keep them in a nameless file there, mapped into memory, instead; it ends with the process.
+        example: Some images as the network takes them, to find those places now and not at the first `advance`.
 
     Raises:
-        InputError: An argument is out of range, or the layers do not follow each other directly.
+        InputError: An argument is out of range; there is no place to begin; frozen layers give different things for an
+            image in different batches, or have changed.
 
     Example:
         >>> cache = ActivationCache(network, freezeout, samples=len(images), budget_bytes=2**31)
@@ -64,6 +73,7 @@ class ActivationCache:
         budget_bytes: int,
         device: torch.device | str | None = None,
         folder: Path | None = None,
+        example: Tensor | None = None,
     ) -> None:
         require("samples", samples, samples >= 1, "at least 1")
         require("budget_bytes", budget_bytes, budget_bytes > 0, "above 0")
@@ -77,9 +87,13 @@ class ActivationCache:
         self._device = device
         self._folder = folder
         self._batch_size = 0
-        # Of the activations behind so many layers, from 1 on.
-        self._kinds: dict[int, _Kind] = {}
+        # Of the activations behind so many layers, from 1 on, where a step can begin.
+        self._forms: dict[int, Form] = {}
         self._rows = torch.empty(samples, 0, dtype=torch.uint8)
+        self._probe = torch.empty(0)
+        if example is not None:
+            with self._passing():
+                self._forms = self._places(example)
 
     def advance(self, images: Callable[[], Iterable[Tensor]], upto: int | None = None) -> int:
         """Take the activations behind the layers that are frozen by now; call it between two steps, say each epoch.
@@ -91,96 +105,151 @@ class ActivationCache:
 
         Returns:
             `layer`, as it is then.
+
+        Raises:
+            InputError: What the class says, or there are not N images.
         """
         frozen = self.freezing.frozen if upto is None else min(upto, self.freezing.frozen)
-        # What torch.compile has made is for training: it would compile once more for each of these few passes. And
-        # network.train() may have been called since the last step.
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"), evaluating(self.network):
-            if frozen and not self._kinds:
+        with self._passing():
+            if frozen and self._batch_size == 0:
                 first = next(iter(images()))
-                self._batch_size = len(first)
-                self._kinds = self._measure(first[:2])
-            fitting = [layer for layer in self._kinds if layer <= frozen and self._fits(layer)]
+                self._batch_size, self._probe = len(first), first[:2].clone()
+                self._forms = self._forms or self._places(first)
+            if self.layer:
+                self._check_unchanged()
+            fitting = [layer for layer in self._forms if layer <= frozen and self._fits(layer) and self._still(layer)]
             if fitting and fitting[-1] > self.layer:
+                self._check_alone(fitting[-1])
                 self._move(images, fitting[-1])
         return self.layer
 
-    def take(self, indices: Tensor) -> Tensor:
-        """The activations of some images, int64 (B,), on the images' device.
+    def take(self, indices: Tensor) -> Any:
+        """The activations of some images, int64 (B,), on the images' device; of the form that the layer returned.
 
         Raises:
             InputError: Nothing is kept.
         """
         require("layer", self.layer, self.layer > 0, "above 0 (nothing is kept before a layer is frozen)")
-        kind = self._kinds[self.layer]
-        return kind.unpack(self._rows[:, : kind.size].index_select(0, indices.to(self._rows.device)))
+        form = self._forms[self.layer]
+        return form.unpack(self._rows[:, : form.size].index_select(0, indices.to(self._rows.device)))
 
-    @contextlib.contextmanager
-    def skipping(self, layers: int | None = None) -> Iterator[None]:
+    def skipping(self, layers: int | None = None) -> contextlib.AbstractContextManager[None]:
         """Within it the network takes activations for images: the layers that they have passed do nothing.
 
-        These are exchanged for `nn.Identity`, so do not save the network within it.
+        These are exchanged for modules that pass on what they are given, so do not save the network within it.
 
         Args:
             layers: So many, from the first; default: `layer`.
         """
-        front = {id(m) for layer in self.freezing.layers[: self.layer if layers is None else layers] for m in layer}
-        places = [
-            (parent, name, child)
-            for parent in self.network.modules()
-            for name, child in parent._modules.items()
-            if id(child) in front
-        ]
-        for parent, name, _ in places:
-            parent._modules[name] = nn.Identity()
-        try:
-            yield
-        finally:
-            for parent, name, child in places:
-                parent._modules[name] = child
+        return passing_on(self.network, self.freezing.layers[: self.layer if layers is None else layers])
 
-    def _measure(self, images: Tensor) -> dict[int, "_Kind"]:
-        """What is to be kept behind each layer, from the first to where the network does more than to pass it on.
+    @contextlib.contextmanager
+    def _passing(self) -> Iterator[None]:
+        """Within it layers are in inference mode, as in training when frozen, and what is around them in training.
+
+        What torch.compile has made is for training: it would compile once more for each of these few passes.
+        """
+        modes = [(module, module.training) for module in self.network.modules()]
+        inside = {id(m) for layer in self.freezing.layers for module in layer for m in module.modules()}
+        try:
+            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+                self.network.eval()
+                for module, _ in modes:
+                    if id(module) not in inside:
+                        module.training = True
+                yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    def _places(self, images: Tensor) -> dict[int, Form]:
+        """The form of what is to be kept behind each layer behind which a step can begin.
 
         Raises:
-            InputError: It does so behind the first layer already.
+            InputError: There is no such layer.
         """
-        kinds = {}
-        wanted = self.network(images.clone())  # it may work in place
-        x = images
+        images = images[:2]
+        with evaluating(self.network), self._drawing_nothing():
+            wanted = self.network(images.clone())  # it may work in place
+        forms = {}
         for number in range(1, len(self.freezing.layers)):
-            x = self._through(x, number - 1, number)
-            if not self._begins(number, x, wanted):
-                break
-            kinds[number] = _Kind.of(x)
-        if not kinds:
+            form = self._form(images, number, wanted)
+            if form is not None:
+                forms[number] = form
+        if not forms:
             raise InputError("layers must follow each other directly, got something between the first and the second.")
-        return kinds
+        return forms
 
-    def _begins(self, number: int, x: Tensor, wanted: Tensor) -> bool:
-        """Whether the network gives what is wanted from the activations `x` behind so many layers."""
+    def _form(self, images: Tensor, number: int, wanted: Any) -> Form | None:
+        """The form of what is behind so many layers, if the network gives what is wanted from it."""
+        others = _others(images)
         try:
-            with self.skipping(number):
-                got = self.network(x.clone())
-        except RuntimeError:  # of another shape than the next layer is given
-            return False
-        return bool((got - wanted).abs().max() <= 1e-2 * wanted.abs().max())
+            with self._drawing_nothing():
+                small, large = self._behind(images, 0, number), self._behind(others, 0, number)
+                form = Form.of(small, large, (len(images), len(others)))
+                if form is None:
+                    return None
+                with evaluating(self.network):
+                    small = self._behind(images, 0, number)  # nothing at random, to compare with what is wanted
+                    with self.skipping(number):
+                        got = self.network(form.unpack(form.pack(small)))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # the network does something else with it, whatever that says
+            return None
+        return form if alike(wanted, got) else None
+
+    def _check_alone(self, number: int) -> None:
+        """Refuse layers that do not give the same for an image whatever its batch.
+
+        Raises:
+            InputError: They do not.
+        """
+        form, images = self._forms[number], self._probe
+        with self._drawing_nothing():
+            small, large = self._behind(images, 0, number), self._behind(_others(images), 0, number)
+        if not alike(small, form.last(large, len(images))):
+            raise InputError(
+                f"frozen layers must give the same for an image whatever its batch, to be kept, got another behind the "
+                f"first {number}: is there a norm that takes the batch's own statistics, or dropout that stays on?"
+            )
+
+    def _check_unchanged(self) -> None:
+        """Refuse layers that give something else than when it was kept.
+
+        Raises:
+            InputError: They do.
+        """
+        kept = self.take(torch.arange(len(self._probe)))
+        with self._drawing_nothing():
+            now = self._behind(self._probe, 0, self.layer)
+        if not alike(kept, now):
+            raise InputError(
+                f"frozen layers must stay as they are while their activations are kept, got a change in the first "
+                f"{self.layer}: make a new ActivationCache after loading weights."
+            )
+
+    def _still(self, number: int) -> bool:
+        """Whether nothing in the first so many layers is trained any longer, as what a later one shares still is."""
+        later = {id(p) for layer in self.freezing.layers[number:] for module in layer for p in module.parameters()}
+        modules = [module for layer in self.freezing.layers[:number] for module in layer]
+        return not any(p.requires_grad and id(p) in later for module in modules for p in module.parameters())
 
     def _fits(self, layer: int) -> bool:
-        return self.samples * self._kinds[layer].size <= self.budget_bytes
+        return self.samples * self._forms[layer].size <= self.budget_bytes
 
     def _move(self, images: Callable[[], Iterable[Tensor]], target: int) -> None:
         """Replace what is kept by the activations behind `target` layers."""
         before, begin = self.layer, 0
         if before == 0:
-            batches: Iterable[Tensor] = images()
-            later = [kind.size for layer, kind in self._kinds.items() if layer >= target and self._fits(layer)]
+            batches: Iterable[Any] = images()
+            later = [form.size for layer, form in self._forms.items() if layer >= target and self._fits(layer)]
             self._allocate(max(later))
         else:
-            parts = torch.split(self._rows[:, : self._kinds[before].size], self._batch_size)
-            batches = (self._kinds[before].unpack(part) for part in parts)
+            parts = torch.split(self._rows[:, : self._forms[before].size], self._batch_size)
+            batches = (self._forms[before].unpack(part) for part in parts)
         for batch in batches:
-            rows = self._kinds[target].pack(self._through(batch, before, target))
+            rows = self._forms[target].pack(self._behind(batch, before, target))
             # Each image's own place: what stood there has just been read.
             self._rows[begin : begin + len(rows), : rows.shape[1]] = rows
             begin += len(rows)
@@ -190,49 +259,28 @@ class ActivationCache:
     def _allocate(self, size: int) -> None:
         shape = (self.samples, size)
         if self._folder is None:
-            device = self._kinds[1].device if self._device is None else self._device
+            device = next(iter(self._forms.values())).device if self._device is None else self._device
             self._rows = torch.empty(shape, dtype=torch.uint8, device=device)
             return
         with tempfile.NamedTemporaryFile(dir=self._folder) as file:
             whole = torch.from_file(file.name, shared=True, size=self.samples * size, dtype=torch.uint8)
         self._rows = whole.view(shape)
 
-    def _through(self, x: Tensor, begin: int, end: int) -> Tensor:
-        for layer in self.freezing.layers[begin:end]:
-            for module in layer:
-                x = module(x)
-        return x
+    def _behind(self, x: Any, begin: int, end: int) -> Any:
+        with self.skipping(begin):
+            return behind(self.network, x, called(self.freezing.layers[end - 1]), _after(self.freezing.layers, end))
+
+    def _drawing_nothing(self) -> contextlib.AbstractContextManager[None]:
+        """Within it whatever is drawn is put back."""
+        devices = {p.device for p in self.network.parameters() if p.device.type == "cuda"}
+        return torch.random.fork_rng(devices=list(devices))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """The form of one image's activations, to keep them as a row of bytes: (C, H, W) as it lies in memory."""
+def _after(layers: Sequence[Iterable[nn.Module]], number: int) -> list[nn.Module]:
+    return [module for layer in layers[number:] for module in called(layer)]
 
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    channels_last: bool
-    device: torch.device
 
-    @classmethod
-    def of(cls, x: Tensor) -> "_Kind":
-        """That of activations (B, …)."""
-        channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-        return cls(tuple(x.shape[1:]), x.dtype, channels_last, x.device)
-
-    @property
-    def size(self) -> int:
-        """Bytes an image."""
-        return torch.Size(self.shape).numel() * self.dtype.itemsize
-
-    def pack(self, x: Tensor) -> Tensor:
-        """From (B, …) to uint8 (B, size)."""
-        stored = x.permute(0, 2, 3, 1) if self.channels_last else x
-        return stored.reshape(len(x), -1).view(torch.uint8)
-
-    def unpack(self, rows: Tensor) -> Tensor:
-        """From uint8 (B, size), anywhere, to (B, …) on the device."""
-        flat = rows.to(self.device).contiguous().view(self.dtype)
-        if not self.channels_last:
-            return flat.view(len(rows), *self.shape)
-        channels, height, width = self.shape
-        return flat.view(len(rows), height, width, channels).permute(0, 3, 1, 2)
+def _others(images: Tensor) -> Tensor:
+    """A batch of twice the size that ends with the images and begins with quite different ones."""
+    others = 2 * images + 1 if images.is_floating_point() else images.flip(0)
+    return torch.cat([others, images])

@@ -1,8 +1,7 @@
 """The layers of any network, from one forward pass: stem, blocks and head, in the order of their first use.
 
-A block is a module whose parts do not simply follow each other: at some place between two of them more than one value
-is on its way, as beside a residual connection or in parallel branches. A module whose parts do follow each other is
-opened, and its parts are looked at in turn.
+A block is a module in which something goes past one of its parts: beside a residual connection, or in another branch.
+Any other module is opened, and its parts are looked at in turn.
 """
 
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from torch import nn
 
 from truelift.errors import InputError
 from truelift.techniques.freezeout.layer import Layer
-from truelift.techniques.freezeout.trace import Call, Example, Operation, Trace, trace
+from truelift.techniques.freezeout.trace import Call, Example, Operation, Trace, Value, trace
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -52,7 +51,10 @@ class _Piece:
     """Something that goes with a layer, or begins one."""
 
     modules: list[nn.Module] = field(default_factory=list)
-    loose: list[int] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+    """Parameters of none of the modules, by which it multiplies."""
+    added: list[int] = field(default_factory=list)
+    """Those that it uses otherwise."""
     weighs: bool = False
     call: Call | None = None
 
@@ -65,8 +67,8 @@ class _Pass:
         self.operations = passed.operations
         self._own: dict[Call, list[tuple[int, Operation]]] = {}
         self._weighing: set[Call] = set()
-        self._reads: dict[object, list[int]] = {}
-        self._made: dict[object, int] = {}
+        self._reads: dict[Value, list[int]] = {}
+        self._made: dict[Value, int] = {}
         for time, operation in enumerate(self.operations):
             self._own.setdefault(operation.call, []).append((time, operation))
             for value in operation.reads:
@@ -84,7 +86,7 @@ class _Pass:
         self._blocks = {
             type(call.module)
             for call in calls
-            if call is not self.root and not isinstance(call.module, _CONTAINERS) and not self._chain(call)
+            if call is not self.root and not isinstance(call.module, _CONTAINERS) and self._bypassed(call)
         }
 
     def parts(self, call: Call) -> list[tuple[int, int, Call | None]]:
@@ -100,54 +102,63 @@ class _Pass:
         pieces: list[_Piece] = []
         for _, _, event in sorted(events, key=lambda event: event[:2]):
             if isinstance(event, Operation):
-                pieces.append(self._loose(event))
+                pieces.append(_piece([event]))
             elif event in opened or self._opens(event):
                 pieces += self.expanded(event, opened)
             else:
-                pieces.append(_Piece([event.module], weighs=event in self._weighing, call=event))
+                pieces.append(_piece(self.operations[event.begin : event.end], event))
         # What stands before the first weights in a module belongs to them, not to the module before.
         first = next((number for number, piece in enumerate(pieces) if piece.weighs), 0)
         leading = [piece for piece in pieces[:first] if piece.modules]
         if leading:
             pieces[first].modules[:0] = [module for piece in leading for module in piece.modules]
+            pieces[first].added += [key for piece in leading for key in piece.added]
         return [piece for number, piece in enumerate(pieces) if number >= first or not piece.modules]
-
-    def _loose(self, operation: Operation) -> _Piece:
-        return _Piece(loose=sorted(operation.uses), weighs=operation.weighs)
 
     def _opens(self, call: Call) -> bool:
         parts = self.parts(call)
         inner = [part for _, _, part in parts if part is not None]
-        if len(parts) == 1 and inner:
-            return self._opens(inner[0])
-        if not inner:
+        if not inner or type(call.module) in self._blocks:
             return False
-        return isinstance(call.module, _CONTAINERS) or (type(call.module) not in self._blocks and self._chain(call))
+        if call.within is not self.root and call.within is not None and self._passed_by(call.within, call):
+            return False  # a dense block's layers
+        return len(parts) > 1 or self._opens(inner[0])
 
-    def _chain(self, call: Call) -> bool:
-        """Whether there is a place between any two parts of a call at which one value alone is on its way."""
-        parts = self.parts(call)
-        if len(parts) < 2:
-            return True
-        lives = self._lives(call)
-        for (_, end, _), (begin, _, _) in zip(parts[:-1], parts[1:], strict=True):
-            counts = [sum(made < time <= last for made, last in lives) for time in range(end, begin + 1)]
-            if not counts or min(counts) > 1:
-                return False
-        return True
+    def _bypassed(self, call: Call) -> bool:
+        """Whether something goes past one of a call's parts: beside a residual connection, or in another branch."""
+        return any(self._passed_by(call, part) for part in self.parts(call))
 
-    def _lives(self, call: Call) -> list[tuple[int, int]]:
-        """For each value in a call: the operation that made it, and the last that reads it."""
+    def _passed_by(self, call: Call, part: Call | tuple[int, int, Call | None]) -> bool:
+        """Whether a value is there before a part of a call and still needed in the call after it.
+
+        What all parts read, as a mask is, does not count: only what the part itself does not read, or what is used
+        after it outside of all parts.
+        """
+        begin, end = (part.begin, part.end) if isinstance(part, Call) else part[:2]
+        within = {time for start, stop, _ in self.parts(call) for time in range(start, stop)}
+        for value in self._values(call):
+            if self._made.get(value, -1) >= begin:
+                continue
+            reads = self._reads.get(value, [])
+            later = [time for time in reads if end <= time < call.end]
+            if self._made.get(value, -1) >= call.begin:
+                later += [time for time in reads if time >= call.end]  # the call gives it to others
+            here = any(begin <= time < end for time in reads)
+            if later and (not here or not within.issuperset(later)):
+                return True
+        return False
+
+    def _values(self, call: Call) -> set[Value]:
         times = range(call.begin, call.end)
-        values = {value for time in times for value in (*self.operations[time].reads, *self.operations[time].writes)}
-        lives = []
-        for value in values:
-            made, reads = self._made.get(value, -1), self._reads.get(value, [])
-            last = max((time for time in reads if time < call.end), default=-1)
-            if made >= call.begin and reads and reads[-1] >= call.end:
-                last = call.end  # the call gives it to others
-            lives.append((made, last))
-        return lives
+        return {value for time in times for value in (*self.operations[time].reads, *self.operations[time].writes)}
+
+
+def _piece(operations: list[Operation], call: Call | None = None) -> _Piece:
+    own = set() if call is None else {id(p) for p in call.module.parameters()}
+    weights = {key for operation in operations if operation.weighs for key in operation.uses} - own
+    added = {key for operation in operations for key in operation.uses} - own - weights
+    weighs = any(operation.weighs for operation in operations)
+    return _Piece([] if call is None else [call.module], sorted(weights), sorted(added), weighs, call)
 
 
 def _calls(call: Call) -> Iterable[Call]:
@@ -160,33 +171,23 @@ def _layers(pieces: list[_Piece], parameters: dict[int, nn.Parameter]) -> list[L
     """Pieces put together, with the parameters that freeze with each."""
     last = {id(module): number for number, piece in enumerate(pieces) for module in piece.modules}
     placed: set[int] = set()
-    groups: list[_Group] = []
-    before = _Group()
+    groups: list[_Piece] = []
+    before = _Piece()
     for number, piece in enumerate(pieces):
         # A module with parameters stands where it is first used; one without, say a dropout, stays until its last use.
         modules = [m for m in piece.modules if id(m) not in placed and (_holds(m) or last[id(m)] == number)]
         placed.update(id(module) for module in modules)
-        if piece.weighs and (modules or piece.loose):
+        if piece.weighs and (modules or piece.weights):
             groups.append(before)
-            before = _Group()
+            before = _Piece()
         into = groups[-1] if groups else before
         into.modules += modules
-        (into.weights if piece.weighs else into.added).extend(piece.loose)
+        into.weights += piece.weights
+        into.added += piece.added
     return _owned(groups, parameters)
 
 
-@dataclass
-class _Group:
-    """A layer in the making."""
-
-    modules: list[nn.Module] = field(default_factory=list)
-    weights: list[int] = field(default_factory=list)
-    """Parameters of no module that is called, by which it multiplies."""
-    added: list[int] = field(default_factory=list)
-    """Those that it uses otherwise."""
-
-
-def _owned(groups: list[_Group], parameters: dict[int, nn.Parameter]) -> list[Layer]:
+def _owned(groups: list[_Piece], parameters: dict[int, nn.Parameter]) -> list[Layer]:
     """Weights of several groups go to the last of them, what is added to several to the first."""
     owner: dict[int, int] = {}
     for number, group in enumerate(groups):

@@ -1,12 +1,14 @@
 """Whether layers' outputs still change, by the similarities of some images. B images, L layers."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from truelift.errors import InputError
 from truelift.techniques.freezeout.inference import evaluating
@@ -58,7 +60,7 @@ class RepresentationSignal(Signal):
         against a tolerance.
     """
 
-    def __init__(self, network: nn.Module, layers: list[list[nn.Module]], images: Tensor, tolerance: float) -> None:
+    def __init__(self, network: nn.Module, layers: Sequence[list[nn.Module]], images: Tensor, tolerance: float) -> None:
         self.network = network
         self.layers = layers[:-1]
         self.images = images
@@ -101,8 +103,10 @@ class RepresentationSignal(Signal):
         with contextlib.ExitStack() as stack:
             for number in numbers:
 
-                def keep(module: nn.Module, args: Any, output: Tensor, number: int = number) -> None:
-                    found[number] = similarities(output)  # at once: what follows may work in place
+                def keep(module: nn.Module, args: Any, output: Any, number: int = number) -> None:
+                    found[number] = similarities(
+                        _rows(output, len(self.images))
+                    )  # at once: what follows may work in place
 
                 stack.callback(self.layers[number][-1].register_forward_hook(keep).remove)
             stack.enter_context(torch.no_grad())
@@ -115,6 +119,12 @@ class RepresentationSignal(Signal):
                 kind = type(self.layers[number][-1]).__name__
                 raise InputError(f"layers must each end in a module that is called, got {kind} in layer {number}.")
         return [found[number] for number in numbers]
+
+
+def _rows(output: Any, images: int) -> Tensor:
+    """What a layer gives, a row an image: of a tuple or dictionary all numbers that come by images."""
+    tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return torch.cat([tensor.flatten(1) for tensor in tensors if tensor.dim() > 1 and len(tensor) == images], 1)
 
 
 def _averaged(values: Tensor) -> Tensor:

@@ -112,11 +112,11 @@ def _arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise InputError(f"example must be a tensor, a tuple or a dictionary, got {type(example).__name__}.")
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees each operation below autograd, whoever calls it."""
 
     def __init__(self, network: nn.Module, inputs: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._network = network
         self._operations: list[Operation] = []
         self._alive: list[Any] = []  # so that no memory, and no identity, is used twice
@@ -206,7 +206,7 @@ class _Recorder(TorchDispatchMode):
         except (NotImplementedError, RuntimeError):  # a sparse or nested tensor has none
             self._alive.append(tensor)
             return id(tensor)
-        key = storage._cdata
+        key: int = storage._cdata
         if key not in self._versions:
             self._versions[key] = 0
             self._alive.append(storage)
@@ -216,8 +216,10 @@ class _Recorder(TorchDispatchMode):
 def _extent(tensor: Tensor) -> tuple[int, int]:
     """Where a tensor begins and ends in its memory, in elements."""
     try:
-        begin = tensor.storage_offset()
-        length = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+        begin = int(tensor.storage_offset())
+        length = 1 + sum(
+            (int(size) - 1) * int(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+        )
     except (NotImplementedError, RuntimeError):
         return 0, 1
     return begin, begin + max(length, 1)

@@ -1,0 +1,75 @@
+"""Places between a network's layers: what comes out behind some, and a pass that begins there."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+
+class _ReachedError(Exception):
+    """The next layer is about to begin."""
+
+
+class _PassingOn(nn.Module):
+    """Does nothing with what it is given, be it one thing or several."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What it is given."""
+        if len(args) == 1 and not kwargs:
+            return args[0]
+        return args if args else kwargs
+
+
+def called(layer: Iterable[nn.Module]) -> list[nn.Module]:
+    """A layer's modules; of mere containers, which are not called, what they hold."""
+    found: list[nn.Module] = []
+    for module in layer:
+        found += called(module.children()) if isinstance(module, nn.ModuleList | nn.ModuleDict) else [module]
+    return found
+
+
+def behind(network: nn.Module, x: Any, last: Iterable[nn.Module], later: Iterable[nn.Module]) -> Any:
+    """What the last of the modules `last` returns in a pass of `x`, which ends where one of the later ones begins.
+
+    Raises:
+        LookupError: None of them is called before that.
+    """
+    found: list[Any] = []
+
+    def keep(module: nn.Module, args: Any, output: Any) -> None:
+        found[:] = [tree_map_only(Tensor, Tensor.clone, output)]  # what follows may work in place
+
+    def stop(module: nn.Module, args: Any) -> None:
+        raise _ReachedError
+
+    with contextlib.ExitStack() as stack:
+        for module in last:
+            stack.callback(module.register_forward_hook(keep).remove)
+        for module in later:
+            stack.callback(module.register_forward_pre_hook(stop, prepend=True).remove)
+        stack.enter_context(contextlib.suppress(_ReachedError))
+        network(tree_map_only(Tensor, Tensor.clone, x))
+    if not found:
+        raise LookupError("the layer is not called before the next")
+    return found[0]
+
+
+@contextlib.contextmanager
+def passing_on(network: nn.Module, layers: Iterable[Iterable[nn.Module]]) -> Iterator[None]:
+    """Within it these layers of the network pass on what they are given."""
+    front = {id(module) for layer in layers for module in called(layer)}
+    places = [
+        (parent, name, child)
+        for parent in network.modules()
+        for name, child in parent._modules.items()
+        if id(child) in front
+    ]
+    for parent, name, _ in places:
+        parent._modules[name] = _PassingOn()
+    try:
+        yield
+    finally:
+        for parent, name, child in places:
+            parent._modules[name] = child
