@@ -40,9 +40,9 @@ from truelift.techniques.freezeout import (
     freezing_stages,
     timed_costs,
 )
-from truelift.training.policies.kept_activations import CachedBatches
 from truelift.training.evaluation import make_autocast
 from truelift.training.hardware import available_cores, keep_pages
+from truelift.training.policies.kept_activations import CachedBatches
 
 # Layers that freeze at a time where the network is compiled.
 GROUPS = {"densenet40": 6, "wrn-16-4": 2, "resnet20": 3}

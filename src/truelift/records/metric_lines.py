@@ -1,9 +1,9 @@
 """metrics.jsonl: a line for every few steps, millions in a long run, so it is read as a stream.
 
 A line that counts is a JSON object with a `step` (a number, at least 0); what is measured is in further numbers. Our
-own trainings also say what `kind` of line it is (a text). A program of the user's may write a file of this name too, and a
-crash may leave half a line: what is no such line is passed over and counted, and a value that is no finite number is
-left out of its line.
+own trainings also say what `kind` of line it is (a text). A program of the user's may write a file of this name too,
+and a crash may leave half a line: what is no such line is passed over and counted, and a value that is no finite number
+is left out of its line.
 """
 
 import math
