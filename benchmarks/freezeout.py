@@ -40,7 +40,7 @@ from truelift.techniques.freezeout import (
     freezing_stages,
     timed_costs,
 )
-from truelift.training.cached import CachedBatches
+from truelift.training.policies.kept_activations import CachedBatches
 from truelift.training.evaluation import make_autocast
 from truelift.training.hardware import available_cores, keep_pages
 

@@ -2,7 +2,7 @@
 
     python benchmarks/statistics.py        (about a minute on one core)
 
-Every cell simulates studies and passes each through `truelift.studies.statistics.compare`, as a user's study is. In a
+Every cell simulates studies and passes each through `truelift.verdicts.compare`, as a user's study is. In a
 null world baseline and variants have the same mean, so a verdict of helps or hurts is a false positive, counted once a
 study however many variants it has. Required: at most 0.06 in every null world at 3, 5 and 10 seeds.
 
@@ -28,7 +28,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from truelift.studies.statistics import compare, power_paired_t
+from truelift.verdicts import compare, power_paired_t
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]

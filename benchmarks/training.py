@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from truelift.data import DataOptions, ImageSet, Splits, load
 from truelift.models import CifarResNet, initialise
 from truelift.training import Experiment, resolve
-from truelift.training.assembly import assemble
+from truelift.training.build import assemble
 from truelift.training.hardware import keep_pages
 from truelift.training.loop import fit
 

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Bad input. Its message is one line that names the argument, the rule and the value received.
 
-    The command line prints it and exits with status 2; a library user catches `ValueError`.
+    The command line prints it and exits with status 2; a library user catches `ValueError`. It may quote names of files
+    and other text that came from elsewhere: what would steer a terminal is written out (see `printable`).
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class FailedError(RuntimeError):
@@ -16,6 +20,17 @@ class FailedError(RuntimeError):
 
     The command line prints it and exits with status 1.
     """
+
+
+def printable(text: str) -> str:
+    r"""`text` with everything that is not visible, line ends and control characters among it, written as escapes.
+
+    >>> print(printable("a\x1b[2Jb\nc é"))
+    a\x1b[2Jb\nc é
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def one_line(error: BaseException) -> str:

@@ -29,6 +29,13 @@ class In:
     text: str
     """Completes "NAME must be …": "at least 0 and finite"."""
     holds: Callable[[Any], bool]
+    text_above: str | None = None
+    """The same for a value that is too large, where that is another matter."""
+    most: float = math.inf
+
+    def told(self, value: Any) -> str:
+        """What a value outside the range must be."""
+        return self.text_above if self.text_above is not None and value > self.most else self.text
 
 
 class OneOf:
@@ -52,14 +59,19 @@ OPERATIONAL = Operational()
 
 def at_least(low: float, most: float = math.inf) -> In:
     """From `low`, included, to `most`, included; never infinite or not a number."""
-    text = f"at least {low:g} and at most {most:g}" if most < math.inf else f"at least {low:g} and finite"
-    return In(text, lambda value: low <= value <= most and value < math.inf)
+    return _bounded(f"at least {low:g}", lambda value: low <= value, most)
 
 
 def above(low: float, most: float = math.inf) -> In:
     """From `low`, not included, to `most`, included; never infinite or not a number."""
-    text = f"above {low:g} and at most {most:g}" if most < math.inf else f"above {low:g} and finite"
-    return In(text, lambda value: low < value <= most and value < math.inf)
+    return _bounded(f"above {low:g}", lambda value: low < value, most)
+
+
+def _bounded(text: str, above_low: Callable[[Any], bool], most: float) -> In:
+    if most == math.inf:
+        return In(f"{text} and finite", lambda value: above_low(value) and value < math.inf)
+    # `most` keeps memory and time within reason; nobody who is below the range needs to hear of it.
+    return In(text, lambda value: above_low(value) and value <= most, f"at most {most:.15g}", most)
 
 
 NONNEGATIVE = at_least(0)
@@ -85,7 +97,8 @@ def check(options: Any, prefix: str = "") -> None:
         value = getattr(options, name)
         for item in value if isinstance(value, tuple) else (value,):
             for range_ in ranges:
-                require(f"{prefix}{name}", _told(value), item is None or range_.holds(item), range_.text)
+                if item is not None and not range_.holds(item):
+                    require(f"{prefix}{name}", _told(value), False, range_.told(item))
     for name, registry in _registries(kind).items():
         value = getattr(options, name)
         for item in value if isinstance(value, tuple) else (value,):

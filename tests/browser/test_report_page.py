@@ -6,9 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.report.conftest import ACCURACY, add_features, make_study
-
-from truelift.report import write_report
+from tests.unit.report.conftest import ACCURACY, add_features, make_study, write_report
 
 CHROMIUM = shutil.which("chromium")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from truelift.training import resolve
-from truelift.training.assembly import assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.distributed import joined
 from truelift.training.exchange import Exchange
+from truelift.training.hardware import pick_device
 from truelift.training.loop import evaluate, fit
-from truelift.training.parsing import parse_experiment
+from truelift.training.settings import parse_experiment
 
 
 def main(folder: Path, settings: str) -> None:
@@ -31,7 +32,7 @@ def main(folder: Path, settings: str) -> None:
         exchanged.append(0)
 
     Exchange._send, Exchange.finish = counted_send, counted_finish  # type: ignore[method-assign]
-    with joined(experiment.device) as world:
+    with joined(pick_device(experiment.device)) as world:
         training = assemble(experiment, load_data(experiment), world)
         lines: list[dict[str, object]] = []
         fit(training, lines.append, folder / "checkpoint.pt", 1000.0)
@@ -42,7 +43,7 @@ def main(folder: Path, settings: str) -> None:
             "optimizer": training.optimizer.state_dict(),
             "losses": [line["train_loss"] for line in lines if "train_loss" in line],
             "predicted": torch.from_numpy(predictions.predicted),
-            "frozen": 0 if training.freezing is None else training.freezing.frozen,
+            "frozen": sum(int(policy.result().get("frozen_layers", 0)) for policy in training.policies),
             "exchanged": exchanged[:-1],
         }
         torch.save(held, folder / f"held-{world.size}-{world.rank}.pt")

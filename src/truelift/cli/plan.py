@@ -1,6 +1,6 @@
 """`truelift plan`."""
 
-from truelift.studies.statistics import seeds_needed
+from truelift.verdicts import seeds_needed
 
 
 def plan(*, effect: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> int:

@@ -1,16 +1,18 @@
 """Where images come from, how they are split and augmented, and how they reach the device."""
 
+from truelift.data.augmentations import AugmentationOptions, build_changes
 from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images, ImageSet, Splits
-from truelift.data.loading import load, resolve_data
+from truelift.data.listing import Listing, Source
+from truelift.data.loading import load
 from truelift.data.make import ImageBatches, growing_sides, make_batches
 from truelift.data.named import resolve_augmentation
-from truelift.data.options import AugmentationOptions, DataOptions, PreprocessingOptions
+from truelift.data.options import DataOptions, resolve_data
 from truelift.data.order import Share
 from truelift.data.paired import PairedBatches
 from truelift.data.photographs import Photographs
-from truelift.data.preprocessing import Preprocess, fit_preprocessing
+from truelift.data.preprocessing import Preprocess, PreprocessingOptions, fit_preprocessing
 from truelift.data.streamed import StreamedBatches
 from truelift.data.tasks import pick_task, rotate
 
@@ -22,13 +24,16 @@ __all__ = [
     "ImageBatches",
     "ImageSet",
     "Images",
+    "Listing",
     "PairedBatches",
     "Photographs",
     "Preprocess",
     "PreprocessingOptions",
     "Share",
+    "Source",
     "Splits",
     "StreamedBatches",
+    "build_changes",
     "fit_preprocessing",
     "growing_sides",
     "load",

@@ -6,14 +6,16 @@ augmentation wherever the images lie; interpolated and scaled values, where two 
 otherwise, differ by 1 of 255. Batches are stored channels-last, and stay so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from truelift.data.options import AugmentationOptions
 from truelift.errors import InputError
+from truelift.options import SHARE, SHARE_ABOVE_ZERO, Conflict, at_least
 
 # Of red, green and blue in a pixel's grey value (ITU-R BT.601).
 _GREY = (0.299, 0.587, 0.114)
@@ -23,6 +25,38 @@ _GREY = (0.299, 0.587, 0.114)
 # facebook/fb.resnet.torch, datasets/imagenet.lua (there on the scale 0..1: 0.2175, 0.0188, 0.0045).
 _LIGHTING_VALUES = (55.46, 4.794, 1.148)
 _LIGHTING_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardOptions:
+    """The changes of `augment`."""
+
+    crop_padding: Annotated[int | None, at_least(0, 65_536)] = None
+    """Pad each side with so many zero pixels and crop back at a random place. Default: the data set's own (CIFAR 4),
+    or 0 with resized_crop_area."""
+
+    resized_crop_area: Annotated[float | None, SHARE_ABOVE_ZERO] = None
+    """In place of crop_padding: stretch a random box to the image's size, of so much of the area at least, in (0, 1];
+    ImageNet is customarily trained with 0.08, the default with data.stream."""
+
+    flip: bool | None = None
+    """Mirror every second image on average. Default: the data set's own (CIFAR yes, digits no)."""
+
+    colour_jitter: Annotated[float, SHARE] = 0.0
+    """Brightness, contrast and saturation each times a random factor at most so far from 1; in [0, 1], colours only."""
+
+    lighting: Annotated[float, at_least(0, 1000)] = 0.0
+    """AlexNet's noise along the principal components of ImageNet's colours, with this standard deviation (0.1 there);
+    at least 0, colours only."""
+
+    cutout: Annotated[int, at_least(0, 65_536)] = 0
+    """Side, in pixels, of one square put to the mean colour at a random place; 0 for none."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        once = self.resized_crop_area is None or not self.crop_padding
+        rule = "0, or left out, with augmentation.resized_crop_area (an image is cropped in one way)"
+        yield "crop_padding", once, rule
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
@@ -190,7 +224,7 @@ def cutout(images: Tensor, side: int, fill: Tensor, generator: torch.Generator) 
     return torch.where(covered[:, None], fill.to(images.device).view(1, -1, 1, 1), images)
 
 
-def augment(images: Tensor, options: AugmentationOptions, fill: Tensor, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, options: StandardOptions, fill: Tensor, generator: torch.Generator) -> Tensor:
     """Crop (one kind or the other), flip, colour jitter, lighting, cutout: in this order, what `options` want.
 
     Args:

@@ -11,6 +11,6 @@ class Batch(NamedTuple):
     images: Tensor
     """(N, C, H, W), as the network takes them; or what frozen layers made of them."""
     labels: Tensor
-    """int64 (N,), or the share of each class, float32 (N, K)."""
+    """int64 (N,), or the share of each class, float32 (N, K), each row of sum 1."""
     auxiliary: "Batch | None" = None
     """Of another task, with its own labels."""

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.dataset import ImageSet
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError
@@ -45,6 +46,7 @@ class Batches:
         augment_seed: Needed with `augmentation`, and only then.
         device: Where the batches are made.
         share: Yield this part of every batch alone: what one process would have, shared out among several.
+        changes: What else is changed in training batches, drawn from (`augment_seed`, epoch, batch number) too.
 
     Raises:
         InputError: The batch size is below 1, there is no image, only one of `augmentation` and `augment_seed` is
@@ -64,6 +66,7 @@ class Batches:
         augment_seed: int | None = None,
         device: torch.device | str = "cpu",
         share: Share = WHOLE,
+        changes: Changes = NO_CHANGES,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         if (augmentation is None) != (augment_seed is None):
@@ -76,11 +79,15 @@ class Batches:
         self._augmentation = augmentation
         self._augment_seed = augment_seed
         self._share = share
+        self._changes = changes
         self._views: dict[int, ImageSet] = {}
         self._last_order: tuple[int, Tensor] | None = None
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._images.images.device, torch.uint8)
         if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
             augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
+        if changes.named:
+            some = self._images.subset(torch.arange(min(batch_size, len(self._images))))
+            changes.attempt(some.images, some.labels, self._preprocess)
 
     @property
     def images(self) -> int:
@@ -147,7 +154,8 @@ class Batches:
         if self._augmentation is not None and self._augmentation.views is None and self._augment_seed is not None:
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
             images = augment(images, self._augmentation, self._fill, generator)
-        return Batch(self._preprocess(self._share.of(images)), self._share.of(batch.labels))
+        seed = batch_seed(self._augment_seed or 0, epoch, number)
+        return self._changes.apply(images, batch.labels, self._preprocess, seed, self._share)
 
     def _shown(self, epoch: int) -> ImageSet:
         """The images, or the epoch's view of them, which is made when it is first wanted."""

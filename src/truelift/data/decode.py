@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 
 from truelift.data.listing import IntArray, Listing, Opener
 from truelift.errors import InputError
+from truelift.options import OPERATIONAL, at_least
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -22,6 +24,21 @@ T = TypeVar("T")
 _CHUNK = 256
 
 _GRAY_MODES = {"1", "L", "LA", "La"}
+
+SIDE = at_least(1, 65_536)
+"""The range of a side in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """From encoded images to pixels."""
+
+    resize: Annotated[int | None, SIDE] = None
+    """Resize the shorter side to so many pixels and crop the centre square. With stream: the square's side, in training
+    (a random box) and evaluation (the centre)."""
+
+    on_error: Annotated[Literal["stop", "skip"], OPERATIONAL] = "stop"
+    """What to do with an image that cannot be decoded: stop and name it, or skip and count it."""
 
 
 def decode(
@@ -50,7 +67,7 @@ def decode(
                 raise cannot_decode(listing.place(index), image)
             continue
         if pixels is None:
-            pixels = np.empty((len(indices), *image.shape), dtype=np.uint8)
+            pixels = _room(len(indices), image)
         if image.shape[:2] != pixels.shape[1:3]:
             raise InputError(
                 f"images must have one size: {listing.place(decoded[0])} is {_size(pixels[0])} and "
@@ -139,6 +156,21 @@ def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels |
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         while chunk := list(islice(openers, _CHUNK)):
             yield from pool.map(partial(attempt, convert=convert), chunk)
+
+
+def _room(n: int, image: Pixels) -> Pixels:
+    """Memory for so many images like this one.
+
+    Raises:
+        InputError: The machine has not so much.
+    """
+    wanted, there = n * image.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > there:
+        raise InputError(
+            f"{n} images of {_size(image)} (width x height) need {wanted / 2**30:.1f} GiB of memory, this machine has "
+            f"{there / 2**30:.1f}; set --data.resize, or --data.stream"
+        )
+    return np.empty((n, *image.shape), dtype=np.uint8)
 
 
 def _size(image: Pixels) -> str:

@@ -17,16 +17,24 @@ Opener = Callable[[], Image.Image]
 SPLIT_OF_WORD = {
     "train": "train",
     "training": "train",
+    "trn": "train",
+    "trainval": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "vld": "validation",
     "test": "test",
     "testing": "test",
     "eval": "test",
     "evaluation": "test",
+    "tst": "test",
+    "holdout": "test",
+    "heldout": "test",
 }
-"""The words by which file and folder names tell a split, as the Hugging Face hub reads them."""
+"""The words by which file and folder names tell a split: those of the Hugging Face hub, and some more."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Source:
     validation: Listing | None
     test: Listing | None
     classes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Where images lie that belong to no class."""
 
     def __post_init__(self) -> None:
         """Checks the labels.
@@ -80,6 +90,19 @@ class Source:
                 name = self.classes[listing.labels[unknown[0]]]
                 place = listing.place(int(unknown[0]))
                 raise InputError(f'{place}: the {split} class "{name}" has no training image')
+
+
+MOST_UNNAMED_CLASSES = 100_000
+"""Without class names the labels alone tell how many classes there are; above this, they are not class numbers."""
+
+
+def number_names(train: Listing) -> tuple[str, ...]:
+    """Classes named by their numbers, as many as the training labels tell.
+
+    A label above the limit is then out of range, which `Source` refuses, before memory is taken for the names.
+    """
+    top = int(train.labels.max(initial=-1))
+    return tuple(map(str, range(min(top + 1, MOST_UNNAMED_CLASSES))))
 
 
 def _check_range(listing: Listing, n_classes: int) -> None:

@@ -1,6 +1,5 @@
 """From options to the images of an experiment: find, choose, decode."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,20 @@ import torch
 from truelift.data.dataset import ImageSet, Splits
 from truelift.data.decode import Pixels, as_rgb, decode
 from truelift.data.digits import read_digits
+from truelift.data.files import require_regular
 from truelift.data.folder import read_folder
 from truelift.data.hub import download
 from truelift.data.listing import IntArray, Listing, Source
-from truelift.data.named import NAMED
-from truelift.data.options import DataOptions
+from truelift.data.named import NAMED, NamedSet
+from truelift.data.options import DIGITS, DataOptions
+from truelift.data.own_source import read_own
 from truelift.data.parquet import parquet_files, read_parquet
 from truelift.data.photographs import find_photographs
 from truelift.data.shards import read_shards, shard_files
 from truelift.data.splits import cut, subset
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError
+from truelift.options import check
+from truelift.own import is_import_path
 from truelift.seeds import derive
 
 # The test images are the same whatever the seed, so that predictions can be compared image by image across seeds.
@@ -40,13 +43,22 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     Raises:
         InputError: An option is out of range or does not fit the data, or the data cannot be read.
     """
-    _check(options)
+    check(options, "data.")
     source = find_source(options)
+    if source.left_out and options.on_error == "stop":
+        raise InputError(
+            f"{source.left_out[0]}: an image must be in a class folder, {len(source.left_out)} are beside them; "
+            "--data.on_error skip leaves such out"
+        )
     chosen = _choose(source, options, split_seed if options.split_seed is None else options.split_seed)
     if options.stream:
         photographs = {split: find_photographs(*part, options) for split, part in chosen.items()}
         return Splits(
-            photographs["train"], photographs.get("validation"), photographs["test"], source.classes, skipped=0
+            photographs["train"],
+            photographs.get("validation"),
+            photographs["test"],
+            source.classes,
+            len(source.left_out),
         )
     decoded = {
         split: decode(listing, indices, resize=options.resize, on_error=options.on_error)
@@ -57,52 +69,8 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     gone = np.setdiff1d(source.train.labels[chosen["train"][1]], train.labels.numpy())
     if len(gone):
         raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
-    skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values()))
+    skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values())) + len(source.left_out)
     return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped)
-
-
-def resolve_data(options: DataOptions) -> DataOptions:
-    """`options`, checked as far as can be without reading files, with the path absolute and a name for it."""
-    _check(options)
-    if options.path is None:
-        if options.name not in NAMED:
-            raise unknown_name("data set", options.name, NAMED)
-        return options
-    path = Path(options.path).expanduser().absolute()
-    named = path.name if options.name == DataOptions().name else options.name
-    return replace(options, path=str(path), name=named)
-
-
-def _check(options: DataOptions) -> None:
-    if not 0 <= options.validation_fraction < 1:
-        raise InputError(f"data.validation_fraction must be in [0, 1), got {options.validation_fraction}")
-    if not 0 < options.test_fraction < 1:
-        raise InputError(f"data.test_fraction must be in (0, 1), got {options.test_fraction}")
-    for field in ("resize", "train_images", "test_images", "validation_images"):
-        value = getattr(options, field)
-        if value is not None and value < 1:
-            raise InputError(f"data.{field} must be at least 1, got {value}")
-    _check_streamed(options)
-    if options.validation_images is not None and options.validation_fraction != DataOptions.validation_fraction:
-        raise InputError(
-            f"data.validation_images and data.validation_fraction are the same quantity in two units: give one, got "
-            f"{options.validation_images} and {options.validation_fraction}"
-        )
-
-
-def _check_streamed(options: DataOptions) -> None:
-    streams, sides = options.stream, options.progressive
-    rules: list[tuple[str, object, bool, str]] = [
-        ("stream", "true", not streams or options.path is not None or options.name != "digits", "false for the digits"),
-        ("resize", "none", not streams or options.resize is not None, "given with data.stream"),
-        ("workers", options.workers, options.workers is None or streams, "left out without data.stream"),
-        ("workers", options.workers, (options.workers or 0) >= 0, "at least 0"),
-        ("evaluation_crop", options.evaluation_crop, 0 < options.evaluation_crop <= 1, "in (0, 1]"),
-        ("progressive", sides, sides is None or streams, "left out without data.stream"),
-        ("progressive", sides, sides is None or all(side >= 1 for side in sides), "at least 1 each"),
-    ]
-    for field, value, holds, rule in rules:
-        require(f"data.{field}", value, holds, rule)
 
 
 def find_source(options: DataOptions) -> Source:
@@ -111,15 +79,19 @@ def find_source(options: DataOptions) -> Source:
     Raises:
         InputError: The data cannot be found or read.
     """
-    named = NAMED.get(options.name)
+    known = NAMED.find(options.name) if options.path is None else NAMED.get(options.name)
+    named = known if isinstance(known, NamedSet) else None
     if options.path is None:
-        if named is None:
-            raise unknown_name("data set", options.name, NAMED)
-        if named.repository is None:
+        if is_import_path(options.name):
+            return read_own(options.name, known, options.args)
+        if options.name == DIGITS:
             return read_digits()
+        assert named is not None, "what else has been found"
+        if named.repository is None:
+            raise InputError(f"data.path must be given for {options.name}, which is not on the hub for everybody.")
         path = download(named.repository)
     else:
-        if options.name == "digits":
+        if options.name == DIGITS:
             raise InputError(
                 "data.name must name what data.path holds (the bundled digits, its default, are not read from a path), "
                 'got "digits"'
@@ -127,9 +99,14 @@ def find_source(options: DataOptions) -> Source:
         path = Path(options.path)
     if not path.exists():
         raise InputError(f"data.path must be an existing file or folder, got {path}")
-    if shard_files(path):
+    if not path.is_dir():
+        require_regular(path)
+    shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
+    if shards and tables:
+        raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
+    if shards:
         return read_shards(path)
-    if path.is_file() or parquet_files(path):
+    if path.is_file() or tables:
         label_column = options.label_column or (named.label_column if named else None)
         return read_parquet(path, image_column=options.image_column, label_column=label_column)
     return read_folder(path)

@@ -5,9 +5,10 @@ from functools import partial
 
 import torch
 
+from truelift.data.augmentations import AugmentationOptions, Changes
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
@@ -29,6 +30,7 @@ def make_batches(
     sides: Sequence[int] = (),
     device: torch.device | str = "cpu",
     share: Share = WHOLE,
+    changes: Changes = NO_CHANGES,
 ) -> ImageBatches:
     """`StreamedBatches` of photographs, `Batches` of images in memory, which know no `sides`.
 
@@ -48,6 +50,7 @@ def make_batches(
         augment_seed=augment_seed,
         device=device,
         share=share,
+        changes=changes,
     )
 
 

@@ -1,9 +1,11 @@
 """The data sets that are known by name, and what is customary for each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from truelift.data.options import AugmentationOptions
-from truelift.errors import InputError
+from truelift.data.augmentations import AugmentationOptions
+from truelift.options import Registry, check, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,18 @@ class NamedSet:
 
 # CIFAR's padding and flip are those of He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2;
 # the other paddings keep about its share of the side. A mirrored digit is no digit.
-NAMED = {
-    "digits": NamedSet(repository=None, crop_padding=1, flip=False),
-    "cifar10": NamedSet(repository="uoft-cs/cifar10", crop_padding=4, flip=True),
-    "cifar100": NamedSet(repository="uoft-cs/cifar100", label_column="fine_label", crop_padding=4, flip=True),
-    "mnist": NamedSet(repository="ylecun/mnist", crop_padding=2, flip=False),
-    "tiny-imagenet": NamedSet(repository="zh-plus/tiny-imagenet", crop_padding=8, flip=True),
-}
+NAMED: Registry[NamedSet | Callable[..., Any]] = Registry(
+    "data set",
+    {
+        "digits": NamedSet(repository=None, crop_padding=1, flip=False),
+        "cifar10": NamedSet(repository="uoft-cs/cifar10", crop_padding=4, flip=True),
+        "cifar100": NamedSet(repository="uoft-cs/cifar100", label_column="fine_label", crop_padding=4, flip=True),
+        "mnist": NamedSet(repository="ylecun/mnist", crop_padding=2, flip=False),
+        "imagenet": NamedSet(repository=None, crop_padding=4, flip=True),  # from a path: it may not be handed on
+        "tiny-imagenet": NamedSet(repository="zh-plus/tiny-imagenet", crop_padding=8, flip=True),
+    },
+)
+"""By name; or a user's own, by import path."""
 
 # The least area of a photograph's random box, as ImageNet is trained since GoogLeNet.
 _STREAMED_AREA = 0.08
@@ -42,6 +49,7 @@ _OTHER = NamedSet(repository=None, crop_padding=4, flip=True)
 def defaults(name: str) -> AugmentationOptions:
     """The augmentation customary for the data set `name`; crop padding 4 and flip for a name that is not known."""
     known = NAMED.get(name, _OTHER)
+    assert isinstance(known, NamedSet), "an import path is no key"
     return AugmentationOptions(crop_padding=known.crop_padding, flip=known.flip)
 
 
@@ -54,11 +62,11 @@ def resolve_augmentation(options: AugmentationOptions, data_name: str, *, stream
     Raises:
         InputError: An option is out of range, or both kinds of crop are given.
     """
-    _check(options)
+    check(options, "augmentation.")
     if stream:
-        if options.crop_padding or options.views is not None:
-            name = "crop_padding" if options.crop_padding else "views"
-            raise InputError(f"augmentation.{name} must be left out with data.stream, got {getattr(options, name)}")
+        without = "left out with data.stream"
+        rules = [("crop_padding", not options.crop_padding, without), ("views", options.views is None, without)]
+        refuse(options, rules, "augmentation.")
         options = replace(options, resized_crop_area=options.resized_crop_area or _STREAMED_AREA)
     customary = defaults(data_name)
     if options.resized_crop_area is not None:
@@ -68,23 +76,3 @@ def resolve_augmentation(options: AugmentationOptions, data_name: str, *, stream
         crop_padding=customary.crop_padding if options.crop_padding is None else options.crop_padding,
         flip=customary.flip if options.flip is None else options.flip,
     )
-
-
-def _check(options: AugmentationOptions) -> None:
-    area = options.resized_crop_area
-    rules = [
-        ("crop_padding", (options.crop_padding or 0) >= 0, "at least 0"),
-        ("resized_crop_area", area is None or 0 < area <= 1, "in (0, 1]"),
-        ("colour_jitter", 0 <= options.colour_jitter <= 1, "in [0, 1]"),
-        ("lighting", 0 <= options.lighting < float("inf"), "at least 0 and finite"),
-        ("cutout", options.cutout >= 0, "at least 0"),
-        ("views", options.views is None or options.views >= 1, "at least 1"),
-    ]
-    for field, holds, rule in rules:
-        if not holds:
-            raise InputError(f"augmentation.{field} must be {rule}, got {getattr(options, field)}")
-    if area is not None and options.crop_padding:
-        raise InputError(
-            "augmentation.crop_padding must be 0, or left out, with augmentation.resized_crop_area "
-            f"(an image is cropped in one way), got {options.crop_padding} and {area}"
-        )

@@ -1,13 +1,12 @@
 """Parquet files of the Hugging Face image schema: an image column and a class number a row."""
 
-import io
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,25 +14,38 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from truelift.data.listing import IntArray, Listing, Opener, Source
+from truelift.data.class_names import names_of
+from truelift.data.files import files_ending
+from truelift.data.image_formats import open_bytes
+from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.split_names import match_splits
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
+from truelift.options import OPERATIONAL
 
 T = TypeVar("T")
-
-# Without class names the labels alone tell how many classes there are; above this, they are not class numbers.
-_MOST_UNNAMED_CLASSES = 100_000
 
 # Of encoded images, in each process that reads them in random order.
 _KEPT_BYTES = 1 << 28
 
+# Of a column in a row group, decompressed: encoded images hardly shrink, labels do, but are small.
+_LARGEST_PART = 1 << 28
+_LARGEST_RATIO = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """What a parquet file's columns hold."""
+
+    image_column: Annotated[str | None, OPERATIONAL] = None
+    """Parquet column with the images; found by itself where only one can be meant."""
+
+    label_column: Annotated[str | None, OPERATIONAL] = None
+    """Parquet column with the labels; found by itself where only one can be meant."""
+
 
 def parquet_files(path: Path) -> list[Path]:
     """The parquet files at `path`: itself, or those in the folder and its subfolders, sorted; empty where none."""
-    if path.is_file():
-        return [path]
-    # Two levels, as on the hub (`train.parquet`, `data/train.parquet`): a tree of photographs is not searched in full.
-    return sorted([*path.glob("*.parquet"), *path.glob("*/*.parquet")])
+    return [path] if path.is_file() else files_ending(path, (".parquet",))
 
 
 def read_parquet(path: Path, *, image_column: str | None = None, label_column: str | None = None) -> Source:
@@ -53,6 +65,8 @@ def read_parquet(path: Path, *, image_column: str | None = None, label_column: s
     """
     files = parquet_files(path)
     by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    for file in files:
+        _opened(file, partial(_refuse_bombs, size=file.stat().st_size))
     schemas = {file: _opened(file, lambda f: f.schema_arrow) for file in files}
     first = by_split["train"][0]
     image = _image_column(schemas[first], image_column)
@@ -68,10 +82,9 @@ def read_parquet(path: Path, *, image_column: str | None = None, label_column: s
             raise InputError(f'{file} and {first} name the classes of "{label}" differently')
     listings = {split: _list(files, image, label) for split, files in by_split.items()}
     train = listings["train"]
-    if names is None:
-        top = int(train.labels.max(initial=-1))
-        names = tuple(map(str, range(min(top + 1, _MOST_UNNAMED_CLASSES))))
-    return Source(train, listings.get("validation"), listings.get("test"), names)
+    return Source(
+        train, listings.get("validation"), listings.get("test"), number_names(train) if names is None else names
+    )
 
 
 def _opened(file: Path, read: Callable[[pq.ParquetFile], T]) -> T:
@@ -81,6 +94,26 @@ def _opened(file: Path, read: Callable[[pq.ParquetFile], T]) -> T:
             return read(opened)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"cannot read {file} as parquet: {_first_line(error)}") from error
+
+
+def _refuse_bombs(file: pq.ParquetFile, size: int) -> None:
+    """Refuse a file that claims to hold far more than its size allows, before memory is taken for it.
+
+    Raises:
+        OSError: It does.
+    """
+    metadata = file.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    rows = [group.num_rows for group in groups]
+    if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:
+        raise OSError(f"{metadata.num_rows} rows are declared, its parts have {sum(rows)}")
+    if metadata.num_rows > size:  # an encoded image has a hundred bytes at the least
+        raise OSError(f"{metadata.num_rows} rows are declared in {size} bytes")
+    largest = max(
+        (group.column(c).total_uncompressed_size for group in groups for c in range(group.num_columns)), default=0
+    )
+    if largest > max(_LARGEST_PART, _LARGEST_RATIO * size):
+        raise OSError(f"a part of {largest} bytes is declared in {size} bytes")
 
 
 def _image_column(schema: pa.Schema, wanted: str | None) -> str:
@@ -115,6 +148,8 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _wanted_type(schema: pa.Schema, name: str, option: str) -> pa.DataType:
+    if schema.names.count(name) > 1:
+        raise InputError(f'{option} must be a column that the file has once, got "{name}"')
     if name not in schema.names:
         raise InputError(f'{option} must be a column of the file ({_listed(schema.names)}), got "{name}"')
     return schema.field(name).type
@@ -133,9 +168,12 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
         return None
-    feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
-    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
-    return None if names is None else tuple(names)
+    try:
+        feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
+        names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+        return None if names is None else names_of(names)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f'the class names of "{column}" cannot be read: {one_line(error)}') from error
 
 
 class _Recent:
@@ -201,7 +239,11 @@ def _labels(file: Path, column: str) -> IntArray:
     if values.null_count:
         row = int(np.flatnonzero(values.is_null().to_numpy())[0])
         raise InputError(f'{file} row {row}: a label must be an integer, got null in "{column}"')
-    return np.asarray(values.to_numpy(), dtype=np.int64)
+    labels = np.asarray(values.to_numpy(), dtype=np.int64)
+    declared = _opened(file, lambda f: f.metadata.num_rows)
+    if len(labels) != declared:
+        raise InputError(f"cannot read {file} as parquet: it declares {declared} rows and has {len(labels)}")
+    return labels
 
 
 def _read_group(file: pq.ParquetFile, group: int, column: str) -> pa.ChunkedArray:
@@ -212,7 +254,7 @@ def _read_group(file: pq.ParquetFile, group: int, column: str) -> pa.ChunkedArra
 def _open(encoded: bytes | None) -> Image.Image:
     if encoded is None:
         raise ValueError("the row holds no image bytes")
-    return Image.open(io.BytesIO(encoded))
+    return open_bytes(encoded)
 
 
 def _listed(names: Iterable[str]) -> str:

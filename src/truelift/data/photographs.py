@@ -1,20 +1,46 @@
 """Photographs that stay encoded until they are wanted. N photographs, S the side of the square made of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from truelift.data.crops import centre_box, cut_out
-from truelift.data.decode import attempt, cannot_decode
+from truelift.data.decode import SIDE, DecodeOptions, attempt, cannot_decode
 from truelift.data.listing import IntArray, Listing
-from truelift.data.options import DataOptions
 from truelift.errors import require
+from truelift.options import OPERATIONAL, SHARE_ABOVE_ZERO, Conflict, at_least
 
 # Photographs that the mean and the standard deviation are taken from.
 _SAMPLE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions(DecodeOptions):
+    """How photographs are decoded: all at once, or batch by batch."""
+
+    stream: bool = False
+    """Decode photographs batch by batch in other processes, not all at once into memory; with a random resized crop."""
+
+    workers: Annotated[int | None, at_least(0, 4096), OPERATIONAL] = None
+    """stream: processes that decode, 0 for none but the training's own. Default: the run's CPU threads."""
+
+    evaluation_crop: Annotated[float, SHARE_ABOVE_ZERO] = 0.875
+    """stream: the share of the shorter side that evaluation keeps, in (0, 1]; 0.875 is 224 of 256."""
+
+    progressive: Annotated[tuple[int, ...] | None, SIDE] = None
+    """stream: the side of the training images in each equal part of the training, such as 128 176 224; evaluation is at
+    resize throughout. Default: resize."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield "resize", not self.stream or self.resize is not None, "given with data.stream"
+        yield "workers", self.workers is None or self.stream, "left out without data.stream"
+        yield "progressive", self.progressive is None or self.stream, "left out without data.stream"
+        yield "progressive", self.progressive is None or 1 <= len(self.progressive) <= 1000, "1 to 1000 sides"
 
 
 @dataclass(frozen=True)
@@ -91,7 +117,7 @@ class Photographs:
         return counts
 
 
-def find_photographs(listing: Listing, indices: IntArray, options: DataOptions) -> Photographs:
+def find_photographs(listing: Listing, indices: IntArray, options: StreamOptions) -> Photographs:
     """The photographs `indices` of a listing, to be decoded as `options` say."""
     assert options.resize is not None, "checked where data is loaded"
     return Photographs(

@@ -5,17 +5,19 @@ data it takes from the training images, before augmentation; validation and test
 It comes after the augmentation, so that a padded crop's black border is black before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from truelift.data.augment import normalise
 from truelift.data.dataset import Splits
-from truelift.data.options import PreprocessingOptions
 from truelift.data.photographs import Photographs
 from truelift.errors import InputError, require
+from truelift.options import POSITIVE, Conflict, OneOf, Registry
 
 Preprocess = Callable[[Tensor], Tensor]
 """From uint8 (N, C, H, W) to float32 (N, C, H, W), channels-last."""
@@ -108,6 +110,44 @@ class Whitening:
         return white.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
+def _none(options: "PreprocessingOptions", splits: Splits, device: torch.device | str) -> Preprocess:
+    channels = splits.train.shape[0]
+    return partial(normalise, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def _channels(options: "PreprocessingOptions", splits: Splits, device: torch.device | str) -> Preprocess:
+    return partial(normalise, mean=splits.mean, std=splits.std)
+
+
+def _mean_image(options: "PreprocessingOptions", splits: Splits, device: torch.device | str) -> Preprocess:
+    return MeanImage(_in_memory(options, splits), device)
+
+
+def _zca(options: "PreprocessingOptions", splits: Splits, device: torch.device | str) -> Preprocess:
+    return Whitening(_in_memory(options, splits), options.epsilon, device)
+
+
+PREPROCESSINGS: Registry[Callable[["PreprocessingOptions", Splits, torch.device | str], Preprocess]] = Registry(
+    "preprocessing", {"channels": _channels, "none": _none, "mean-image": _mean_image, "zca": _zca}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingOptions:
+    """From pixels to the network's input, by figures of the training images."""
+
+    name: Annotated[str, OneOf(PREPROCESSINGS)] = "channels"
+    """channels: each channel minus its mean, over its standard deviation. none: pixels/255. mean-image: minus the mean
+    image, over one standard deviation. zca: the same, then whitened."""
+
+    epsilon: Annotated[float, POSITIVE] = 0.1
+    """zca: added to every variance, in units of the mean variance of a pixel; above 0."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield "name", self.name in PREPROCESSINGS, f"one of {', '.join(PREPROCESSINGS)}, none of your own"
+
+
 def fit_preprocessing(options: PreprocessingOptions, splits: Splits, device: torch.device | str = "cpu") -> Preprocess:
     """The preprocessing that `options` describe, fitted on the training images, for batches on `device`.
 
@@ -117,20 +157,18 @@ def fit_preprocessing(options: PreprocessingOptions, splits: Splits, device: tor
         zca         see `Whitening`
 
     Raises:
-        InputError: The images are too large to be whitened; or mean-image or zca is to be fitted on streamed ones.
+        InputError: The name is unknown; the images are too large to be whitened; or mean-image or zca is to be fitted
+            on streamed ones.
     """
+    return PREPROCESSINGS.find(options.name)(options, splits, device)
+
+
+def _in_memory(options: PreprocessingOptions, splits: Splits) -> Tensor:
     train = splits.train
-    if isinstance(train, Photographs):
-        named = options.name
-        require("preprocessing.name", named, named in ("channels", "none"), "channels or none with data.stream")
-    elif options.name == "mean-image":
-        return MeanImage(train.images, device)
-    elif options.name == "zca":
-        return Whitening(train.images, options.epsilon, device)
-    if options.name == "none":
-        channels = train.shape[0]
-        return partial(normalise, mean=(0.0,) * channels, std=(1.0,) * channels)
-    return partial(normalise, mean=splits.mean, std=splits.std)
+    streamed = isinstance(train, Photographs)
+    require("preprocessing.name", options.name, not streamed, "channels or none with data.stream")
+    assert not isinstance(train, Photographs)
+    return train.images
 
 
 def _rows(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which split a file is for, told by its name: `train-00000-of-00002.parquet`, `data/test-*.parquet`, `valid/0.tar`."""
+"""Which split a file or folder is for, told by its name: `train-00000-of-00002.parquet`, `valid/0.tar`, `test_set`."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,23 @@ from pathlib import Path
 
 from truelift.data.listing import SPLIT_OF_WORD
 from truelift.errors import InputError
+
+# What a word that tells a split may end with: testset, trainimages.
+_ENDINGS = (
+    "",
+    "set",
+    "sets",
+    "data",
+    "dataset",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "pictures",
+    "photos",
+    "split",
+    "files",
+)
 
 
 def match_splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
@@ -23,7 +40,7 @@ def match_splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     for file in files:
         parts = file.relative_to(root).parts
         # The file's own name first; only where it says nothing, the folder's.
-        split = next(filter(None, (_split_of(part, file) for part in reversed(parts))), None)
+        split = next(filter(None, (split_of(part, file) for part in reversed(parts))), None)
         if split is None:
             unmatched.append(file)
         else:
@@ -37,9 +54,20 @@ def match_splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     return splits
 
 
-def _split_of(name: str, file: Path) -> str | None:
-    words = re.split(r"[^a-z]+", name.lower())
-    found = {SPLIT_OF_WORD[word] for word in words if word in SPLIT_OF_WORD}
+def split_of(name: str, path: Path) -> str | None:
+    """The split that a word in a name tells: train, validation or test; None where no word tells one.
+
+    Args:
+        name: Of a file or folder: "train2017", "test_set", "TrainImages", "valset".
+        path: Where it is, for messages.
+
+    Raises:
+        InputError: It tells two.
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = re.split(r"[^a-z]+", spaced.lower())
+    stems = {word.removesuffix(ending) for word in words for ending in _ENDINGS}
+    found = {SPLIT_OF_WORD[stem] for stem in stems if stem in SPLIT_OF_WORD}
     if len(found) > 1:
-        raise InputError(f"a file's name must tell one split, got {', '.join(sorted(found))} in {file}")
+        raise InputError(f"a name must tell one split, got {', '.join(sorted(found))} in {path}")
     return found.pop() if found else None

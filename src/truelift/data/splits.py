@@ -1,11 +1,52 @@
 """Stratified cuts: which images go where, from labels and a seed alone. N images, C classes."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from truelift.data.listing import IntArray
 from truelift.errors import InputError
+from truelift.options import SHARE_BELOW_ONE, Conflict, In, at_least
+
+MOST_IMAGES = 10_000_000_000
+"""Of a split: more than any data set has."""
+
+_COUNT = at_least(1, MOST_IMAGES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """Which images are for training, which for validation and which for the test."""
+
+    train_images: Annotated[int | None, _COUNT] = None
+    """Keep only so many training images, the same share of each class, chosen by the split seed. A validation set that
+    has to be cut is cut from these."""
+
+    test_images: Annotated[int | None, _COUNT] = None
+    """Keep only so many test images, the same share of each class; the same ones whatever the seed."""
+
+    validation_fraction: Annotated[float, SHARE_BELOW_ONE] = 0.1
+    """Share of the training images cut off, class by class, for validation where the data has no validation set; in
+    [0, 1), 0 for none."""
+
+    validation_images: Annotated[int | None, _COUNT] = None
+    """In place of validation_fraction: the last so many training images, in the data's order, whatever the seed, where
+    the data has no validation set."""
+
+    test_fraction: Annotated[float, In("in (0, 1)", lambda value: 0 < value < 1)] = 0.2
+    """Share of the training images cut off first, class by class, for the test where the data has no test set; in
+    (0, 1). The same images whatever the seed."""
+
+    split_seed: Annotated[int | None, In("from -2⁶³ to 2⁶³ − 1", lambda seed: -(2**63) <= seed < 2**63)] = None
+    """Seed of the split. By default it follows the experiment's seed, so that a study varies it too."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        once = self.validation_images is None or self.validation_fraction == SplitOptions.validation_fraction
+        yield "validation_images", once, "left out with data.validation_fraction: one quantity in two units"
 
 
 def apportion(counts: IntArray, total: int, *, least: IntArray, most: IntArray) -> IntArray:

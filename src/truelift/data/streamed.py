@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
+from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.crops import cut_out, random_box
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
-from truelift.errors import InputError
+from truelift.errors import InputError, printable
 from truelift.seeds import derive
 
 # In training, photographs tried one after the other in place of one that cannot be decoded.
@@ -51,6 +52,7 @@ class StreamedBatches:
         sides: S in each epoch of the training, the last of them from there on; by default the photographs' own.
         device: Where the batches go. Decoding is the processor's.
         share: Decode and yield this part of every batch alone. What is changed on the device is drawn for each part.
+        changes: What else is changed in training batches.
 
     Raises:
         InputError: The batch size is below 1, there is no photograph, or the augmentation does not fit.
@@ -70,6 +72,7 @@ class StreamedBatches:
         sides: Sequence[int] = (),
         device: torch.device | str = "cpu",
         share: Share = WHOLE,
+        changes: Changes = NO_CHANGES,
     ) -> None:
         self._order = EpochOrder(len(images), batch_size, order_seed)
         self._photographs = images
@@ -78,11 +81,15 @@ class StreamedBatches:
         self._preprocess = preprocess or partial(normalise, mean=tuple(mean), std=tuple(std))
         self._augment_seed = augment_seed
         self._share = share
+        self._changes = changes
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._device, torch.uint8)
         # Crop and mirror are the decoder's; the rest is the device's.
         self._rest = augmentation and replace(augmentation, crop_padding=0, resized_crop_area=None, flip=False)
         if self._rest is not None:
             augment(torch.zeros(1, *images.shape, dtype=torch.uint8), self._rest, self._fill.cpu(), torch.Generator())
+        if changes.named:
+            black = torch.zeros(min(batch_size, len(images)), *images.shape, dtype=torch.uint8, device=self._device)
+            changes.attempt(black, images.labels[:batch_size].to(self._device), self._preprocess)
         self._wanted = _Wanted()
         decoder = _Decoder(images, augmentation, augment_seed)
         self._loader = _loader(decoder, self._wanted, images.workers, self._device, keep=order_seed is not None)
@@ -141,7 +148,7 @@ class StreamedBatches:
             seen += len(decoded.labels)
             if len(decoded.labels):
                 labels = decoded.labels.to(self._device, non_blocking=True)
-                yield Batch(self._finished(decoded, epoch, number), labels)
+                yield self._finished(decoded.pixels, labels, epoch, number)
         if len(numbers) and not seen:
             raise InputError(f"none of {len(order)} images can be decoded, the first is {self._photographs.place(0)}")
 
@@ -153,13 +160,14 @@ class StreamedBatches:
                 raise
             raise InputError(f"a decoding process ended ({error}); fewer --data.workers need less memory") from None
 
-    def _finished(self, decoded: "_Decoded", epoch: int, number: int) -> Tensor:
-        images = decoded.pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+    def _finished(self, pixels: Tensor, labels: Tensor, epoch: int, number: int) -> Batch:
+        images = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        of_part = (self._share.part,) if self._share.part else ()
         if self._rest is not None and self._augment_seed is not None:
-            of_part = (self._share.part,) if self._share.part else ()
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number, *of_part))
             images = augment(images, self._rest, self._fill, generator)
-        return self._preprocess(images)
+        seed = batch_seed(self._augment_seed or 0, epoch, number, *of_part)
+        return self._changes.apply(images, labels, self._preprocess, seed)
 
     def _report(self, decoded: "_Decoded") -> None:
         """Stops where there is no batch; names each photograph that was skipped once."""
@@ -170,7 +178,8 @@ class StreamedBatches:
             index = int(photographs.indices[number])
             if index not in photographs.damaged:
                 photographs.damaged.add(index)
-                print(f"truelift: warning: skipped {photographs.place(number)}: {reason}", file=sys.stderr)
+                told = printable(f"skipped {photographs.place(number)}: {reason}")
+                print(f"truelift: warning: {told}", file=sys.stderr)
 
 
 class _Batch(NamedTuple):

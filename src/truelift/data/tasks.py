@@ -33,6 +33,8 @@ def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
     for name in names:
         if name not in splits.classes:
             raise unknown_name("class", name, splits.classes)
+        if splits.classes.count(name) > 1:
+            raise InputError(f'a task must be of classes that are named once, got "{name}", the name of several.')
     if len(set(names)) < len(names):
         raise InputError(f"a task's classes must differ, got {', '.join(names)}.")
     numbers = [splits.classes.index(name) for name in names]

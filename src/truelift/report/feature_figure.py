@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from re import sub
 
-import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, PathPatch
@@ -14,8 +13,9 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import MaxNLocator
 
 from truelift.records import Features
-from truelift.report.figures import CLASS_PALETTE, STYLE, TEXT, svg_element
-from truelift.report.summary import Summary
+from truelift.report.figures import CLASS_PALETTE, TEXT, styled, svg_element
+from truelift.report.panels import Panel
+from truelift.report.plain import one_line
 
 # At most so many images a class, and so many in all panels together: they keep the page small.
 _MOST_A_CLASS = 300
@@ -27,28 +27,18 @@ _MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
-class Panel:
-    """What one variant shows."""
+class FeaturesFigure:
+    """The panels, the legend that they share and the caption."""
 
-    variant: str
-    seed: int
-    features: Features
-
-
-def panels(summary: Summary) -> list[Panel]:
-    """A panel for each variant that has features, of its first seed that does; the baseline first."""
-    found = []
-    for row in summary.rows:
-        for run in summary.study.runs:
-            done = run.variant == row.variant and run.status == "done"
-            if done and (features := run.features()) is not None:
-                found.append(Panel(row.variant, run.seed, features))
-                break
-    return found
+    panels: tuple[tuple[Panel, Markup], ...]
+    """Each with its picture."""
+    classes: tuple[tuple[str, str, str], ...]
+    """Each class's name, the page's variable for its colour, and the colour."""
+    caption: str
 
 
-def features_figure(shown: Sequence[Panel]) -> str:
-    """The panels, the legend that they share and the caption: the inside of a figure element.
+def features_figure(shown: Sequence[Panel]) -> FeaturesFigure:
+    """The pictures of all panels.
 
     Args:
         shown: At least one.
@@ -56,18 +46,10 @@ def features_figure(shown: Sequence[Panel]) -> str:
     classes = list(dict.fromkeys(name for panel in shown for name in panel.features.class_names))
     colours = {name: index % len(CLASS_PALETTE) for index, name in enumerate(classes)}
     most = max(1, min(_MOST_A_CLASS, _MOST_IN_ALL // (len(shown) * max(1, len(classes)))))
-    pictures = [
-        f'<div><p class="soft"><b>{escape(panel.variant)}</b>, seed {panel.seed}</p>'
-        f"{_picture(panel, colours, most, f'features-{index}')}</div>"
-        for index, panel in enumerate(shown)
-    ]
-    legend = [
-        f'<li style="--class: var(--class-{index}, {CLASS_PALETTE[index]})">{escape(name)}</li>'
-        for name, index in colours.items()
-    ]
-    return (
-        f'<div class="panels">\n{"".join(pictures)}\n</div>\n<ul class="classes">{"".join(legend)}</ul>\n'
-        f"<figcaption>{_caption(shown, len(classes), most)}</figcaption>"
+    return FeaturesFigure(
+        tuple((panel, _picture(panel, colours, most, f"features-{index}")) for index, panel in enumerate(shown)),
+        tuple((name, f"--class-{index}", CLASS_PALETTE[index]) for name, index in colours.items()),
+        _caption(shown, len(classes), most),
     )
 
 
@@ -86,12 +68,12 @@ def _caption(shown: Sequence[Panel], classes: int, most: int) -> str:
     return " ".join(sentences)
 
 
-def _picture(panel: Panel, colours: Mapping[str, int], most: int, name: str) -> str:
+def _picture(panel: Panel, colours: Mapping[str, int], most: int, name: str) -> Markup:
     """One panel. `colours` are indices into the palette, by class name; `name` is the prefix of its ids."""
     features = panel.features
     points = {label: _points(features, label, most) for label in range(len(features.class_names))}
     deviations = np.sqrt(features.variances)
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(4.0, 4.0), layout="constrained")
         axes = figure.add_subplot()
         _limit(axes, [*points.values(), features.means - 2 * deviations, features.means + 2 * deviations])
@@ -105,7 +87,7 @@ def _picture(panel: Panel, colours: Mapping[str, int], most: int, name: str) -> 
             axes.plot(*mean, "+", color=TEXT, ms=7, mew=1.4, zorder=4)
         if len(features.class_names) <= _MOST_NAMES:
             _name(axes, features, points)
-        return _compact(svg_element(figure, name, f"Features of the test images by class, {escape(panel.variant)}"))
+        return _compact(svg_element(figure, name, f"Features of the test images by class, {panel.variant}"))
 
 
 def _points(features: Features, label: int, most: int) -> np.ndarray:
@@ -142,7 +124,7 @@ def _name(axes: Axes, features: Features, points: Mapping[int, np.ndarray]) -> N
     """Write each class's name at its mean, or among its outer points: colours alone do not tell ten apart."""
     places = dict(enumerate(features.means)) or _outer(points)
     for label, place in places.items():
-        name = features.class_names[label]
+        name = one_line(features.class_names[label])
         axes.annotate(name, tuple(place), (0, 5), textcoords="offset points", ha="center", fontsize=9, zorder=5)
 
 
@@ -157,6 +139,6 @@ def _outer(points: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
     return places
 
 
-def _compact(svg: str) -> str:
+def _compact(svg: Markup) -> Markup:
     """The dots in a third of the letters: each as `M x y h0`, to a tenth of a point."""
-    return sub(r"M (\S+) (\S+) \nL \1 \2 \n?", lambda m: f"M{float(m[1]):.1f} {float(m[2]):.1f}h0", svg)
+    return Markup(sub(r"M (\S+) (\S+) \nL \1 \2 \n?", lambda m: f"M{float(m[1]):.1f} {float(m[2]):.1f}h0", str(svg)))

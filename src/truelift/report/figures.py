@@ -1,21 +1,22 @@
 """Pictures as inline SVG: they take the page's text colour, so that they suit light and dark alike."""
 
+import contextlib
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from truelift.records import Study
+from truelift.report.curves import Curve, rolling_mean
+from truelift.report.plain import one_line
 from truelift.report.summary import Summary
-
-Lines = list[dict[str, Any]]  # of one run's metrics.jsonl
 
 # After Okabe and Ito, told apart by colour-blind readers; each at least 3:1 against a white page. These are the names
 # under which the figures are drawn: the page sets --series-0 and so on, lighter ones on a dark page.
@@ -31,6 +32,10 @@ DARK_CLASS_PALETTE = (
     *("#2088fc", "#c3ee44", "#fe69ba", "#37ba64", "#8bf1ff"),
     *("#c84f11", "#9c58c1", "#fec2b3", "#7a7a7a", "#bca6fd"),
 )
+_VARIABLES = {colour: f"--series-{i}" for i, colour in enumerate(PALETTE)} | {
+    colour: f"--class-{i}" for i, colour in enumerate(CLASS_PALETTE)
+}
+_COLOURS = re.compile("|".join(_VARIABLES))
 # Where there are more variants than colours.
 _DASHES = ("-", "--", ":", "-.")
 
@@ -57,13 +62,22 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def differences_figure(summary: Summary) -> str:
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Figures that are made and written within have STYLE."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # The reader's browser draws the letters, whatever this font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def differences_figure(summary: Summary) -> Markup:
     """Each seed's difference to the baseline, their mean and interval, and the band of effects too small to matter."""
     rows = summary.compared
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(5.0, 1.1 + 0.45 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
-        smallest = float(summary.study.plan["smallest_effect"])
+        smallest = summary.asked.smallest_effect
         if smallest > 0:
             axes.axvspan(-smallest, smallest, color=TEXT, alpha=0.07, lw=0)
         axes.axvline(0, color=TEXT, lw=1)
@@ -83,7 +97,7 @@ def differences_figure(summary: Summary) -> str:
         axes.set_yticks(range(len(rows)), [row.variant for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         unit = f", {summary.metric.unit}" if summary.metric.unit else ""
-        axes.set_xlabel(f"difference in {summary.metric.name.replace('_', ' ')} to {summary.rows[0].variant}{unit}")
+        axes.set_xlabel(f"{one_line(f'difference in {summary.metric.label} to {summary.rows[0].variant}')}{unit}")
         better = "right is better" if summary.metric.higher_is_better else "left is better"
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
@@ -91,50 +105,9 @@ def differences_figure(summary: Summary) -> str:
         return svg_element(figure, "differences", label)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A metric over the steps, for the seeds of one variant that have it. S points, k seeds."""
-
-    steps: np.ndarray
-    """(S,)"""
-    values: np.ndarray
-    """(k, S)"""
-
-
-def training_lines(study: Study) -> dict[str, list[Lines]]:
-    """What the done runs wrote to metrics.jsonl, by variant, a list of lines a run."""
-    return {
-        variant: [run.metrics() for run in study.runs if run.variant == variant and run.status == "done"]
-        for variant in study.plan["variants"]
-    }
-
-
-def curves(lines: Mapping[str, Sequence[Lines]], key: str) -> dict[str, Curve]:
-    """The values of `key` against the steps, by variant; variants without any are left out."""
-    found = {}
-    for variant, runs in lines.items():
-        series = [points for run in runs if (points := _points(run, key))]
-        if series:
-            # Seeds of one variant log at the same steps; a program of the user's may not, so keep what all have.
-            common = sorted(set.intersection(*(set(points) for points in series)))
-            values = [[points[step] for step in common] for points in series]
-            if common:
-                found[variant] = Curve(np.array(common), np.array(values, dtype=float))
-    return found
-
-
-def _points(lines: Lines, key: str) -> dict[float, float]:
-    """Step to value; a program of the user's may leave lines without a step, or with null."""
-    return {
-        line["step"]: line[key]
-        for line in lines
-        if isinstance(line.get("step"), int | float) and isinstance(line.get(key), int | float)
-    }
-
-
 def curves_figure(
     names: Sequence[str], found: Mapping[str, Curve], label: str, *, name: str, linear: bool = False
-) -> str:
+) -> Markup:
     """Rolling averages: the mean over seeds, with a band from the lowest to the highest seed.
 
     Args:
@@ -145,7 +118,7 @@ def curves_figure(
         linear: Never on a logarithmic axis: for what may be 0, or negative.
     """
     columns = 2 if max(map(len, found)) <= 24 else 1  # that fit names of this length
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(4.2, 3.2 + 0.2 * -(-len(found) // columns)), layout="constrained")
         axes = figure.add_subplot()
         for index, variant in enumerate(names):
@@ -186,27 +159,27 @@ def _draw(axes: Axes, curve: Curve, label: str, index: int) -> None:
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.18, lw=0)
 
 
-def rolling_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean over the last `window` points, over fewer at the start. (k, S) in, (k, S) out."""
-    total = np.cumsum(values, axis=1)
-    total[:, window:] -= total[:, :-window].copy()
-    return total / np.minimum(np.arange(1, values.shape[1] + 1), window)
+def svg_element(figure: Figure, name: str, label: str) -> Markup:
+    """The figure as an SVG element whose ids are its own and whose text takes the page's colour.
 
-
-def svg_element(figure: Figure, name: str, label: str) -> str:
-    """The figure as an SVG element whose ids are its own and whose text takes the page's colour."""
+    Args:
+        figure: What is drawn. Its texts are escaped by matplotlib, and changed no more here: tags alone are.
+        name: Prefix of the ids.
+        label: What a screen reader says; any text.
+    """
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace(TEXT, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
-    for kind, palette in (("series", PALETTE), ("class", CLASS_PALETTE)):
-        for index, colour in enumerate(palette):
-            svg = svg.replace(colour, f"var(--{kind}-{index}, {colour})")
-    ids: Sequence[str] = re.findall(r' id="([^"]+)"', svg)
-    for known in ids:
-        svg = svg.replace(f'id="{known}"', f'id="{name}-{known}"').replace(f"#{known})", f"#{name}-{known})")
-        svg = svg.replace(f'href="#{known}"', f'href="#{name}-{known}"')
-    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    svg = re.sub(r"<[^>]+>", lambda tag: _themed(tag[0], name), svg)
+    # The element's own attributes are escaped here, in the one place that makes them.
+    return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(one_line(label)), 1))
+
+
+def _themed(tag: str, name: str) -> str:
+    """A tag with the page's colours and font, and with ids of its own."""
+    tag = tag.replace(TEXT, "currentColor").replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    tag = _COLOURS.sub(lambda colour: f"var({_VARIABLES[colour[0]]}, {colour[0]})", tag)
+    return re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", tag)

@@ -1,13 +1,19 @@
-"""The report's sentences, the same in every form."""
+"""The report's sentences and tables, the same in every form."""
 
-import json
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
 
-from truelift.report.numbers import number
-from truelift.report.summary import Row, Summary, difference_digits, mean_digits
-from truelift.studies.metric import Metric
+from truelift.metrics import Metric
+from truelift.report.asked import setting
+from truelift.report.environments import differing
+from truelift.report.rows import Row, difference_digits, mean_digits
+from truelift.report.summary import Summary
+from truelift.verdicts.numbers import number, p_value
 
+HEADER = ("variant", "mean ± sd", "difference", "95 % interval", "P(better)", "p", "verdict")
+HEADER_LEGEND = (
+    "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
+    "interval; P(better): share of the pairs in which the variant is better; p: paired t, Holm-corrected."
+)
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
     "Means of the baseline and differences to it (%: in percent of its mean), looked at beside the question. "
@@ -16,10 +22,33 @@ OTHERS_LEGEND = (
 )
 
 
+def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The rows of one metric, each under HEADER."""
+    of_means, of_differences = mean_digits(rows), difference_digits(rows)
+    return [_cells(row, of_means, of_differences) for row in rows]
+
+
+def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
+    c = row.comparison
+    result = f"{number(row.mean, digits=of_means)} ± {number(row.sd, digits=of_means)}" if row.done else "–"
+    if c is None:
+        return (row.variant, result, "", "", "", "", "baseline")
+    ends = [number(end, digits=of_differences, sign=True) for end in c.interval or ()]
+    return (
+        row.variant,
+        result,
+        number(c.difference, digits=of_differences, sign=True),
+        " to ".join(ends) or "–",
+        number(c.probability_better),
+        p_value(c.p_adjusted),
+        c.verdict,
+    )
+
+
 def title(metric: str) -> str:
     """A metric's name with the unit of its differences."""
-    unit = Metric.named(metric).unit
-    return metric.replace("_", " ") + (f" (differences in {unit})" if unit else "")
+    known = Metric.named(metric)
+    return known.label + (f" (differences in {known.unit})" if known.unit else "")
 
 
 def noises(summary: Summary) -> list[str]:
@@ -52,7 +81,8 @@ def others(summary: Summary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def _short(metric: str) -> str:
-    return metric.replace("_", " ") + (", %" if Metric.named(metric).relative else "")
+    known = Metric.named(metric)
+    return known.label + (", %" if known.relative else "")
 
 
 def _glance(rows: tuple[Row, ...]) -> list[str]:
@@ -65,32 +95,35 @@ def _glance(rows: tuple[Row, ...]) -> list[str]:
     return glances
 
 
-def without_curves(summary: Summary, found: Collection[str]) -> list[str]:
+def without_curves(summary: Summary) -> list[str]:
     """A sentence for the variants that left no curve, so that nobody takes them for hidden behind another."""
-    missing = [row.variant for row in summary.rows if row.variant not in found]
-    return [f"No curves in metrics.jsonl from {', '.join(missing)}."] if missing else []
+    shown = {v for p in summary.pictures if p.drawn.name in ("train_loss", "test_error") for v in p.curves}
+    return _missing(summary, "No curves in metrics.jsonl", shown)
 
 
-def without_features(summary: Summary, found: Collection[str]) -> list[str]:
+def without_features(summary: Summary) -> list[str]:
     """A sentence for the variants that left no two-dimensional features."""
-    missing = [row.variant for row in summary.rows if row.variant not in found]
-    return [f"No features.npz from {', '.join(missing)}."] if missing else []
+    return _missing(summary, "No features.npz", {panel.variant for panel in summary.panels})
+
+
+def _missing(summary: Summary, what: str, shown: Collection[str]) -> list[str]:
+    missing = [name for name in summary.asked.order if name not in shown]
+    return [f"{what} from {', '.join(missing)}."] if missing else []
 
 
 def settings(summary: Summary) -> list[tuple[str, str]]:
     """What each variant sets."""
     rows = []
-    for name, variant in summary.study.plan["variants"].items():
-        parts = [f"{key} = {setting(value)}" for key, value in variant["settings"].items()]
-        if variant["command"] is not None:
-            parts.insert(0, variant["command"])
-        rows.append((name, "; ".join(parts) or "–"))
+    for variant in summary.asked.variants:
+        parts = [] if variant.command is None else [variant.command]
+        parts += [f"{key} = {setting(value)}" for key, value in variant.settings.items()]
+        rows.append((variant.name, "; ".join(parts) or "–"))
     return rows
 
 
-def setting(value: Any) -> str:
-    """A setting's value as a study file has it: true, not True; words without quotation marks."""
-    return value if isinstance(value, str) else json.dumps(value)
+def shared(summary: Summary) -> list[tuple[str, str]]:
+    """What all variants set."""
+    return [(name, setting(value)) for name, value in summary.asked.shared.items()]
 
 
 def cost(summary: Summary) -> list[str]:
@@ -104,33 +137,21 @@ def cost(summary: Summary) -> list[str]:
 
 def environment(summary: Summary) -> list[str]:
     """Where the runs ran."""
-    lines = [f"{found['runs']} runs: {', '.join(_environment(found))}." for found in summary.environments]
+    lines = [f"{found.runs} runs: {', '.join(found.words())}." for found in summary.environments]
     if len(lines) > 1:
-        keys = dict.fromkeys(key for found in summary.environments for key in found if key != "runs")
-        differing = [key for key in keys if len({str(found.get(key)) for found in summary.environments}) > 1]
         lines.append(
-            f"The runs did not all run in the same environment: it differs in {', '.join(differing)}. "
-            "Times are not comparable between them."
+            "The runs did not all run in the same environment: it differs in "
+            f"{', '.join(differing(summary.environments))}. Times are not comparable between them."
         )
     return lines or ["The runs left no description of their environment."]
 
 
-def _environment(found: dict[str, Any]) -> list[str]:
-    """What is known of one; a program of the user's says less."""
-    parts = [f"{name} {found[name]}" for name in ("truelift", "python", "torch", "numpy") if found.get(name)]
-    if found.get("commit"):
-        parts.append(f"commit {found['commit'][:10]}" + (" with changes (code.patch)" if found.get("patched") else ""))
-    parts += [str(found[name]) for name in ("device", "processor", "platform") if found.get(name)]
-    threads = found.get("threads")
-    return [*parts, f"{threads} {'thread' if threads == 1 else 'threads'}"] if threads else parts
-
-
 def reading(summary: Summary) -> list[str]:
     """The rule of the verdict."""
-    smallest = float(summary.study.plan["smallest_effect"])
+    smallest = summary.asked.smallest_effect
     unit = f" {summary.metric.unit}" if summary.metric.unit else ""
     matters = f"is at least {smallest:g}{unit}" if smallest > 0 else "lies"
-    scale = summary.study.plan.get("scale")
+    scale = summary.asked.scale
     smaller = [f'Run at the scale "{scale}" of its study file, not at the size of the file as it stands.']
     return [
         *(smaller if scale else []),

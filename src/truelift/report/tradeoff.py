@@ -1,12 +1,18 @@
 """What a saving of training time costs: each variant's saving, counted and measured, against the study's metric."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from truelift.report.numbers import number
-from truelift.report.summary import Row, Summary, mean_digits
+from truelift.metrics import Metric
+from truelift.report.rows import Row, mean_digits
+from truelift.verdicts import at_equal_time, compare, pareto_front
+from truelift.verdicts.numbers import number
+
+Results = Mapping[tuple[str, int], Mapping[str, float]]
+"""The metrics of each done run, by variant and seed."""
 
 # Percent of the baseline's operations: heads that differ a little are no saving to speak of.
 _LEAST_SAVING = 1.0
@@ -21,7 +27,7 @@ class Choice:
     counted: Row
     """Operations of training saved, in percent of the baseline's under the same seed, as the runs counted them."""
     measured: Row
-    """Time of training saved, in percent of the baseline's under the same seed; see `clock`."""
+    """Time of training saved, in percent of the baseline's under the same seed; see `TradeOff.clock`."""
     on_front: bool
     """Whether no other variant saves at least as much time and is at least as good; see `pareto_front`."""
 
@@ -31,58 +37,102 @@ class Choice:
         return self.metric.variant
 
 
-def trade_off(summary: Summary) -> list[Choice]:
-    """The variants that have all three, the baseline first; none where none saves a percent of the operations."""
+@dataclass(frozen=True)
+class TradeOff:
+    """The choices that a study offers."""
 
+    metric: Metric
+    clock: str
+    """The metric that tells the time: the processor's, which other work beside does not lengthen, but on a GPU."""
+    choices: tuple[Choice, ...]
+    """The variants that have all three numbers, the baseline first; none where none saves a percent of operations."""
+    lengths: frozenset[str]
+    """The baseline and the variants that differ from it in epochs alone."""
+    at_equal_time: tuple[Row, ...]
+    """Each other variant with its difference to the line through `lengths` at its own time, corrected for all."""
+
+
+def trade_off(
+    rows: Sequence[Row],
+    results: Results,
+    seeds: Sequence[int],
+    metric: Metric,
+    *,
+    on_cpu: bool,
+    lengths: frozenset[str],
+    smallest_effect: float,
+) -> TradeOff:
+    """What each variant saves and reaches.
+
+    Args:
+        rows: Of the study's metric, the baseline first.
+        results: The metrics of all done runs.
+        seeds: The study's, in the order of the rows' values.
+        metric: The study's.
+        on_cpu: Whether no run used another device.
+        lengths: See `TradeOff`.
+        smallest_effect: In the metric's unit.
+    """
+    clock = "cpu_seconds" if on_cpu else "train_seconds"
+    choices = _choices(rows, results, seeds, metric, clock)
+    return TradeOff(metric, clock, choices, lengths, _at_equal_time(choices, metric, lengths, smallest_effect))
+
+
+def _choices(
+    rows: Sequence[Row], results: Results, seeds: Sequence[int], metric: Metric, clock: str
+) -> tuple[Choice, ...]:
     def values(variant: str, name: str) -> NDArray[np.float64]:
-        found = [summary.results.get((variant, seed), {}).get(name) for seed in summary.seeds]
+        found = [results.get((variant, seed), {}).get(name) for seed in seeds]
         return np.array(found, dtype=np.float64)  # None is NaN
 
     def saved(variant: str, name: str) -> Row:
-        of_baseline = values(summary.rows[0].variant, name)
+        of_baseline = values(rows[0].variant, name)
         of_baseline[~(of_baseline > 0)] = np.nan  # a program of the user's may say 0
         return Row(variant, tuple((100 * (1 - values(variant, name) / of_baseline)).tolist()), None, None)
 
-    timed = clock(summary)
-    each = [(row, saved(row.variant, "training_operations"), saved(row.variant, timed)) for row in summary.rows]
+    each = [(row, saved(row.variant, "training_operations"), saved(row.variant, clock)) for row in rows]
     found = [three for three in each if all(row.done for row in three)]
     if not any(counted.mean >= _LEAST_SAVING for _, counted, _ in found):
-        return []
+        return ()
     front = pareto_front(
         [measured.mean for _, _, measured in found],
         [row.mean for row, _, _ in found],
-        higher_is_better=summary.metric.higher_is_better,
+        higher_is_better=metric.higher_is_better,
     )
-    return [Choice(*three, on_front=bool(on)) for three, on in zip(found, front, strict=True)]
+    return tuple(Choice(*three, on_front=bool(on)) for three, on in zip(found, front, strict=True))
 
 
-def clock(summary: Summary) -> str:
-    """The metric that tells the time: the processor's, which other work beside does not lengthen, but on a GPU."""
-    on_cpu = all(environment.get("device", "cpu") == "cpu" for environment in summary.environments)
-    return "cpu_seconds" if on_cpu else "train_seconds"
-
-
-def legend(summary: Summary) -> str:
-    """What the table and the picture show."""
-    time = "processor time" if clock(summary) == "cpu_seconds" else "time"
-    return (
-        "Counted: operations of training's convolutions and matrix products. "
-        f"Measured: {time} of training. Both are savings against the baseline under the same seed, mean ± standard "
-        "deviation over seeds. On the Pareto front: no other variant saves at least as much time and is at least as "
-        "good."
+def _at_equal_time(
+    choices: Sequence[Choice], metric: Metric, lengths: frozenset[str], smallest_effect: float
+) -> tuple[Row, ...]:
+    """None without variants that differ from the baseline in epochs alone, or for a metric that is itself a time."""
+    line = [choice for choice in choices if choice.variant in lengths]
+    if len(line) < 2 or metric.relative:
+        return ()
+    savings, reached = [end.measured.values for end in line], [end.metric.values for end in line]
+    others = {choice.variant: choice for choice in choices if choice.variant not in lengths}
+    differences = {
+        name: at_equal_time(choice.measured.values, choice.metric.values, savings, reached)
+        for name, choice in others.items()
+    }
+    comparisons = compare(
+        np.zeros(len(line[0].metric.values)),
+        {name: found for name, found in differences.items() if not np.isnan(found).all()},
+        higher_is_better=metric.higher_is_better,
+        smallest_effect=smallest_effect,
+        unit=metric.unit,
     )
+    return tuple(Row(name, others[name].metric.values, comparison, None) for name, comparison in comparisons.items())
 
 
-def header(summary: Summary) -> tuple[str, ...]:
+def header(found: TradeOff) -> tuple[str, ...]:
     """Of the table."""
-    metric = summary.metric.name.replace("_", " ")
-    return ("variant", "counted saving, %", "measured saving, %", metric, "Pareto front")
+    return ("variant", "counted saving, %", "measured saving, %", found.metric.label, "Pareto front")
 
 
-def cells(summary: Summary) -> list[tuple[str, ...]]:
-    """The variants of `trade_off`, each under `header`; none where it has none."""
-    choices = trade_off(summary)
-    of_metric = mean_digits([choice.metric for choice in choices])
+def cells(found: TradeOff) -> list[tuple[str, ...]]:
+    """The choices, each under `header`; none where there is none."""
+    of_metric = mean_digits([choice.metric for choice in found.choices])
 
     def spread(row: Row, digits: int) -> str:
         return f"{number(row.mean, digits=digits)} ± {number(row.sd, digits=digits)}"
@@ -95,33 +145,24 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
             spread(choice.metric, of_metric),
             "yes" if choice.on_front else "",
         )
-        for choice in choices
+        for choice in found.choices
     ]
 
 
-def csv_columns(summary: Summary) -> tuple[list[str], dict[str, list[object]]]:
-    """The names of the columns and what stands in them by variant; no columns where `trade_off` has nothing."""
-    choices = trade_off(summary)
-    names = ["counted_saving", "measured_saving", "measured_saving_sd", "pareto_front"] if choices else []
-    fields: dict[str, list[object]] = {row.variant: [None] * len(names) for row in summary.rows}
-    fields |= {c.variant: [c.counted.mean, c.measured.mean, c.measured.sd, c.on_front] for c in choices}
-    return names, fields
+def legend(found: TradeOff) -> str:
+    """What the table and the picture show."""
+    time = "processor time" if found.clock == "cpu_seconds" else "time"
+    return (
+        "Counted: operations of training's convolutions and matrix products. "
+        f"Measured: {time} of training. Both are savings against the baseline under the same seed, mean ± standard "
+        "deviation over seeds. On the Pareto front: no other variant saves at least as much time and is at least as "
+        "good."
+    )
 
 
-def pareto_front(saving: ArrayLike, metric: ArrayLike, *, higher_is_better: bool) -> NDArray[np.bool_]:
-    """Which points no other one beats: none saves at least as much and is at least as good, and better in one of both.
-
-    Args:
-        saving: (n,), more is better.
-        metric: (n,).
-        higher_is_better: Whether a larger metric is.
-
-    Returns:
-        Booleans (n,); equal points are on the front together.
-    """
-    saved = np.asarray(saving, dtype=np.float64)
-    good = np.asarray(metric, dtype=np.float64) * (1 if higher_is_better else -1)
-    as_much, as_good = saved[:, None] >= saved, good[:, None] >= good
-    more = (saved[:, None] > saved) | (good[:, None] > good)
-    beaten = as_much & as_good & more
-    return np.logical_not(beaten.any(axis=0), dtype=np.bool_)
+EQUAL_TIME_LEGEND = (
+    "To train for fewer epochs saves time too. Here each variant is compared with what the baseline reaches in the "
+    "same time, seed by seed: in a line between the nearest two of the baseline and the variants that differ from it "
+    "in epochs alone, which flatters the variant where these lie far apart. Of a variant whose time lies beyond all of "
+    "them nothing is said."
+)

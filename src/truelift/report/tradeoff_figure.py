@@ -3,16 +3,17 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
-import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from truelift.report.figures import PALETTE, STYLE, TEXT, svg_element
+from truelift.metrics import Metric
+from truelift.report.figures import PALETTE, TEXT, styled, svg_element
 from truelift.report.labels import label_offsets
+from truelift.report.plain import one_line
 from truelift.report.tradeoff import Choice
-from truelift.studies.metric import Metric
-from truelift.studies.statistics import paired_t_interval
+from truelift.verdicts import paired_t_interval
 
 _MARKERS = "os^Dv<>P"
 _FONT_SIZE = 9.0
@@ -30,7 +31,7 @@ def name_parts(name: str) -> tuple[str, str]:
     return (family, member) if family else (name, name)
 
 
-def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collection[str] = ()) -> str:
+def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collection[str] = ()) -> Markup:
     """Measured saving (filled) and counted saving (hollow) against the metric, with its interval over seeds.
 
     A family's colour is that of its name's first part, its marker is its place among those of that colour.
@@ -41,8 +42,8 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collecti
         lengths: The baseline and those that are the same training in other lengths: a line runs through them.
     """
     looks = _looks([choice.variant for choice in choices])
-    label = metric.name.replace("_", " ") + (", %" if metric.unit == "points" else "")
-    with mpl.rc_context(STYLE):
+    label = one_line(metric.label) + (", %" if metric.in_points else "")
+    with styled():
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
         _draw_front(axes, choices)

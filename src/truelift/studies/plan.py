@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError, unknown_name
-from truelift.studies.metric import Metric
-from truelift.studies.published import PublishedFigure, read_published
+from truelift.metrics import Metric
+from truelift.studies.published import read_published
 from truelift.studies.relative import absolute, is_relative, typed
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve
 from truelift.training.identity import OPERATIONAL_OPTIONS, config
 from truelift.training.settings import flatten, parse_experiment
+from truelift.verdicts import PublishedFigure
 
 _KEYS = (
     "question",
@@ -167,14 +168,15 @@ class StudyPlan:
         names = list(tried)
         return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if tried[a] == tried[b]]
 
-    def record(self, repeat: str, created: str, folders: Mapping[str, str]) -> dict[str, Any]:
+    def record(self, repeat: str, created: str, folders: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The content of study.json (docs/records.md).
 
         Args:
             repeat: The command that repeats the study.
             created: When it was written.
-            folders: For each run's folder the one that holds it, an earlier version's perhaps.
+            folders: For a run's folder the one that holds it, where that is an earlier version's.
         """
+        held = folders or {}
         return {
             "name": self.name,
             "scale": self.scale,
@@ -190,7 +192,10 @@ class StudyPlan:
             "shared": dict(self.shared),
             "published": {name: [asdict(figure) for figure in figures] for name, figures in self.published.items()},
             "changed": list(self.changed),
-            "runs": [{"variant": run.variant, "seed": run.seed, "folder": folders[run.folder]} for run in self.runs()],
+            "runs": [
+                {"variant": run.variant, "seed": run.seed, "folder": held.get(run.folder, run.folder)}
+                for run in self.runs()
+            ],
             "repeat": repeat,
             "created": created,
         }

@@ -1,25 +1,12 @@
-"""Published figures, which the report holds a study's own against."""
+"""The table [published] of a study file: figures that the report holds a study's own against."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from truelift.errors import require, unknown_name
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedFigure:
-    """What somebody reports of one variant, in the study's metric."""
-
-    value: float
-    """Of one run, or the mean of several."""
-    source: str
-    """Who reports it, and where."""
-    runs: int = 1
-    """How many runs it is the mean of."""
-    sd: float | None = None
-    """Their sample standard deviation, where it is reported."""
+from truelift.verdicts import PublishedFigure
 
 
 def read_published(table: Mapping[str, Any], variants: Sequence[str]) -> dict[str, tuple[PublishedFigure, ...]]:

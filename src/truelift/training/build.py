@@ -15,6 +15,7 @@ from truelift.data import (
     PairedBatches,
     Preprocess,
     Splits,
+    build_changes,
     fit_preprocessing,
     growing_sides,
     load,
@@ -198,6 +199,7 @@ def assemble(
         order_seed=derive(seed, "order"),
         augment_seed=derive(seed, "augmentation"),
         sides=growing_sides(_sides(experiment, splits), epochs),
+        changes=build_changes(experiment.augmentation, len(splits.classes)),
         **of_training,
     )
     steps = epochs * main.batches_per_epoch
@@ -318,13 +320,15 @@ def _auxiliary_task(
     """The objective of both tasks, and the batches of the second."""
     assert splits.auxiliary is not None, "there is a second task"
     seed, tasks, images = experiment.seed, experiment.tasks, splits.auxiliary
-    head = nn.Linear(network.feature_size, int(images.labels.max()) + 1)
+    classes = int(images.labels.max()) + 1
+    head = nn.Linear(network.feature_size, classes)
     initialise(head, derive(seed, "init", "auxiliary head"))
     batches = make_batches(
         images,
         tasks.auxiliary_batch_size or experiment.batch_size,
         order_seed=derive(seed, "order", "auxiliary"),
         augment_seed=derive(seed, "augmentation", "auxiliary"),
+        changes=build_changes(experiment.augmentation, classes),
         **of_training,
     )
     return AuxiliaryTask(main, head, TaskStatistics(network, tasks.batch_norm)), batches

@@ -4,6 +4,7 @@ A value keeps its type: `epochs = "30"` is text and refused. The names are those
 """
 
 import dataclasses
+import difflib
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -79,15 +80,15 @@ def parse_experiment(settings: Mapping[str, Any], source: str) -> Experiment:
     """
     groups: dict[str, dict[str, Any]] = {}
     own: dict[str, Any] = {}
-    for name, value in settings.items():
+    for given, value in settings.items():
+        name = NAMED_GROUPS.get(given, given)
         group, _, field = name.rpartition(".")
         args_of, is_arg, _ = name.partition(f".{_ARGS}.")
         if is_arg and f"{args_of}.{_ARGS}" in OPTIONS:
             groups.setdefault(args_of, {}).setdefault(_ARGS, {})[name.removeprefix(f"{args_of}.{_ARGS}.")] = value
             continue
         if name not in OPTIONS or field == _ARGS:
-            error = unknown_name("option", f"--{name}", [f"--{known}" for known in OPTIONS if known != _OWN])
-            raise InputError(f"{source}: {str(error).partition(' Known:')[0]}")
+            raise InputError(f"{source}: {_unknown(name)}")
         target = groups.setdefault(group, {}) if group else own
         target[field] = _converted(name, value, source)
     for group, fields in groups.items():
@@ -130,8 +131,15 @@ def literal(text: str) -> Any:
 _DEFAULTS = Experiment()
 
 
+def _unknown(name: str) -> str:
+    nearest = difflib.get_close_matches(name, [known for known in OPTIONS if known != _OWN], n=1, cutoff=0.5)
+    return f"Unknown option: --{name}." + (f" Did you mean --{nearest[0]}?" if nearest else "")
+
+
 def _converted(name: str, value: Any, source: str) -> Any:
     hint = OPTIONS[name]
+    if value == [] and type(None) in get_args(hint):
+        return None  # as in a variant that leaves out what the others share
     try:
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError:

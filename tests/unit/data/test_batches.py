@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import AugmentationOptions
 from truelift.data.batches import Batches
 from truelift.data.dataset import ImageSet
-from truelift.data.options import AugmentationOptions
 from truelift.data.order import Share
 from truelift.errors import InputError
 from truelift.seeds import derive
@@ -35,19 +35,19 @@ def test_shares_together_are_the_whole_batch(parts: int) -> None:
 
     shares = [list(batches(share=Share(part, parts)).epoch(3, start=1)) for part in range(parts)]
     joined = [
-        (torch.cat([x for x, _ in together]), torch.cat([y for _, y in together]))
+        (torch.cat([x for x, *_ in together]), torch.cat([y for _, y, *_ in together]))
         for together in zip(*shares, strict=True)
     ]
     assert_same(joined, list(batches().epoch(3, start=1)))
 
 
 def labels(batches: Batches, epoch: int) -> list[int]:
-    return [label for _, y in batches.epoch(epoch) for label in y.tolist()]
+    return [label for _, y, *_ in batches.epoch(epoch) for label in y.tolist()]
 
 
 def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
     assert len(one) == len(other) > 0
-    for (x, y), (u, v) in zip(one, other, strict=True):
+    for (x, y, *_), (u, v, *_) in zip(one, other, strict=True):
         assert torch.equal(x, u)
         assert torch.equal(y, v)
 
@@ -56,15 +56,15 @@ def test_evaluation_yields_each_image_once_in_order() -> None:
     data = image_set(20)
     batches = Batches(data, 8, mean=MEAN, std=STD)
     result = list(batches.epoch(0))
-    assert [len(y) for _, y in result] == [8, 8, 4]
+    assert [len(y) for _, y, *_ in result] == [8, 8, 4]
     assert batches.batches_per_epoch == 3
-    assert torch.equal(torch.cat([y for _, y in result]), torch.arange(20))
-    assert torch.equal(torch.cat([x for x, _ in result]), normalise(data.images, MEAN, STD))
+    assert torch.equal(torch.cat([y for _, y, *_ in result]), torch.arange(20))
+    assert torch.equal(torch.cat([x for x, *_ in result]), normalise(data.images, MEAN, STD))
 
 
 def test_training_drops_the_partial_batch() -> None:
     batches = training(50)
-    assert [len(y) for _, y in batches.epoch(0)] == [8] * 6 == [8] * batches.batches_per_epoch
+    assert [len(y) for _, y, *_ in batches.epoch(0)] == [8] * 6 == [8] * batches.batches_per_epoch
     assert len(set(labels(batches, 0))) == 48
 
 
@@ -92,7 +92,7 @@ def test_resuming_in_the_middle_is_exact() -> None:
 
 def test_augmentation_is_that_of_the_place() -> None:
     data, batches = image_set(50), training()
-    for number, (x, y) in enumerate(batches.epoch(3)):
+    for number, (x, y, _) in enumerate(batches.epoch(3)):
         drawn = torch.Generator().manual_seed(derive(2, 3, number))
         fill = torch.tensor([128, 102, 76], dtype=torch.uint8)  # 255 * MEAN = 127.5 (to even: 128), 102, 76.5 (to 76)
         expected = normalise(augment(data.subset(y).images, OPTIONS, fill, drawn), MEAN, STD)
@@ -103,12 +103,12 @@ def test_augmentation_differs_between_batches_and_epochs() -> None:
     # One image over and over: only the augmentation can tell the batches apart.
     one = ImageSet(image_set(1).images.expand(16, -1, -1, -1), torch.zeros(16, dtype=torch.int64))
     batches = Batches(one, 8, mean=MEAN, std=STD, order_seed=0, augmentation=OPTIONS, augment_seed=0)
-    seen = [x for epoch in range(2) for x, _ in batches.epoch(epoch)]
+    seen = [x for epoch in range(2) for x, *_ in batches.epoch(epoch)]
     assert not any(torch.equal(x, y) for x, y in pairwise(seen))
 
 
 def test_format() -> None:
-    x, y = next(training().epoch(0))
+    x, y, _ = next(training().epoch(0))
     assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert x.shape == (8, 3, 8, 8)
@@ -143,7 +143,7 @@ def with_views(views: int) -> Batches:
 
 def by_label(batches: Batches, epoch: int) -> Tensor:
     """The images of an epoch in stored order."""
-    images, labels = (torch.cat(parts) for parts in zip(*batches.epoch(epoch), strict=True))
+    images, labels = (torch.cat(parts) for parts in list(zip(*batches.epoch(epoch), strict=True))[:2])
     return images[labels.argsort()]
 
 
@@ -169,6 +169,6 @@ def test_indices_are_those_of_the_epochs_batches() -> None:
     shown = list(batches.epoch(3, start=2))
     found = list(batches.indices(3, start=2))
     assert len(shown) == len(found) == 4
-    for (_, wanted), (indices, y) in zip(shown, found, strict=True):
+    for (_, wanted, _), (indices, y) in zip(shown, found, strict=True):
         assert torch.equal(wanted, y)
         assert torch.equal(image_set(50).labels[indices], y)

@@ -111,7 +111,7 @@ def test_batches_are_preprocessed_after_the_augmentation() -> None:
         augment_seed=2,
     )
     fill = torch.tensor(of.mean).mul(255).round().to(torch.uint8)
-    for number, (x, labels) in enumerate(batches.epoch(3)):
+    for number, (x, labels, _) in enumerate(batches.epoch(3)):
         drawn = torch.Generator().manual_seed(derive(2, 3, number))
         shown = of.train.subset(labels)
         assert isinstance(shown, ImageSet)

@@ -10,14 +10,14 @@ from PIL import Image
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
+from truelift.data.augmentations import AugmentationOptions
 from truelift.data.dataset import Splits
 from truelift.data.folder import read_folder
 from truelift.data.make import growing_sides
 from truelift.data.named import resolve_augmentation
-from truelift.data.options import AugmentationOptions, PreprocessingOptions
 from truelift.data.order import Share
 from truelift.data.photographs import Photographs
-from truelift.data.preprocessing import fit_preprocessing
+from truelift.data.preprocessing import PreprocessingOptions, fit_preprocessing
 from truelift.data.streamed import StreamedBatches
 from truelift.data.tasks import pick_task, rotate
 from truelift.errors import InputError
@@ -47,7 +47,7 @@ def training(images: Photographs, options: AugmentationOptions = CROP, **changes
 
 def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
     assert len(one) == len(other) > 0
-    for (x, y), (u, v) in zip(one, other, strict=True):
+    for (x, y, *_), (u, v, *_) in zip(one, other, strict=True):
         assert torch.equal(x, u)
         assert torch.equal(y, v)
 
@@ -56,7 +56,7 @@ def test_training_batches(folder: Path) -> None:
     batches = training(photographs(folder))
     seen = list(batches.epoch(0))
     assert len(seen) == batches.batches_per_epoch == 5
-    for x, y in seen:
+    for x, y, _ in seen:
         assert (x.shape, x.dtype, y.dtype) == ((4, 3, 24, 24), torch.float32, torch.int64)
         assert x.is_contiguous(memory_format=torch.channels_last)
     assert not torch.equal(seen[0][0], next(batches.epoch(1))[0])
@@ -65,20 +65,20 @@ def test_training_batches(folder: Path) -> None:
 def test_shares_together_are_the_whole_batch(folder: Path) -> None:
     images = photographs(folder)
     shares = [list(training(images, share=Share(part, 2)).epoch(2)) for part in range(2)]
-    joined = [(torch.cat((x, u)), torch.cat((y, v))) for (x, y), (u, v) in zip(*shares, strict=True)]
+    joined = [(torch.cat((x, u)), torch.cat((y, v))) for (x, y, *_), (u, v, *_) in zip(*shares, strict=True)]
     assert_same(joined, list(training(images).epoch(2)))
 
 
 def test_evaluation_is_the_centre_of_each_in_order(folder: Path) -> None:
     images = photographs(folder)
     seen = list(StreamedBatches(images, 4, mean=MEAN, std=STD).epoch(0))
-    assert torch.equal(torch.cat([y for _, y in seen]), images.labels)
+    assert torch.equal(torch.cat([y for _, y, *_ in seen]), images.labels)
     with Image.open(images.place(13)) as image:
         side = round(min(image.size) * 0.875)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         cut = image.crop((left, top, left + side, top + side)).resize((24, 24), Image.Resampling.BILINEAR)
     expected = normalise(torch.from_numpy(np.array(cut)).permute(2, 0, 1)[None], MEAN, STD)
-    assert (torch.cat([x for x, _ in seen])[13] - expected[0]).abs().max() <= 1.01 / 255 / min(STD)
+    assert (torch.cat([x for x, *_ in seen])[13] - expected[0]).abs().max() <= 1.01 / 255 / min(STD)
 
 
 def test_batches_are_the_same_whatever_the_workers_and_the_start(folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_crop_is_the_photographs_own_and_not_the_batchs(folder: Path) -> None:
         batches = StreamedBatches(
             numbered, batch_size, mean=MEAN, std=STD, order_seed=1, augmentation=CROP, augment_seed=2
         )
-        by_label[batch_size] = {int(n): x[i] for x, y in batches.epoch(3) for i, n in enumerate(y)}
+        by_label[batch_size] = {int(n): x[i] for x, y, _ in batches.epoch(3) for i, n in enumerate(y)}
     shared = by_label[4].keys() & by_label[7].keys()
     assert len(shared) > 15
     assert all(torch.equal(by_label[4][n], by_label[7][n]) for n in shared)
@@ -114,7 +114,7 @@ def test_half_the_photographs_are_mirrored(folder: Path) -> None:
     images = photographs(folder)
     plain = training(images, replace(CROP, flip=False))
     mirrored = 0
-    for (x, _), (u, _) in zip(training(images).epoch(0), plain.epoch(0), strict=True):
+    for (x, *_), (u, *_) in zip(training(images).epoch(0), plain.epoch(0), strict=True):
         for one, other in zip(x, u, strict=True):
             assert torch.equal(one, other) or torch.equal(one, other.flip(2))
             mirrored += not torch.equal(one, other)
@@ -127,7 +127,7 @@ def test_the_rest_of_the_augmentation_is_that_of_the_place(folder: Path) -> None
     rest = replace(options, crop_padding=0, resized_crop_area=None, flip=False)
     fill = torch.tensor([128, 102, 76], dtype=torch.uint8)
     identity = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}
-    for number, ((x, _), (u, _)) in enumerate(
+    for number, ((x, *_), (u, *_)) in enumerate(
         zip(training(images, options).epoch(1), training(images, **identity).epoch(1), strict=True)
     ):
         generator = torch.Generator().manual_seed(derive(2, 1, number))
@@ -160,15 +160,15 @@ def test_a_damaged_photograph_is_named(folder: Path, workers: int) -> None:
 def test_a_damaged_photograph_gives_its_place_to_the_next(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = torch.arange(23)
     whole = replace(photographs(folder), labels=numbers)
-    first = [y.tolist() for _, y in training(whole).epoch(0)]
+    first = [y.tolist() for _, y, *_ in training(whole).epoch(0)]
     for name in ("b/000.jpg", "b/001.jpg", "b/011.jpg"):  # numbers 11, 12 and the last, 22
         (folder / name).write_bytes(b"broken")
     for workers in (0, 2):
         damaged = replace(photographs(folder, skip=True, workers=workers), labels=numbers)
         batches = training(damaged)
         expected = [[{11: 13, 12: 13, 22: 0}.get(n, n) for n in batch] for batch in first]
-        assert [y.tolist() for _, y in batches.epoch(0)] == expected
-        assert [y.tolist() for _, y in batches.epoch(0)] == expected
+        assert [y.tolist() for _, y, *_ in batches.epoch(0)] == expected
+        assert [y.tolist() for _, y, *_ in batches.epoch(0)] == expected
         list(batches.epoch(1))
         assert damaged.damaged == {11, 12, 22}
         warnings = capsys.readouterr().err.splitlines()
@@ -180,7 +180,7 @@ def test_evaluation_leaves_damaged_ones_out(folder: Path) -> None:
     for i in range(4, 8):  # a whole batch
         (folder / "a" / f"{i:03}.jpg").write_bytes(b"")
     images = replace(photographs(folder, skip=True), labels=torch.arange(23))
-    seen = [y.tolist() for _, y in StreamedBatches(images, 4, mean=MEAN, std=STD).epoch(0)]
+    seen = [y.tolist() for _, y, *_ in StreamedBatches(images, 4, mean=MEAN, std=STD).epoch(0)]
     assert seen == [[0, 1, 2, 3], [8, 9, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22]]
     assert images.damaged == {4, 5, 6, 7}
 

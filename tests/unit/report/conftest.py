@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from truelift.records import Features, Predictions, write_json
+from truelift.records import Features, Predictions, Study, write_json
+from truelift.report import summarise, write_forms
 
 ACCURACY = {
     "base": [90.0, 91.0, 92.0, 91.0, 90.0],
@@ -59,6 +60,11 @@ def make_study(folder: Path, accuracy: dict[str, list[float | None]], seeds: int
     }
     write_json(folder / "study.json", {**content, **plan})
     return folder
+
+
+def write_report(folder: Path) -> list[Path]:
+    """All forms from the records alone, as `truelift report` writes them."""
+    return write_forms(summarise(Study.read(folder)))
 
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck & <van>")

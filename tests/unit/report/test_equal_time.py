@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.unit.report.conftest import make_study
+from tests.unit.report.conftest import make_study, write_report
 
 from truelift.records import Study, read_json, write_json
-from truelift.report import equal_time, print_summary, summarise, write_report
-from truelift.report.tradeoff import trade_off
+from truelift.report import print_summary, summarise
 from truelift.report.tradeoff_figure import tradeoff_figure
-from truelift.studies.statistics import paired_t_interval
+from truelift.verdicts import paired_t_interval
 
 ERROR = {"plain": [20.0, 21.0, 22.0], "short": [30.0, 31.0, 32.0], "frozen": [23.0, 23.5, 26.0], "far": [30.0, 30, 30]}
 SECONDS = {"plain": [100.0, 100, 200], "short": [50.0, 50, 100], "frozen": [75.0, 90, 150], "far": [40.0, 120, 90]}
@@ -39,7 +38,7 @@ def saving_study(folder: Path, settings: dict[str, dict[str, Any]] = SETTINGS, *
 
 def test_the_line_by_hand(tmp_path: Path) -> None:
     """At savings of 25, 10 and 25 % the plain training's line stands at 25, 23 and 27."""
-    (row,) = equal_time.rows(summarise(Study.read(saving_study(tmp_path))))
+    (row,) = summarise(Study.read(saving_study(tmp_path))).trade_off.at_equal_time
     assert row.variant == "frozen"  # the other one lies beyond the line's ends under every seed
     assert row.values == (23.0, 23.5, 26.0)
     assert row.comparison is not None
@@ -51,7 +50,7 @@ def test_the_line_by_hand(tmp_path: Path) -> None:
 def test_a_seed_without_a_line_is_left_out(tmp_path: Path) -> None:
     folder = saving_study(tmp_path)
     (folder / "runs/short/seed-0-00000000/result.json").unlink()
-    (row,) = equal_time.rows(summarise(Study.read(folder)))
+    (row,) = summarise(Study.read(folder)).trade_off.at_equal_time
     assert row.comparison is not None
     assert row.comparison.differences == pytest.approx((0.5, -1.0))
 
@@ -66,7 +65,7 @@ def test_a_seed_without_a_line_is_left_out(tmp_path: Path) -> None:
 )
 def test_nothing_is_compared_without_a_line(tmp_path: Path, changes: dict[str, Any]) -> None:
     folder = saving_study(tmp_path, **changes)
-    assert equal_time.rows(summarise(Study.read(folder))) == ()
+    assert summarise(Study.read(folder)).trade_off.at_equal_time == ()
     write_report(folder)
     for ending in ("html", "md", "csv", "tex"):
         assert "equal" not in (folder / f"report.{ending}").read_text()
@@ -75,15 +74,16 @@ def test_nothing_is_compared_without_a_line(tmp_path: Path, changes: dict[str, A
 def test_programs_have_no_epochs_of_ours(tmp_path: Path) -> None:
     variants = {name: {"settings": {}, "command": "python train.py --seed {seed} --out {out}"} for name in ERROR}
     folder = saving_study(tmp_path, variants=variants)
-    assert equal_time.rows(summarise(Study.read(folder))) == ()
+    assert summarise(Study.read(folder)).trade_off.at_equal_time == ()
 
 
 def test_the_picture_joins_the_baselines_lengths(tmp_path: Path) -> None:
     summary = summarise(Study.read(saving_study(tmp_path)))
-    lengths = equal_time.other_lengths(summary)
+    lengths = summary.trade_off.lengths
     assert lengths == {"plain", "short"}
     with_line, without = (
-        tradeoff_figure(trade_off(summary), summary.metric, names).count("stroke-dasharray") for names in (lengths, ())
+        tradeoff_figure(summary.trade_off.choices, summary.metric, names).count("stroke-dasharray")
+        for names in (lengths, ())
     )
     # One line through both, in place of a line to each, which has no length.
     assert with_line == without - 1

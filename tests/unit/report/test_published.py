@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.unit.report.conftest import ACCURACY, make_study
+from tests.unit.report.conftest import ACCURACY, make_study, write_report
 
 from truelift.records import Study
-from truelift.report import print_summary, summarise, write_report
-from truelift.report.published import beside, cells, legend
+from truelift.report import print_summary, summarise
+from truelift.report.published import cells, legend
+from truelift.report.rows import mean_digits
+from truelift.report.summary import Summary
 
 
 def figure(value: float, source: str = "A & B", runs: int = 1, sd: float | None = None) -> dict[str, Any]:
@@ -31,15 +33,19 @@ def study(folder: Path, accuracy: dict[str, Any] = ACCURACY, seeds: int = 5, **p
     return make_study(folder / "made", dict(accuracy), seeds, **{"published": PUBLISHED, "changed": [], **plan})
 
 
+def shown(summary: Summary) -> list[tuple[str, ...]]:
+    return cells(summary.published, mean_digits(summary.rows))
+
+
 def test_a_single_run_and_a_mean_are_judged_by_hand(tmp_path: Path) -> None:
-    inside, outside, mean = beside(summarise(Study.read(study(tmp_path))))
-    assert inside.interval == pytest.approx((90.8 - 2.544651, 90.8 + 2.544651), abs=1e-5)
-    assert inside.difference == pytest.approx(-2.5)
-    assert [found.agreement for found in (inside, outside, mean)] == ["agrees", "differs", "differs"]
+    inside, outside, mean = summarise(Study.read(study(tmp_path))).published
+    assert inside.found.interval == pytest.approx((90.8 - 2.544651, 90.8 + 2.544651), abs=1e-5)
+    assert inside.found.difference == pytest.approx(-2.5)
+    assert [one.found.agreement for one in (inside, outside, mean)] == ["agrees", "differs", "differs"]
     # Welch: 92.82 against 91.5 with standard errors of 0.857/√5 and 0.2/√5, 4.4 degrees.
     se = (statistics.variance(ACCURACY["better"]) / 5 + 0.2**2 / 5) ** 0.5
-    assert mean.interval is not None
-    assert (mean.interval[1] - 92.82) / se == pytest.approx(2.67, abs=0.02)
+    assert mean.found.interval is not None
+    assert (mean.found.interval[1] - 92.82) / se == pytest.approx(2.67, abs=0.02)
 
 
 def test_every_form_has_the_table(tmp_path: Path) -> None:
@@ -72,8 +78,8 @@ def test_every_form_has_the_table(tmp_path: Path) -> None:
 def test_another_protocol_has_no_verdict_and_says_why(tmp_path: Path) -> None:
     folder = study(tmp_path, changed=["epochs", "data.train_images"])
     summary = summarise(Study.read(folder))
-    assert {row[4:] for row in cells(summary)} == {("–", "–", "–")}
-    assert "full protocol" in legend(summary)
+    assert {row[4:] for row in shown(summary)} == {("–", "–", "–")}
+    assert "full protocol" in legend(summary.asked.changed)
     for path in write_report(folder):
         if path.suffix != ".csv":
             assert "these runs change epochs, data." in path.read_text()
@@ -81,15 +87,15 @@ def test_another_protocol_has_no_verdict_and_says_why(tmp_path: Path) -> None:
 
 def test_noise_that_cannot_be_told(tmp_path: Path) -> None:
     one, two = ({"base": [90.0] * n, "better": [92.0] * n} for n in (1, 2))
-    assert [row[-1] for row in cells(summarise(Study.read(study(tmp_path / "one", one, 1))))] == [
+    assert [row[-1] for row in shown(summarise(Study.read(study(tmp_path / "one", one, 1))))] == [
         "one seed: cannot be told"
     ] * 3
-    assert cells(summarise(Study.read(study(tmp_path / "two", two, 2))))[0][-1] == "no spread: cannot be told"
+    assert shown(summarise(Study.read(study(tmp_path / "two", two, 2))))[0][-1] == "no spread: cannot be told"
 
 
 def test_a_variant_without_a_result_has_dashes(tmp_path: Path) -> None:
     folder = study(tmp_path, {"base": [None, None, None], "better": [92.1, 93.0, 94.1]}, 3)
-    assert cells(summarise(Study.read(folder)))[0] == ("base", "A & B", "93.3", "–", "–", "–", "–")
+    assert shown(summarise(Study.read(folder)))[0] == ("base", "A & B", "93.3", "–", "–", "–", "–")
     write_report(folder)
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_study
+from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_study, write_report
 
 from truelift.errors import InputError
 from truelift.records import Features, Study, read_json, write_json
-from truelift.report import print_summary, summarise, write_report
-from truelift.report.feature_figure import panels
-from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE, curves, rolling_mean
-from truelift.report.numbers import digits, number, p_value
-from truelift.report.table import cells, latex_escape, markdown_escape
+from truelift.report import print_summary, summarise
+from truelift.report.curves import curves, rolling_mean
+from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE
+from truelift.report.plain import latex_text, markdown_text
+from truelift.report.sections import cells
+from truelift.verdicts.numbers import digits, number, p_value
 
 
 def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
@@ -33,17 +34,17 @@ def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
     half = 2.776445 * statistics.stdev(differences) / 5**0.5  # t, 4 degrees of freedom
     assert better.comparison.interval == pytest.approx((2.02 - half, 2.02 + half), abs=1e-3)
     assert better.comparison.verdict == "helps"
-    assert summary.headlines["better"].startswith("helps · better: test accuracy +2.02 points (95 % interval ")
+    assert summary.headlines["better"].line.startswith("helps · better: test accuracy +2.02 points (95 % interval ")
     # In each seed the images from 10·(baseline's accuracy) on are right in the variant alone.
     gains = [
         sum(10 * a <= i < 10 * b for a, b in zip(ACCURACY["base"], ACCURACY["better"], strict=True)) / 5
         for i in range(1000)
     ]
     assert better.example_error == pytest.approx(100 * statistics.stdev(gains) / 1000**0.5, rel=1e-2)
-    assert summary.headlines["a_b"].startswith("undecided")
+    assert summary.headlines["a_b"].line.startswith("undecided")
     assert summary.problems == ("broken, seeds 0, 1, 2, 3, 4: failed: it <broke> & stopped",)
     assert summary.seconds["base"] == 60
-    assert [environment["runs"] for environment in summary.environments] == [15]
+    assert [environment.runs for environment in summary.environments] == [15]
 
 
 def test_csv_has_the_same_numbers(study: Path) -> None:
@@ -108,7 +109,7 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "one", dict(ACCURACY), 1)
     summary = summarise(Study.read(folder))
     assert {row.comparison.verdict for row in summary.compared if row.comparison} == {"undecided"}
-    assert "one seed decides nothing" in summary.headlines["better"].lower()
+    assert "one seed decides nothing" in summary.headlines["better"].line.lower()
     write_report(folder)
 
 
@@ -135,9 +136,9 @@ def test_no_study_is_told(tmp_path: Path) -> None:
 
 
 def test_markup_of_the_users_is_shown_as_it_stands(study: Path) -> None:
-    assert latex_escape("50 % of a_b & {c} \\") == r"50 \% of a\_b \& \{c\} \textbackslash{}"
-    assert latex_escape("two\n\nparagraphs") == "two paragraphs"  # a blank line ends a caption with an error
-    assert markdown_escape("<b> a_b _c_ | *d*\n`e`") == r"&lt;b> a_b \_c\_ \| \*d\* \`e\`"
+    assert latex_text("50 % of a_b & {c} \\") == r"50 \% of a\_b \& \{c\} \textbackslash{}"
+    assert latex_text("two\n\nparagraphs") == "two paragraphs"  # a blank line ends a caption with an error
+    assert markdown_text("<b> a_b _c_ | *d*\n`e`") == r"&lt;b> a_b \_c\_ \| \*d\* \`e\`"
     _, text, _, latex = (path.read_text() for path in write_report(study))
     assert text.startswith("# Is &lt;b>this&lt;/b> &amp; that 100 % \\_better\\_?\n")
     assert r"a\_b & " in latex
@@ -181,7 +182,7 @@ def test_a_verdict_without_an_interval(tmp_path: Path) -> None:
         value = 8.0 if path.parts[-3] == "better" else 10.0
         write_json(path, {"metrics": {"train_loss": value}})
     write_report(folder)
-    assert summarise(Study.read(folder)).headlines["better"].startswith("helps · better: Better by 2")
+    assert summarise(Study.read(folder)).headlines["better"].line.startswith("helps · better: Better by 2")
 
 
 def test_relative_is_what_the_plan_says(tmp_path: Path) -> None:
@@ -275,7 +276,7 @@ def test_features_are_drawn_a_panel_a_variant(study: Path) -> None:
         add_features(study / f"runs/better/seed-{seed}-00000000", gaussians=True)
     add_features(study / "runs/base/seed-0-00000000", gaussians=False)
     add_features(study / "runs/broken/seed-0-00000000", gaussians=True)  # failed: what it left is not shown
-    shown = panels(summarise(Study.read(study)))
+    shown = summarise(Study.read(study)).panels
     assert [(panel.variant, panel.seed) for panel in shown] == [("base", 0), ("better", 1)]
     page = write_report(study)[0].read_text()
     assert page.index("<h2>Curves</h2>") < page.index("<h2>Features</h2>") < page.index("<h2>Other metrics</h2>")

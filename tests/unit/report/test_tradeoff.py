@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.report.conftest import make_study
+from tests.unit.report.conftest import make_study, write_report
 
 from truelift.records import Study, read_json, write_json
-from truelift.report import summarise, write_report
-from truelift.report.tradeoff import cells, header, legend, pareto_front, trade_off
+from truelift.report import summarise
+from truelift.report.tradeoff import cells, header, legend
 from truelift.report.tradeoff_figure import name_parts, tradeoff_figure
+from truelift.verdicts import pareto_front
 
 ERROR = {"plain": [25.0, 26.0, 25.0], "cubic-scaled-0.8": [25.5, 26.0, 25.5], "cubic-0.5": [27.0, 27.5, 28.0]}
 OPERATIONS: dict[str, float | None] = {"plain": 2e15, "cubic-scaled-0.8": 1.68e15, "cubic-0.5": 1.7e15}
@@ -37,7 +38,7 @@ def saving_study(folder: Path, operations: dict[str, float | None] = OPERATIONS)
 
 
 def test_savings_are_paired_by_seed(tmp_path: Path) -> None:
-    plain, best, worse = trade_off(summarise(Study.read(saving_study(tmp_path))))
+    plain, best, worse = summarise(Study.read(saving_study(tmp_path))).trade_off.choices
     assert [c.variant for c in (plain, best, worse)] == list(ERROR)
     assert best.measured.values == pytest.approx((10, 25, 15))  # per cent of the same seed's plain run
     assert best.measured.sd == pytest.approx(statistics.stdev((10, 25, 15)))
@@ -50,7 +51,7 @@ def test_savings_are_paired_by_seed(tmp_path: Path) -> None:
 def test_a_failed_run_leaves_its_pair_out(tmp_path: Path) -> None:
     folder = saving_study(tmp_path)
     (folder / "runs/plain/seed-1-00000000/result.json").unlink()
-    found = trade_off(summarise(Study.read(folder)))
+    found = summarise(Study.read(folder)).trade_off.choices
     assert found[1].measured.done == pytest.approx((10, 15))
 
 
@@ -65,7 +66,7 @@ def test_a_failed_run_leaves_its_pair_out(tmp_path: Path) -> None:
 )
 def test_nothing_is_shown_where_nothing_is_saved(tmp_path: Path, operations: dict[str, float | None]) -> None:
     folder = saving_study(tmp_path, operations)
-    assert trade_off(summarise(Study.read(folder))) == []
+    assert summarise(Study.read(folder)).trade_off.choices == ()
     write_report(folder)
     for ending in ("html", "md", "csv", "tex"):
         assert "measured" not in (folder / f"report.{ending}").read_text()
@@ -74,7 +75,7 @@ def test_nothing_is_shown_where_nothing_is_saved(tmp_path: Path, operations: dic
 def test_a_variant_without_a_count_is_left_out(tmp_path: Path) -> None:
     folder = saving_study(tmp_path, {**OPERATIONS, "cubic-0.5": None})
     summary = summarise(Study.read(folder))
-    assert [choice.variant for choice in trade_off(summary)] == ["plain", "cubic-scaled-0.8"]
+    assert [choice.variant for choice in summary.trade_off.choices] == ["plain", "cubic-scaled-0.8"]
     write_report(folder)
     lines = list(csv.DictReader(io.StringIO((folder / "report.csv").read_text())))
     found = {row["variant"]: row for row in lines if row["metric"] == "test_error"}
@@ -85,8 +86,14 @@ def test_every_form_of_the_report_has_it(tmp_path: Path) -> None:
     folder = saving_study(tmp_path)
     write_report(folder)
     summary = summarise(Study.read(folder))
-    assert header(summary) == ("variant", "counted saving, %", "measured saving, %", "test error", "Pareto front")
-    assert cells(summary)[1] == ("cubic-scaled-0.8", "16.0", "16.7 ± 7.6", "25.67 ± 0.29", "yes")
+    assert header(summary.trade_off) == (
+        "variant",
+        "counted saving, %",
+        "measured saving, %",
+        "test error",
+        "Pareto front",
+    )
+    assert cells(summary.trade_off)[1] == ("cubic-scaled-0.8", "16.0", "16.7 ± 7.6", "25.67 ± 0.29", "yes")
     page = (folder / "report.html").read_text()
     assert "<h2>Saving</h2>" in page
     assert 'id="tradeoff-' in page
@@ -112,13 +119,13 @@ def test_on_a_gpu_the_clock_tells_the_time(tmp_path: Path) -> None:
         result["metrics"]["train_seconds"] = 8.0 if run["variant"] == "cubic-0.5" else 10.0
         write_json(file, result)
     summary = summarise(Study.read(folder))
-    assert [choice.measured.mean for choice in trade_off(summary)] == pytest.approx([0, 0, 20])
-    assert "processor" not in legend(summary)
+    assert [choice.measured.mean for choice in summary.trade_off.choices] == pytest.approx([0, 0, 20])
+    assert "processor" not in legend(summary.trade_off)
 
 
 def test_the_picture_names_every_variant(tmp_path: Path) -> None:
     summary = summarise(Study.read(saving_study(tmp_path)))
-    picture = tradeoff_figure(trade_off(summary), summary.metric)
+    picture = tradeoff_figure(summary.trade_off.choices, summary.metric)
     texts = [piece.split("<")[0] for piece in picture.split(">")]
     for text in ("plain", "cubic-scaled", "0.8", "cubic", "0.5", "counted saving", "Pareto front", "test error, %"):
         assert text in texts
@@ -172,5 +179,5 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
         for seed in (1, 2):
             (folder / f"runs/{variant}/seed-{seed}-00000000/result.json").unlink()
     summary = summarise(Study.read(folder))
-    assert all(math.isnan(choice.metric.sd) for choice in trade_off(summary))
-    assert "<svg" in tradeoff_figure(trade_off(summary), summary.metric)
+    assert all(math.isnan(choice.metric.sd) for choice in summary.trade_off.choices)
+    assert "<svg" in tradeoff_figure(summary.trade_off.choices, summary.metric)

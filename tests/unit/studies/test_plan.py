@@ -1,12 +1,13 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from truelift import recipes
 from truelift.errors import InputError
-from truelift.studies.metric import Metric
+from truelift.metrics import Metric
 from truelift.studies.plan import read_plan
-from truelift.studies.published import PublishedFigure
+from truelift.verdicts import PublishedFigure
 
 STUDY = """
 question = "Does it?"
@@ -54,7 +55,7 @@ def test_the_split_follows_the_seed_unless_told_not_to(tmp_path: Path) -> None:
 
 
 def test_overrides_and_seeds(tmp_path: Path) -> None:
-    plan = read_plan(written(tmp_path, STUDY), seeds=4, overrides={"epochs": "7"})
+    plan = read_plan(written(tmp_path, STUDY), seeds=4, overrides={"epochs": 7})
     assert plan.seeds == (0, 1, 2, 3)
     assert {run.config["epochs"] for run in plan.runs()} == {7}
 
@@ -80,7 +81,7 @@ epochs = 2
 
 
 def test_a_scale_stands_between_the_shared_settings_and_the_command_line(tmp_path: Path) -> None:
-    plan = read_plan(written(tmp_path, SCALED), scale="quick", overrides={"optimizer.lr": "0.1"})
+    plan = read_plan(written(tmp_path, SCALED), scale="quick", overrides={"optimizer.lr": 0.1})
     a, _, wide = (run.config for run in plan.runs()[:3])
     assert a["batch_size"] == 50  # the file's
     assert (a["epochs"], a["data"]["train_images"], a["model"]["name"]) == (1, 100, "resnet14")  # the scale's
@@ -173,16 +174,17 @@ def test_a_scale_keeps_the_figures_of_its_own_variants(tmp_path: Path) -> None:
 
 
 def test_what_is_changed_of_the_protocol(tmp_path: Path) -> None:
-    def changed(scale: str = "paper", **overrides: str) -> tuple[str, ...]:
+    def changed(scale: str = "paper", **overrides: Any) -> tuple[str, ...]:
         return read_plan(path, scale=scale, seeds=7, overrides=overrides).changed
 
     path = written(tmp_path, PUBLISHED + '[scales.more-seeds]\nseeds = 9\nprecision = "fp32"')
-    assert changed() == changed("more-seeds") == ()
+    assert changed() == ()
+    assert changed("more-seeds") == ("precision",)
     assert changed("same-seeds") == ("epochs",)
-    elsewhere = {"data.path": "here", "device": "cpu", "compile": "true"}
+    elsewhere = {"data.path": "here", "device": "cpu", "compile": True}
     assert changed(**elsewhere) == ()
-    assert changed(epochs="3", batch_size="50") == ()  # the file's own
-    assert changed(epochs="4", **elsewhere) == ("epochs",)
+    assert changed(epochs=3, batch_size=50) == ()  # the file's own
+    assert changed(epochs=4, **elsewhere) == ("epochs",)
 
 
 @pytest.mark.parametrize(

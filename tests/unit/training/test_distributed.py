@@ -8,15 +8,15 @@ import pytest
 from truelift.errors import InputError
 from truelift.records import Predictions
 from truelift.training import Experiment, resolve
-from truelift.training.assembly import assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.distributed import ALONE, World, joined
 from truelift.training.evaluation import predict
-from truelift.training.parsing import parse_experiment
+from truelift.training.settings import parse_experiment
 
 
 def small(**settings: Any) -> Experiment:
     base = {"model.name": "resnet8", "model.width": 4, "epochs": 1, "data.train_images": 96, "batch_size": 32}
-    return resolve(parse_experiment({**base, **settings}, "test"))
+    return resolve(parse_experiment({**base, "precision": "fp32", **settings}, "test"))
 
 
 def test_without_torchrun_a_process_is_alone() -> None:

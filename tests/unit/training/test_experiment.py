@@ -7,7 +7,7 @@ import tomli_w
 from truelift.data import DataOptions
 from truelift.errors import InputError
 from truelift.training import Experiment, fingerprint, resolve, to_dict
-from truelift.training.parsing import expand_names, flatten, parse_experiment
+from truelift.training.settings import expand_names, flatten, parse_experiment
 
 
 def test_resolved_experiment_survives_toml() -> None:
@@ -56,7 +56,7 @@ def test_every_setting_changes_the_fingerprint() -> None:
         ({"schedule.warmup_error_percent": 0}, r"schedule.warmup_error_percent must be in \(0, 100\], got 0"),
         ({"preprocessing": "zac"}, "preprocessing"),
         ({"preprocessing.epsilon": 0}, "preprocessing.epsilon must be above 0 and finite, got 0"),
-        ({"preprocessing": "zca", "detection.fgsm_epsilon": 2}, "preprocessing.name must be other than zca for"),
+        ({"preprocessing.name": "zca", "detection.fgsm_epsilon": 2}, "preprocessing.name must be other than zca for"),
         ({"probe.c": 0}, "probe.c must be above 0 and finite, got 0"),
         ({"probe.images": 0}, "probe.images must be at least 1, got 0"),
         ({"model.recompute": True, "compile": True}, "model.recompute must be false where compile is true"),
@@ -64,7 +64,10 @@ def test_every_setting_changes_the_fingerprint() -> None:
             {"model.recompute": True, "freezing.name": "freezeout", "freezing.cache": "device"},
             "model.recompute must be false where compile is true or freezing.cache is not none, got true",
         ),
-        ({"schedule.milestones_epochs": [1]}, "belongs to schedule.name step, got cosine"),
+        (
+            {"schedule.milestones_epochs": [1]},
+            "must be left out for schedule.name cosine: it belongs to step",
+        ),
         ({"modle.width": 3}, "Unknown option"),
         ({"model.widht": 3}, "Did you mean --model.width"),
         ({"epochs": "many"}, "epochs"),

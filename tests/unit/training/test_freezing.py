@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from tests.unit.training.parts import freezing_of
 
 from truelift.errors import InputError
 from truelift.techniques.freezeout import counted_costs, freezing_points, saving
 from truelift.training import Experiment, resolve, run
-from truelift.training.assembly import assemble, load_data
-from truelift.training.freezing import predict_saving
+from truelift.training.afterwards.operations import counted
+from truelift.training.build import assemble, load_data
 from truelift.training.loop import fit
-from truelift.training.operations import counted
-from truelift.training.parsing import parse_experiment
+from truelift.training.predicted_saving import predict_saving
+from truelift.training.settings import parse_experiment
 
 
 class StopError(Exception):
@@ -67,10 +68,11 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, settings: d
 def test_all_layers_but_the_head_are_frozen_in_the_end(tmp_path: Path) -> None:
     experiment = small()
     training = assemble(experiment, load_data(experiment))
-    assert training.freezing is not None
+    freezing = freezing_of(training)
+    assert freezing is not None
     fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
     layers = training.network.layers()
-    assert training.freezing.frozen == len(layers) - 1
+    assert freezing.frozen == len(layers) - 1
     for number, layer in enumerate(layers):
         assert all(p.requires_grad == (number == len(layers) - 1) for p in layer.parameters())
     assert sum(len(group["params"]) for group in training.optimizer.param_groups) == 2
@@ -85,8 +87,9 @@ def test_const_time_costs_what_the_plain_training_does() -> None:
     share = 1 - saving(points, counted_costs(training.network, images))
     assert training.epochs > 30
     assert abs(training.epochs * share - 30) <= share / 2
-    assert training.freezing is not None
-    assert training.freezing.steps == training.steps == training.epochs * 5
+    freezing = freezing_of(training)
+    assert freezing is not None
+    assert freezing.steps == training.steps == training.epochs * 5
     plain = small(epochs=30)
     assert assemble(plain, splits).epochs == 30
 
@@ -156,7 +159,7 @@ def test_no_prediction_for_an_adaptive_freezing() -> None:
 
 def test_other_experiments_have_no_freezeout() -> None:
     experiment = small(**{"freezing.name": "none"})
-    assert assemble(experiment, load_data(experiment)).freezing is None
+    assert freezing_of(assemble(experiment, load_data(experiment))) is None
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from truelift.training.experiment import OptimizerOptions
-from truelift.training.optimizers import make_optimizer
+from truelift.training.optimizers import OptimizerOptions
+from truelift.training.optimizers import build as make_optimizer
 
 PLAIN = {
     "sgd": lambda p: torch.optim.SGD(

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from truelift.training.experiment import ScheduleOptions
-from truelift.training.policy import BatchNormMomentum, Progress, ScheduledLearningRate, make_schedule
+from truelift.training.policies import Progress
+from truelift.training.policies.batch_norm import BatchNormMomentum
+from truelift.training.policies.learning_rate import ScheduledLearningRate
+from truelift.training.schedules import ScheduleOptions
+from truelift.training.schedules import build as make_schedule
 
 
 def factors(options: ScheduleOptions, steps: int = 100, per_epoch: int = 10) -> list[float]:

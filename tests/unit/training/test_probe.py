@@ -11,9 +11,10 @@ from sklearn.svm import LinearSVC
 
 from truelift.errors import InputError
 from truelift.records import Run
-from truelift.training import Experiment, probe, resolve, run
-from truelift.training.assembly import assemble, load_data
-from truelift.training.parsing import parse_experiment
+from truelift.training import Experiment, resolve, run
+from truelift.training.afterwards import probe
+from truelift.training.build import assemble, load_data
+from truelift.training.settings import parse_experiment
 
 
 def small(**settings: Any) -> Experiment:
@@ -40,7 +41,7 @@ def test_the_training_is_that_without_the_probe(tmp_path: Path, settings: dict[s
         assert f"{split}_loss" not in probed
         assert f"{split}_loss" in plain
     assert probed["svm_converged"] == 1
-    assert probed["test_accuracy"] > 60  # the features of even this short training tell digits apart
+    assert probed["test_accuracy"] > 40  # chance is 10; the features of even this short training give 71 to 82
     assert not any(name.startswith(("svm", "head")) for name in plain)
 
 
@@ -83,4 +84,4 @@ def test_a_fit_that_did_not_converge_says_so(tmp_path: Path, monkeypatch: pytest
 def test_images_of_every_class_are_needed() -> None:
     experiment = small(**{"probe.name": "linear-svm", "probe.images": 9})
     with pytest.raises(InputError, match=r"probe.images must be at least 10, one a class, got 9"):
-        assemble(experiment, load_data(experiment))
+        probe.build(experiment.probe, load_data(experiment))

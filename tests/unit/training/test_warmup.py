@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from truelift.training import Experiment, resolve, run
-from truelift.training.assembly import assemble, load_data
-from truelift.training.objective import Objective, error_percent
-from truelift.training.parsing import parse_experiment
-from truelift.training.policy import Progress, UntilError
+from truelift.training.build import assemble, load_data
+from truelift.training.objectives import error_percent
+from truelift.training.policies import Progress
+from truelift.training.schedules import UntilError
+from truelift.training.settings import parse_experiment
 
 LABELS = torch.zeros(10, dtype=torch.int64)
 
@@ -23,12 +24,12 @@ def test_errors_in_percent() -> None:
 
 def rates(wrong_at: list[int], percent: float = 80.0) -> list[float]:
     """The factor at each step, where so many of the step's ten images are wrong; the schedule itself is the step."""
-    objective = Objective()
-    schedule = UntilError(lambda p: float(p.step), objective, factor=0.1, error_percent=percent)
+    schedule = UntilError(lambda p: float(p.step), factor=0.1, error_percent=percent)
     factors = []
+    last_error = None
     for step, wrong in enumerate(wrong_at):
-        factors.append(schedule(Progress(step, 10, 100)))
-        objective.error = torch.tensor(10.0 * wrong)
+        factors.append(schedule(Progress(step, 10, 100, last_error)))
+        last_error = torch.tensor(10.0 * wrong)
     return factors
 
 
@@ -43,6 +44,7 @@ def test_it_ends_after_twenty_steps_under_the_threshold() -> None:
 def small(**settings: Any) -> Experiment:
     base = {"model.name": "resnet8", "model.width": 4, "epochs": 6, "data.train_images": 320, "batch_size": 32}
     warmup = {"schedule.name": "step", "schedule.milestones_steps": [45], "schedule.warmup": "until-error"}
+    warmup["precision"] = "fp32"
     return resolve(parse_experiment({**base, **warmup, "schedule.warmup_factor": 0.1, **settings}, "test"))
 
 
@@ -69,10 +71,11 @@ def test_the_error_is_the_batches_own(settings: dict[str, Any]) -> None:
     experiment = small(precision="fp32", **settings)
     splits = load_data(experiment)
     training, twin = assemble(experiment, splits), assemble(experiment, splits)
-    images, labels = next(training.batches.epoch(0))
-    training.objective(training.network.train(), images, labels)
+    batch = next(iter(training.batches.epoch(0)))
+    images, labels, _ = batch
+    losses = training.objective(training.network.train(), batch)
     wrong = (twin.network.train()(images).argmax(1) != labels).sum()
-    assert training.objective.error.item() == pytest.approx(100 * int(wrong) / len(labels))
+    assert losses.error.item() == pytest.approx(100 * int(wrong) / len(labels))
 
 
 @pytest.mark.parametrize("crash_at", [13, 22, 48])
@@ -89,5 +92,5 @@ def test_a_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int) -> None:
     states = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "cut")]
     for name, tensor in states[0]["network"].items():
         assert torch.equal(tensor, states[1]["network"][name]), name
-    assert states[0]["warmup"] == states[1]["warmup"]
+    assert states[0]["policy 0 learning_rate"] == states[1]["policy 0 learning_rate"]
     assert again["test_loss"] == whole["test_loss"]

@@ -12,7 +12,8 @@ from truelift.techniques.freezeout.cost import (
 )
 from truelift.techniques.freezeout.freezeout import FreezeOut, allow_recompilations, recompilations
 from truelift.techniques.freezeout.front import Front
-from truelift.techniques.freezeout.layers import Layers, find_layers
+from truelift.techniques.freezeout.layer import Layer
+from truelift.techniques.freezeout.layers import Layers, find_layers, tells_layers
 from truelift.techniques.freezeout.schedule import Scaling, factor, freezing_points, freezing_stages
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "AdaptiveFreezing",
     "FreezeOut",
     "Front",
+    "Layer",
     "Layers",
     "Scaling",
     "allow_recompilations",
@@ -33,5 +35,6 @@ __all__ = [
     "predicted_saving",
     "recompilations",
     "saving",
+    "tells_layers",
     "timed_costs",
 ]

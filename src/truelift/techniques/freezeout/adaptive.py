@@ -1,6 +1,8 @@
 """Layers freeze, from the input on, when they have settled rather than by a schedule. L layers."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from truelift.techniques.freezeout.gradient import GradientSignal
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.representation import RepresentationSignal
 from truelift.techniques.freezeout.signals import Signal
+from truelift.techniques.freezeout.trace import Example
 
 SignalName = Literal["gradient", "representation"]
 
@@ -35,9 +38,10 @@ class AdaptiveFreezing(Front):
 
     Args:
         network: The network.
-        optimizer: As for `FreezeOut`: its groups are divided by layers, so make schedulers afterwards.
+        optimizer: As for `FreezeOut`; it needs no learning rate.
         steps: Training steps in all, at least 1.
         layers: The layers in order; see `find_layers`. For the representation each must end in a module that is called.
+        example: As for `FreezeOut`.
         signal: gradient or representation.
         images: representation: some dozen images (B, …), normalised as for training, on the network's device.
         every_steps: Steps from one measurement to the next, at least 1. Default: a twentieth of all.
@@ -49,7 +53,7 @@ class AdaptiveFreezing(Front):
 
     Raises:
         InputError: An argument is out of range or does not belong to the signal; layers do not fit the network; the
-            optimizer lacks a parameter; `step` is called past the end; a state is of other settings.
+            optimizer is refused, as by `FreezeOut`; `step` is called past the end; a state is of other settings.
 
     Example:
         >>> freezing = AdaptiveFreezing(network, optimizer, steps=len(loader) * epochs)
@@ -58,7 +62,7 @@ class AdaptiveFreezing(Front):
         ...     loss = criterion(network(images), labels)
 
     The gradient is read when the optimizer steps: clipped, averaged over processes, summed over partial batches, as it
-    is used. A fused optimizer under a gradient scaler sees scaled ones: call `scaler.unscale_` first. All processes of
+    is used; where it steps with a closure, what the closure's first call leaves. A fused optimizer under a gradient scaler sees scaled ones: call `scaler.unscale_` first. All processes of
     DistributedDataParallel decide alike: they have the same gradients, and the representation's distances are averaged
     over the process group. Wrap anew where `step` returns layers, as under FreezeOut.
 
@@ -75,6 +79,7 @@ class AdaptiveFreezing(Front):
         *,
         steps: int,
         layers: Layers | None = None,
+        example: Example | None = None,
         signal: SignalName = "gradient",
         images: Tensor | None = None,
         every_steps: int | None = None,
@@ -92,7 +97,7 @@ class AdaptiveFreezing(Front):
         require("patience", patience, patience >= 1, "at least 1")
         require("warmup", warmup, 0 <= warmup <= 1, "in [0, 1]")
         require("max_share", max_share, 0 <= max_share <= 1, "in [0, 1]")
-        found = find_layers(network, layers)
+        found = find_layers(network, layers, example=example)
         given = "none" if images is None else len(images)
         if (images is not None) != (signal == "representation"):
             raise InputError(f"images must be given for signal representation alone, got {given} for {signal}.")
@@ -121,7 +126,7 @@ class AdaptiveFreezing(Front):
             if images is None
             else RepresentationSignal(network, found, images, tolerance)
         )
-        optimizer.register_step_pre_hook(self._before_optimizer)
+        self._attach()
 
     def state_dict(self) -> dict[str, Any]:
         """The steps made, what is frozen since when, what the signal remembers, and the settings they belong to."""
@@ -163,6 +168,34 @@ class AdaptiveFreezing(Front):
                 due += 1
         return due
 
-    def _before_optimizer(self, *_: Any) -> None:
-        if self._frozen < self.most:
-            self._signal.add(self._frozen)
+    @contextlib.contextmanager
+    def _stepping(self) -> Iterator[None]:
+        """Have the signal told of the gradients: before the optimizer uses them, after a closure has made them."""
+        seen = False
+
+        def see() -> None:
+            nonlocal seen
+            if not seen and self._frozen < self.most:
+                self._signal.add(self._frozen)
+            seen = True
+
+        def before(_: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            own, rest = args[:1], args[1:]  # the optimizer itself comes first
+            closure = rest[0] if rest else kwargs.get("closure")
+            if closure is None:
+                see()
+                return None
+
+            def seeing() -> Any:
+                loss = closure()
+                see()
+                return loss
+
+            return (*own, seeing, *rest[1:]) if rest else own, kwargs if rest else {**kwargs, "closure": seeing}
+
+        # For this step alone, and so the last of all hooks: others may change the gradients.
+        handle = self.optimizer.register_step_pre_hook(before)
+        try:
+            yield
+        finally:
+            handle.remove()

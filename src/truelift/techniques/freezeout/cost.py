@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from truelift.errors import InputError
+from truelift.techniques.freezeout.layer import Layer
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.schedule import Scaling, freezing_points, freezing_stages
 
@@ -32,7 +33,7 @@ def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = No
         L counts; a multiplication and addition are two operations.
     """
     network = _without_data(network).train()
-    found = find_layers(network, layers)
+    found = find_layers(network, layers, example=torch.empty_like(images, device="meta"))
     costs = []
     for frozen in range(len(found)):
         _freeze_first(found, frozen)
@@ -143,7 +144,7 @@ def timed_costs(
         raise InputError(f"repeats must be at least 1, got {repeats}.")
     counted = counted_costs(network, images, layers)
     network = copy.deepcopy(network).train()
-    found = find_layers(network, layers)
+    found = find_layers(network, layers, example=images[:2])
     last = len(counted) - 1
     at = sorted({round(last * probe / (probes - 1)) for probe in range(probes)})
     seconds: dict[int, list[float]] = {b: [] for b in at}
@@ -181,13 +182,13 @@ def _between(b: int, known: dict[int, float], counted: Sequence[int]) -> float:
     return known[before] + share * (known[after] - known[before])
 
 
-def _freeze_first(layers: list[list[nn.Module]], frozen: int) -> None:
-    """As FreezeOut has it with so many layers frozen; a parameter of two layers freezes with the later."""
+def _freeze_first(layers: list[Layer], frozen: int) -> None:
+    """As FreezeOut has it with so many layers frozen."""
     for number, layer in enumerate(layers):
         for module in layer:
             module.train(number >= frozen)
-            for parameter in module.parameters():
-                parameter.requires_grad_(number >= frozen)
+        for parameter in layer.parameters:
+            parameter.requires_grad_(number >= frozen)
 
 
 def _step(network: nn.Module, images: Tensor) -> None:

@@ -1,5 +1,6 @@
 """Progressive layer freezing: layers stop training one after the other, from the input on. L layers."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch.optim import Optimizer
 from truelift.errors import InputError
 from truelift.techniques.freezeout.front import Front
 from truelift.techniques.freezeout.layers import Layers, find_layers
+from truelift.techniques.freezeout.rates import check_rates, rates_by_layer
 from truelift.techniques.freezeout.schedule import Scaling, factor, freezing_points, freezing_stages
+from truelift.techniques.freezeout.trace import Example
 
 
 class FreezeOut(Front):
@@ -24,15 +27,16 @@ class FreezeOut(Front):
     After t_i a layer is in inference mode (its batch norm uses and keeps its running statistics), needs no gradient, so
     that the backward pass ends behind it, and has left the optimizer, with its state freed.
 
-    The learning rate that the optimizer's groups show is α, which other schedules may move; FreezeOut multiplies it by
-    the layer's factor while the optimizer steps, and puts it back.
+    The optimizer's groups stay yours, and the learning rate that they show is α, which other schedules may move. Only
+    while the optimizer steps are they divided by layers, and α multiplied by each layer's factor.
 
     Args:
         network: The network.
-        optimizer: Any of torch's, with all parameters of the network that need a gradient, and others if you like,
-            which stay as they are. Its groups are divided by layers, so make other schedulers after FreezeOut.
+        optimizer: Any of torch's but LBFGS, with all parameters of the network that need a gradient, and others if you
+            like, which stay as they are. Schedulers may be made before or after, and groups added at any time.
         steps: Training steps in all, at least 1.
         layers: The layers in order; see `find_layers`. A parameter that two layers share freezes with the later one.
+        example: What the network takes, to find its layers where neither it nor you tell them; see `find_layers`.
         t0: t_0 in [0, 1]. The paper's practical default is 0.8, cubic, scaled: the first layer freezes at 0.512.
         scaling: linear, squared, cubic, or a function of your own.
         scale_lr: Whether α_i(0) = α/t_i.
@@ -41,8 +45,9 @@ class FreezeOut(Front):
             past its t_i stands still until then, but for its batch norm's running statistics.
 
     Raises:
-        InputError: An argument is out of range; layers do not fit the network; the optimizer lacks a parameter; `step`
-            is called past the end; a state is of another schedule.
+        InputError: An argument is out of range; layers do not fit the network, or cannot be found; the optimizer lacks
+            a parameter, has a group without a learning rate, keeps a list of its parameters beside its groups, or has
+            its layers frozen by another; `step` is called past the end; a state is of another schedule.
 
     Example:
         >>> freezeout = FreezeOut(network, optimizer, steps=len(loader) * epochs)
@@ -66,21 +71,21 @@ class FreezeOut(Front):
         *,
         steps: int,
         layers: Layers | None = None,
+        example: Example | None = None,
         t0: float = 0.8,
         scaling: Scaling | Callable[[float], float] = "cubic",
         scale_lr: bool = True,
         freeze_every: int = 1,
     ) -> None:
-        found = find_layers(network, layers)
+        found = find_layers(network, layers, example=example)
         self.points = freezing_points(len(found), t0, scaling)
         """t_i of each layer."""
         self.stages = freezing_stages(self.points, freeze_every)
         """Where each layer leaves the training, t_i or, in a group, that of the group's last."""
         self.scale_lr = scale_lr
-        super().__init__(found, optimizer, steps)  # last: it divides the optimizer's groups
-        self._lrs: list[Any] = []
-        optimizer.register_step_pre_hook(self._before_optimizer)
-        optimizer.register_step_post_hook(self._after_optimizer)
+        super().__init__(found, optimizer, steps)
+        check_rates(optimizer)
+        self._attach()  # last: nothing is changed where an argument is refused
 
     def factors(self) -> list[float]:
         """What each layer's learning rate is multiplied by in the coming training step; 0 for a frozen one."""
@@ -113,16 +118,9 @@ class FreezeOut(Front):
             due += 1
         return due
 
-    def _before_optimizer(self, *_: Any) -> None:
-        factors = self.factors()
-        self._lrs = [group["lr"] for group in self.optimizer.param_groups]
-        for group in self.optimizer.param_groups:
-            if group["layer"] is not None:
-                group["lr"] = group["lr"] * factors[group["layer"]]
-
-    def _after_optimizer(self, *_: Any) -> None:
-        for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
-            group["lr"] = lr
+    def _stepping(self) -> contextlib.AbstractContextManager[None]:
+        layer_of = {id(p): number for number, layer in enumerate(self._parameters) for p in layer}
+        return rates_by_layer(self.optimizer, layer_of, self.factors())
 
 
 def recompilations(stages: list[float]) -> int:

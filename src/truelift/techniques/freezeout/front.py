@@ -1,12 +1,19 @@
 """What every rule that freezes from the input on has in common: layers, their parameters, the optimizer. L layers."""
 
+import contextlib
+import functools
 from abc import ABC, abstractmethod
+from types import MethodType
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from truelift.errors import InputError, require
+from truelift.techniques.freezeout.layer import Layer
+
+# Where an optimizer's `step` tells who freezes: a list of one.
+_MARK = "_truelift_freezing"
 
 
 class Front(ABC):
@@ -14,20 +21,26 @@ class Front(ABC):
 
     A frozen layer is in inference mode (its batch norm uses and keeps its running statistics), needs no gradient, so
     that the backward pass ends behind it, and has left the optimizer, with its state freed.
+
+    All that it knows is in it: copied or pickled together with network and optimizer it goes on with these.
     """
 
     stages: list[float]
     """Where each of the L layers leaves the training, as a share of its steps; 1 for what never does."""
 
-    def __init__(self, layers: list[list[nn.Module]], optimizer: Optimizer, steps: int) -> None:
+    def __init__(self, layers: list[Layer], optimizer: Optimizer, steps: int) -> None:
         require("steps", steps, steps >= 1, "at least 1")
         self.layers = layers
         self.steps = steps
         self.optimizer = optimizer
         self._made = 0
         self._frozen = 0
-        self._parameters = _owned(self.layers)
-        _divide(optimizer, self._parameters)
+        self._parameters: list[list[Tensor]] = [layer.parameters for layer in layers]
+        _check_optimizer(optimizer, self._parameters)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._attach()
 
     @property
     def frozen(self) -> int:
@@ -49,7 +62,7 @@ class Front(ABC):
         fresh = self._freeze_first(self._due(self._made - 1))
         for layer in self.layers[: self._frozen]:
             for module in layer:
-                if module.training:  # network.train() was called
+                if any(inner.training for inner in module.modules()):  # network.train() was called
                     module.eval()
         return fresh
 
@@ -68,6 +81,33 @@ class Front(ABC):
     @abstractmethod
     def _due(self, made: int) -> int:
         """How many layers, from the first, are to be frozen when so many steps are made."""
+
+    @abstractmethod
+    def _stepping(self) -> contextlib.AbstractContextManager[None]:
+        """Within it the optimizer makes a step."""
+
+    def _attach(self) -> None:
+        """Have each of the optimizer's steps made within `_stepping`, whether it raises or not.
+
+        A hook would not be told of a step that raises. The method is replaced in the optimizer itself, as torch's
+        schedulers do it; they may come before or after.
+        """
+        holder = getattr(self.optimizer.step, _MARK, None)
+        if holder is not None and holder[0].optimizer is not self.optimizer:
+            del self.optimizer.__dict__["step"]  # an optimizer that copies its methods too: this one is the original's
+            holder = None
+        if holder is not None and holder[0].layers is self.layers:
+            holder[0] = self  # a shallow copy
+            return
+        inner, mine = self.optimizer.step, [self]
+
+        @functools.wraps(inner)
+        def step(optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
+            with mine[0]._stepping():
+                return inner(*args, **kwargs)
+
+        setattr(step, _MARK, mine)
+        self.optimizer.step = MethodType(step, self.optimizer)  # type: ignore[method-assign]
 
     def _check_later(self, made: int) -> None:
         """Refuse the state of an earlier step.
@@ -92,34 +132,24 @@ class Front(ABC):
             self.optimizer.state.pop(parameter, None)
         # A group is left empty, not taken out: schedulers count the groups.
         for group in self.optimizer.param_groups:
-            group["params"] = [p for p in group["params"] if id(p) not in gone]
+            kept = [number for number, p in enumerate(group["params"]) if id(p) not in gone]
+            if "param_names" in group:
+                group["param_names"] = [group["param_names"][number] for number in kept]
+            group["params"] = [group["params"][number] for number in kept]
         for module in self.layers[layer]:
             module.eval()
         self._frozen = layer + 1
 
 
-def _owned(layers: list[list[nn.Module]]) -> list[list[Tensor]]:
-    """The parameters of each layer that no later one has too."""
-    owner: dict[int, int] = {}
-    parameters: dict[int, Tensor] = {}
-    for number, layer in enumerate(layers):
-        for module in layer:
-            for parameter in module.parameters():
-                owner[id(parameter)] = number
-                parameters[id(parameter)] = parameter
-    owned: list[list[Tensor]] = [[] for _ in layers]
-    for key, number in owner.items():
-        owned[number].append(parameters[key])
-    return owned
-
-
-def _divide(optimizer: Optimizer, layers: list[list[Tensor]]) -> None:
-    """Divide each of the optimizer's groups by layers; a group of parameters that are in none keeps layer None.
+def _check_optimizer(optimizer: Optimizer, layers: list[list[Tensor]]) -> None:
+    """Refuse an optimizer with which layers cannot freeze.
 
     Raises:
-        InputError: The optimizer lacks a parameter that needs a gradient.
+        InputError: It is none, lacks a parameter that needs a gradient, keeps a list of parameters beside its groups,
+            or freezes already.
     """
-    layer_of = {id(p): number for number, layer in enumerate(layers) for p in layer}
+    if not isinstance(optimizer, Optimizer):
+        raise InputError(f"optimizer must be one of torch.optim's kind, got {type(optimizer).__name__}.")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     lacking = [tuple(p.shape) for layer in layers for p in layer if p.requires_grad and id(p) not in held]
     if lacking:
@@ -127,10 +157,15 @@ def _divide(optimizer: Optimizer, layers: list[list[Tensor]]) -> None:
             f"optimizer must hold every parameter of the network, got one without {len(lacking)} of them, the first of "
             f"shape {lacking[0]}."
         )
-    divided: list[dict[str, Any]] = []
-    for group in optimizer.param_groups:
-        numbers = dict.fromkeys(layer_of.get(id(p)) for p in group["params"])
-        for number in sorted(numbers, key=lambda n: -1 if n is None else n):
-            members = [p for p in group["params"] if layer_of.get(id(p)) == number]
-            divided.append({**group, "params": members, "layer": number})
-    optimizer.param_groups[:] = divided
+    for name, value in vars(optimizer).items():
+        if name != "param_groups" and isinstance(value, list | tuple) and any(id(part) in held for part in value):
+            raise InputError(
+                f"optimizer must take its parameters from its groups, which layers leave when they freeze, got "
+                f"{type(optimizer).__name__}, which keeps a list of its own ({name})."
+            )
+    own = {id(p) for layer in layers for p in layer}
+    mark = getattr(optimizer.step, _MARK, None)
+    if mark is not None and any(id(p) in own for layer in mark[0]._parameters for p in layer):
+        raise InputError(
+            f"optimizer must not freeze these layers already, got one with {type(mark[0]).__name__}: make a new one."
+        )

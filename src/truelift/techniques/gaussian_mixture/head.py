@@ -9,10 +9,15 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError, require, unknown_name
 from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum, wide_type
+from truelift.techniques.gaussian_mixture.soft import distances, spread
 
 Covariance = Literal["identity", "isotropic", "shared-diagonal", "diagonal"]
 Variances = Literal["fixed", "learned", "tracked"]
 Initialisation = Literal["kaiming", "xavier"]
+
+# Parts of an image, from soft targets, are counted in whole units: their sum then depends on no order, so replicas stay
+# equal, and moving the head to another type leaves it alone.
+_UNITS = 2**32
 
 
 class Separation(NamedTuple):
@@ -54,7 +59,8 @@ class GaussianMixtureHead(nn.Module):
         initial_variances: Above the floor, a number or a tensor that broadcasts to (K, 1) for isotropic, (1, D) for
             shared-diagonal and (K, D) for diagonal covariance; 1 for identity.
         priors: p. uniform leaves log p = −log K out of the logits, for which it is the same; estimated counts the
-            labels that the loss sees in training mode; or K numbers above 0, normalised here.
+            labels that the loss sees in training mode, soft ones by their shares; or K numbers above 0, normalised
+            here.
         means: Where the means begin: kaiming, normal with variance 2/D; xavier, uniform in ±√(6/(D + K)); or a tensor
             (K, D). `FeatureGaussians.to_head` begins from a pass over data.
 
@@ -79,6 +85,7 @@ class GaussianMixtureHead(nn.Module):
     initial_variances: Tensor
     kept_variances: Tensor
     class_counts: Tensor
+    class_parts: Tensor
     given_log_priors: Tensor
 
     def __init__(
@@ -114,7 +121,7 @@ class GaussianMixtureHead(nn.Module):
         self.variance_floor = variance_floor
         self.unit_volume = unit_volume
         self.variance_momentum = variance_momentum
-        self._initial_means = means
+        self._initial_means = means.detach().clone() if isinstance(means, Tensor) else means
         if isinstance(means, Tensor):
             require("means' shape", tuple(means.shape), means.shape == (classes, features), f"({classes}, {features})")
         elif means not in get_args(Initialisation):
@@ -141,6 +148,8 @@ class GaussianMixtureHead(nn.Module):
             raise unknown_name("priors", self.priors, ("uniform", "estimated"))
         if self.priors == "estimated":
             self.register_buffer("class_counts", torch.zeros(classes, dtype=torch.int64))
+            self.register_buffer("class_parts", torch.zeros(classes, dtype=torch.int64))
+            self.register_load_state_dict_pre_hook(_without_parts)  # type: ignore[no-untyped-call]
         elif self.priors == "given":
             given = torch.as_tensor(priors, dtype=torch.float32)
             require("priors' shape", tuple(given.shape), given.shape == (classes,), f"({classes},)")
@@ -182,6 +191,7 @@ class GaussianMixtureHead(nn.Module):
             self.kept_variances.copy_(self.initial_variances)
         if self.priors == "estimated":
             self.class_counts.zero_()
+            self.class_parts.zero_()
 
     def variance(self) -> Tensor:
         """σ²: (1, 1) for identity, (K, 1) isotropic, (1, D) shared-diagonal, (K, D) diagonal; with its gradient."""
@@ -196,7 +206,7 @@ class GaussianMixtureHead(nn.Module):
     def log_priors(self) -> Tensor | None:
         """Log p, (K,), or None where it is uniform. Estimated: (n_k + 1) / (Σ n + K), n the labels seen."""
         if self.priors == "estimated":
-            seen = self.class_counts.float() + 1
+            seen = self.class_counts.float() + self.class_parts.float() / _UNITS + 1
             return (seen / seen.sum()).log()
         return self.given_log_priors if self.priors == "given" else None
 
@@ -222,6 +232,15 @@ class GaussianMixtureHead(nn.Module):
         half_log_volume = None if unit else self.half_log_volumes().expand(self.classes)[labels]
         log_priors = self.log_priors()
         return Separation(others, distance, half_log_volume, None if log_priors is None else log_priors[labels])
+
+    def distances(self, features: Tensor, shares: Tensor) -> Tensor:
+        """The distances d to every class, (N, K); see `soft.distances`.
+
+        Args:
+            features: (N, D).
+            shares: (N, K), soft targets.
+        """
+        return distances(features, self.means, self._precisions(), shares)
 
     def logit_sum(self, features: Tensor, weights: Tensor) -> Tensor:
         """Σ_k weights_k·z_k, (N,), without the N·K logits; for label smoothing."""
@@ -251,13 +270,48 @@ class GaussianMixtureHead(nn.Module):
         squares = (features.float() - self.means[labels].float()).square() * counted[:, None]
         sums = torch.zeros_like(self.means, dtype=torch.float32).index_add_(0, labels, squares)
         _sum_over_processes(sums)
-        images = counts[:, None]
-        if self.kept_variances.shape[0] == 1:
+        self._move_variances(counts, sums)
+
+    @torch.no_grad()
+    def observe_shares(self, features: Tensor, shares: Tensor) -> None:
+        """As `observe`, for soft targets: an image counts in each class by its share.
+
+        A class that has less than one image of the batch in all moves its variances so much less.
+
+        Args:
+            features: (N, D).
+            shares: (N, K).
+        """
+        if self.priors != "estimated" and self.variances != "tracked":
+            return
+        if self.priors == "estimated":
+            units = (shares.double() * _UNITS).round().long().sum(0)
+            _sum_over_processes(units)
+            units += self.class_parts
+            self.class_counts += units // _UNITS
+            self.class_parts.copy_(units % _UNITS)
+        if self.variances != "tracked":
+            return
+        counts, sums = spread(features, self.means, shares)
+        _sum_over_processes(counts)
+        _sum_over_processes(sums)
+        self._move_variances(counts, sums)
+
+    def _move_variances(self, counts: Tensor, sums: Tensor) -> None:
+        """Towards those of the newest batch: from each class's images, (K,), and sums of squares, (K, D)."""
+        kept, images = self.kept_variances, counts[:, None]
+        if kept.shape[0] == 1:
             sums, images = sums.sum(0, keepdim=True), images.sum(0, keepdim=True)
-        if self.kept_variances.shape[1] == 1:
+        if kept.shape[1] == 1:
             sums = sums.mean(1, keepdim=True)
-        newest = sums / images.clamp(min=1)
-        self.kept_variances.lerp_(torch.where(images > 0, newest, self.kept_variances), self.variance_momentum)
+        weight: float | Tensor = self.variance_momentum
+        if images.is_floating_point():
+            weight = self.variance_momentum * images.clamp(max=1)
+            newest = sums / torch.where(images > 0, images, 1)
+        else:
+            newest = sums / images.clamp(min=1)
+        before = kept.to(torch.promote_types(kept.dtype, newest.dtype))
+        kept.copy_(torch.lerp(before, torch.where(images > 0, newest, before), weight))
 
     def log_likelihood(self, features: Tensor) -> Tensor:
         """Natural logarithm of N(x; μ_k, Σ_k), (N, K), with the −(D/2)·log 2π that logits leave out."""
@@ -330,3 +384,10 @@ def check_features(features: Tensor, size: int) -> None:
 def _sum_over_processes(tensor: Tensor) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(tensor)
+
+
+def _without_parts(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A state from before there were soft targets has no parts of images."""
+    counts = state.get(f"{prefix}class_counts")
+    if counts is not None:
+        state.setdefault(f"{prefix}class_parts", torch.zeros_like(counts))

@@ -1,13 +1,14 @@
 """The large-margin Gaussian mixture loss. N images, K classes, D features."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.errors import InputError
+from truelift.techniques.gaussian_mixture import soft
 from truelift.techniques.gaussian_mixture.head import GaussianMixtureHead
 from truelift.techniques.gaussian_mixture.schedules import Schedule, constant
 from truelift.techniques.gaussian_mixture.sharded import ShardedGaussianMixtureHead
@@ -36,6 +37,10 @@ class GaussianMixtureLoss(nn.Module):
     The first is computed as softplus(log Σ_{k≠y} exp z_k − z_y + α·d_y), which keeps the losses of images that are
     already right by far, where a difference of two large numbers would give 0.
 
+    For soft targets t, the share of each class, both are the sum over y of t_y times the above: of mixup and CutMix, of
+    a teacher's probabilities. A one-hot row is the hard label. With class weights c the mean divides the margin term by
+    Σ_n Σ_y t_ny·c_y, as for hard labels; torch divides by N where targets are soft.
+
     Args:
         margin: α, at least 0, or a schedule of the steps made (`constant`, `doubling`, `ramp`).
         likelihood_weight: λ, likewise.
@@ -45,11 +50,12 @@ class GaussianMixtureLoss(nn.Module):
         ignore_index: Images with this label count nowhere.
         reduction: mean over the images (weighted ones for the margin term, as torch does), sum, or none, (N,). The
             mean over no image is 0.
-        check_values: Refuse features that are not finite and labels out of range. This waits for the device; it is
-            left out inside `torch.compile`.
+        check_values: Refuse features that are not finite, labels out of range and soft targets that are no
+            distribution. This waits for the device, once a call; it is left out inside `torch.compile`.
 
     Shapes:
-        Features (N, D), labels int64 (N,); output a scalar, or (N,) for reduction none; float32.
+        Features (N, D); targets int64 (N,), labels, or floating point (N, K), shares of at least 0 that sum to 1 (not
+        for the sharded head); output a scalar, or (N,) for reduction none; float32.
 
     Raises:
         InputError: An argument is out of range or of the wrong shape or type.
@@ -104,18 +110,18 @@ class GaussianMixtureLoss(nn.Module):
         self.register_buffer("margin", torch.zeros(()), persistent=False)
         self.register_buffer("likelihood_weight", torch.zeros(()), persistent=False)
         self.set_step(0)
-        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
-            lambda *_: self.set_step(int(self.steps))
-        )
+        # A function of the module that it is given: a copy of this one follows its own steps.
+        self.register_load_state_dict_post_hook(_follow_steps)  # type: ignore[no-untyped-call]
 
     def step(self) -> None:
         """One optimizer step is made: move the margin and λ on."""
-        self.set_step(int(self.steps) + 1)
+        self.set_step(self._steps_made + 1)
 
     def set_step(self, steps: int) -> None:
         """Put the margin and λ to where they are after so many steps, at least 0."""
         if steps < 0:
             raise InputError(f"steps must be at least 0, got {steps}.")
+        self._steps_made = steps  # beside the tensor, which would have to be waited for
         self.steps.fill_(steps)
         for name, schedule in self._schedules.items():
             value = schedule(steps)
@@ -123,18 +129,31 @@ class GaussianMixtureLoss(nn.Module):
                 raise InputError(f"{name} must be at least 0 and finite, got {value} at step {steps}.")
             getattr(self, name).fill_(value)
 
-    def forward(self, head: Head, features: Tensor, labels: Tensor) -> Tensor:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Moves to a device or type. The margin and λ never are of less than 32 bits, nor rounded twice."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name in self._schedules:
+            value = getattr(self, name)
+            setattr(self, name, value.to(torch.promote_types(value.dtype, torch.float32)))
+        self.set_step(self._steps_made)
+        return self
+
+    def forward(self, head: Head, features: Tensor, targets: Tensor) -> Tensor:
         """The loss: margin + likelihood."""
-        terms = self.terms(head, features, labels)
+        terms = self.terms(head, features, targets)
         return terms.margin + terms.likelihood
 
-    def terms(self, head: Head, features: Tensor, labels: Tensor) -> MixtureTerms:
+    def terms(self, head: Head, features: Tensor, targets: Tensor) -> MixtureTerms:
         """The two parts of the loss. In training mode the head also observes the batch (`GaussianMixtureHead.observe`).
 
         Raises:
-            InputError: Features or labels do not fit the head, or their values are refused.
+            InputError: Features or targets do not fit the head, or their values are refused.
         """
-        self._check(head, features, labels)
+        self._check(head, features, targets)
+        if targets.is_floating_point():
+            assert isinstance(head, GaussianMixtureHead), "checked"
+            return self._soft_terms(head, features, targets)
+        labels = targets
         counted = labels != self.ignore_index
         labels = torch.where(counted, labels, 0)
         if self.training:
@@ -154,6 +173,30 @@ class GaussianMixtureLoss(nn.Module):
         likelihood = self.likelihood_weight * energy
         return MixtureTerms(self._reduce(smoothed, weights, counted), self._reduce(likelihood, None, counted))
 
+    def _soft_terms(self, head: GaussianMixtureHead, features: Tensor, targets: Tensor) -> MixtureTerms:
+        """Each class's loss as in `terms`, (N, K), weighed by its share."""
+        if self.training:
+            head.observe_shares(features, targets)
+        distance = head.distances(features, targets)
+        targets = targets.to(distance.dtype)
+        energy = distance if head.covariance == "identity" else distance + head.half_log_volumes()
+        log_priors = head.log_priors()
+        z = -energy if log_priors is None else log_priors - energy
+        moved = self.margin * distance
+        cost = moved - z
+        margin = F.softplus(soft.others(z) + cost)
+        weighted = targets if self.class_weights is None else targets * self.class_weights
+        smoothed = (weighted * margin).sum(1)
+        if self.label_smoothing:
+            weights = z.new_ones(head.classes) if self.class_weights is None else self.class_weights.to(z.dtype)
+            total = (targets * (margin - cost)).sum(1)
+            spread = weights.sum() * total - targets.sum(1) * (z @ weights) + (weighted * moved).sum(1)
+            smoothed = (1 - self.label_smoothing) * smoothed + self.label_smoothing / head.classes * spread
+        likelihood = self.likelihood_weight * (targets * energy).sum(1)
+        counted = torch.ones_like(likelihood, dtype=torch.bool)
+        weights_of_images = None if self.class_weights is None else weighted.sum(1)
+        return MixtureTerms(self._reduce(smoothed, weights_of_images, counted), self._reduce(likelihood, None, counted))
+
     def _spread(self, head: Head, features: Tensor, moved: Tensor, total: Tensor) -> Tensor:
         """Σ_k w_k·(`total` − z_k), with `moved` = w_y·α·d_y taken off the sum of the logits; `total` is over all k."""
         weights = head.means.new_ones(head.classes) if self.class_weights is None else self.class_weights
@@ -168,22 +211,43 @@ class GaussianMixtureLoss(nn.Module):
         total = counted.sum() if weights is None else torch.where(counted, weights, 0).sum()
         return values.sum() / torch.where(total > 0, total, 1)
 
-    def _check(self, head: Head, features: Tensor, labels: Tensor) -> None:
+    def _check(self, head: Head, features: Tensor, targets: Tensor) -> None:
         head.check_features(features)
-        if labels.dtype != torch.int64:
-            raise InputError(f"labels must be of type int64, got {str(labels.dtype).removeprefix('torch.')}.")
-        if labels.shape != features.shape[:1]:
-            raise InputError(f"labels must have the shape ({len(features)},), got {tuple(labels.shape)}.")
+        shares = targets.is_floating_point() and targets.ndim == 2
+        if shares:
+            soft.check_shape(targets, len(features), head.classes)
+            if not isinstance(head, GaussianMixtureHead):
+                raise InputError(
+                    f"targets of a sharded head must be int64 labels ({len(features)},), got soft ones "
+                    f"{tuple(targets.shape)}."
+                )
+        elif targets.dtype != torch.int64:
+            raise InputError(f"labels must be of type int64, got {str(targets.dtype).removeprefix('torch.')}.")
+        elif targets.shape != features.shape[:1]:
+            raise InputError(f"labels must have the shape ({len(features)},), got {tuple(targets.shape)}.")
         if self.class_weights is not None and len(self.class_weights) != head.classes:
             raise InputError(f"class_weights must be {head.classes} numbers, got {len(self.class_weights)}.")
         if not self.check_values or torch.compiler.is_compiling():
             return
-        wrong = (labels != self.ignore_index) & ((labels < 0) | (labels >= head.classes))
-        if wrong.any():
-            raise InputError(f"labels must be in 0..{head.classes - 1}, got {labels[wrong][0].item()}.")
-        # A sum is finite only where all of its numbers are, and read once.
-        if not features.detach().sum().isfinite() and (bad := int((~features.detach().isfinite()).sum())):
+        if shares:
+            wrong = soft.are_wrong(targets)
+        else:
+            off = (targets != self.ignore_index) & ((targets < 0) | (targets >= head.classes))
+            wrong = off.any()
+        # A sum is finite only where all of its numbers are. Both answers are read at once: reading waits.
+        if not (wrong | ~features.detach().sum().isfinite()):
+            return
+        if wrong and shares:
+            raise soft.error(targets)
+        if wrong:
+            raise InputError(f"labels must be in 0..{head.classes - 1}, got {targets[off][0].item()}.")
+        if bad := int((~features.detach().isfinite()).sum()):
             raise InputError(f"features must be finite, got {bad} of {features.numel()} infinite or not a number.")
+
+
+def _follow_steps(module: GaussianMixtureLoss, _: object) -> None:
+    """Put a criterion whose state was loaded to the step that it says."""
+    module.set_step(int(module.steps))
 
 
 def _schedule(name: str, value: float | Schedule) -> Schedule:

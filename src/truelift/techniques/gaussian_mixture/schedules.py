@@ -1,17 +1,18 @@
 """How the margin α, or the weight λ of the likelihood term, moves with the steps. t steps made."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from truelift.errors import InputError
 
 Schedule = Callable[[int], float]
-"""From steps made to a value, at least 0."""
+"""From steps made to a value, at least 0. Those here are plain objects, which can be copied, pickled and compared."""
 
 
 def constant(value: float) -> Schedule:
     """Always `value`, which must be at least 0 and finite."""
     _check("value", value)
-    return lambda _: value
+    return _Constant(value)
 
 
 def doubling(initial: float, *, every_steps: int, cap: float) -> Schedule:
@@ -28,8 +29,7 @@ def doubling(initial: float, *, every_steps: int, cap: float) -> Schedule:
     _check("initial", initial)
     _check("cap", cap, least=initial)
     _check("every_steps", every_steps, least=1)
-    # Beyond 1023 doublings a float has no room.
-    return lambda t: min(cap, initial * 2.0 ** min(t // every_steps, 1023))
+    return _Doubling(initial, every_steps, cap)
 
 
 def ramp(final: float, *, steps: int) -> Schedule:
@@ -44,7 +44,35 @@ def ramp(final: float, *, steps: int) -> Schedule:
     """
     _check("final", final)
     _check("steps", steps, least=1)
-    return lambda t: final * min(1.0, t / steps)
+    return _Ramp(final, steps)
+
+
+@dataclass(frozen=True)
+class _Constant:
+    value: float
+
+    def __call__(self, steps: int) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class _Doubling:
+    initial: float
+    every_steps: int
+    cap: float
+
+    def __call__(self, steps: int) -> float:
+        # Beyond 1023 doublings a float has no room.
+        return min(self.cap, self.initial * 2.0 ** min(steps // self.every_steps, 1023))
+
+
+@dataclass(frozen=True)
+class _Ramp:
+    final: float
+    steps: int
+
+    def __call__(self, steps: int) -> float:
+        return self.final * min(1.0, steps / self.steps)
 
 
 def _check(name: str, value: float, least: float = 0) -> None:

@@ -178,7 +178,7 @@ def _centred_blocks(n: int, means: Tensor, centre: Tensor) -> Iterator[tuple[sli
 
 def _kept_block(kept: Tensor, n: int, block: slice) -> Tensor:
     """A block's softmax (N, classes of the block) in the flat tensor that keeps all, one block after the other."""
-    return kept[n * block.start : n * block.stop].view(n, -1)
+    return kept[n * block.start : n * block.stop].view(n, block.stop - block.start)
 
 
 def _part(tensor: Tensor | None, block: slice) -> Tensor | None:

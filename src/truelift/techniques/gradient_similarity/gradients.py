@@ -6,80 +6,107 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from truelift.errors import InputError
+from truelift.techniques.exchange import Averaging, is_dense, processes
+
 
 class Gradients:
-    """Gradients of T losses with respect to their parameters.
+    """Gradients of T losses with respect to the leaves of their graphs.
+
+    Gradients are kept as dense tensors; what autograd gave as sparse ones is written as such.
 
     Args:
-        shared: The parameters that the losses share; for them there are weights.
         losses: T.
         group: The processes to average over, where torch.distributed runs; None for all.
     """
 
-    def __init__(self, shared: list[Tensor], losses: int, group: dist.ProcessGroup | None) -> None:
-        self.shared = shared
-        self._group = group
-        self._parameters: dict[int, Tensor] = {}
+    def __init__(self, losses: int, group: dist.ProcessGroup | None) -> None:
+        self._several = processes(group) > 1
+        self._leaves: dict[int, Tensor] = {}
+        self._reached: list[dict[int, Tensor]] = [{} for _ in range(losses)]
         self._sums: list[dict[int, Tensor]] = [{} for _ in range(losses)]
-        self._averaging: list[tuple[dist.Work, Tensor, list[Tensor]]] = []
+        self._sparse_dims: dict[int, int] = {}  # 0 for a leaf that has had a dense gradient too
+        self._averaging = Averaging(group)
 
-    def add(self, loss: int, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
-        """Add the gradients of one loss; None, for a parameter that it does not reach, adds nothing.
+    @property
+    def losses(self) -> int:
+        """T."""
+        return len(self._sums)
 
-        They are changed in place later, and autograd may give two parameters one tensor, or expand a number to one.
+    def reached(self, loss: int) -> list[Tensor]:
+        """The leaves of all parts' graphs so far, in the order in which they were first reached."""
+        return list(self._reached[loss].values())
+
+    def add(self, loss: int, leaves: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+        """Add the gradients of one loss; None, for a leaf that it does not reach, adds nothing.
+
+        They are changed in place later, and autograd may give two leaves one tensor, or expand a number to one.
+
+        Raises:
+            InputError: A gradient is a tensor made of others, as those of sharded parameters are.
         """
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            if hasattr(type(leaf), "__tensor_flatten__") or hasattr(type(gradient), "__tensor_flatten__"):
+                raise InputError(f"parameters must be plain tensors, got one of type {type(leaf).__name__}.")
         sums, held = self._sums[loss], set[int]()
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            self._reached[loss].setdefault(id(leaf), leaf)
             if gradient is None:
                 continue
-            if gradient.data_ptr() in held or not _dense(gradient):
+            sparse_dims = gradient.sparse_dim() if gradient.layout == torch.sparse_coo else 0
+            self._sparse_dims[id(leaf)] = min(sparse_dims, self._sparse_dims.get(id(leaf), sparse_dims))
+            if gradient.layout != torch.strided:
+                gradient = gradient.to_dense()
+            gradient = gradient.resolve_conj().resolve_neg()
+            if gradient.data_ptr() in held or not is_dense(gradient):
                 gradient = gradient.clone(memory_format=torch.contiguous_format)
             held.add(gradient.data_ptr())
-            self._parameters.setdefault(id(parameter), parameter)
-            before = sums.get(id(parameter))
-            sums[id(parameter)] = gradient if before is None else before.add_(gradient)
+            self._leaves.setdefault(id(leaf), leaf)
+            before = sums.get(id(leaf))
+            sums[id(leaf)] = gradient if before is None else before.add_(gradient)
 
-    def start_averaging(self, loss: int) -> None:
+    def start_averaging(self, loss: int, weights: Sequence[Tensor]) -> None:
         """Begin to average a loss's gradients over the processes, in one collective, where there are several.
 
-        All processes must have the same parameters in the same order, as one program with one network has.
+        Args:
+            loss: Which.
+            weights: For these, the same in all processes, in the same order.
         """
-        if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(self._group) == 1:
+        if not self._several:
             return
-        gradients = list(self._sums[loss].values())
-        if gradients:
-            flat = torch.cat([_flat(gradient) for gradient in gradients])
-            work = dist.all_reduce(flat, group=self._group, async_op=True)
-            assert work is not None, "asked to be asynchronous"
-            self._averaging.append((work, flat, gradients))
+        sums = self._sums[loss]
+        for weight in weights:
+            gradient = sums.get(id(weight))
+            if gradient is None:  # reached, but autograd gave nothing; in another process it may have
+                gradient = torch.zeros_like(weight, memory_format=torch.contiguous_format)
+                self._leaves.setdefault(id(weight), weight)
+            if gradient.stride() != weight.stride() and is_dense(weight):
+                # One weight's gradients need not lie in memory alike in all processes.
+                gradient = torch.empty_like(weight, dtype=gradient.dtype).copy_(gradient)
+            sums[id(weight)] = gradient
+        self._averaging.send([sums[id(weight)] for weight in weights])
 
     def wait(self) -> None:
         """Wait for the averages."""
-        for work, flat, gradients in self._averaging:
-            work.wait()
-            flat /= dist.get_world_size(self._group)
-            parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-            for gradient, part in zip(gradients, parts, strict=True):
-                _flat(gradient).copy_(part)
-        self._averaging = []
+        self._averaging.wait()
 
-    def gram(self, groups: Sequence[int]) -> Tensor:
-        """Inner products of the losses' shared gradients, float64 (G, T, T), from the group of each shared parameter.
+    def gram(self, shared: Sequence[Tensor], groups: Sequence[int]) -> Tensor:
+        """Inner products of the losses' gradients, float64 (G, T, T), over the shared weights of each group.
 
-        Products of a tensor are float32, or float64 where it is, and their sums float64. Where a sum of squares leaves
-        float32's range, or comes near its lower end and so has few digits, all is done again in float64: gradients of
-        1e-25 are small, not zero.
+        Complex gradients count as pairs of real ones. Products of a tensor are float32, or float64 where it is, and
+        their sums float64. Where a sum of squares leaves float32's range, or comes near its lower end and so has few
+        digits, all is done again in float64: gradients of 1e-25 are small, not zero.
         """
-        gram = self._gram(groups, torch.float32)
+        gram = self._gram(shared, groups, torch.float32)
         squares = gram.diagonal(dim1=1, dim2=2)
         if bool(((squares < 1e-30) | ~squares.isfinite()).any()):
-            gram = self._gram(groups, torch.float64)
+            gram = self._gram(shared, groups, torch.float64)
         return gram
 
-    def _gram(self, groups: Sequence[int], dtype: torch.dtype) -> Tensor:
-        losses, device = len(self._sums), self.shared[0].device
+    def _gram(self, shared: Sequence[Tensor], groups: Sequence[int], dtype: torch.dtype) -> Tensor:
+        losses, device = len(self._sums), shared[0].device
         gram = torch.zeros(max(groups) + 1, losses, losses, dtype=torch.float64, device=device)
-        measured = [(p, g) for p, g in zip(self.shared, groups, strict=True) if g >= 0]
+        measured = [(p, g) for p, g in zip(shared, groups, strict=True) if g >= 0]
         for s in range(losses):
             for t in range(s + 1):
                 both = [
@@ -88,18 +115,19 @@ class Gradients:
                     if id(p) in self._sums[s] and id(p) in self._sums[t]
                 ]
                 if both:
-                    products = torch.stack([_dot(a, b, dtype) for a, b, _ in both]).double()
+                    products = torch.stack([_dot(a, b, dtype).to(device) for a, b, _ in both]).double()
                     gram[:, s, t].index_add_(0, torch.tensor([g for *_, g in both], device=device), products)
         return gram + gram.tril(-1).transpose(1, 2)
 
-    def write(self, groups: Sequence[int], weights: Tensor) -> None:
-        """Add to `.grad`: the weighted sum for a shared parameter, the plain sum for a private one.
+    def write(self, shared: Sequence[Tensor], groups: Sequence[int], weights: Tensor) -> None:
+        """Add to `.grad`: the weighted sum for a shared weight, the plain sum for any other leaf.
 
         Args:
-            groups: Of each shared parameter.
+            shared: The shared weights.
+            groups: Of each.
             weights: (G, T).
         """
-        group_of = {id(p): g for p, g in zip(self.shared, groups, strict=True)}
+        group_of = {id(p): g for p, g in zip(shared, groups, strict=True)}
         results: dict[int, Tensor] = {}
         for t, sums in enumerate(self._sums):
             for group in dict.fromkeys(group_of.get(i) for i in sums):
@@ -113,14 +141,20 @@ class Gradients:
                     _add([results[i] for i in old], [sums[i] for i in old], weight)
                 results |= {i: sums[i] for i in new}
         for i, result in results.items():
-            parameter = self._parameters[i]
-            parameter.grad = result if parameter.grad is None else parameter.grad.add_(result)
+            leaf, before, sparse_dims = self._leaves[i], self._leaves[i].grad, self._sparse_dims.get(i, 0)
+            if sparse_dims and (before is None or before.is_sparse):
+                result = result.to_sparse(sparse_dims)
+            if before is not None and before.is_sparse and not result.is_sparse:
+                before = before.to_dense()
+            leaf.grad = result if before is None else before.add_(result)
 
 
 def _scale(tensors: list[Tensor], weight: Tensor) -> None:
     """Times the weight, in place. Reading a number is free on a CPU and spares a pass where it is 1."""
     if weight.device.type != "cpu":
-        torch._foreach_mul_(tensors, weight.to(tensors[0].dtype))
+        for kind in dict.fromkeys((tensor.device, tensor.dtype) for tensor in tensors):
+            alike = [tensor for tensor in tensors if (tensor.device, tensor.dtype) == kind]
+            torch._foreach_mul_(alike, weight.to(alike[0].device, alike[0].real.dtype))
     elif float(weight) != 1:
         torch._foreach_mul_(tensors, float(weight))
 
@@ -140,14 +174,12 @@ def _dot(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     """⟨a, b⟩, whatever their layout in memory: gradients of one weight come in one layout, nearly always."""
     if a.stride() != b.stride():
         b = torch.empty_like(a).copy_(b)
+    a, b = _flat(a), _flat(b)
     dtype = torch.promote_types(a.dtype, dtype)
-    return torch.dot(_flat(a).to(dtype), _flat(b).to(dtype))
-
-
-def _dense(tensor: Tensor) -> bool:
-    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
+    return torch.dot(a.to(dtype), b.to(dtype))
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    """All elements of a dense tensor in the order of memory, as a view."""
-    return tensor.as_strided((tensor.numel(),), (1,))
+    """All elements of a dense tensor in the order of memory, as a view; a complex one's parts."""
+    flat = tensor.as_strided((tensor.numel(),), (1,))
+    return torch.view_as_real(flat).flatten() if tensor.is_complex() else flat

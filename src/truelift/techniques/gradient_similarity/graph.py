@@ -1,33 +1,46 @@
 """Which parameters a loss depends on, read from its graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Reach:
     """What a backward pass from a loss would touch."""
 
-    parameters: list[Tensor]
-    """The leaves that need a gradient, each once, the nearest to the loss first."""
+    leaves: list[Tensor]
+    """The tensors that need a gradient and are no result, each once, the nearest to the loss first."""
     nodes: set[object]
     """The operations on the way, leaves left out."""
 
 
 def reach(loss: Tensor) -> Reach:
     """Walk the graph of `loss` from its end to its leaves."""
-    parameters: dict[int, Tensor] = {}
+    leaves: dict[int, Tensor] = {}
     nodes: set[object] = set()
     waiting = [loss.grad_fn]
     while waiting:
         node = waiting.pop()
         if node is None:
             continue
-        leaf = getattr(node, "variable", None)
+        # By its name: an operation of the user's may have an attribute `variable` too.
+        leaf = getattr(node, "variable", None) if node.name() == "torch::autograd::AccumulateGrad" else None
         if leaf is not None:
-            parameters.setdefault(id(leaf), leaf)
+            leaves.setdefault(id(leaf), leaf)
         elif node not in nodes:
             nodes.add(node)
             waiting.extend(following for following, _ in node.next_functions)
-    return Reach(list(parameters.values()), nodes)
+    return Reach(list(leaves.values()), nodes)
+
+
+def weights_among(leaves: Sequence[Sequence[Tensor]], given: Sequence[Tensor]) -> set[int]:
+    """The ids of the leaves that are trained: parameters, and tensors that are given as such.
+
+    Other leaves, images that need a gradient for instance, belong to the batch. Where there is no parameter at all,
+    the leaves are what is trained.
+    """
+    every = [leaf for of_loss in leaves for leaf in of_loss]
+    known = {id(leaf) for leaf in every if isinstance(leaf, nn.Parameter)} | {id(tensor) for tensor in given}
+    return known or {id(leaf) for leaf in every}

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from truelift.errors import InputError, require, unknown_name
+from truelift.techniques.exchange import agree, processes
+from truelift.techniques.gradient_similarity.agreement import Fingerprints
 from truelift.techniques.gradient_similarity.gradients import Gradients
-from truelift.techniques.gradient_similarity.graph import Reach, reach
+from truelift.techniques.gradient_similarity.graph import Reach, reach, weights_among
 from truelift.techniques.gradient_similarity.rules import Rule, Weighting, cosines, similarity_weights
 
 Granularity = Literal["global", "layer", "tensor"]
@@ -51,6 +53,9 @@ class GradientSimilarity:
         a private parameter follows its own loss
 
     Several auxiliary losses are each held against the main one. Gradients are added to `.grad`, as `backward()` does.
+    A loss depends on what any part of the batch reaches (`accumulate`), whatever the order of the parts. Tensors that
+    need a gradient and are no `nn.Parameter`, images for instance, take no part where there are parameters: they follow
+    the plain sum. Sparse gradients and complex parameters count as the dense and real ones that they stand for.
 
     Args:
         rule: weighted or unweighted; or a function from the Gram matrix of the gradients, float64 (T, T), to the weight
@@ -67,14 +72,16 @@ class GradientSimilarity:
         use_average: Weigh by the moving average, not by the step's own cosine.
         shared: The parameters that the rule is for. Default: found in each step from the losses' graphs. Must be given
             where trunk and heads are one compiled graph, in which every loss reaches every parameter.
-        network: Names the modules for granularity layer.
+        network: Names the modules for granularity layer, and puts parameters in one order for all processes.
         process_group: Where torch.distributed runs, each loss's gradients are averaged over its processes before the
             cosine is taken; None is all processes. Give DistributedDataParallel's `module` the images, not the wrapper:
-            the averaging is done here, one collective a loss, while the next loss works backwards.
+            the averaging is done here, one collective a loss, while the next loss works backwards. Before it a few
+            bytes tell whether all processes reach the same parameters with the same weights; where not, all refuse.
 
     Raises:
         InputError: An argument is out of range; a loss is no scalar, has no graph, or is not finite backwards; the
-            losses share no parameter; a parameter given is in no graph.
+            losses share no parameter; a parameter given is in no graph; a parameter is sharded; the parts of a batch
+            have different numbers of losses; processes reach different parameters.
 
     Example:
         >>> similarity = GradientSimilarity()
@@ -128,6 +135,8 @@ class GradientSimilarity:
         self._shared = None if shared is None else list(shared)
         require("shared", self._shared, self._shared != [], "at least one parameter")
         self._modules = {} if network is None else _modules(network)
+        self._order = {} if network is None else {id(p): number for number, p in enumerate(network.parameters())}
+        self._fingerprints = Fingerprints()
         self._group = process_group
         self._steps = 0
         self._averages: Tensor | None = None
@@ -145,18 +154,35 @@ class GradientSimilarity:
         """
         losses = _checked(main, auxiliary, scaler)
         reaches = [reach(loss) for loss in losses]
-        shared = self._find_shared(reaches)
+        gradients = self._pending_for(losses)
+        in_parts, self._pending = self._pending is not None, None
+        leaves = [_union(gradients.reached(t), found.leaves) for t, found in enumerate(reaches)]
+        shared, weights = self._agree(leaves, losses[0].device)
         measuring = self._steps % self.every_steps == 0 or self._weights is None
-        if self._pending is None and (self.one_pass or not measuring):
-            return self._in_one_pass(losses, reaches, shared, measuring, scaler)
-        self._collect(losses, reaches, shared, average=True)
-        return self._apply(scaler)
+        if not in_parts and (self.one_pass or not measuring):
+            return self._in_one_pass(losses, reaches, shared, weights, measuring, scaler)
+        for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
+            gradients.add(t, found.leaves, _grad(loss, found.leaves, keep=_overlaps(reaches, t)))
+            gradients.start_averaging(t, weights[t])
+        gradients.wait()
+        groups = self._groups(shared)
+        combined = self._weigh(gradients.gram(shared, groups), scaler) if measuring else self._kept_weights()
+        gradients.write(shared, self._groups(shared, every=True), combined.weights)
+        return combined
 
     def accumulate(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> None:
         """Collect the gradients of a part of the batch; `backward` with the last part applies the rule to the sums."""
         losses = _checked(main, auxiliary, scaler)
         reaches = [reach(loss) for loss in losses]
-        self._collect(losses, reaches, self._find_shared(reaches), average=False)
+        gradients = self._pending_for(losses)
+        # All of them before any is added: a part that raises, as when memory runs out, leaves the others' sums alone.
+        found = [
+            _grad(loss, reached.leaves, keep=_overlaps(reaches, t))
+            for t, (loss, reached) in enumerate(zip(losses, reaches, strict=True))
+        ]
+        for t, (reached, of_loss) in enumerate(zip(reaches, found, strict=True)):
+            gradients.add(t, reached.leaves, of_loss)
+        self._pending = gradients
 
     def state_dict(self) -> dict[str, Any]:
         """Steps, moving averages, the last weights, and the rule's own state where it has one."""
@@ -174,9 +200,45 @@ class GradientSimilarity:
         if "rule" in state and not isinstance(self.rule, str) and hasattr(self.rule, "load_state_dict"):
             self.rule.load_state_dict(state["rule"])
 
-    def _find_shared(self, reaches: Sequence[Reach]) -> list[Tensor]:
-        in_main = {id(p) for p in reaches[0].parameters}
-        in_auxiliary = {id(p) for found in reaches[1:] for p in found.parameters}
+    def _pending_for(self, losses: Sequence[Tensor]) -> Gradients:
+        """The sums so far, or new ones."""
+        if self._pending is None:
+            return Gradients(len(losses), self._group)
+        before = self._pending.losses
+        require("losses", len(losses), len(losses) == before, f"{before}, as in the parts of the batch before")
+        return self._pending
+
+    def _agree(
+        self, leaves: Sequence[Sequence[Tensor]], device: torch.device
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """The shared weights, and the weights that each loss reaches, in an order that all processes have.
+
+        Raises:
+            InputError: The losses share none; or the processes reach different ones, and then in all of them.
+        """
+        known = weights_among(leaves, self._shared or [])
+        weights = [[leaf for leaf in of_loss if id(leaf) in known] for of_loss in leaves]
+        ordered = [sorted(of_loss, key=lambda p: self._order.get(id(p), len(self._order))) for of_loss in weights]
+        problem, shared = None, list[Tensor]()
+        try:
+            shared = self._find_shared(weights)
+        except InputError as error:
+            problem = error  # which must not leave the other processes waiting
+        same = True
+        if processes(self._group) > 1:
+            same = agree(0 if problem else self._fingerprints.of(ordered), device, self._group)
+        if problem:
+            raise problem
+        if not same:
+            hint = "" if self._order else " Where only their order differs, give network."
+            raise InputError(
+                f"all processes must reach the same parameters with equal weights, got different ones.{hint}"
+            )
+        return shared, ordered
+
+    def _find_shared(self, weights: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        in_main = {id(p) for p in weights[0]}
+        in_auxiliary = {id(p) for of_loss in weights[1:] for p in of_loss}
         if self._shared is not None:
             for p in self._shared:
                 for ids, which in ((in_main, "the main loss"), (in_auxiliary, "an auxiliary loss")):
@@ -186,68 +248,53 @@ class GradientSimilarity:
                             f"{which} does not depend."
                         )
             return self._shared
-        shared = [p for p in reaches[0].parameters if id(p) in in_auxiliary]
+        shared = [p for p in weights[0] if id(p) in in_auxiliary]
         if not shared:
             raise InputError(
                 "the losses must share a parameter, got none: compute them from one trunk, or call backward() on each."
             )
         return shared
 
-    def _collect(
-        self, losses: Sequence[Tensor], reaches: Sequence[Reach], shared: list[Tensor], *, average: bool
-    ) -> None:
-        """Each loss's gradients, added to those collected before; averaged over processes with the last part."""
-        if self._pending is None:
-            self._pending = Gradients(shared, len(losses), self._group)
-        for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
-            self._pending.add(t, found.parameters, _grad(loss, found.parameters, keep=_overlaps(reaches, t)))
-            if average:
-                self._pending.start_averaging(t)
-
-    def _apply(self, scaler: GradScaler | None) -> Combined:
-        gradients, self._pending = self._pending, None
-        assert gradients is not None, "accumulated before"
-        gradients.wait()
-        combined = self._weigh(gradients.gram(self._groups(gradients.shared)), scaler)
-        gradients.write(self._groups(gradients.shared, every=True), combined.weights)
-        return combined
-
     def _in_one_pass(
         self,
         losses: Sequence[Tensor],
         reaches: Sequence[Reach],
         shared: list[Tensor],
+        weights: Sequence[Sequence[Tensor]],
         measuring: bool,
         scaler: GradScaler | None,
     ) -> Combined:
         """Private and measured parameters loss by loss; all others from the weighted sum."""
         shared_ids = {id(p) for p in shared}
         measured = [p for p, g in zip(shared, self._groups(shared), strict=True) if g >= 0] if measuring else []
-        gradients = Gradients(measured, len(losses), self._group)
+        taken = {id(p) for p in measured}
+        gradients = Gradients(len(losses), self._group)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
-            wanted = measured + [p for p in found.parameters if id(p) not in shared_ids]
+            wanted = [p for p in found.leaves if id(p) in taken or id(p) not in shared_ids]
             gradients.add(t, wanted, _grad(loss, wanted, keep=True))
-            gradients.start_averaging(t)
+            gradients.start_averaging(t, [p for p in weights[t] if id(p) in taken or id(p) not in shared_ids])
         gradients.wait()
         if measuring:
-            combined = self._weigh(gradients.gram([0] * len(measured)), scaler)
+            combined = self._weigh(gradients.gram(measured, [0] * len(measured)), scaler)
         else:
-            assert self._averages is not None
-            assert self._weights is not None
-            combined = Combined(torch.full_like(self._averages, torch.nan), self._averages, self._weights)
-            self._steps += 1
-        weights = combined.weights[0]
-        taken = {id(p) for p in measured}
-        rest = [p for p in shared if id(p) not in taken]
-        joint = Gradients([], 1, self._group)
-        outputs = [torch.ones_like(loss) * w.to(loss) for w, loss in zip(weights, losses, strict=True)]
+            combined = self._kept_weights()
+        rest = [p for p in weights[0] if id(p) in shared_ids - taken]
+        joint = Gradients(1, self._group)
+        outputs = [torch.ones_like(loss) * w.to(loss) for w, loss in zip(combined.weights[0], losses, strict=True)]
         if rest:
             joint.add(0, rest, torch.autograd.grad(losses, rest, outputs, allow_unused=True))
-        joint.start_averaging(0)
+            joint.start_averaging(0, rest)
         joint.wait()
-        gradients.write([0] * len(measured), combined.weights)
-        joint.write([], combined.weights[:, :1])
+        gradients.write(measured, [0] * len(measured), combined.weights)
+        joint.write([], [], combined.weights[:, :1])
         return combined
+
+    def _kept_weights(self) -> Combined:
+        """What holds in a step that does not measure."""
+        assert self._averages is not None
+        assert self._weights is not None
+        self._steps += 1
+        return Combined(torch.full_like(self._averages, torch.nan), self._averages, self._weights)
 
     def _groups(self, shared: Sequence[Tensor], *, every: bool = False) -> list[int]:
         """The group of each shared parameter; −1 for one that is not measured, unless `every` is asked for."""
@@ -304,6 +351,8 @@ def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | Non
     for t, loss in enumerate(losses):
         if loss.numel() != 1:
             raise InputError(f"the {_loss_name(t)} loss must be a scalar, got the shape {tuple(loss.shape)}.")
+        if loss.is_complex():
+            raise InputError(f"the {_loss_name(t)} loss must be a real number, got a complex one.")
         if loss.grad_fn is None:
             raise InputError(f"the {_loss_name(t)} loss must have a graph, got a tensor that no parameter led to.")
     return losses if scaler is None else [scaler.scale(loss) for loss in losses]
@@ -316,6 +365,11 @@ def _loss_name(t: int) -> str:
 def _grad(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
     """The gradients, each a tensor of its own, which may be changed in place."""
     return torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if parameters else ()
+
+
+def _union(before: Sequence[Tensor], now: Sequence[Tensor]) -> list[Tensor]:
+    """Each once, in the order in which they came."""
+    return list({id(leaf): leaf for leaf in (*before, *now)}.values())
 
 
 def _overlaps(reaches: Sequence[Reach], t: int) -> bool:

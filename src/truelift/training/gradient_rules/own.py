@@ -39,7 +39,7 @@ class OwnRule:
             raise
         except Exception as error:
             raise InputError(f'{_KIND} "{self.path}" {raised(error)}.') from error
-        return dict(logged or {})
+        return dict(logged.logged() if hasattr(logged, "logged") else logged or {})
 
     def state_dict(self) -> dict[str, Any]:
         """The rule's own, where it has one."""
@@ -49,6 +49,11 @@ class OwnRule:
         """Take up what `state_dict` gave."""
         if hasattr(self.rule, "load_state_dict"):
             self.rule.load_state_dict(state)
+
+
+def as_rule(name: str, build: Callable[[Any, nn.Module], Any]) -> Callable[[Any, nn.Module], OwnRule]:
+    """A technique's `build` function, as a rule's: what it builds is held to the protocol as a user's own is."""
+    return lambda options, network: OwnRule(name, build(options, network))
 
 
 def build(path: str, found: Callable[..., Any], args: Mapping[str, Any], network: nn.Module) -> OwnRule:

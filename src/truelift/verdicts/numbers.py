@@ -48,3 +48,11 @@ def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
 def p_value(value: float | None) -> str:
     """A p-value."""
     return "<0.001" if value is not None and value < 0.001 else number(value, digits=3)
+
+
+def places_that_show(ends: Iterable[float], places: int) -> int:
+    """`places` after the point, or one more where an end would read 0.
+
+    That would hide on which side of 0 it lies, and that is what an interval is looked at for.
+    """
+    return places + any(end and not round(end, places) for end in ends)

@@ -1,0 +1,47 @@
+"""The records: plain files that are the truth about every run and every study.
+
+A run's folder                          a study's folder
+    config.toml       what was to run       study.json       the plan: question, variants, runs
+    environment.json  where it ran          study.log        what the study printed
+    code.patch        code not committed    runs/<variant>/seed-<k>-<fingerprint>/   one folder a run
+    metrics.jsonl     appended, flushed     report.html, report.md, report.csv, report.tex
+    predictions.npz   a row a test image
+    features.npz      likewise, where the features are two-dimensional
+    checkpoint.pt     the last one
+    result.json       written last: done    or failure.json: why not
+
+Everything but `metrics.jsonl` and the log is written whole: to a temporary file in the same folder, flushed to the
+disk, then renamed over the old one. So a reader sees the old file or the new one, never a part.
+
+Each record has one reader, which trusts nothing: a folder may come from another machine, and a user's program may leave
+files of the same names. What is damaged is an `InputError` that names the file and what is wrong with it.
+"""
+
+from truelift.records.features import Features
+from truelift.records.files import whole_file, write_json, write_text
+from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
+from truelift.records.locks import locked
+from truelift.records.metric_lines import Curve, MetricLines, read_lines
+from truelift.records.predictions import Predictions
+from truelift.records.run import Run, Status
+from truelift.records.study import Study
+
+__all__ = [
+    "Curve",
+    "Features",
+    "MetricLines",
+    "Predictions",
+    "Run",
+    "Status",
+    "Study",
+    "locked",
+    "read_environment",
+    "read_failure",
+    "read_json",
+    "read_lines",
+    "read_plan",
+    "read_result",
+    "whole_file",
+    "write_json",
+    "write_text",
+]

@@ -1,0 +1,95 @@
+"""Files that are written whole or not at all, and read only where they can be what they should."""
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from truelift.errors import InputError, one_line
+from truelift.records.locks import being_written, check_held
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write `path` whole or not at all: the file appears only when the block ends without an error.
+
+    Its folder is made where it is missing.
+
+    Raises:
+        InputError: The folder is `locked` by this process, and was removed since.
+    """
+    folder = path.parent
+    if not check_held(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # Opened as any other file would be, so that it has the user's umask.
+    temporary = folder / f".{path.name}.{secrets.token_hex(4)}.partial"
+    try:
+        with temporary.open("xb") as file, being_written(file.fileno()):
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.replace(temporary, path)
+        except FileNotFoundError:
+            raise InputError(f"{path} cannot be written: its temporary file was removed meanwhile.") from None
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, in UTF-8, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all. Numbers that JSON lacks (NaN, infinities) are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def regular_file(path: Path, most: int) -> Iterator[BinaryIO]:
+    """Open a file for reading, if it is one: a pipe would block, and a device never ends.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+
+    Raises:
+        InputError: It is missing, no regular file, too large, or cannot be read.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would already block.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError(f"{path} is no regular file.")
+            if found.st_size > most:
+                raise InputError(f"{path} has {found.st_size:,} bytes, more than the {most:,} that it may have.")
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except OSError as error:
+        if path.is_dir():
+            raise InputError(f"{path} is no regular file.") from None
+        raise InputError(f"{path} cannot be read: {one_line(error)}.") from None
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a file of at most `most` bytes.
+
+    Raises:
+        InputError: It is missing, no regular file, too large, or cannot be read.
+    """
+    with regular_file(path, most) as file:
+        content = file.read(most + 1)
+    if len(content) > most:  # it grows
+        raise InputError(f"{path} has more than the {most:,} bytes that it may have.")
+    return content

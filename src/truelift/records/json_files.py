@@ -1,0 +1,200 @@
+"""Readers of the records in JSON. Each checks what the rest of the program relies on; further keys may be there."""
+
+import json
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from truelift.errors import InputError, one_line
+from truelift.records.files import read_bytes
+
+MOST_BYTES = 2**24
+"""Of a JSON record; those of a run have some thousands."""
+MOST_PLAN_BYTES = 2**26
+"""Of study.json; a run takes some 150."""
+
+Shape = TypeVar("Shape", bound=Struct)
+Count = Annotated[int, Meta(ge=0)]
+
+
+class _Result(Struct):
+    metrics: dict[str, float]
+    fingerprint: str | UnsetType = UNSET
+    finished: str | UnsetType = UNSET
+    steps: Count | UnsetType = UNSET
+    epochs: float | UnsetType = UNSET
+    frozen_layers: Count | UnsetType = UNSET
+    classes: Count | UnsetType = UNSET
+    train_images: Count | UnsetType = UNSET
+    test_images: Count | UnsetType = UNSET
+    skipped_images: Count | UnsetType = UNSET
+
+
+class _Failure(Struct):
+    reason: str
+
+
+class _Environment(Struct):
+    truelift: str | UnsetType = UNSET
+    torch: str | UnsetType = UNSET
+    numpy: str | UnsetType = UNSET
+    python: str | UnsetType = UNSET
+    platform: str | UnsetType = UNSET
+    processor: str | UnsetType = UNSET
+    device: str | UnsetType = UNSET
+    precision: str | UnsetType = UNSET
+    threads: Count | UnsetType = UNSET
+    processes: Count | UnsetType = UNSET
+    commit: str | UnsetType | None = UNSET
+    patched: bool | UnsetType = UNSET
+    untracked: list[str] | UnsetType = UNSET
+    command: list[str] | str | UnsetType = UNSET
+    started: str | UnsetType = UNSET
+
+
+class _PlannedRun(Struct):
+    variant: str
+    seed: int
+    folder: str
+
+
+class _Variant(Struct):
+    settings: dict[str, Any]
+    command: str | None = None
+
+
+class _Published(Struct):
+    value: float
+    source: str
+    runs: Count | None = None
+    sd: float | None = None
+
+
+class _Plan(Struct):
+    name: str
+    question: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    relative: bool
+    smallest_effect: Annotated[float, Meta(ge=0)]
+    baseline: str
+    seeds: list[int]
+    variants: dict[str, _Variant]
+    shared: dict[str, Any]
+    runs: list[_PlannedRun]
+    repeat: str
+    created: str
+    scale: str | None = None
+    published: dict[str, list[_Published]] | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: The file is missing, is no regular file, is too large, or is not JSON.
+    """
+    return _decode(path, read_bytes(path, MOST_BYTES))
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The content of a run's result.json; its `metrics` are finite numbers by name.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    return _read(folder / "result.json", _Result, MOST_BYTES)[0]
+
+
+def read_failure(folder: Path) -> dict[str, Any]:
+    """The content of a run's failure.json; its `reason` is one line.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    found, checked = _read(folder / "failure.json", _Failure, MOST_BYTES)
+    return {**found, "reason": " ".join(checked.reason.split())}
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """The content of a run's environment.json (docs/records.md lists the keys; any may be missing).
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    return _read(folder / "environment.json", _Environment, MOST_BYTES)[0]
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The content of a study's study.json (docs/records.md lists the keys).
+
+    Raises:
+        InputError: It is missing or damaged, names a variant or a seed that it does not list, lists a run twice, or
+            a run lies outside the study's folder.
+    """
+    path = folder / "study.json"
+    found, plan = _read(path, _Plan, MOST_PLAN_BYTES)
+    if plan.baseline not in plan.variants:
+        raise InputError(f'{path}: baseline must be one of the variants, got "{plan.baseline}".')
+    if len(set(plan.seeds)) < len(plan.seeds):
+        raise InputError(f"{path}: seeds must differ, got {plan.seeds}.")
+    seeds, seen = set(plan.seeds), set()
+    for run in plan.runs:
+        told = f'{path}: the run of variant "{run.variant}" with seed {run.seed}'
+        if run.variant not in plan.variants or run.seed not in seeds:
+            raise InputError(f"{told} is none of the study's.")
+        if (run.variant, run.seed) in seen:
+            raise InputError(f"{told} is listed twice.")
+        seen.add((run.variant, run.seed))
+        if not _is_inside(run.folder):
+            raise InputError(f'{told} must lie in the study\'s folder, got "{run.folder}".')
+    return found
+
+
+def _is_inside(folder: str) -> bool:
+    """Whether a relative path stays below where it starts, on any system."""
+    parts = folder.replace("\\", "/").split("/")
+    absolute = PurePosixPath(folder).is_absolute() or bool(PureWindowsPath(folder).anchor)
+    return bool(folder.strip("./")) and not absolute and ".." not in parts and "\0" not in folder
+
+
+def _read(path: Path, shape: type[Shape], most: int) -> tuple[dict[str, Any], Shape]:
+    """The object in a file, as it is and as it was checked."""
+    found = _decode(path, read_bytes(path, most))
+    try:
+        checked = msgspec.convert(found, shape)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {one_line(error)}.") from None
+    assert isinstance(found, dict)
+    return found, checked
+
+
+def _decode(path: Path, content: bytes) -> Any:
+    content = content.removeprefix(b"\xef\xbb\xbf")  # some programs mark UTF-8
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {_reason(content, error)}.") from None
+
+
+def _reason(content: bytes, error: Exception) -> str:
+    """Why it is not JSON, with the line if that can be told."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as bad:
+        return f"byte {bad.start} is not UTF-8"
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as bad:
+        return one_line(bad)
+    return one_line(error)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON")

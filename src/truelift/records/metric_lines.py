@@ -1,0 +1,198 @@
+"""metrics.jsonl: a line for every few steps, millions in a long run, so it is read as a stream.
+
+A line that counts is a JSON object with a `kind` (a text) and a `step` (a number, at least 0); what is measured is
+in further numbers. A program of the user's may write a file of this name too, and a crash may leave half a line: what
+is no such line is passed over and counted, and a value that is no finite number is left out of its line.
+"""
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Protocol
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from truelift.records.files import regular_file
+
+MOST_BYTES = 2**32
+"""Of the file: some 20 million lines."""
+MOST_LINE_BYTES = 2**16
+# Larger ones are slower: what is decoded together should stay in the processor's cache.
+_BLOCK_BYTES = 2**16
+
+_DAMAGED = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over the steps of a run. S lines that have it."""
+
+    steps: np.ndarray
+    """(S,) float64, in the order of the lines."""
+    values: np.ndarray
+    """(S,) float64, finite."""
+
+
+class MetricLines:
+    """The lines of a metrics.jsonl, oldest first. Each pass reads the file anew and holds a small part of it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: In a pass: the file is missing, no regular file, too large, or cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.passed_over = 0
+        """Of the last pass: how many lines are no lines of metrics. Blank ones, and a last one that a crash cut short,
+        are not counted."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Each line's `kind` and its finite numbers."""
+        for line in self.objects():
+            if "kind" in line:
+                yield line
+            else:
+                self.passed_over += 1
+
+    def objects(self) -> Iterator[dict[str, Any]]:
+        """The same, and lines without a `kind`."""
+        decoder = msgspec.json.Decoder(dict[str, Any])
+        for line in chain.from_iterable(self._decoded(decoder, decoder)):
+            step = _number(line.get("step"))
+            if step is None or step < 0 or not isinstance(line.get("kind", ""), str):
+                self.passed_over += 1
+            else:
+                yield {name: value for name, value in line.items() if name == "kind" or _number(value) is not None}
+
+    def curves(self, names: Sequence[str]) -> dict[str, Curve]:
+        """A curve for each of these quantities; without a point where no line has it.
+
+        Several times as quick as to go through the lines, and 16 bytes a point.
+        """
+        assert not {"kind", "step"} & set(names), names
+        columns = {name: (array("d"), array("d")) for name in names}
+        if not columns:
+            return {}
+        quick, patient = (_decoder_of(columns, kind) for kind in (float | None, Any))
+        step_of = attrgetter("step")
+        for lines in self._decoded(quick, patient):
+            steps = list(map(step_of, lines))
+            for place, column in enumerate(columns.values()):
+                values = list(map(attrgetter(f"f{place}"), lines))
+                if None in values:  # most lines have most quantities, so that this is rare, or has little to do
+                    found = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
+                    steps_here, values = [step for step, _ in found], [value for _, value in found]
+                else:
+                    steps_here = steps
+                column[0].extend(steps_here)
+                column[1].extend(values)
+        return {name: Curve(np.array(steps), np.array(values)) for name, (steps, values) in columns.items()}
+
+    def _decoded(self, quick: "_Decoder", patient: "_Decoder") -> Iterator[list[Any]]:
+        """All lines, some hundreds at a time.
+
+        Args:
+            quick: For a block of lines; it may refuse a block that has anything unusual.
+            patient: For each line of such a block.
+        """
+        self.passed_over = 0
+        with regular_file(self.path, MOST_BYTES) as file:
+            for block, last in self._blocks(file):
+                try:
+                    found = quick.decode_lines(block)
+                    # Several objects on one line, or one on several, are no lines.
+                    usual = len(found) == block.count(b"\n") or len(found) == len(_lines(block))
+                except _DAMAGED:
+                    usual = False
+                yield found if usual else list(self._one_by_one(patient, block, last))
+
+    def _one_by_one(self, decoder: "_Decoder", block: bytes, last: bool) -> Iterator[Any]:
+        for content in _lines(block):
+            try:
+                yield decoder.decode(content)
+            except _DAMAGED:
+                self.passed_over += not last
+
+    def _blocks(self, file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+        """Whole lines, many at a time; at the end what follows the last line's end, and True."""
+        rest = b""
+        while content := file.read(_BLOCK_BYTES):
+            cut = content.rfind(b"\n") + 1
+            if cut:
+                if len(rest) <= MOST_LINE_BYTES:
+                    yield rest + content[:cut], False
+                else:
+                    begin = content.find(b"\n") + 1
+                    self.passed_over += 1
+                    yield content[begin:cut], False
+                rest = content[cut:]
+            elif len(rest) <= MOST_LINE_BYTES:  # else what is longer is not kept
+                rest += content
+        if len(rest) <= MOST_LINE_BYTES:
+            yield rest, True
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, all at once (some 500 bytes of memory a line), also those without a `kind`.
+
+    Raises:
+        InputError: The file is missing, no regular file, too large, or cannot be read.
+    """
+    return list(MetricLines(path).objects())
+
+
+class _Decoder(Protocol):
+    """As msgspec's."""
+
+    def decode(self, content: bytes, /) -> Any: ...
+
+    def decode_lines(self, content: bytes, /) -> list[Any]: ...
+
+
+def _decoder_of(names: Iterable[str], kind: Any) -> _Decoder:
+    """For lines of which only the step and these quantities are wanted, as attributes f0, f1 and so on.
+
+    Args:
+        names: Of the quantities.
+        kind: Their type: float or None, to refuse all else; any, to have what is no finite number become None.
+    """
+    tolerant = kind is Any
+    fields = [(f"f{place}", kind, msgspec.field(name=name, default=None)) for place, name in enumerate(names)]
+
+    def without_others(self: Any) -> None:
+        for field, _, _ in fields:
+            setattr(self, field, _number(getattr(self, field)))
+
+    line: Any = msgspec.defstruct(
+        "Line",
+        [("kind", str), ("step", Annotated[float, Meta(ge=0)]), *fields],
+        namespace={"__post_init__": without_others} if tolerant else None,
+        gc=False,
+    )
+    decoder: _Decoder = msgspec.json.Decoder(line)
+    return decoder
+
+
+def _lines(block: bytes) -> list[bytes]:
+    """Those that are not blank."""
+    return [line for line in block.split(b"\n") if line.strip()]
+
+
+def _number(value: object) -> float | None:
+    """A value as a finite number, if it is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

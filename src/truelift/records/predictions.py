@@ -1,0 +1,61 @@
+"""What a trained network said of each test image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from truelift.errors import InputError
+from truelift.records.npz import read_arrays, write_arrays
+from truelift.records.values import class_numbers, finite
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a trained network said of each test image.
+
+    Shapes: N test images, in the order of the test set.
+    """
+
+    labels: np.ndarray
+    """(N,) int64, the true class."""
+    predicted: np.ndarray
+    """(N,) int64, the class with the largest logit."""
+    probability: np.ndarray
+    """(N,) float32, the probability given to the true class; (0,) from a classifier that gives none."""
+
+    @classmethod
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """One after the other; of no image where there is no part."""
+        none = cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        columns = zip(*((p.labels, p.predicted, p.probability) for p in (none, *parts)), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def write(self, path: Path) -> None:
+        """Write as a compressed npz file, whole or not at all."""
+        arrays = {"labels": self.labels, "predicted": self.predicted, "probability": self.probability}
+        write_arrays(path, arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Read what `write` wrote, or a user's program: whole numbers and probabilities of any width.
+
+        Raises:
+            InputError: The file is missing or damaged, or its arrays are no predictions.
+        """
+        arrays = read_arrays(path, ("labels", "predicted", "probability"))
+        labels = class_numbers(path, "labels", arrays["labels"])
+        predicted = class_numbers(path, "predicted", arrays["predicted"])
+        probability = finite(path, "probability", arrays["probability"])
+        if predicted.shape != labels.shape:
+            raise InputError(f"{path}: predicted must have the shape of labels, {labels.shape}, got {predicted.shape}.")
+        if probability.shape not in (labels.shape, (0,)):
+            raise InputError(
+                f"{path}: probability must have the shape of labels, {labels.shape}, or be empty, "
+                f"got {probability.shape}."
+            )
+        # A rounded sum may be a little above 1.
+        if len(probability) and not (probability.min() >= 0 and probability.max() <= 1.001):
+            raise InputError(f"{path}: probability must be in [0, 1].")
+        return cls(labels, predicted, probability)

@@ -1,0 +1,87 @@
+"""What a study asked and set, read from its study.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from truelift.metrics import Metric
+from truelift.verdicts import PublishedFigure
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one variant sets."""
+
+    name: str
+    command: str | None
+    """Of a program of the user's; None for a training of ours."""
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The plan's part of the report."""
+
+    name: str
+    question: str
+    metric: Metric
+    smallest_effect: float
+    baseline: str
+    seeds: tuple[int, ...]
+    variants: tuple[Variant, ...]
+    """In the study file's order."""
+    shared: Mapping[str, object]
+    """Settings that all variants share."""
+    published: Mapping[str, tuple[PublishedFigure, ...]]
+    """By variant."""
+    changed: tuple[str, ...]
+    """Settings in which it departs from the protocol of the published figures."""
+    scale: str | None
+    """Of the study file; None for the file as it stands."""
+    repeat: str
+    """The command that repeats the study."""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The variants' names, the baseline first."""
+        return (self.baseline, *(v.name for v in self.variants if v.name != self.baseline))
+
+    def other_lengths(self) -> frozenset[str]:
+        """The baseline and the variants that differ from it in epochs alone; none for a program of the user's."""
+        named = {variant.name: variant for variant in self.variants}
+        wanted = _but_for_epochs(named[self.baseline])
+        if named[self.baseline].command is not None:
+            return frozenset()
+        return frozenset(name for name, v in named.items() if v.command is None and _but_for_epochs(v) == wanted)
+
+
+def _but_for_epochs(variant: Variant) -> dict[str, object]:
+    return {key: value for key, value in variant.settings.items() if key != "epochs"}
+
+
+def read_asked(plan: Mapping[str, Any]) -> Asked:
+    """From the content of study.json; docs/records.md lists its keys."""
+    return Asked(
+        name=str(plan["name"]),
+        question=str(plan["question"]),
+        metric=Metric(plan["metric"], plan["unit"], plan["higher_is_better"], plan["relative"]),
+        smallest_effect=float(plan["smallest_effect"]),
+        baseline=plan["baseline"],
+        seeds=tuple(plan["seeds"]),
+        variants=tuple(Variant(name, v["command"], v["settings"]) for name, v in plan["variants"].items()),
+        shared=plan["shared"],
+        # Studies of earlier versions have none of these.
+        published={
+            name: tuple(PublishedFigure(**figure) for figure in figures)
+            for name, figures in plan.get("published", {}).items()
+        },
+        changed=tuple(plan.get("changed") or ()),
+        scale=plan.get("scale") or None,
+        repeat=str(plan["repeat"]),
+    )
+
+
+def setting(value: object) -> str:
+    """A setting's value as a study file has it: true, not True; words without quotation marks."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,121 @@
+"""Every number of the report as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from truelift.metrics import Metric
+from truelift.report.plain import csv_cell
+from truelift.report.published import Beside
+from truelift.report.rows import Row
+from truelift.report.summary import Summary
+from truelift.report.tradeoff import Choice
+from truelift.verdicts import wording
+
+_OF_METRIC = ("metric", "unit_of_differences", "variant", "seeds", "mean", "sd")
+_OF_COMPARISON = (
+    *("pairs", "difference", "interval_low", "interval_high", "p_value", "p_adjusted", "p_sign_flip"),
+    *("probability_better", "correlation", "smallest_detectable", "standard_error_over_test_images", "more_seeds"),
+    *("verdict", "reason"),
+)
+_OF_FIGURE = ("", "_source", "_runs", "_sd", "_difference", "_low", "_high", "_agreement")
+_OF_SAVING = ("counted_saving", "measured_saving", "measured_saving_sd", "pareto_front")
+_AT_EQUAL_TIME = tuple(
+    f"equal_time_{name}" for name in ("pairs", "difference", "interval_low", "interval_high", "p_adjusted", "verdict")
+)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Further columns in the lines of the study's metric."""
+
+    names: Sequence[str]
+    fields: dict[str, list[object]]
+    """By variant; one without has empty fields."""
+
+    def of(self, variant: str | None) -> list[object]:
+        found = self.fields.get(variant, []) if variant is not None else []
+        return [*found, *[None] * (len(self.names) - len(found))]
+
+
+def csv_table(summary: Summary) -> str:
+    """Every metric and variant, a line each, unrounded; an empty field where there is no number.
+
+    Published figures and savings of time stand in the lines of the study's metric, at the end.
+    """
+    further = [
+        _published(summary.published),
+        _savings(summary.trade_off.choices),
+        _at_equal_time(summary.trade_off.at_equal_time),
+    ]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    of_seeds = [f"seed_{seed}" for seed in summary.asked.seeds]
+    writer.writerow([*_OF_METRIC, *_OF_COMPARISON, *of_seeds, *(name for columns in further for name in columns.names)])
+    tables = [(summary.metric, summary.rows), *((Metric.named(name), rows) for name, rows in summary.others.items())]
+    for metric, rows in tables:
+        for row in rows:
+            line = [metric.name, metric.unit, row.variant, len(row.done), row.mean, row.sd, *_compared(row)]
+            own = row.variant if metric == summary.metric else None
+            writer.writerow(_shown([*line, *row.values, *(x for columns in further for x in columns.of(own))]))
+    return out.getvalue()
+
+
+def _shown(fields: Iterable[object]) -> Iterable[object]:
+    for field in fields:
+        if isinstance(field, str):
+            yield csv_cell(field)
+        else:
+            yield "" if isinstance(field, float) and math.isnan(field) else field
+
+
+def _compared(row: Row) -> list[object]:
+    c = row.comparison
+    if c is None:
+        return [None] * (len(_OF_COMPARISON) - 2) + ["baseline", None]
+    return [
+        c.seeds,
+        c.difference,
+        *(c.interval or (None, None)),
+        c.p_value,
+        c.p_adjusted,
+        c.p_sign_flip,
+        c.probability_better,
+        c.correlation,
+        c.smallest_detectable,
+        row.example_error,
+        c.more_seeds,
+        c.verdict,
+        c.reason,
+    ]
+
+
+def _published(beside: Sequence[Beside]) -> _Columns:
+    """A set of columns a figure."""
+    fields: dict[str, list[object]] = {}
+    for one in beside:
+        figure, found = one.figure, one.found
+        stated = (figure.value, figure.source, figure.runs, figure.sd)
+        agreement = wording.agreement(found.agreement)
+        numbers = (found.difference, *(found.interval or (None, None)))
+        fields.setdefault(one.row.variant, []).extend((*stated, *numbers, agreement))
+    most = max(map(len, fields.values()), default=0) // len(_OF_FIGURE)
+    return _Columns([f"published_{1 + figure}{ending}" for figure in range(most) for ending in _OF_FIGURE], fields)
+
+
+def _savings(choices: Sequence[Choice]) -> _Columns:
+    fields: dict[str, list[object]] = {
+        c.variant: [c.counted.mean, c.measured.mean, c.measured.sd, c.on_front] for c in choices
+    }
+    return _Columns(_OF_SAVING if choices else (), fields)
+
+
+def _at_equal_time(rows: Sequence[Row]) -> _Columns:
+    fields: dict[str, list[object]] = {}
+    for row in rows:
+        c = row.comparison
+        assert c is not None
+        fields[row.variant] = [c.seeds, c.difference, *(c.interval or (None, None)), c.p_adjusted, c.verdict]
+    return _Columns(_AT_EQUAL_TIME if rows else (), fields)

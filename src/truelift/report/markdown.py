@@ -1,0 +1,58 @@
+"""The report as Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from truelift.report import published, sections, tradeoff
+from truelift.report.plain import markdown_code, markdown_text
+from truelift.report.rows import mean_digits
+from truelift.report.summary import Summary
+
+
+def markdown(summary: Summary) -> str:
+    """The page's words and tables."""
+    asked, saving = summary.asked, summary.trade_off
+    parts = [
+        f"# {markdown_text(asked.question)}",
+        _list(headline.line for headline in summary.headlines.values()),
+        table(sections.HEADER, sections.cells(summary.rows)),
+        sections.HEADER_LEGEND,
+    ]
+    if summary.published:
+        beside = published.cells(summary.published, mean_digits(summary.rows))
+        legend = markdown_text(published.legend(asked.changed))
+        parts += ["## Published figures", table(published.HEADER, beside), legend]
+    if summary.problems:
+        parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
+    if saving.choices:
+        savings = table(tradeoff.header(saving), tradeoff.cells(saving))
+        parts += ["## Saving", savings, tradeoff.legend(saving)]
+    if saving.at_equal_time:
+        compared = table(sections.HEADER, sections.cells(saving.at_equal_time))
+        parts += ["### At equal time", compared, tradeoff.EQUAL_TIME_LEGEND]
+    parts += ["## Two noises", *map(markdown_text, sections.noises(summary))]
+    if summary.others:
+        parts += ["## Other metrics", table(*sections.others(summary)), sections.OTHERS_LEGEND]
+        for name, rows in summary.others.items():
+            parts += [f"### {markdown_text(sections.title(name))}", table(sections.HEADER, sections.cells(rows))]
+    parts += ["## Settings that differ", table(("variant", "settings"), sections.settings(summary))]
+    if shared := sections.shared(summary):
+        parts += ["## Settings that all share", table(("setting", "value"), shared)]
+    parts += ["## Cost", *map(markdown_text, sections.cost(summary))]
+    parts += ["## Environment", *map(markdown_text, sections.environment(summary))]
+    parts += ["## How to repeat it", markdown_code(asked.repeat)]
+    parts += ["## How to read this", *map(markdown_text, sections.reading(summary))]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, its cells escaped."""
+
+    def line(items: Iterable[str]) -> str:
+        return "| " + " | ".join(items) + " |"
+
+    cells = (line(map(markdown_text, row)) for row in rows)
+    return "\n".join([line(map(markdown_text, header)), line(["---"] * len(header)), *cells])
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)

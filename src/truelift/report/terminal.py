@@ -1,0 +1,82 @@
+"""The report on a terminal: question, table and verdicts."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from truelift.report import published, sections
+from truelift.report.plain import one_line
+from truelift.report.rows import Row, mean_digits
+from truelift.report.summary import Summary
+
+_VERDICTS = {"helps": "green", "hurts": "red", "undecided": "yellow", "baseline": "dim"}
+_AGREEMENTS = {"agrees": "green", "differs": "red"}
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """The question, the table and the verdicts."""
+    unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
+    _print(console, summary.asked.question, style="bold")
+    console.print(_verdict_table(f"{summary.metric.name}{unit}, {len(summary.asked.seeds)} seeds", summary.rows))
+    console.print()
+    for line in (*(headline.line for headline in summary.headlines.values()), *summary.problems):
+        _print(console, line)
+    if compared := summary.trade_off.at_equal_time:
+        console.print()
+        console.print(_verdict_table("Against the baseline in fewer epochs, at equal time", compared))
+    if summary.published:
+        _print_published(summary, console)
+
+
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    console.print(one_line(text), style=style, markup=False, highlight=False)
+
+
+def _verdict_table(title: str, rows: Sequence[Row]) -> Table:
+    # 80 columns hold the rest and a name of 23 letters; rich would squeeze one column to nothing.
+    shown = [i for i, name in enumerate(sections.HEADER) if name != "P(better)"]
+    table = _table(title)
+    for i in shown:
+        name = sections.HEADER[i]
+        numbers = name not in ("variant", "verdict")
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=i > 0, overflow="fold")
+    for row in sections.cells(rows):
+        *values, verdict = (row[i] for i in shown)
+        table.add_row(*map(_cell, values), _cell(verdict, _VERDICTS[verdict]))
+    return table
+
+
+def _print_published(summary: Summary, console: Console) -> None:
+    # Likewise: the names and sources are folded, and the report has the rest.
+    shown = [i for i, name in enumerate(published.HEADER) if name not in ("difference", "agrees within")]
+    table = _table("Published figures")
+    for i in shown:
+        numbers = published.HEADER[i] in ("published", "ours")
+        table.add_column(published.HEADER[i], justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
+    for row in published.cells(summary.published, mean_digits(summary.rows)):
+        *values, agreement = (row[i] for i in shown)
+        table.add_row(*map(_cell, values), _cell(agreement, _AGREEMENTS.get(agreement, "")))
+    console.print()
+    console.print(table)
+    console.print()
+    if summary.asked.changed:
+        _print(console, published.legend(summary.asked.changed))
+
+
+def _cell(text: str, style: str = "") -> Text:
+    return Text(one_line(text), style=style)
+
+
+def _table(title: str) -> Table:
+    # No edge: its two columns are those for which a long name would be folded on a terminal of 80.
+    return Table(
+        title=_cell(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )

@@ -1,0 +1,96 @@
+"""Random erasing: a box of some images filled with noise. N images, C channels, H×W pixels."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor
+
+from truelift.errors import require
+from truelift.options import SHARE
+
+
+def erase(images: Tensor, boxes: Tensor, noise: Tensor) -> Tensor:
+    """The noise within each image's box, the image elsewhere.
+
+    Args:
+        images: (N, C, H, W).
+        boxes: int64 (N, 4), first row, rows, first column, columns; 0 rows erase nothing.
+        noise: Of the images' shape.
+    """
+    rows = torch.arange(images.shape[2], device=images.device)
+    columns = torch.arange(images.shape[3], device=images.device)
+    top, height, left, width = (boxes[:, i, None] for i in range(4))
+    in_rows = (rows >= top) & (rows < top + height)
+    in_columns = (columns >= left) & (columns < left + width)
+    return torch.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], noise, images)
+
+
+def draw_boxes(
+    n: int, height: int, width: int, probability: float, area: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    """For each of N images a box, int64 (N, 4) as in `erase`; of no rows where nothing is to be erased.
+
+    The area is uniform in `area`, in shares of the image's; rows over columns is log-uniform in [0.3, 1/0.3]. A box
+    that does not fit is cut to the image's side.
+    """
+    chosen = torch.rand(n, generator=generator) < probability
+    pixels = (torch.rand(n, generator=generator) * (area[1] - area[0]) + area[0]) * height * width
+    aspect = ((torch.rand(n, generator=generator) * 2 - 1) * torch.tensor(1 / 0.3).log()).exp()
+    rows = (pixels * aspect).sqrt().round().clamp(1, height)
+    columns = (pixels / aspect).sqrt().round().clamp(1, width)
+    top = (torch.rand(n, generator=generator) * (height - rows + 1)).floor()
+    left = (torch.rand(n, generator=generator) * (width - columns + 1)).floor()
+    return torch.stack([top, rows * chosen, left, columns], 1).long()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomErasingOptions:
+    """Options of random erasing."""
+
+    erasing_probability: Annotated[float, SHARE] = 0.5
+    """random-erasing: the chance that an image loses a box; in [0, 1]."""
+
+
+class RandomErasing:
+    """Fills a box in some of the images with noise of the inputs' own distribution.
+
+    Formula:
+        with probability p an image's pixels within a box become N(0, 1), channel by channel; the box's area is uniform
+        in [0.02, 0.4] of the image, its rows over its columns log-uniform in [0.3, 1/0.3], its place uniform.
+
+    Args:
+        probability: p, in [0, 1].
+        area: The smallest and largest share of the image, with 0 ≤ smallest ≤ largest ≤ 1.
+
+    Raises:
+        InputError: An argument is out of range.
+
+    Example:
+        >>> images, labels = RandomErasing()(images, labels, torch.Generator().manual_seed(step))
+
+    Source:
+        Zhong, Zheng, Kang, Li, Yang, "Random Erasing Data Augmentation", 2017, arXiv 1708.04896, algorithm 1. The paper
+        fills with uniform noise in [0, 255]; on normalised inputs this is N(0, 1), as in timm's mode "pixel".
+        Deviation: a box that does not fit is cut to the image's side; the paper draws another one.
+    """
+
+    stage: Literal["inputs"] = "inputs"
+
+    def __init__(self, probability: float = 0.5, area: tuple[float, float] = (0.02, 0.4)) -> None:
+        require("probability", probability, 0 <= probability <= 1, "in [0, 1]")
+        require("area", area, 0 <= area[0] <= area[1] <= 1, "two ascending shares in [0, 1]")
+        self.probability = probability
+        self.area = area
+
+    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The images, float (N, C, H, W), and their labels as they are. `generator` is on the CPU."""
+        n, _, height, width = images.shape
+        boxes = draw_boxes(n, height, width, self.probability, self.area, generator).to(images.device)
+        noise = torch.randn(images.shape, generator=generator).to(images.device, images.dtype)
+        return erase(images, boxes, noise), labels
+
+
+def build(options: RandomErasingOptions, classes: int) -> Any:
+    """Random erasing as `options` describe it."""
+    return RandomErasing(options.erasing_probability)

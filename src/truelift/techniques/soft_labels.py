@@ -1,0 +1,22 @@
+"""Labels that say how much of an image belongs to each class. N images, K classes."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def shares_of_classes(labels: Tensor, classes: int) -> Tensor:
+    """The share of each class, float32 (N, K), from class numbers int64 (N,); given shares stay as they are."""
+    return labels if labels.is_floating_point() else F.one_hot(labels, classes).float()
+
+
+def mixed_labels(labels: Tensor, partners: Tensor, weight: float | Tensor, classes: int) -> Tensor:
+    """Labels mixed, y ← w·y + (1 − w)·y[partners], float32 (N, K).
+
+    Args:
+        labels: y, int64 (N,) or float32 (N, K).
+        partners: int64 (N,), for each image the number of another in the batch.
+        weight: w, one number, or (N, 1).
+        classes: K.
+    """
+    shares = shares_of_classes(labels, classes)
+    return weight * shares + (1 - weight) * shares[partners]

@@ -1,0 +1,45 @@
+"""Verdicts over paired seeds, for any table of numbers.
+
+>>> found = compare([90.1, 90.4, 90.2], {"mixup": [91.2, 91.6, 91.3]}, higher_is_better=True, unit="points")
+>>> found["mixup"].verdict
+'helps'
+"""
+
+from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
+from truelift.verdicts.compare import compare
+from truelift.verdicts.comparison import Comparison, Ground, Verdict
+from truelift.verdicts.equal_time import at_equal_time
+from truelift.verdicts.images import example_standard_error
+from truelift.verdicts.paired import (
+    paired_t_interval,
+    paired_t_p_value,
+    probability_better,
+    sign_flip_p_value,
+    spread,
+)
+from truelift.verdicts.pareto import pareto_front
+from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
+from truelift.verdicts.several import holm
+
+__all__ = [
+    "Agreed",
+    "Comparison",
+    "Ground",
+    "PublishedFigure",
+    "Verdict",
+    "agreement",
+    "agreement_interval",
+    "at_equal_time",
+    "compare",
+    "detectable_effect",
+    "example_standard_error",
+    "holm",
+    "paired_t_interval",
+    "paired_t_p_value",
+    "pareto_front",
+    "power_paired_t",
+    "probability_better",
+    "seeds_needed",
+    "sign_flip_p_value",
+    "spread",
+]

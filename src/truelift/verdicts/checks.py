@@ -1,0 +1,61 @@
+"""Arguments of the statistics, checked: one line that names the argument, the rule and the value."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from truelift.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+def results_of(name: str, values: ArrayLike) -> Array:
+    """Results of one variant, (k,), NaN for a missing run."""
+    results = np.asarray(values, dtype=np.float64)
+    if results.ndim != 1:
+        raise InputError(f'results of "{name}" must be one number a seed, got shape {results.shape}.')
+    if np.isinf(results).any():
+        raise InputError(f'results of "{name}" must be finite, or NaN for a missing run, got {results.tolist()}.')
+    return results
+
+
+def differences_of(values: ArrayLike, *, fewest: int) -> Array:
+    """Paired differences, (k,), all finite."""
+    d = np.asarray(values, dtype=np.float64)
+    if d.ndim != 1 or d.size < fewest:
+        raise InputError(f"differences must be {fewest} numbers or more, got shape {d.shape}.")
+    if not np.isfinite(d).all():
+        raise InputError(f"differences must be finite, got {d.tolist()}.")
+    return d
+
+
+def enough_seeds(seeds: int) -> None:
+    """Refuse fewer than two seeds."""
+    if seeds < 2:
+        raise InputError(f"seeds must be 2 or more, got {seeds}.")
+
+
+def positive(name: str, value: float) -> None:
+    """Refuse what is not finite and above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be finite and above 0, got {value}.")
+
+
+def at_least_zero(name: str, value: float) -> None:
+    """Refuse what is not finite and at least 0."""
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be finite and at least 0, got {value}.")
+
+
+def fraction(name: str, value: float) -> None:
+    """Refuse what is not between 0 and 1."""
+    if not 0 < value < 1:
+        raise InputError(f"{name} must be between 0 and 1, got {value}.")
+
+
+def planned_power(power: float, alpha: float) -> None:
+    """Refuse a level outside (0, 1) and a power that is not above it."""
+    fraction("alpha", alpha)
+    if not alpha < power < 1:  # without any effect the power is alpha already
+        raise InputError(f"power must be between alpha = {alpha} and 1, got {power}.")

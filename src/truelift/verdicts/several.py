@@ -1,0 +1,33 @@
+"""Several variants at once.
+
+Reference: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from truelift.errors import InputError
+from truelift.verdicts.checks import Array
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Holm's (1979) step-down adjustment: the chance of any false positive among m tests stays below the level.
+
+        adjusted_(i) = min(1, max_{j <= i} (m - j + 1) p_(j)),   p_(1) <= ... <= p_(m)
+
+    Args:
+        p_values: m p-values in [0, 1], in any order.
+
+    Returns:
+        The adjusted p-values in the order given.
+
+    Raises:
+        InputError: For a value outside [0, 1].
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    for value in p[~((p >= 0) & (p <= 1))]:
+        raise InputError(f"p_values must lie in [0, 1], got {value}.")
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.arange(p.size, 0, -1) * p[order]))
+    return adjusted

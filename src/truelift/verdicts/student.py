@@ -1,0 +1,33 @@
+"""Student's t: critical values and power. SciPy is imported where it is called: it takes as long as all the rest."""
+
+import math
+from functools import lru_cache
+
+
+def critical(degrees: float, alpha: float) -> float:
+    """The two-sided critical value of Student's t."""
+    from scipy import special
+
+    return float(-special.stdtrit(degrees, alpha / 2))
+
+
+def power_of(shift: float, degrees: int, alpha: float) -> float:
+    """The chance that a t-test of these degrees finds an effect of this noncentrality: either tail."""
+    from scipy import special
+
+    threshold = critical(degrees, alpha)
+    upper = 1 - special.nctdtr(degrees, shift, threshold)
+    # The other tail is the chance of a finding of the wrong sign. SciPy gives NaN where it is below 1e-15.
+    lower = float(special.nctdtr(degrees, shift, -threshold))
+    return float(upper) + (0.0 if math.isnan(lower) else lower)
+
+
+@lru_cache(maxsize=1024)
+def noncentrality(degrees: int, alpha: float, power: float) -> float:
+    """The noncentrality at which a t-test of these degrees has this power: an effect in standard errors."""
+    from scipy import optimize
+
+    high = 1.0
+    while power_of(high, degrees, alpha) < power:
+        high *= 2
+    return float(optimize.brentq(lambda value: power_of(value, degrees, alpha) - power, 0.0, high))

@@ -1,0 +1,43 @@
+import pytest
+
+from truelift.errors import InputError
+from truelift.metrics import DRAWN, LOGGED, Metric
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "higher", "relative"),
+    [
+        ("test_accuracy", "points", True, False),
+        ("error", "points", False, False),
+        ("outlier_mahalanobis_auroc", "points", True, False),
+        ("test_loss", "", False, False),
+        ("cpu_seconds", "percent of baseline", False, True),
+        ("images_per_second", "percent of baseline", True, True),  # and no number of seconds
+        ("training_operations", "percent of baseline", False, True),
+    ],
+)
+def test_a_name_tells_how_to_compare(name: str, unit: str, higher: bool, relative: bool) -> None:
+    assert Metric.named(name) == Metric(name, unit, higher, relative)
+    assert Metric.named(name, higher_is_better=not higher).higher_is_better is not higher
+
+
+@pytest.mark.parametrize("name", ["f1", "myerror", "accuracy_top5"])
+def test_another_name_needs_the_direction(name: str) -> None:
+    with pytest.raises(InputError, match=f"higher_is_better must be given .*, got {name}"):
+        Metric.named(name)
+    assert Metric.named(name, higher_is_better=True) == Metric(name, "", True, relative=False)
+
+
+def test_the_smallest_step() -> None:
+    assert Metric.named("test_error").resolution(400) == 0.25
+    assert Metric.named("test_error").resolution(None) == 0
+    assert Metric.named("validation_accuracy").resolution(400) == 0  # of other images than the test set's
+    assert Metric.named("parameters").resolution(None) == 1
+    assert Metric.named("train_seconds").resolution(400) == 0
+
+
+def test_what_trainings_log_is_known() -> None:
+    names = [logged.name for logged in LOGGED]
+    assert len(names) == len(set(names))
+    assert [name for name in names if Metric.named(name).name != name] == []
+    assert len({drawn.label for drawn in DRAWN}) == len(DRAWN)

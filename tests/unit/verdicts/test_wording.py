@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from truelift.errors import InputError
+from truelift.verdicts import PublishedFigure, agreement, at_equal_time, compare
+from truelift.verdicts.wording import agreement as in_words
+from truelift.verdicts.wording import headline, missing_runs
+
+BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
+BETTER = [92.1, 93.0, 94.1, 92.9, 92.0]
+
+
+def test_a_headline_has_its_parts_and_its_line() -> None:
+    found = compare(BASE, {"b": BETTER}, higher_is_better=True, unit="points")["b"]
+    assert found.ground == "more than noise"
+    made = headline("b", found, metric="test accuracy", unit="points", digits=2)
+    # t_{4, 0.975} = 2.776445 times a standard error of 0.0374166 (0.1, 0, 0.1, -0.1, 0 around 2) is 0.10
+    assert made.words == "test accuracy +2.02 points (95 % interval +1.92 to +2.12, 5 seeds)."
+    assert made.line == f"helps · b: {made.words}"
+    undecided = replace(found, verdict="undecided", reason="Why not.")
+    assert headline("b", undecided, metric="m", unit="", digits=2).words == "Why not."
+    assert headline("b", found, metric="m", unit="", digits=0).words.startswith("m +2 (95 %")
+
+
+@pytest.mark.parametrize(
+    ("variant", "effect", "ground"),
+    [
+        ([np.nan] * 5, 0.0, "no pairs"),
+        ([91.0, *[np.nan] * 4], 0.0, "one seed"),
+        (BASE, 0.0, "no difference"),
+        (BETTER, 5.0, "too small"),
+        ([b + 1 for b in BASE], 0.0, "no spread"),
+        ([b + d for b, d in zip(BASE, (0.1, -0.1, 0.2, -0.2, 0.0), strict=True)], 1.0, "ruled out"),
+        ([b + d for b, d in zip(BASE, (3.0, -3.0, 4.0, -3.0, 0.0), strict=True)], 1.0, "too wide"),
+    ],
+)
+def test_each_ground(variant: list[float], effect: float, ground: str) -> None:
+    found = compare(BASE, {"v": variant}, higher_is_better=True, smallest_effect=effect)["v"]
+    assert (found.ground, found.verdict) == (ground, "undecided")
+
+
+def test_runs_that_are_missing() -> None:
+    assert missing_runs("a", [3], "failed: x") == "a, seed 3: failed: x"
+    assert missing_runs("a", [0, 2], "not finished") == "a, seeds 0, 2: not finished"
+
+
+def test_agreement_with_a_published_figure() -> None:
+    """One further run lies within 2.776445 · 0.836660 · sqrt(1 + 1/5) = 2.544651 of our mean of 90.8."""
+    inside, outside = (agreement(BASE, PublishedFigure(value=value, source="s")) for value in (93.3, 93.4))
+    assert (inside.agreement, outside.agreement) == ("agrees", "differs")
+    assert inside.difference == pytest.approx(-2.5)
+    assert inside.interval == pytest.approx((88.255349, 93.344651), abs=1e-5)
+    found = [agreement(ours, PublishedFigure(value=1, source="s")).agreement for ours in ([], [1.0], [1.0, 1.0])]
+    assert found == ["not compared", "one seed", "no spread"]
+    assert [in_words(one) for one in found] == ["–", "one seed: cannot be told", "no spread: cannot be told"]
+
+
+def test_the_line_of_the_baselines_lengths_by_hand() -> None:
+    # Seed 0: between (0, 20) and (50, 30), a saving of 25 stands at 25. Seed 1 lies beyond; seed 2 has one point.
+    savings, values = [[0, 0, 0], [50, 50, np.nan]], [[20, 20, 20], [30, 30, np.nan]]
+    found = at_equal_time([25, 60, 25], [23, 23, 23], savings, values)
+    np.testing.assert_array_equal(found, [-2, np.nan, np.nan])
+    np.testing.assert_array_equal(at_equal_time([np.nan], [1], [[0], [50]], [[1], [2]]), [np.nan])
+    with pytest.raises(InputError, match="line_savings and line_values must be of one shape"):
+        at_equal_time([1, 2], [1, 2], [[0], [1]], [[0], [1]])
+
+
+def test_no_slow_library_is_loaded() -> None:
+    rooms = "truelift.verdicts", "truelift.metrics", "truelift.report"
+    slow = "{'torch', 'matplotlib', 'scipy', 'sklearn', 'pandas', 'jinja2'}"
+    code = f"import sys, {', '.join(rooms)}; print(sorted({slow} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
