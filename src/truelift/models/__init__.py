@@ -1,5 +1,6 @@
 """The networks that techniques are judged on."""
 
+from truelift.models.adapted import Adapted, Whole, adapt
 from truelift.models.build import ModelOptions, build_model, check_image_size, check_model
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier, Embedded
@@ -13,6 +14,7 @@ from truelift.models.weights import load_weights, save_weights
 from truelift.models.wide_resnet import WideResNet
 
 __all__ = [
+    "Adapted",
     "CifarResNet",
     "Classifier",
     "DenseNet",
@@ -21,7 +23,9 @@ __all__ = [
     "ModelOptions",
     "SmallCnn",
     "Vgg",
+    "Whole",
     "WideResNet",
+    "adapt",
     "build_model",
     "check_image_size",
     "check_model",

@@ -7,6 +7,7 @@ Shapes: N images, C channels, H×W pixels. Every block maps (N, channels_in, H, 
 W/stride), sides rounded up.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch.nn.functional as F
@@ -19,6 +20,15 @@ BatchNormPlace = Literal["before", "after"]
 
 BOTTLENECK_EXPANSION = 4
 """A bottleneck's channels out, over the channels of its 3×3 convolution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortcutOptions:
+    """The option that residual networks share."""
+
+    shortcut: Shortcut | None = None
+    """Where the shape changes: A (the CIFAR networks' default) pads with zeros, B (the others') projects by a 1×1
+    convolution; C projects in every block."""
 
 
 def norm_relu(channels: int) -> nn.Sequential:
@@ -106,6 +116,11 @@ class ResidualBlock(nn.Module):
             y = self.bn2(residual.add_(self.shortcut(x)))
         return F.relu(y, inplace=True) if self.last_relu else y
 
+    @property
+    def branch_end(self) -> nn.Module:
+        """The module whose output is what the block adds to its shortcut."""
+        return self.bn2 if self.batch_norm == "before" else self.conv2
+
 
 class Bottleneck(nn.Module):
     """Convolutions 1×1, 3×3 and 1×1, each with a batch norm; ReLU after the first two, and after the addition.
@@ -131,6 +146,11 @@ class Bottleneck(nn.Module):
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
         y = self.bn3(self.conv3(y)).add_(self.shortcut(x))
         return F.relu(y, inplace=True)
+
+    @property
+    def branch_end(self) -> nn.Module:
+        """The module whose output is what the block adds to its shortcut."""
+        return self.bn3
 
 
 class PreactivatedBlock(nn.Module):
@@ -187,3 +207,8 @@ class PreactivatedBlock(nn.Module):
         activated = self.activation(x)
         y: Tensor = self.residual(activated)
         return y.add_(self.shortcut(activated if self.projects else x))
+
+    @property
+    def branch_end(self) -> nn.Module:
+        """The module whose output is what the block adds to its shortcut."""
+        return self.residual

@@ -1,151 +1,155 @@
-"""From a name and options to a network."""
+"""From a name and options to a network.
 
-import re
+To add a network: a file with its options, checks and build function as a `Family`, its line in `FAMILIES`, and its
+options among the bases of `ModelOptions`. A change that any built network may get is a `Modifier`, and likewise.
+"""
+
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import torch
-from torch import nn
-
-from truelift.errors import InputError, unknown_name
-from truelift.models.cifar_resnet import CifarResNet
+from truelift.errors import InputError, require, unknown_name
+from truelift.models import cifar_resnet, densenet, imagenet_resnet, recompute, small_cnn, vgg, wide_resnet
 from truelift.models.classifier import Classifier
-from truelift.models.densenet import DenseNet
-from truelift.models.imagenet_resnet import BLOCKS, ImageNetResNet
-from truelift.models.recompute import Recomputed
-from truelift.models.small_cnn import SmallCnn
-from truelift.models.vgg import Vgg
-from truelift.models.wide_resnet import WideResNet
-from truelift.options import OPERATIONAL
+from truelift.models.external import build_external, check_external
+from truelift.models.family import Family
+from truelift.models.modifier import Modifier
+from truelift.models.start import PUBLISHED, check_start, start_from
+from truelift.options import Registry, check, without_shared_fields
+from truelift.own import is_import_path
 
-_EXAMPLES = (
-    *(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
-    *(f"imagenet-resnet{depth}" for depth in BLOCKS),
-    *(f"preact-resnet{depth}" for depth in BLOCKS),
-    *(f"densenet{depth}" for depth in (40, 76, 100)),
-    *(f"wrn-{size}" for size in ("16-4", "28-10", "40-4")),
-    *(f"vgg{depth}" for depth in (11, 13, 16, 19)),
-    "small-cnn",
+FAMILIES: Registry[Family] = Registry(
+    "model",
+    {
+        "resnet": cifar_resnet.FAMILY,
+        "imagenet-resnet": imagenet_resnet.FAMILY,
+        "preact-resnet": imagenet_resnet.PREACTIVATED_FAMILY,
+        "densenet": densenet.FAMILY,
+        "wrn": wide_resnet.FAMILY,
+        "vgg": vgg.FAMILY,
+        "small-cnn": small_cnn.FAMILY,
+    },
 )
+
+MODIFIERS: Registry[Modifier] = Registry(
+    "change to a network",
+    {
+        "recompute": recompute.MODIFIER,
+    },
+)
+"""In the order in which they are made."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """The network."""
+class NameOptions:
+    """Which network, and where its weights come from."""
 
     name: str = "resnet20"
     """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …;
     imagenet-resnetDEPTH or preact-resnetDEPTH, one for photographs, of 18, 34, 50, 101 or 152 layers, activated after
     each addition or before each convolution; densenetDEPTH, a DenseNet-BC of 6n+4 layers; wrn-DEPTH-FACTOR, a wide
-    residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images."""
+    residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images.
+    Or your own, package.module:name or file.py:name: a callable that gives a torch.nn.Module from images to logits.
+    timm:NAME and torchvision:NAME are theirs, where they are installed."""
 
     args: dict[str, Any] = field(default_factory=dict)
-    """Your own network's arguments."""
+    """Your own network's arguments: --model.args.NAME VALUE. timm's pretrained weights: pretrained = true;
+    torchvision's: weights = "DEFAULT"."""
 
-    shortcut: Literal["A", "B", "C"] | None = None
-    """Where the shape changes: A (the CIFAR networks' default) pads with zeros, B (the others') projects by a 1×1
-    convolution; C projects in every block."""
+    head: str | None = None
+    """Your own network's classifier head, by its dotted name (blocks.3.fc), where it is not found by itself."""
 
-    batch_norm: Literal["before", "after"] = "before"
-    """A CIFAR network's block: its second batch norm before or after the addition."""
+    weights: str | None = None
+    """A file of weights to start from (safetensors, or a state dict of torch.save), with the network's own names or,
+    for an imagenet-resnet, torchvision's and timm's; or "published": torchvision's, for an imagenet-resnet. A head for
+    another number of classes is drawn anew."""
 
-    last_relu: bool = True
-    """A CIFAR network's block: whether it ends with a ReLU."""
 
-    width: int | None = None
-    """Channels of the first stage (a bottleneck's end has four times as many); 16 in a CIFAR network, 32 in small-cnn,
-    otherwise 64 (a VGG's first convolution). A DenseNet's growth: 12."""
+@without_shared_fields
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(
+    recompute.RecomputeOptions,
+    imagenet_resnet.ImageNetResNetOptions,
+    cifar_resnet.CifarResNetOptions,
+    NameOptions,
+):
+    """The network."""
 
-    stem: Literal["imagenet", "small"] | None = None
-    """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
-    image's side) or of a preact-resnet (default "small": a 3×3 convolution, the whole side)."""
 
-    recompute: Annotated[bool, OPERATIONAL] = False
-    """Keep the activations of few blocks (about 2√n of n) and compute the others again: less memory, a third slower.
-    Not for small-cnn."""
+_OF_ALL = frozenset({"name", "weights"})
+_OF_ONES_OWN = frozenset({"args", "head"})
+_OPTIONS = tuple(option.name for option in dataclasses.fields(ModelOptions))
+_DEFAULTS = ModelOptions()
 
 
 def check_model(options: ModelOptions) -> None:
-    """Refuse what is no network."""
-    with torch.device("meta"):
-        build_model(options, classes=2, in_channels=3)
+    """Refuse what can be known to be no network, or one that lacks an option, without building anything.
 
-
-def build_model(options: ModelOptions, *, classes: int, in_channels: int) -> Classifier:
-    """The network that `options` describe, with PyTorch's own initial weights (see `initialise`).
+    A user's own network is imported, and its arguments are compared with what it takes.
 
     Raises:
-        InputError: The name is unknown, there is no such depth, or an option is out of range or not the network's.
+        InputError: The name is unknown (the nearest is told), there is no such depth, an option is out of range or not
+            the network's, or a file of weights is not there.
     """
-    network = _plain(options, classes, in_channels)
-    if options.recompute:
-        assert isinstance(network.blocks, nn.Sequential), "every network but small-cnn has blocks in sequence"
-        network.blocks = Recomputed(network.blocks)
-    return network
+    check(options, "model.")
+    if is_import_path(options.name):
+        _refuse(options, frozenset(_OPTIONS) - _OF_ALL - _OF_ONES_OWN)
+        if options.weights is not None:
+            check_start(options.weights, False, options.name)
+        check_external(options.name, options.args)
+        return
+    family, numbers = _find(options.name)
+    traits = family.traits
+    lacking = {name for name, modifier in MODIFIERS.items() if modifier.needs not in traits}
+    _refuse(options, frozenset(_OPTIONS) - _OF_ALL - family.option_names - (MODIFIERS.keys() - lacking))
+    made = [modifier for _, modifier in _wanted(options)]
+    for modifier in made:
+        if modifier.computes_again and (drawing := [other.option for other in made if other.draws]):
+            name = f"model.{modifier.option}"
+            require(name, getattr(options, modifier.option), False, f"left out where model.{drawing[0]} is given")
+    family.check(options, *numbers)
+    if options.weights is not None:
+        check_start(options.weights, "published" in traits, options.name)
 
 
-def _plain(options: ModelOptions, classes: int, in_channels: int) -> Classifier:
-    """The network with all its activations kept."""
-    if options.name == "small-cnn":
-        _refuse(options, "shortcut", "batch_norm", "last_relu", "stem", "recompute")
-        return SmallCnn(classes, in_channels=in_channels, width=32 if options.width is None else options.width)
-    if match := re.fullmatch(r"densenet(\d+)", options.name):
-        _refuse(options, "shortcut", "batch_norm", "last_relu", "stem")
-        growth = 12 if options.width is None else options.width
-        return DenseNet(int(match[1]), classes, in_channels=in_channels, growth=growth)
-    if match := re.fullmatch(r"wrn-(\d+)-(\d+)", options.name):
-        _refuse(options, "shortcut", "batch_norm", "last_relu", "width", "stem")
-        return WideResNet(int(match[1]), int(match[2]), classes, in_channels=in_channels)
-    if match := re.fullmatch(r"vgg(\d+)", options.name):
-        _refuse(options, "shortcut", "batch_norm", "last_relu", "stem")
-        width = 64 if options.width is None else options.width
-        return Vgg(int(match[1]), classes, in_channels=in_channels, width=width)
-    match = re.fullmatch(r"(imagenet-|preact-)?resnet(\d+)", options.name)
-    if match is None:
-        raise unknown_name("model", options.name, _EXAMPLES)
-    family, depth = match[1], int(match[2])
-    if family is None:
-        return _cifar(options, depth, classes, in_channels)
-    _refuse(options, "batch_norm", "last_relu")
-    preactivation = family == "preact-"
-    stem = options.stem
-    if stem is None:
-        stem = "small" if preactivation else "imagenet"
-    return ImageNetResNet(
-        depth,
-        classes,
-        in_channels=in_channels,
-        width=64 if options.width is None else options.width,
-        shortcut="B" if options.shortcut is None else options.shortcut,
-        preactivation=preactivation,
-        stem=stem,
-    )
+def build_model(
+    options: ModelOptions, *, classes: int, in_channels: int, image_size: int | tuple[int, int] | None = None
+) -> Classifier:
+    """The network that `options` describe, with PyTorch's own initial weights (see `initialise`).
 
+    A user's own network draws its weights from torch's generator: seed it before. `initialise` then leaves them as they
+    are.
 
-def _cifar(options: ModelOptions, depth: int, classes: int, in_channels: int) -> CifarResNet:
-    _refuse(options, "stem")
-    if depth in BLOCKS and (depth - 2) % 6:
-        raise InputError(
-            f"a CIFAR residual network's depth must be 6n+2, got {depth}. "
-            f'Did you mean "imagenet-{options.name}" or "preact-{options.name}"?'
+    Args:
+        options: Need not be checked before.
+        classes: K.
+        in_channels: C.
+        image_size: The side of the images, or height and width. Needed for a user's own network, which is tried out.
+
+    Raises:
+        InputError: As `check_model`; or a user's own network cannot be built or gives no logits, or a file of weights
+            does not fit.
+    """
+    check_model(options)
+    if is_import_path(options.name):
+        assert image_size is not None, "the caller knows the images"
+        return build_external(
+            options.name,
+            options.args,
+            classes=classes,
+            in_channels=in_channels,
+            image_size=(image_size, image_size) if isinstance(image_size, int) else image_size,
+            head=options.head,
+            weights=options.weights,
         )
-    return CifarResNet(
-        depth,
-        classes,
-        in_channels=in_channels,
-        width=16 if options.width is None else options.width,
-        shortcut="A" if options.shortcut is None else options.shortcut,
-        batch_norm=options.batch_norm,
-        last_relu=options.last_relu,
-    )
-
-
-def _refuse(options: ModelOptions, *lacking: str) -> None:
-    """Refuse any value but the default for the options that the network lacks."""
-    for option in lacking:
-        value = getattr(options, option)
-        if value != getattr(ModelOptions(), option):
-            raise InputError(f"{options.name} has no option model.{option}, got {value}")
+    family, numbers = _find(options.name)
+    network = family.build(options, *numbers, classes=classes, in_channels=in_channels)
+    if options.weights is not None:
+        start_from(network, options.weights)
+    for value, modifier in _wanted(options):
+        modifier.apply(network, value)
+    return network
 
 
 def check_image_size(network: Classifier, height: int, width: int) -> None:
@@ -156,3 +160,30 @@ def check_image_size(network: Classifier, height: int, width: int) -> None:
     """
     if min(height, width) < network.stride:
         raise InputError(f"images must be at least {network.stride} pixels wide and high, got {width}x{height}")
+
+
+def _find(name: str) -> tuple[Family, tuple[int, ...]]:
+    """The family of a name, and the numbers in it."""
+    for family in FAMILIES.values():
+        if (numbers := family.numbers(name)) is not None:
+            return family, numbers
+    raise unknown_name("model", name, [example for family in FAMILIES.values() for example in family.examples])
+
+
+def _wanted(options: ModelOptions) -> Iterable[tuple[Any, Modifier]]:
+    """The changes to be made, each with its option's value."""
+    for modifier in MODIFIERS.values():
+        value = getattr(options, modifier.option)
+        if value != getattr(_DEFAULTS, modifier.option):
+            yield value, modifier
+
+
+def _refuse(options: ModelOptions, lacking: frozenset[str]) -> None:
+    """Refuse any value but the default for the options that the network lacks."""
+    for option in _OPTIONS:
+        value = getattr(options, option)
+        if option in lacking and value != getattr(_DEFAULTS, option):
+            raise InputError(f"{options.name} has no option model.{option}, got {value}")
+
+
+__all__ = ["FAMILIES", "MODIFIERS", "PUBLISHED", "ModelOptions", "build_model", "check_image_size", "check_model"]

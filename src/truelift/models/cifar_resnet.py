@@ -6,11 +6,28 @@ batch norm and of the last ReLU as compared by gcr/torch-residual-networks.
 Shapes: N images, C channels, H×W pixels.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from truelift.errors import InputError
-from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut
+from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut, ShortcutOptions, projects
 from truelift.models.classifier import Classifier, check_depth, pooled
+from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.imagenet_resnet import BLOCKS
+
+_KIND = "CIFAR residual network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CifarResNetOptions(WidthOptions, ShortcutOptions):
+    """The options of CIFAR residual networks."""
+
+    batch_norm: BatchNormPlace = "before"
+    """A CIFAR network's block: its second batch norm before or after the addition."""
+
+    last_relu: bool = True
+    """A CIFAR network's block: whether it ends with a ReLU."""
 
 
 class CifarResNet(Classifier):
@@ -43,9 +60,8 @@ class CifarResNet(Classifier):
         last_relu: bool = True,
     ) -> None:
         super().__init__()
-        check_depth("CIFAR residual network", depth, 2)
-        if width < 1:
-            raise InputError(f"model.width must be at least 1, got {width}")
+        check_depth(_KIND, depth, 2)
+        check_width(width)
         blocks_per_stage = (depth - 2) // 6
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
@@ -81,3 +97,35 @@ class CifarResNet(Classifier):
     def layers(self) -> list[nn.Module]:
         """The first convolution, each block, the head."""
         return [self.stem, *self.blocks, self.head]
+
+
+def _check(options: CifarResNetOptions, depth: int) -> None:
+    if depth in BLOCKS and (depth - 2) % 6:
+        raise InputError(
+            f"a CIFAR residual network's depth must be 6n+2, got {depth}. "
+            f'Did you mean "imagenet-resnet{depth}" or "preact-resnet{depth}"?'
+        )
+    check_depth(_KIND, depth, 2)
+    projects(pick(options.shortcut, "A"), 1, 1, 1)
+
+
+def _build(options: CifarResNetOptions, depth: int, *, classes: int, in_channels: int) -> CifarResNet:
+    return CifarResNet(
+        depth,
+        classes,
+        in_channels=in_channels,
+        width=pick(options.width, 16),
+        shortcut=pick(options.shortcut, "A"),
+        batch_norm=options.batch_norm,
+        last_relu=options.last_relu,
+    )
+
+
+FAMILY = Family(
+    r"resnet(\d{1,9})",
+    tuple(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
+    CifarResNetOptions,
+    _check,
+    _build,
+    traits=frozenset({"blocks", "residual"}),
+)

@@ -1,14 +1,19 @@
 """What every network here has: features and a head, apart."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, require
 
 
 class Classifier(nn.Module):
     """A network whose features and classifier head can be had apart, so that an objective can replace the head.
+
+    A network of this package also has `layers()`: its layers in order from the input, the head last, which together
+    hold every parameter once.
 
     Shapes: N images, C channels, H×W pixels, D features, K classes.
 
@@ -21,6 +26,16 @@ class Classifier(nn.Module):
     feature_size: int
     stride: int
     head: nn.Module
+    _kept: frozenset[nn.Module] = frozenset()
+
+    def keep_weights(self, modules: Iterable[nn.Module]) -> None:
+        """Have `initialise` leave the weights of these modules as they are: they are trained, or a user's own."""
+        self._kept = self._kept | frozenset(modules)
+
+    @property
+    def kept(self) -> frozenset[nn.Module]:
+        """The modules whose weights `initialise` leaves as they are."""
+        return self._kept
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to features (N, D)."""
@@ -29,10 +44,6 @@ class Classifier(nn.Module):
     def compile_features(self) -> None:
         """Compile all but the head with torch.compile; some objectives see the features, and a head is small."""
         self.features = torch.compile(self.features)  # type: ignore[method-assign]
-
-    def layers(self) -> list[nn.Module]:
-        """The layers in order from the input, the head last; together they hold every parameter once."""
-        raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to logits (N, K)."""
@@ -45,12 +56,17 @@ def pooled(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, maps.shape[2:]).flatten(1)
 
 
+MOST_LAYERS = 10_000
+"""Of any network: the deepest that were ever trained have a tenth of it, and more would only fill memory."""
+
+
 def check_depth(kind: str, depth: int, rest: int) -> None:
-    """Refuse a depth that is not 6n + `rest` with n ≥ 1.
+    """Refuse a depth that is not 6n + `rest` with n ≥ 1, or above `MOST_LAYERS`.
 
     Raises:
-        InputError: It is not; the message names the nearest.
+        InputError: It is; the message names the nearest.
     """
+    require(f"a {kind}'s depth", depth, depth <= MOST_LAYERS, f"at most {MOST_LAYERS}")
     if depth < 6 + rest or (depth - rest) % 6:
         nearest = max(6 * round((depth - rest) / 6) + rest, 6 + rest)
         raise InputError(f"a {kind}'s depth must be 6n+{rest}, got {depth}. Did you mean {nearest}?")

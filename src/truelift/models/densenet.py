@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError
 from truelift.models.classifier import Classifier, check_depth, pooled
+from truelift.models.family import Family, WidthOptions, check_width, pick
+
+_KIND = "DenseNet-BC"
 
 
 class DenseLayer(nn.Module):
@@ -57,9 +59,8 @@ class DenseNet(Classifier):
 
     def __init__(self, depth: int, classes: int, *, in_channels: int = 3, growth: int = 12) -> None:
         super().__init__()
-        check_depth("DenseNet-BC", depth, 4)
-        if growth < 1:
-            raise InputError(f"model.width must be at least 1, got {growth}")
+        check_depth(_KIND, depth, 4)
+        check_width(growth)
         channels = 2 * growth
         self.stem = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
         blocks: list[nn.Module] = []
@@ -83,3 +84,14 @@ class DenseNet(Classifier):
     def layers(self) -> list[nn.Module]:
         """The first convolution, each dense layer and transition, the head with the last norm."""
         return [self.stem, *self.blocks, nn.ModuleList([self.norm, self.head])]
+
+
+def _check(options: WidthOptions, depth: int) -> None:
+    check_depth(_KIND, depth, 4)
+
+
+def _build(options: WidthOptions, depth: int, *, classes: int, in_channels: int) -> DenseNet:
+    return DenseNet(depth, classes, in_channels=in_channels, growth=pick(options.width, 12))
+
+
+FAMILY = Family(r"densenet(\d{1,9})", ("densenet40", "densenet76", "densenet100"), WidthOptions, _check, _build)

@@ -8,6 +8,8 @@ Deviation: a bottleneck's stride is in its 3×3 convolution, as in torchvision, 
 Shapes: N images, C channels, H×W pixels.
 """
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -19,14 +21,26 @@ from truelift.models.blocks import (
     PreactivatedBlock,
     ResidualBlock,
     Shortcut,
+    ShortcutOptions,
     norm_relu,
+    projects,
 )
 from truelift.models.classifier import Classifier, pooled
+from truelift.models.family import Family, WidthOptions, check_width, pick
 
 Stem = Literal["imagenet", "small"]
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """For each depth, the blocks of the four stages (Table 1): two-layer ones up to 34 layers, then bottlenecks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNetResNetOptions(WidthOptions, ShortcutOptions):
+    """The options of residual networks for photographs."""
+
+    stem: Stem | None = None
+    """The first layers of an imagenet-resnet (default "imagenet": a 7×7 convolution and a maximum, a quarter of the
+    image's side) or of a preact-resnet (default "small": a 3×3 convolution, the whole side)."""
 
 
 class ImageNetResNet(Classifier):
@@ -59,16 +73,8 @@ class ImageNetResNet(Classifier):
         stem: Stem = "imagenet",
     ) -> None:
         super().__init__()
-        if depth not in BLOCKS:
-            nearest = min(BLOCKS, key=lambda known: abs(known - depth))
-            known = ", ".join(map(str, BLOCKS))
-            raise InputError(
-                f"an ImageNet residual network's depth must be one of {known}, got {depth}. Did you mean {nearest}?"
-            )
-        if stem not in get_args(Stem):
-            raise unknown_name("stem", stem, get_args(Stem))
-        if width < 1:
-            raise InputError(f"model.width must be at least 1, got {width}")
+        _check_kind(depth, stem)
+        check_width(width)
         self.depth = depth
         self.width = width
         self.shortcut: Shortcut = shortcut
@@ -119,3 +125,53 @@ class ImageNetResNet(Classifier):
     def layers(self) -> list[nn.Module]:
         """The stem, each block, with `preactivation` the norm before the pooling, the head."""
         return [self.stem, *self.blocks, *([self.final] if self.preactivation else []), self.head]
+
+
+def _check_kind(depth: int, stem: Stem) -> None:
+    if depth not in BLOCKS:
+        nearest = min(BLOCKS, key=lambda known: abs(known - depth))
+        known = ", ".join(map(str, BLOCKS))
+        raise InputError(
+            f"an ImageNet residual network's depth must be one of {known}, got {depth}. Did you mean {nearest}?"
+        )
+    if stem not in get_args(Stem):
+        raise unknown_name("stem", stem, get_args(Stem))
+
+
+def _stem(options: ImageNetResNetOptions, preactivation: bool) -> Stem:
+    stem: Stem = pick(options.stem, "small" if preactivation else "imagenet")
+    return stem
+
+
+def _check(options: ImageNetResNetOptions, depth: int) -> None:
+    _check_kind(depth, _stem(options, False))
+    projects(pick(options.shortcut, "B"), 1, 1, 1)
+
+
+def _build(
+    options: ImageNetResNetOptions, depth: int, *, classes: int, in_channels: int, preactivation: bool
+) -> ImageNetResNet:
+    return ImageNetResNet(
+        depth,
+        classes,
+        in_channels=in_channels,
+        width=pick(options.width, 64),
+        shortcut=pick(options.shortcut, "B"),
+        preactivation=preactivation,
+        stem=_stem(options, preactivation),
+    )
+
+
+def _family(prefix: str, traits: frozenset[str], *, preactivation: bool) -> Family:
+    return Family(
+        rf"{prefix}-resnet(\d{{1,9}})",
+        tuple(f"{prefix}-resnet{depth}" for depth in BLOCKS),
+        ImageNetResNetOptions,
+        _check,
+        partial(_build, preactivation=preactivation),
+        traits,
+    )
+
+
+FAMILY = _family("imagenet", frozenset({"blocks", "residual", "published"}), preactivation=False)
+PREACTIVATED_FAMILY = _family("preact", frozenset({"blocks", "residual"}), preactivation=True)

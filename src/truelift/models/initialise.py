@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from truelift.models.classifier import Classifier
 from truelift.seeds import derive
 
 
@@ -16,11 +17,13 @@ def initialise(network: nn.Module, seed: int) -> None:
     bias 0: the logits start at about the size of the features, and no ReLU follows.
 
     Args:
-        network: Its modules must be the standard ones of torch.nn, or have `reset_parameters`.
+        network: Its modules must be the standard ones of torch.nn, or have `reset_parameters`. Those of a `Classifier`
+            that are `kept` (a user's own network's, and weights that were read from a file) stay as they are.
         seed: Any integer.
     """
+    kept = network.kept if isinstance(network, Classifier) else frozenset()
     for name, module in network.named_modules():
-        if not list(module.parameters(recurse=False)):
+        if module in kept or not list(module.parameters(recurse=False)):
             continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, name))

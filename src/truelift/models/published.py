@@ -42,6 +42,16 @@ def load_published(network: ImageNetResNet, state_dict: Mapping[str, Tensor]) ->
         InputError: The network is of another kind, or a tensor is missing, left over or of another shape; the network
             is as before.
     """
+    check_publishable(network)
+    copy_by_name(network, state_dict, published_name, "the state dict")
+
+
+def check_publishable(network: ImageNetResNet) -> None:
+    """Refuse a network of another kind than the published ones.
+
+    Raises:
+        InputError: It is.
+    """
     wanted = {"shortcut": "B", "stem": "imagenet", "width": 64, "preactivation": False}
     had = {
         "shortcut": network.shortcut,
@@ -52,4 +62,3 @@ def load_published(network: ImageNetResNet, state_dict: Mapping[str, Tensor]) ->
     for option, value in wanted.items():
         if had[option] != value:
             raise InputError(f"published weights are for {option} = {value!r}, the network's is {had[option]!r}")
-    copy_by_name(network, state_dict, published_name, "the state dict")

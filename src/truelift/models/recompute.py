@@ -3,11 +3,26 @@
 import contextlib
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from truelift.models.classifier import Classifier
+from truelift.models.modifier import Modifier
+from truelift.options import OPERATIONAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecomputeOptions:
+    """Whether activations are kept or computed again."""
+
+    recompute: Annotated[bool, OPERATIONAL] = False
+    """Keep the activations of few blocks (about 2√n of n) and compute the others again: less memory, a third slower.
+    Not for small-cnn, nor for your own network."""
 
 
 class Recomputed(nn.Sequential):
@@ -75,3 +90,11 @@ class _StatisticsKept:
     def __exit__(self, *_: object) -> None:
         for norm, momentum, batches in self._kept:
             norm.momentum, norm.num_batches_tracked = momentum, batches
+
+
+def _apply(network: Classifier, wanted: bool) -> None:
+    assert isinstance(network.blocks, nn.Sequential), "the trait says so"
+    network.blocks = Recomputed(network.blocks)
+
+
+MODIFIER = Modifier("recompute", "blocks", _apply, computes_again=True)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError
 from truelift.models.classifier import Classifier, pooled
+from truelift.models.family import Family, WidthOptions, check_width, pick
 
 # Channels of each convolution, in those of the first; M halves the image's side by a maximum over 2×2.
 _PLANS: dict[int, tuple[int | str, ...]] = {
@@ -38,11 +39,8 @@ class Vgg(Classifier):
 
     def __init__(self, depth: int, classes: int, *, in_channels: int = 3, width: int = 64) -> None:
         super().__init__()
-        if width < 1:
-            raise InputError(f"model.width must be at least 1, got {width}")
-        if depth not in _PLANS:
-            nearest = min(_PLANS, key=lambda known: abs(known - depth))
-            raise InputError(f"a VGG's depth must be 11, 13, 16 or 19, got {depth}. Did you mean {nearest}?")
+        check_width(width)
+        _check_depth(depth)
         stages: list[nn.Module] = []
         channels = in_channels
         for entry in _PLANS[depth]:
@@ -64,3 +62,20 @@ class Vgg(Classifier):
     def layers(self) -> list[nn.Module]:
         """Each convolution with its norm, the head."""
         return [*self.blocks, self.head]
+
+
+def _check_depth(depth: int) -> None:
+    if depth not in _PLANS:
+        nearest = min(_PLANS, key=lambda known: abs(known - depth))
+        raise InputError(f"a VGG's depth must be 11, 13, 16 or 19, got {depth}. Did you mean {nearest}?")
+
+
+def _check(options: WidthOptions, depth: int) -> None:
+    _check_depth(depth)
+
+
+def _build(options: WidthOptions, depth: int, *, classes: int, in_channels: int) -> Vgg:
+    return Vgg(depth, classes, in_channels=in_channels, width=pick(options.width, 64))
+
+
+FAMILY = Family(r"vgg(\d{1,9})", tuple(f"vgg{depth}" for depth in _PLANS), WidthOptions, _check, _build)

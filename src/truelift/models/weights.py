@@ -32,13 +32,51 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         InputError: The file is missing or no safetensors file, or does not fit the network.
     """
+    copy_by_name(network, read_tensors(path), lambda name: name, str(path))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a state dict that torch.save wrote (.pt, .pth, .bin), by name.
+
+    Raises:
+        InputError: The file is missing, or cannot be read as such.
+    """
     try:
-        tensors = load_file(path)
+        if path.suffix not in (".pt", ".pth", ".bin"):
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"there is no file of weights {path}") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read as safetensors: {error}") from None
-    copy_by_name(network, tensors, lambda name: name, str(path))
+    except Exception as error:  # torch.load raises all kinds for a damaged file, or one that holds more than tensors
+        told = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} cannot be read as a state dict: {told}") from None
+    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise InputError(f"{path} must hold a state dict, tensors by name")
+    return dict(tensors)
+
+
+def copy_trained(
+    network: nn.Module,
+    head: nn.Module | None,
+    tensors: Mapping[str, Tensor],
+    given_name: Callable[[str], str],
+    source: str,
+) -> bool:
+    """Copy tensors by name, all but those of a head of another shape; whether the head was copied too.
+
+    Raises:
+        InputError: Another tensor does not fit; the network is as before.
+    """
+    own = network.state_dict(keep_vars=True)
+    of_head = set() if head is None else {id(tensor) for tensor in (*head.parameters(), *head.buffers())}
+    names = {given_name(name): tensor for name, tensor in own.items() if id(tensor) in of_head}
+    differs = any(name in tensors and tensors[name].shape != tensor.shape for name, tensor in names.items())
+    if differs:
+        tensors = {**tensors, **{name: tensor.detach() for name, tensor in names.items()}}
+    copy_by_name(network, tensors, given_name, source)
+    return not differs
 
 
 def copy_by_name(

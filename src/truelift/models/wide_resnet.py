@@ -3,8 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, require
 from truelift.models.classifier import Classifier, check_depth, pooled
+from truelift.models.family import Family, NoOptions
 
 
 class WideBlock(nn.Module):
@@ -27,6 +28,11 @@ class WideBlock(nn.Module):
         y: Tensor = around + residual
         return y
 
+    @property
+    def branch_end(self) -> nn.Module:
+        """The module whose output is what the block adds to its input."""
+        return self.conv2
+
 
 class WideResNet(Classifier):
     """WRN-depth-widen: a 3×3 convolution, three stages of (depth − 4)/6 wide blocks, norm, head.
@@ -48,9 +54,7 @@ class WideResNet(Classifier):
 
     def __init__(self, depth: int, widen: int, classes: int, *, in_channels: int = 3) -> None:
         super().__init__()
-        check_depth("wide residual network", depth, 4)
-        if widen < 1:
-            raise InputError(f"a wide residual network's factor must be at least 1, got {widen}")
+        _check_size(depth, widen)
         self.stem = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         blocks = []
         channels = 16
@@ -72,3 +76,31 @@ class WideResNet(Classifier):
     def layers(self) -> list[nn.Module]:
         """The first convolution, each block, the head with the last norm."""
         return [self.stem, *self.blocks, nn.ModuleList([self.norm, self.head])]
+
+
+_MOST_TIMES_WIDER = 256
+
+
+def _check_size(depth: int, widen: int) -> None:
+    check_depth("wide residual network", depth, 4)
+    if widen < 1:
+        raise InputError(f"a wide residual network's factor must be at least 1, got {widen}")
+    require("a wide residual network's factor", widen, widen <= _MOST_TIMES_WIDER, f"at most {_MOST_TIMES_WIDER}")
+
+
+def _check(options: NoOptions, depth: int, widen: int) -> None:
+    _check_size(depth, widen)
+
+
+def _build(options: NoOptions, depth: int, widen: int, *, classes: int, in_channels: int) -> WideResNet:
+    return WideResNet(depth, widen, classes, in_channels=in_channels)
+
+
+FAMILY = Family(
+    r"wrn-(\d{1,9})-(\d{1,9})",
+    ("wrn-16-4", "wrn-28-10", "wrn-40-4"),
+    NoOptions,
+    _check,
+    _build,
+    traits=frozenset({"blocks", "residual"}),
+)
