@@ -5,6 +5,7 @@ from truelift.models.build import ModelOptions, build_model, check_image_size, c
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier, Embedded
 from truelift.models.densenet import DenseNet
+from truelift.models.external import is_short_form
 from truelift.models.imagenet_resnet import ImageNetResNet
 from truelift.models.initialise import initialise
 from truelift.models.published import load_published
@@ -30,6 +31,7 @@ __all__ = [
     "check_image_size",
     "check_model",
     "initialise",
+    "is_short_form",
     "load_published",
     "load_weights",
     "save_weights",

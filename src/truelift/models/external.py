@@ -21,6 +21,11 @@ LIBRARIES = ("timm", "torchvision")
 _TORCHVISION_SIZED = {"vit_": "image_size", "maxvit": "input_size"}
 
 
+def is_short_form(path: str) -> bool:
+    """Whether a path names one of a library's networks: timm:resnet18."""
+    return path.partition(":")[0] in LIBRARIES
+
+
 def check_external(path: str, args: Mapping[str, Any]) -> None:
     """Refuse a path that names nothing to call, or args it does not take, without building anything.
 

@@ -24,7 +24,7 @@ from truelift.data import (
     rotate,
 )
 from truelift.errors import require
-from truelift.models import Classifier, build_model, check_image_size, initialise
+from truelift.models import Classifier, Whole, build_model, check_image_size, initialise
 from truelift.seeds import derive
 from truelift.techniques.gradient_similarity import TaskStatistics
 from truelift.training import gradient_rules, objectives, optimizers, policies, schedules
@@ -207,7 +207,7 @@ def assemble(
         experiment.objective,
         Around(
             classes=len(splits.classes),
-            feature_size=experiment.objective.feature_size or network.feature_size,
+            feature_size=experiment.objective.feature_size or _feature_size(network),
             image_shape=tuple(splits.train.shape),
             steps_per_epoch=main.batches_per_epoch,
             steps=steps,
@@ -273,18 +273,34 @@ def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
     """The network with the objective's head and initial weights, on the device."""
     channels, height, width = splits.train.shape
     classes, options = len(splits.classes), experiment.objective
-    network = build_model(experiment.model, classes=classes, in_channels=channels)
+    with torch.random.fork_rng(devices=[]):  # a user's own network draws its weights by itself
+        torch.manual_seed(derive(experiment.seed, "init"))
+        network = build_model(experiment.model, classes=classes, in_channels=channels, image_size=(height, width))
     check_image_size(network, height, width)
     smallest = min(_sides(experiment, splits))
     if smallest < height:
         check_image_size(network, smallest, smallest)
-    head = objectives.make_head(options, options.feature_size or network.feature_size, classes)
+    if isinstance(network, Whole) and _needs_features(experiment):
+        network.features(torch.empty(0))  # which says that there are none
+    head = objectives.make_head(options, options.feature_size or _feature_size(network) or 0, classes)
     embed(network, options.feature_size, head, classes)
     initialise(network, derive(experiment.seed, "init"))
     network.to(device)
     if experiment.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _needs_features(experiment: Experiment) -> bool:
+    """Whether anything but logits is wanted of the network."""
+    embeds = experiment.objective.name == "gaussian-mixture" or experiment.objective.feature_size is not None
+    detects = experiment.detection.outliers is not None or experiment.detection.fgsm_epsilon is not None
+    return embeds or detects or experiment.probe.name != "none" or experiment.has_auxiliary_task
+
+
+def _feature_size(network: Classifier) -> int | None:
+    """D; None where no head can be told from the network."""
+    return None if isinstance(network, Whole) else network.feature_size
 
 
 def _policies(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError
+from truelift.models import is_short_form
 from truelift.own import absolute, digest, is_import_path
 
 # The options that may hold an import path, and what they name.
@@ -41,7 +42,7 @@ def with_sources(experiment: Any, *folders: Path) -> Any:
         names = (value,) if isinstance(value, str) else value
         whole = tuple(absolute(name, kind, *folders) if is_import_path(name) else name for name in names)
         for name in whole:
-            if is_import_path(name):
+            if is_import_path(name) and not is_short_form(name):
                 digests[name] = digest(name, kind)
         if group.args and not any(map(is_import_path, whole)):
             raise InputError(

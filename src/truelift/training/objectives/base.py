@@ -17,8 +17,8 @@ class Around:
 
     classes: int
     """K."""
-    feature_size: int
-    """D, of what the network's head takes."""
+    feature_size: int | None
+    """D, of what the network's head takes; None where the network has no head that could be found."""
     image_shape: tuple[int, ...]
     """(C, H, W)."""
     steps_per_epoch: int

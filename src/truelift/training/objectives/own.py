@@ -114,7 +114,9 @@ def build(path: str, found: Callable[..., Any], args: Mapping[str, Any], around:
         return OwnLoss(path, found, args)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(around.seed)
-        made = call(_KIND, path, found, args, **vars(around))
+        made = call(
+            _KIND, path, found, args, **{name: value for name, value in vars(around).items() if value is not None}
+        )
     if isinstance(made, Objective):
         return made
     if not callable(made):
