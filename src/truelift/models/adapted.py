@@ -54,6 +54,7 @@ class Whole(Classifier):
     def __init__(self, network: nn.Module, path: str) -> None:
         super().__init__()
         self.network = network
+        self.head = nn.Identity()  # of the logits
         self.path = path
         self.keep_weights(network.modules())
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truelift.errors import InputError, require, unknown_name
-from truelift.models import cifar_resnet, densenet, imagenet_resnet, recompute, small_cnn, vgg, wide_resnet
+from truelift.models import (
+    cifar_resnet,
+    densenet,
+    imagenet_resnet,
+    recompute,
+    small_cnn,
+    stochastic_depth,
+    vgg,
+    wide_resnet,
+)
 from truelift.models.classifier import Classifier
 from truelift.models.external import build_external, check_external
 from truelift.models.family import Family
@@ -36,6 +45,7 @@ MODIFIERS: Registry[Modifier] = Registry(
     "change to a network",
     {
         "recompute": recompute.MODIFIER,
+        "stochastic_depth": stochastic_depth.MODIFIER,
     },
 )
 """In the order in which they are made."""
@@ -69,6 +79,7 @@ class NameOptions:
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(
+    stochastic_depth.StochasticDepthOptions,
     recompute.RecomputeOptions,
     imagenet_resnet.ImageNetResNetOptions,
     cifar_resnet.CifarResNetOptions,

@@ -122,7 +122,7 @@ def _build(options: CifarResNetOptions, depth: int, *, classes: int, in_channels
 
 
 FAMILY = Family(
-    r"resnet(\d{1,9})",
+    r"resnet(\d{1,18})",
     tuple(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
     CifarResNetOptions,
     _check,

@@ -94,4 +94,4 @@ def _build(options: WidthOptions, depth: int, *, classes: int, in_channels: int)
     return DenseNet(depth, classes, in_channels=in_channels, growth=pick(options.width, 12))
 
 
-FAMILY = Family(r"densenet(\d{1,9})", ("densenet40", "densenet76", "densenet100"), WidthOptions, _check, _build)
+FAMILY = Family(r"densenet(\d{1,18})", ("densenet40", "densenet76", "densenet100"), WidthOptions, _check, _build)

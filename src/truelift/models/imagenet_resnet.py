@@ -164,7 +164,7 @@ def _build(
 
 def _family(prefix: str, traits: frozenset[str], *, preactivation: bool) -> Family:
     return Family(
-        rf"{prefix}-resnet(\d{{1,9}})",
+        rf"{prefix}-resnet(\d{{1,18}})",
         tuple(f"{prefix}-resnet{depth}" for depth in BLOCKS),
         ImageNetResNetOptions,
         _check,

@@ -78,4 +78,4 @@ def _build(options: WidthOptions, depth: int, *, classes: int, in_channels: int)
     return Vgg(depth, classes, in_channels=in_channels, width=pick(options.width, 64))
 
 
-FAMILY = Family(r"vgg(\d{1,9})", tuple(f"vgg{depth}" for depth in _PLANS), WidthOptions, _check, _build)
+FAMILY = Family(r"vgg(\d{1,18})", tuple(f"vgg{depth}" for depth in _PLANS), WidthOptions, _check, _build)

@@ -97,7 +97,7 @@ def _build(options: NoOptions, depth: int, widen: int, *, classes: int, in_chann
 
 
 FAMILY = Family(
-    r"wrn-(\d{1,9})-(\d{1,9})",
+    r"wrn-(\d{1,18})-(\d{1,18})",
     ("wrn-16-4", "wrn-28-10", "wrn-40-4"),
     NoOptions,
     _check,
