@@ -60,8 +60,9 @@ def test_no_image_passes_the_frozen_layers_twice(tmp_path: Path) -> None:
             assert images.shape[1] == 16  # behind the last block
             with training.entrance():
                 training.network(images)
-    # Twice two images to try the layers, and what the first epoch's beginning computes.
-    assert sum(passed) == training.batches.batches.images + 2 + 2
+    # What the first epoch's beginning computes; two images and four to try the layers, and two at each beginning to see
+    # whether they are still the same.
+    assert sum(passed) == training.batches.batches.images + 2 + 4 + 2 + 2
 
 
 @pytest.mark.parametrize("changes", [{}, VIEWS], ids=["no augmentation", "two views"])

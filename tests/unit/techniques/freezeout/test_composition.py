@@ -32,8 +32,8 @@ def test_schedulers_move_the_rate_that_freezeout_multiplies(kind: str) -> None:
         F.cross_entropy(network(images), labels).backward()
         optimizer.step()
         shown = [group["lr"] for group in optimizer.param_groups]
-        assert shown == pytest.approx([expected[step]] * 4)
-        assert seen[-1] == pytest.approx([expected[step] * f for f in freezeout.factors()])
+        assert shown == pytest.approx([expected[step]])
+        assert seen[-1] == pytest.approx([expected[step] * f for f in freezeout.factors()[freezeout.frozen :]])
         scheduler.step()
     assert freezeout.frozen == 3
 

@@ -63,7 +63,7 @@ def test_own_method_lists_and_patterns_agree() -> None:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (None, "layers must be given for a Body"),
+        (None, "layers or example must be given for a Body"),
         (["stem"], "layers must be at least 2, got 1"),
         (["stem", "head"], r"none with blocks.0.weight, blocks.0.bias, blocks.1.weight and 3 more"),
         (["stem", "blocks", "blocks.0", "norm", "head"], "must not repeat a module, got Conv2d in layers 1 and 2"),
@@ -119,15 +119,24 @@ def test_other_parameters_keep_their_rate_and_groups_their_options() -> None:
     plain = [p for p in network.parameters() if p.dim() == 1]
     groups = [{"params": [*decayed, extra], "weight_decay": 0.1}, {"params": plain, "lr": 0.5}]
     optimizer = torch.optim.SGD(groups, 0.1)
-    freezeout = FreezeOut(network, optimizer, steps=STEPS, t0=0.2, scaling="linear")
-    divided = optimizer.param_groups
+    freezeout = FreezeOut(network, optimizer, steps=STEPS, t0=0.2, scaling="linear", scale_lr=False)
+    divided: list[dict[str, Any]] = []
+    hook = optimizer.register_step_pre_hook(lambda o, *_: divided.extend(o.param_groups))
+    freezeout.step()
+    optimizer.step()
+    hook.remove()
+    # Divided by layers while it steps, when every factor is still 1; before and after it the groups are the user's.
     assert [(g["layer"], g["lr"], g["weight_decay"]) for g in divided] == [
         (None, 0.1, 0.1),
         *[(i, 0.1, 0.1) for i in range(4)],
         *[(i, 0.5, 0) for i in range(4)],
     ]
     assert len({id(p) for g in divided for p in g["params"]}) == 15 == sum(len(g["params"]) for g in divided)
-    for step in range(STEPS):
+    assert [(g["lr"], g["weight_decay"], len(g["params"])) for g in optimizer.param_groups] == [
+        (0.1, 0.1, 5),
+        (0.5, 0, 10),
+    ]
+    for step in range(1, STEPS):
         freezeout.step()
         optimizer.zero_grad()
         extra.grad = torch.ones_like(extra)
