@@ -268,7 +268,7 @@ def test_layers_that_go_by_their_batch_are_refused_before_anything_is_kept(name:
     drawn = torch.get_rng_state()
     assert cache.advance(lambda: ROWS.split(5)) == 1  # the first layer does not
     cache.freezing.frozen = 2  # type: ignore[misc]
-    with pytest.raises(InputError, match="must give the same for an image whatever its batch.* behind the first 2"):
+    with pytest.raises(InputError, match=r"must give the same for an image whatever its batch.* behind the first 2"):
         cache.advance(lambda: ROWS.split(5))
     assert cache.layer == 1
     assert torch.equal(torch.get_rng_state(), drawn)

@@ -273,7 +273,7 @@ def test_optimizers_that_cannot_leave_layers_out_are_refused(rule: str) -> None:
     network = make_network()
     with pytest.raises(InputError, match=r"got LBFGS, which keeps a list of its own \(_params\)"):
         RULES[rule](network, torch.optim.LBFGS(network.parameters()))
-    with pytest.raises(InputError, match="optimizer must be one of torch.optim's kind, got str"):
+    with pytest.raises(InputError, match=r"optimizer must be one of torch.optim.s kind, got str"):
         RULES[rule](network, "sgd")
     optimizer = sgd(network)
     RULES[rule](network, optimizer)
@@ -287,7 +287,7 @@ def test_groups_without_a_learning_rate_are_refused(rate: Any) -> None:
     network = make_network()
     optimizer = sgd(network)
     optimizer.param_groups[0]["lr"] = rate
-    with pytest.raises(InputError, match="optimizer must have a number as learning rate in each group, got .* group 0"):
+    with pytest.raises(InputError, match=r"optimizer must have a number as learning rate in each group, got .* group 0"):
         FreezeOut(network, optimizer, steps=4)
     assert "step" not in vars(optimizer)
     del optimizer.param_groups[0]["lr"]
