@@ -287,7 +287,7 @@ def test_groups_without_a_learning_rate_are_refused(rate: Any) -> None:
     network = make_network()
     optimizer = sgd(network)
     optimizer.param_groups[0]["lr"] = rate
-    with pytest.raises(InputError, match=r"optimizer must have a number as learning rate in each group, got .* group 0"):
+    with pytest.raises(InputError, match=r"must have a number as learning rate in each group, got .* group 0"):
         FreezeOut(network, optimizer, steps=4)
     assert "step" not in vars(optimizer)
     del optimizer.param_groups[0]["lr"]
