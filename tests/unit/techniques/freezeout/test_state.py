@@ -67,7 +67,7 @@ def test_copies_train_like_the_original_and_apart_from_it(rule: str, copied: str
 
 
 def test_a_network_that_holds_its_freezing_is_copied_with_it() -> None:
-    network = make_network()
+    network: Any = make_network()
     network.optimizer = optimizer = sgd(network)
     network.freezing = freezing = FreezeOut(network, optimizer, **EARLY)
     other = copy.deepcopy(network)
@@ -150,10 +150,14 @@ def test_gradients_are_counted_once_a_step_whatever_hooks_do() -> None:
             return super().step(closure)
 
     sgd(make_network()).step()  # torch gives SGD's own step its hooks
-    network = make_network()
+    network: Any = make_network()
     optimizer = Sub(network.parameters(), 0.1)
     freezing = AdaptiveFreezing(network, optimizer, steps=STEPS, every_steps=STEPS, warmup=1)
-    optimizer.register_step_pre_hook(lambda *_: network[0][0].weight.grad.fill_(0.5) and None)
+
+    def clip(*_: Any) -> None:
+        network[0][0].weight.grad.fill_(0.5)
+
+    optimizer.register_step_pre_hook(clip)
     freezing.step()
     F.cross_entropy(network(make_batches(1)[0][0]), make_batches(1)[0][1]).backward()
     optimizer.step()
@@ -232,9 +236,10 @@ def test_learning_rates_of_any_form(name: str) -> None:
     network, other = make_network(), make_network()
     optimizer = torch.optim.Adam(network.parameters(), rate, foreach=False)
     plain = torch.optim.Adam(other.parameters(), number, foreach=False)
+    given = optimizer.param_groups[0]["lr"]
     train(network, optimizer, FreezeOut(network, optimizer, **EARLY), make_batches())
     train(other, plain, FreezeOut(other, plain, **EARLY), make_batches())
-    assert optimizer.param_groups[0]["lr"] is rate  # one who holds it can still change it
+    assert optimizer.param_groups[0]["lr"] is given  # one who holds it can still change it
     for mine, its in zip(network.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-12)
 
