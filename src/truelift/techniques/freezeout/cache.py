@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError, require
 from truelift.techniques.freezeout.front import Front
-from truelift.techniques.freezeout.inference import evaluating
 from truelift.techniques.freezeout.kept import Form, alike
-from truelift.techniques.freezeout.place import behind, called, passing_on
+from truelift.techniques.freezeout.place import behind, behind_each, called, passing_on
+from truelift.techniques.freezeout.untouched import untouched
 
 
 class ActivationCache:
@@ -91,9 +91,11 @@ class ActivationCache:
         self._forms: dict[int, Form] = {}
         self._rows = torch.empty(samples, 0, dtype=torch.uint8)
         self._probe = torch.empty(0)
+        # Behind so many layers it first matters which batch an image is in; none where it does not.
+        self._dependent: int | None = None
         if example is not None:
             with self._passing():
-                self._forms = self._places(example)
+                self._find_places(example)
 
     def advance(self, images: Callable[[], Iterable[Tensor]], upto: int | None = None) -> int:
         """Take the activations behind the layers that are frozen by now; call it between two steps, say each epoch.
@@ -114,13 +116,14 @@ class ActivationCache:
             if frozen and self._batch_size == 0:
                 first = next(iter(images()))
                 self._batch_size, self._probe = len(first), first[:2].clone()
-                self._forms = self._forms or self._places(first)
-            if self.layer:
-                self._check_unchanged()
+                if not self._forms:
+                    self._find_places(first)
+            self._check_alone(frozen)
             fitting = [layer for layer in self._forms if layer <= frozen and self._fits(layer) and self._still(layer)]
             if fitting and fitting[-1] > self.layer:
-                self._check_alone(fitting[-1])
                 self._move(images, fitting[-1])
+            if self.layer:
+                self._check_unchanged()
         return self.layer
 
     def take(self, indices: Tensor) -> Any:
@@ -162,56 +165,52 @@ class ActivationCache:
             for module, mode in modes:
                 module.training = mode
 
-    def _places(self, images: Tensor) -> dict[int, Form]:
-        """The form of what is to be kept behind each layer behind which a step can begin.
+    def _find_places(self, images: Tensor) -> None:
+        """Find the layers behind which a step can begin, with the form of what is kept there.
 
         Raises:
             InputError: There is no such layer.
         """
         images = images[:2]
-        with evaluating(self.network), self._drawing_nothing():
-            wanted = self.network(images.clone())  # it may work in place
-        forms = {}
-        for number in range(1, len(self.freezing.layers)):
-            form = self._form(images, number, wanted)
-            if form is not None:
-                forms[number] = form
-        if not forms:
-            raise InputError("layers must follow each other directly, got something between the first and the second.")
-        return forms
-
-    def _form(self, images: Tensor, number: int, wanted: Any) -> Form | None:
-        """The form of what is behind so many layers, if the network gives what is wanted from it."""
         others = _others(images)
-        try:
-            with self._drawing_nothing():
-                small, large = self._behind(images, 0, number), self._behind(others, 0, number)
-                form = Form.of(small, large, (len(images), len(others)))
+        layers = [called(layer) for layer in self.freezing.layers]
+        with untouched(self.network), torch.no_grad():
+            large, _ = behind_each(self.network, others, layers)
+            self.network.eval()  # nothing at random, to compare with
+            small, wanted = behind_each(self.network, images, layers)
+            for number, value in small.items():
+                form = Form.of(value, large.get(number), (len(images), len(others)))
                 if form is None:
-                    return None
-                with evaluating(self.network):
-                    small = self._behind(images, 0, number)  # nothing at random, to compare with what is wanted
-                    with self.skipping(number):
-                        got = self.network(form.unpack(form.pack(small)))
+                    continue
+                if not alike(value, form.last(large[number], len(images))):
+                    self._dependent = number
+                    break
+                if self._begins(number, form.unpack(form.pack(value)), wanted):
+                    self._forms[number] = form
+        if not self._forms and self._dependent is None:
+            raise InputError("layers must follow each other directly, got something between the first and the second.")
+
+    def _begins(self, number: int, x: Any, wanted: Any) -> bool:
+        """Whether the network gives what is wanted from `x`, what is behind so many layers."""
+        try:
+            with self.skipping(number):
+                return alike(wanted, self.network(x))
         except torch.OutOfMemoryError:
             raise
         except Exception:  # the network does something else with it, whatever that says
-            return None
-        return form if alike(wanted, got) else None
+            return False
 
-    def _check_alone(self, number: int) -> None:
+    def _check_alone(self, frozen: int) -> None:
         """Refuse layers that do not give the same for an image whatever its batch.
 
         Raises:
-            InputError: They do not.
+            InputError: So many first layers do not.
         """
-        form, images = self._forms[number], self._probe
-        with self._drawing_nothing():
-            small, large = self._behind(images, 0, number), self._behind(_others(images), 0, number)
-        if not alike(small, form.last(large, len(images))):
+        if self._dependent is not None and frozen >= self._dependent:
             raise InputError(
                 f"frozen layers must give the same for an image whatever its batch, to be kept, got another behind the "
-                f"first {number}: is there a norm that takes the batch's own statistics, or dropout that stays on?"
+                f"first {self._dependent}: is there a norm that takes the batch's own statistics, or dropout that "
+                f"stays on?"
             )
 
     def _check_unchanged(self) -> None:
@@ -221,7 +220,7 @@ class ActivationCache:
             InputError: They do.
         """
         kept = self.take(torch.arange(len(self._probe)))
-        with self._drawing_nothing():
+        with untouched(self.network):
             now = self._behind(self._probe, 0, self.layer)
         if not alike(kept, now):
             raise InputError(
@@ -269,11 +268,6 @@ class ActivationCache:
     def _behind(self, x: Any, begin: int, end: int) -> Any:
         with self.skipping(begin):
             return behind(self.network, x, called(self.freezing.layers[end - 1]), _after(self.freezing.layers, end))
-
-    def _drawing_nothing(self) -> contextlib.AbstractContextManager[None]:
-        """Within it whatever is drawn is put back."""
-        devices = {p.device for p in self.network.parameters() if p.device.type == "cuda"}
-        return torch.random.fork_rng(devices=list(devices))
 
 
 def _after(layers: Sequence[Iterable[nn.Module]], number: int) -> list[nn.Module]:

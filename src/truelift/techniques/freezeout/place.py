@@ -1,7 +1,7 @@
 """Places between a network's layers: what comes out behind some, and a pass that begins there."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,6 +54,37 @@ def behind(network: nn.Module, x: Any, last: Iterable[nn.Module], later: Iterabl
     if not found:
         raise LookupError("the layer is not called before the next")
     return found[0]
+
+
+def behind_each(network: nn.Module, x: Any, layers: Sequence[Sequence[nn.Module]]) -> tuple[dict[int, Any], Any]:
+    """What is behind the first 1, 2, … layers but the last, in one pass of `x`, and what the network returns.
+
+    That is the last output of the layer before any later one begins; there is none behind a layer that is called later.
+    """
+    latest: dict[int, Any] = {}
+    found: dict[int, Any] = {}
+    begun = 0
+
+    def begin(number: int) -> None:
+        nonlocal begun
+        for before in range(begun, number):
+            if before in latest:
+                found[before + 1] = latest[before]
+        begun = max(begun, number)
+
+    def keep(number: int, output: Any) -> None:
+        if number >= begun:
+            latest[number] = tree_map_only(Tensor, Tensor.clone, output)
+
+    with contextlib.ExitStack() as stack:
+        for number, layer in enumerate(layers):
+            for module in layer:
+                before = module.register_forward_pre_hook(lambda *_, number=number: begin(number), prepend=True)
+                after = module.register_forward_hook(lambda _, __, output, number=number: keep(number, output))
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+        result = network(tree_map_only(Tensor, Tensor.clone, x))
+    return found, result
 
 
 @contextlib.contextmanager

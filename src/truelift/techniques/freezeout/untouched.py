@@ -30,7 +30,8 @@ def untouched(network: nn.Module) -> Iterator[None]:
                 (container.extend if isinstance(container, list) else container.update)(was)
         with torch.no_grad():
             for tensor, version, data in before:
-                if tensor._version != version:
+                # A write by way of `.data` leaves the version; on the meta device there is nothing to compare.
+                if tensor._version != version or not (tensor.is_meta or torch.equal(tensor, data)):
                     tensor.copy_(data)
 
 

@@ -220,3 +220,126 @@ def test_bad_input() -> None:
     both = Frozen(nn.Sequential(*twice.parts), 2)
     with pytest.raises(InputError, match="layers must follow each other directly"):
         ActivationCache(twice, both, samples=N, budget_bytes=10**9).advance(lambda: IMAGES.float().split(6))
+
+
+class Told(nn.Module):
+    """A layer that does as it is told to."""
+
+    def __init__(self, forward: Any) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))
+        self.told = forward
+
+    def forward(self, x: Any) -> Any:
+        return self.told(self, x)
+
+
+ROWS = torch.randn(N, 4, generator=torch.Generator().manual_seed(3))
+
+
+def kept(*layers: nn.Module, frozen: int = 1, rows: Tensor = ROWS) -> tuple[nn.Sequential, ActivationCache]:
+    network = nn.Sequential(*layers)
+    return network, ActivationCache(network, Frozen(network, frozen), samples=len(rows), budget_bytes=10**9)  # type: ignore[arg-type]
+
+
+class Stubborn(nn.BatchNorm1d):
+    """Stays in training mode."""
+
+    def train(self, mode: bool = True) -> "Stubborn":
+        return super().train(True)
+
+
+DEPENDENT: dict[str, Any] = {
+    "no running statistics": lambda: nn.BatchNorm1d(4, track_running_stats=False),
+    "training mode": lambda: Stubborn(4),
+    "dropout": lambda: Told(lambda self, x: F.dropout(x @ self.weight, training=True)),
+    "noise": lambda: Told(lambda self, x: x @ self.weight + torch.randn(len(x), 1)),
+    "mean": lambda: Told(lambda self, x: x @ self.weight - x.mean(0)),
+    "neighbour": lambda: Told(lambda self, x: x @ self.weight + x.roll(1, 0)),
+    "size": lambda: Told(lambda self, x: x @ self.weight * len(x)),
+}
+
+
+@pytest.mark.parametrize("name", DEPENDENT)
+def test_layers_that_go_by_their_batch_are_refused_before_anything_is_kept(name: str) -> None:
+    torch.manual_seed(0)
+    network, cache = kept(nn.Linear(4, 4), DEPENDENT[name](), nn.Linear(4, 3), frozen=1)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    drawn = torch.get_rng_state()
+    assert cache.advance(lambda: ROWS.split(5)) == 1  # the first layer does not
+    cache.freezing.frozen = 2  # type: ignore[misc]
+    with pytest.raises(InputError, match=r"must give the same for an image whatever its batch.* behind the first 2"):
+        cache.advance(lambda: ROWS.split(5))
+    assert cache.layer == 1
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+class Around(nn.Module):
+    """Drops out between its layers, by its own mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(self.parts[0](x), training=self.training)
+        result: Tensor = self.parts[2](self.parts[1](x))
+        return result
+
+
+def test_what_happens_around_the_layers_in_training_counts() -> None:
+    torch.manual_seed(0)
+    network = Around()
+    freezing = Frozen(nn.Sequential(*network.parts), 2)
+    cache = ActivationCache(network, freezing, samples=N, budget_bytes=10**9)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="behind the first 2"):
+        cache.advance(lambda: ROWS.split(5))
+
+
+RETURNED: dict[str, tuple[Any, Any]] = {
+    "tuple": (lambda x: (x, 2 * x[:, :2]), lambda pair: pair[0] + pair[1].sum(1, keepdim=True)),
+    "dictionary": (lambda x: {"a": x, "b": {"c": x > 0}}, lambda d: d["a"] * d["b"]["c"]),
+    "state": (lambda x: (x, [x.T.contiguous(), None, 3]), lambda pair: pair[0] + pair[1][0].T * pair[1][2]),
+    "whole numbers": (lambda x: (x, (10 * x).long()), lambda pair: pair[0] + pair[1]),
+    "the same for all": (lambda x: (x, torch.arange(4.0)), lambda pair: pair[0] + pair[1]),
+}
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_whatever_a_layer_returns(name: str, tmp_path: Path) -> None:
+    give, take = RETURNED[name]
+    layers = [nn.Linear(4, 4), Told(lambda self, x: give(x @ self.weight)), Told(lambda self, x: take(x) @ self.weight)]
+    network, cache = kept(*layers, frozen=2)
+    wanted = network(ROWS)
+    assert cache.advance(lambda: ROWS.split(5)) == 2
+    indices = torch.tensor([7, 0, 11, 3])
+    with cache.skipping():
+        torch.testing.assert_close(network(cache.take(indices)), wanted[indices])
+
+
+def test_layers_that_have_changed_are_refused() -> None:
+    network, cache = kept(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3))
+    cache.advance(lambda: ROWS.split(5))
+    assert cache.advance(never) == 1
+    network.load_state_dict({key: 2 * tensor for key, tensor in network.state_dict().items()})
+    with pytest.raises(InputError, match="must stay as they are while their activations are kept"):
+        cache.advance(never)
+
+
+def test_a_weight_that_is_still_trained_is_not_passed() -> None:
+    network, cache = kept(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4), frozen=0)
+    network[3].weight = network[1].weight  # freezes with the last
+    network[0].requires_grad_(False)
+    cache.freezing.frozen = 2  # type: ignore[misc]
+    assert cache.advance(lambda: ROWS.split(5)) == 1
+
+
+def test_an_example_finds_the_places_at_once() -> None:
+    twice = Twice()
+    both = Frozen(nn.Sequential(*twice.parts), 2)
+    with pytest.raises(InputError, match="layers must follow each other directly"):
+        ActivationCache(twice, both, samples=N, budget_bytes=10**9, example=IMAGES.float())  # type: ignore[arg-type]
+    network = make_network()
+    cache = ActivationCache(network, Frozen(network, 2), samples=N, budget_bytes=10**9, example=IMAGES)  # type: ignore[arg-type]
+    assert cache.advance(batches) == 2
