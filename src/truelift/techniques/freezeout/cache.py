@@ -176,7 +176,8 @@ class ActivationCache:
         layers = [called(layer) for layer in self.freezing.layers]
         with untouched(self.network), torch.no_grad():
             large, _ = behind_each(self.network, others, layers)
-            self.network.eval()  # nothing at random, to compare with
+            self.network.eval()  # nothing at random, to compare with; what draws all the same draws the same
+            drawn = torch.get_rng_state()
             small, wanted = behind_each(self.network, images, layers)
             for number, value in small.items():
                 form = Form.of(value, large.get(number), (len(images), len(others)))
@@ -185,6 +186,7 @@ class ActivationCache:
                 if not alike(value, form.last(large[number], len(images))):
                     self._dependent = number
                     break
+                torch.set_rng_state(drawn)
                 if self._begins(number, form.unpack(form.pack(value)), wanted):
                     self._forms[number] = form
         if not self._forms and self._dependent is None:
