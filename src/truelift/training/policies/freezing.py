@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from truelift.errors import InputError
@@ -22,6 +22,7 @@ from truelift.techniques.freezeout import (
     freezing_points,
     freezing_stages,
     saving,
+    tells_layers,
 )
 from truelift.training.policies import kept_activations, own
 from truelift.training.policies.base import Policy, Progress
@@ -210,11 +211,6 @@ def build(options: FreezingOptions, around: Around, *, compiled: bool) -> Policy
         at_worst = [layer / len(freezing.layers) for layer in range(len(freezing.layers))]  # each by itself
         allow_recompilations(freezing.stages if options.name == "freezeout" else at_worst)
     return FreezingPolicy(freezing)
-
-
-def tells_layers(network: nn.Module) -> bool:
-    """Whether a network says itself what its layers are."""
-    return callable(getattr(network, "layers", None))
 
 
 def lengthened_epochs(epochs: int, options: FreezingOptions, network: Classifier, image_shape: torch.Size) -> int:
