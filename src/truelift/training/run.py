@@ -155,9 +155,8 @@ def _keep_sources(folder: Path, experiment: Experiment) -> None:
 def _is_before(line: dict[str, Any], training: Training) -> bool:
     """Whether a line of metrics was written before the checkpoint, which is ahead of the last evaluation only."""
     step = training.meters.step
-    return bool(
-        line["step"] < step or (line["step"] == step and (line.get("kind") == "train" or step < training.steps))
-    )
+    here = line["step"] == step and (line.get("kind") == "train" or step < training.steps)
+    return bool(line["step"] < step or here)
 
 
 def _result(end: End) -> dict[str, Any]:
