@@ -22,9 +22,9 @@ from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from truelift.models import ModelOptions, build_model, initialise
+from truelift.techniques.exchange import BUCKET_BYTES, Exchange
 from truelift.training.distributed import joined
 from truelift.training.evaluation import make_autocast
-from truelift.training.exchange import BUCKET_BYTES, Exchange
 from truelift.training.hardware import keep_pages
 
 KINDS = ("none", "truelift", "ddp")

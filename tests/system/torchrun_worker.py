@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
+from truelift.techniques.exchange import Exchange
 from truelift.training import resolve
 from truelift.training.build import assemble, load_data
 from truelift.training.distributed import joined
-from truelift.training.exchange import Exchange
 from truelift.training.hardware import pick_device
 from truelift.training.loop import evaluate, fit
 from truelift.training.settings import parse_experiment

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ from truelift.data import (
 from truelift.errors import require
 from truelift.models import Classifier, Whole, build_model, check_image_size, initialise
 from truelift.seeds import derive
+from truelift.techniques.exchange import Exchange
 from truelift.techniques.gradient_similarity import TaskStatistics
 from truelift.training import gradient_rules, objectives, optimizers, policies, schedules
 from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint, save_checkpoint
 from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import evaluation_batches, make_autocast
-from truelift.training.exchange import Exchange
 from truelift.training.experiment import Experiment
 from truelift.training.gradient_rules import GradientRule
 from truelift.training.hardware import Precision, pick_device, pick_precision
@@ -112,9 +113,9 @@ class Training:
             if buffer.is_floating_point()
         ]
 
-    @property
+    @cached_property
     def run(self) -> str:
-        """The run's fingerprint."""
+        """The run's fingerprint, which every checkpoint has."""
         return fingerprint(identity(self.experiment))
 
     def save(self, path: Path) -> None:
@@ -293,7 +294,7 @@ def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
 
 def _needs_features(experiment: Experiment) -> bool:
     """Whether anything but logits is wanted of the network."""
-    embeds = experiment.objective.name == "gaussian-mixture" or experiment.objective.feature_size is not None
+    embeds = objectives.needs_features(experiment.objective)
     detects = experiment.detection.outliers is not None or experiment.detection.fgsm_epsilon is not None
     return embeds or detects or experiment.probe.name != "none" or experiment.has_auxiliary_task
 
@@ -314,7 +315,7 @@ def _policies(
 ) -> list[Policy]:
     """The policies of an experiment, in the order in which they are called."""
     around = policies.Around(network, optimizer, lambda most: batches.at(0).images[:most], steps)
-    # Freezing divides the optimizer's groups, so it is built before the schedule, and called after it.
+    # Built before the schedule, which reads the optimizer's groups: a freezing of one's own may divide them.
     freezing = policies.freezing.build(experiment.freezing, around, compiled=experiment.compile)
     schedule = schedules.build(experiment.schedule, batches.batches_per_epoch, steps)
     found: list[Policy] = [ScheduledLearningRate(optimizer, schedule)]

@@ -11,8 +11,8 @@ import torch
 
 from truelift.data import Splits
 from truelift.errors import InputError
-from truelift.own import is_import_path, sources
-from truelift.records import locked, read_json, read_lines, write_json, write_text
+from truelift.own import sources
+from truelift.records import locked, read_environment, read_lines, read_result, write_json, write_text
 from truelift.training import afterwards
 from truelift.training.afterwards import End
 from truelift.training.build import Training, assemble, load_data
@@ -55,7 +55,7 @@ def run(
         raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
     _refuse_other(folder, experiment)
     if (folder / "result.json").exists():
-        return dict(read_json(folder / "result.json"))
+        return read_result(folder)
     keep_pages()
     splits = load_data(experiment)
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
@@ -98,7 +98,7 @@ def _earlier_precision(folder: Path, experiment: Experiment) -> Precision:
     if experiment.precision != "auto" or not (folder / "checkpoint.pt").exists():
         return experiment.precision
     try:
-        chosen: Precision = read_json(folder / "environment.json").get("precision", "auto")
+        chosen: Precision = read_environment(folder).get("precision", "auto")
     except InputError:  # nobody needs it to go on
         return "auto"
     return chosen if chosen in get_args(Precision) else "auto"
@@ -114,9 +114,8 @@ def _taken_up(training: Training, splits: Splits, checkpoint: Path) -> Training:
         if training.world.first:
             aside = set_aside(checkpoint)
             print(f"truelift: {checkpoint} is of no use: {error}. It is {aside.name} now.", file=sys.stderr)
-        return assemble(
-            training.experiment, splits, training.world, training.precision
-        )  # a part may have taken up its state
+        # Anew, since a part of it may have taken up its state.
+        return assemble(training.experiment, splits, training.world, training.precision)
     return training
 
 
@@ -147,7 +146,7 @@ def _begin(folder: Path, training: Training) -> None:
 def _keep_sources(folder: Path, experiment: Experiment) -> None:
     """Copy the source of the user's own parts into the run's folder."""
     for path in experiment.own:
-        for source in sources(path, "part") if is_import_path(path) else ():
+        for source in sources(path, "part"):
             (folder / "own").mkdir(exist_ok=True)
             shutil.copyfile(source, folder / "own" / source.name)
 

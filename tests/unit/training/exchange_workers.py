@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.distributed.nn.functional
 from torch import nn
 
-from truelift.training.exchange import Exchange
+from truelift.techniques.exchange import Exchange
 
 
 def work(rank: int, processes: int, folder: str) -> None:

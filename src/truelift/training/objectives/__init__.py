@@ -50,6 +50,13 @@ class ObjectiveOptions(gaussian_mixture.MixtureOptions):
     """A linear layer to so many features before the head; with 2 the report draws them. Default: none."""
 
 
+def needs_features(options: ObjectiveOptions) -> bool:
+    """Whether the objective takes another head than the network's own, and so the network's features."""
+    if options.feature_size is not None:
+        return True
+    return not is_import_path(options.name) and OBJECTIVES[options.name].head is not None
+
+
 def make_head(options: ObjectiveOptions, features: int, classes: int) -> nn.Module | None:
     """The head that an objective needs; None for the network's own."""
     if is_import_path(options.name) or (kind := OBJECTIVES[options.name]).head is None:
@@ -82,4 +89,5 @@ __all__ = [
     "build",
     "error_percent",
     "make_head",
+    "needs_features",
 ]

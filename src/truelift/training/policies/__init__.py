@@ -12,8 +12,7 @@ from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
 from truelift.techniques import averaged_weights
 from truelift.training.policies import own
-from truelift.training.policies.base import Policy, Progress
-from truelift.training.policies.freezing import Around
+from truelift.training.policies.base import Around, Policy, Progress
 
 POLICIES: Registry[Any] = Registry("policy", {"averaged-weights": averaged_weights.build})
 

@@ -4,13 +4,16 @@ The loop, the checkpoint and the result ask all policies, and know none by name.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from truelift.data import Batch
+from truelift.models import Classifier
+from truelift.techniques.freezeout import tells_layers
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,21 @@ class Feed(Protocol):
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from `start` on."""
         ...
+
+
+class Around(NamedTuple):
+    """What surrounds a policy that is to be built."""
+
+    network: Classifier
+    optimizer: Optimizer
+    images: Callable[[int], Tensor]
+    """Some training images as the network takes them, at most so many."""
+    steps: int
+    """Optimizer steps of the whole training."""
+
+    def example(self) -> Tensor | None:
+        """Images by which the layers of a network are found that does not tell them itself."""
+        return None if tells_layers(self.network) else self.images(2)
 
 
 class Policy:

@@ -1,12 +1,10 @@
 """Freezing layers as a policy: FreezeOut, adaptive freezing, or a user's own."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
 
 from truelift.errors import InputError
 from truelift.models import Classifier
@@ -22,28 +20,12 @@ from truelift.techniques.freezeout import (
     freezing_points,
     freezing_stages,
     saving,
-    tells_layers,
 )
 from truelift.training.policies import kept_activations, own
-from truelift.training.policies.base import Policy, Progress
+from truelift.training.policies.base import Around, Policy, Progress
 
 # Images whose similarities tell how far a representation moved: 64² of them, and a passing over within a step's time.
 _PROBE_IMAGES = 64
-
-
-class Around(NamedTuple):
-    """What surrounds a policy that is to be built."""
-
-    network: Classifier
-    optimizer: Optimizer
-    images: Callable[[int], Tensor]
-    """Some training images as the network takes them, at most so many."""
-    steps: int
-    """Optimizer steps of the whole training."""
-
-    def example(self) -> Tensor | None:
-        """Images by which the layers of a network are found that does not tell them itself."""
-        return None if tells_layers(self.network) else self.images(2)
 
 
 @dataclass(frozen=True, kw_only=True)
