@@ -12,6 +12,7 @@ from torch import nn
 
 from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
+from truelift.techniques import sharpness_aware
 from truelift.training.gradient_rules import own, similarity
 from truelift.training.gradient_rules.base import Again, GradientRule, SumOfLosses
 
@@ -24,19 +25,20 @@ RULES: Registry[Any] = Registry(
         "unweighted": similarity.build_unweighted,
         "pcgrad": similarity.build_pcgrad,
         "gradvac": similarity.build_gradvac,
+        "sharpness-aware": own.as_rule("sharpness-aware", sharpness_aware.build),
     },
 )
 
 
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
-class GradientOptions(similarity.SimilarityOptions):
+class GradientOptions(similarity.SimilarityOptions, sharpness_aware.SharpnessAwareOptions):
     """From several losses to one gradient; the first loss is the main one."""
 
     name: Annotated[str, OneOf(RULES)] = "sum"
     """sum: the losses' plain sum. single: the main task alone; no auxiliary batch is drawn. weighted, unweighted: the
-    other losses by gradient similarity. pcgrad, gradvac: by those. Or your own:
-    package.module:name or file.py:name."""
+    other losses by gradient similarity. pcgrad, gradvac: by those. sharpness-aware: the sum's gradient at the worst
+    point nearby. Or your own: package.module:name or file.py:name."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Your own rule's arguments: --gradient.args.NAME VALUE."""
