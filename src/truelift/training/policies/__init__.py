@@ -10,19 +10,21 @@ from typing import Annotated, Any
 
 from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
+from truelift.techniques import averaged_weights
 from truelift.training.policies import own
 from truelift.training.policies.base import Around, Policy, Progress
 
-POLICIES: Registry[Any] = Registry("policy", {})
+POLICIES: Registry[Any] = Registry("policy", {"averaged-weights": averaged_weights.build})
 
 
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
-class PolicyOptions:
+class PolicyOptions(averaged_weights.AveragedWeightsOptions):
     """What else follows the progress of the training, beside schedule and freezing."""
 
     names: Annotated[tuple[str, ...], OneOf(POLICIES)] = ()
-    """Further policies, in this order. Your own, package.module:name or file.py:name: a class with FreezeOut's
+    """Further policies, in this order. averaged-weights: an exponential moving average of the weights (EMA) is what is
+    evaluated. Or your own, package.module:name or file.py:name: a class with FreezeOut's
     interface, at most one."""
 
     args: dict[str, Any] = field(default_factory=dict)
