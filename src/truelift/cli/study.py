@@ -65,7 +65,7 @@ def study(
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     records = run_study(
-        plan, folder, repeat=repeat, report_run=report_run, jobs=jobs, checkpoint_seconds=checkpoint_seconds
+        plan, folder, repeat=repeat, report_run=report_run, warn=warn, jobs=jobs, checkpoint_seconds=checkpoint_seconds
     )
     show(records)
     return 1 if any(run.status == "failed" for run in records.runs) else 0

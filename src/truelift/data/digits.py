@@ -27,5 +27,7 @@ def read_digits() -> Source:
     def openers(indices: IntArray) -> Iterator[Opener]:
         return (partial(Image.fromarray, pixels[i]) for i in indices)
 
-    train = Listing(digits.target.astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(pixels))
+    train = Listing(
+        digits.target.astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(pixels)
+    )
     return Source(train, validation=None, test=None, classes=tuple(map(str, digits.target_names)))

@@ -100,6 +100,7 @@ class _Plan(Struct):
     scale: str | None = None
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
+    source: str | UnsetType = UNSET
 
 
 def read_json(path: Path) -> Any:

@@ -112,9 +112,14 @@ class Run:
         """
         return self._lines(list) or []
 
-    def curves(self, names: Sequence[str]) -> dict[str, Curve]:
-        """A curve for each of these quantities in metrics.jsonl, read as a stream; empty where it has none."""
-        return self._lines(lambda lines: lines.curves(names)) or {
+    def curves(self, names: Sequence[str], *, thinned: bool = False) -> dict[str, Curve]:
+        """A curve for each of these quantities in metrics.jsonl, read as a stream; empty where it has none.
+
+        Args:
+            names: Of the quantities.
+            thinned: In bounded memory (`MetricLines.curves`).
+        """
+        return self._lines(lambda lines: lines.curves(names, thinned=thinned)) or {
             name: Curve(np.empty(0), np.empty(0)) for name in names
         }
 
