@@ -131,7 +131,10 @@ class MetricLines:
             steps = list(map(step_of, lines))
             for place, column in enumerate(columns.values()):
                 values = list(map(attrgetter(f"f{place}"), lines))
-                if None in values:  # most lines have most quantities, so that this is rare, or has little to do
+                missing = values.count(None)
+                if missing == len(values):
+                    continue
+                if missing:  # most lines have most quantities, so that this is rare, or has little to do
                     found = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
                     steps_here, values = [step for step, _ in found], [value for _, value in found]
                 else:

@@ -80,6 +80,10 @@ class Run:
             self._notes[path.name] = f"{self.folder / 'metrics.json'}: left out, being no finite numbers: {told}."
         return found
 
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        return self._optional("environment.json", lambda _: read_environment(self.folder)) or {}
+
     def _check_own(self, path: Path, result: dict[str, Any]) -> None:
         """Refuse the result of another run, which somebody has copied or moved here.
 
@@ -102,8 +106,8 @@ class Run:
             return {"reason": str(error).removesuffix(".")}
 
     def environment(self) -> dict[str, Any]:
-        """The content of environment.json, or an empty mapping where the run left none."""
-        return self._optional("environment.json", lambda _: read_environment(self.folder)) or {}
+        """The content of environment.json, read once, or an empty mapping where the run left none."""
+        return self._environment
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, oldest first; none where the run left none.
