@@ -8,8 +8,9 @@ is left out of its line.
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -102,6 +103,8 @@ class MetricLines:
         self.passed_over = 0
         """Of the last pass: how many lines are no lines of metrics. Blank ones, and a last one that a crash cut short,
         are not counted."""
+        self.cut_short = False
+        """Of the last pass: whether there is such a last one."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Each line's finite numbers, and its `kind` where it has one."""
@@ -125,7 +128,7 @@ class MetricLines:
         """
         # A line's kind and step are no quantities; a program of the user's may name a metric so.
         columns = {name: _Column(thinned=thinned) for name in names if name not in ("kind", "step")}
-        quick, patient = (_decoder_of(columns, kind) for kind in (float | None, Any))
+        quick, patient = (_decoder_of(tuple(columns), kind) for kind in (float | None, Any))
         step_of = attrgetter("step")
         for lines in self._decoded(quick, patient):
             steps = list(map(step_of, lines))
@@ -150,7 +153,7 @@ class MetricLines:
             quick: For a block of lines; it may refuse a block that has anything unusual.
             patient: For each line of such a block.
         """
-        self.passed_over = 0
+        self.passed_over, self.cut_short = 0, False
         with regular_file(self.path, MOST_BYTES) as file:
             for block, last in self._blocks(file):
                 try:
@@ -167,6 +170,7 @@ class MetricLines:
                 yield decoder.decode(content)
             except _DAMAGED:
                 self.passed_over += not last
+                self.cut_short = last
 
     def _blocks(self, file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
         """Whole lines, many at a time; at the end what follows the last line's end, and True."""
@@ -185,6 +189,8 @@ class MetricLines:
                 rest += content
         if len(rest) <= MOST_LINE_BYTES:
             yield rest, True
+        else:
+            self.cut_short = True
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -204,7 +210,8 @@ class _Decoder(Protocol):
     def decode_lines(self, content: bytes, /) -> list[Any]: ...
 
 
-def _decoder_of(names: Iterable[str], kind: Any) -> _Decoder:
+@lru_cache(maxsize=16)  # a report asks for the same of every run, and a type takes a while to make
+def _decoder_of(names: tuple[str, ...], kind: Any) -> _Decoder:
     """For lines of which only the step and these quantities are wanted, as attributes f0, f1 and so on.
 
     Args:

@@ -147,6 +147,8 @@ class Run:
             if lines.passed_over:
                 told = "1 line is no line" if lines.passed_over == 1 else f"{lines.passed_over:,} lines are no lines"
                 self._notes[path.name] = f"{path}: {told} of metrics and left out."
+            elif lines.cut_short and self.status == "done":  # else it is being written, or the crash will be mended
+                self._notes[path.name] = f"{path}: the last line is cut short and left out."
             return found
 
         return self._optional("metrics.jsonl", counted)

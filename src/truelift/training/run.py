@@ -75,14 +75,14 @@ def run(
     precision = _earlier_precision(folder, experiment)
     training = assemble(experiment, splits, world, precision)
     checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        refuse_changed_data(folder, splits)
     if not world.first:
         training = _taken_up(training, splits, checkpoint)
         fit(training, lambda line: None, checkpoint, math.inf)
         evaluate(training)
         return {}
     with locked(folder):
-        if checkpoint.exists():
-            refuse_changed_data(folder, splits)
         _clear(folder)
         write_config(folder, experiment)
         training = _taken_up(training, splits, checkpoint)

@@ -223,7 +223,12 @@ def test_curves_of_a_program_that_logs_as_it_likes(tmp_path: Path) -> None:
         (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return Run("a", 0, tmp_path).curves(["loss"], thinned=True)
 
-    lines: list[dict[str, float | None]] = [{"step": 1, "loss": 2.0}, {"loss": 5.0}, {"step": 2, "loss": None}, {"step": 3, "loss": 1.0}]
+    lines: list[dict[str, float | None]] = [
+        {"step": 1, "loss": 2.0},
+        {"loss": 5.0},
+        {"step": 2, "loss": None},
+        {"step": 3, "loss": 1.0},
+    ]
     other: list[dict[str, float | None]] = [{"step": 3, "loss": 3.0}, {"step": 4, "loss": 0.5}]
     found = curves({"a": [read(lines), read(other), read([])], "b": [read([])]}, "loss")
     assert set(found) == {"a"}
