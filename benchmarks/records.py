@@ -108,10 +108,20 @@ def make_study(folder: Path, *, variants: int, seeds: int, lines: int) -> None:
             metrics = {"test_accuracy": accuracy, "test_error": 100 - accuracy, "train_seconds": 10 + rng.random()}
             write_json(run / "result.json", {"metrics": metrics, "fingerprint": f"{len(runs) - 1:08x}"})
     plan = {
-        **{"name": "made", "question": "How long does it take?", "metric": "test_accuracy", "unit": "points"},
-        **{"higher_is_better": True, "relative": False, "smallest_effect": 0.5, "baseline": names[0]},
-        **{"seeds": list(range(seeds)), "variants": {name: {"settings": {}, "command": None} for name in names}},
-        **{"shared": {}, "runs": runs, "repeat": "truelift study made.toml", "created": "2026-01-01T00:00:00+00:00"},
+        "name": "made",
+        "question": "How long does it take?",
+        "metric": "test_accuracy",
+        "unit": "points",
+        "higher_is_better": True,
+        "relative": False,
+        "smallest_effect": 0.5,
+        "baseline": names[0],
+        "seeds": list(range(seeds)),
+        "variants": {name: {"settings": {}, "command": None} for name in names},
+        "shared": {},
+        "runs": runs,
+        "repeat": "truelift study made.toml",
+        "created": "2026-01-01T00:00:00+00:00",
     }
     write_json(folder / "study.json", plan)
 

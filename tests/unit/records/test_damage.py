@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +84,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def study(made: Path, tmp_path: Path) -> Iterator[Path]:
-    yield shutil.copytree(made, tmp_path / "made")
+def study(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "made")
 
 
 def report(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

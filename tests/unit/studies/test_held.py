@@ -44,10 +44,9 @@ def test_two_studies_of_one_name_keep_apart(
     kept = {path: path.read_bytes() for path in Path("runs/study").rglob("*") if path.is_file()}
     capsys.readouterr()
     assert run(second) == 2
-    said = capsys.readouterr().err
-    assert said == (
-        f"truelift: error: runs/study holds the study of {tmp_path / 'p' / 'study.toml'}: give this one another --out.\n"
-    )
+    there = tmp_path / "p" / "study.toml"
+    told = f"truelift: error: runs/study holds the study of {there}: give this one another --out.\n"
+    assert capsys.readouterr().err == told
     assert kept == {path: path.read_bytes() for path in kept}
     assert run(second, "--out", "runs/other") == 0
     assert run(first, "--seeds", 1) == 0  # the same file with other seeds is the same study
@@ -122,7 +121,7 @@ def test_whose_folder_it_is(tmp_path: Path) -> None:
     assert refuse_other(folder, other, None, runs) is None  # version 0.1 did not say
     write_json(folder / "study.json", record | {"source": source_from(folder, file)})
     assert refuse_other(folder, file, None, []) is None
-    with pytest.raises(InputError, match="holds the study of .*a.toml: give this one another --out"):
+    with pytest.raises(InputError, match=r"holds the study of .*a\.toml: give this one another --out"):
         refuse_other(folder, other, None, runs)
     with pytest.raises(InputError, match="holds the study at scale paper"):
         refuse_other(folder, file, "quick", runs)

@@ -225,14 +225,11 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     settings = {"data.name": "mine", "data.path": str(data), "epochs": 2, "batch_size": 8, "model.name": "small-cnn"}
     experiment = resolve(parse_experiment(settings, "the test"))
 
-    class Stop(Exception):
-        pass
-
     def stop(line: dict[str, Any], steps: int) -> None:
         if line["step"] >= steps // 2:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         run(experiment, folder, reporter=stop, checkpoint_seconds=0)
     before = json.loads((folder / "environment.json").read_text())["data"]
     assert before["images"] == {"train": 40}
