@@ -12,6 +12,7 @@ from truelift.records import Predictions, Run, Status, Study
 from truelift.report.asked import Asked, read_asked
 from truelift.report.curves import Picture, pictures
 from truelift.report.environments import Environment, environments
+from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.rows import Row, difference_digits
@@ -48,6 +49,8 @@ class Summary:
     seconds: Mapping[str, float]
     """Seconds of training, by variant, over all done runs; empty where a program does not say."""
     environments: tuple[Environment, ...]
+    notes: tuple[str, ...] = ()
+    """What was wrong with records, and what differs between runs that should not: a sentence each."""
 
     @property
     def metric(self) -> Metric:
@@ -74,6 +77,7 @@ def summarise(study: Study) -> Summary:
     predictions = {(run.variant, run.seed): found for run in done if (found := run.predictions())}
     ran_in = environments(study.runs)
 
+    shown, features = pictures(done, [variant.name for variant in asked.variants]), panels(done, asked.order)
     rows = _rows(asked, asked.metric, results, predictions, asked.smallest_effect)
     lengths = asked.other_lengths()
     digits = difference_digits(rows)
@@ -99,10 +103,11 @@ def summarise(study: Study) -> Summary:
             lengths=lengths,
             smallest_effect=asked.smallest_effect,
         ),
-        pictures=pictures(done, [variant.name for variant in asked.variants]),
-        panels=panels(done, asked.order),
+        pictures=shown,
+        panels=features,
         seconds=_seconds(asked, results),
         environments=ran_in,
+        notes=notes(study, asked),  # all that is read has been read by now
     )
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from truelift.report import published, sections
+from truelift.report.notes import MOST_AT_ONCE
 from truelift.report.plain import one_line
 from truelift.report.rows import Row, mean_digits
 from truelift.report.summary import Summary
@@ -29,6 +30,10 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(_verdict_table("Against the baseline in fewer epochs, at equal time", compared))
     if summary.published:
         _print_published(summary, console)
+    for line in summary.notes[:MOST_AT_ONCE]:
+        _print(console, f"note: {line}", style="yellow")
+    if (more := len(summary.notes) - MOST_AT_ONCE) > 0:
+        _print(console, f"note: {more} more are in the report.", style="yellow")
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:
