@@ -23,6 +23,8 @@ def markdown(summary: Summary) -> str:
         parts += ["## Published figures", table(published.HEADER, beside), legend]
     if summary.problems:
         parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
+    if summary.notes:
+        parts += ["## Runs to look at", _list(summary.notes)]
     if saving.choices:
         savings = table(tradeoff.header(saving), tradeoff.cells(saving))
         parts += ["## Saving", savings, tradeoff.legend(saving)]
