@@ -44,7 +44,8 @@ def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
     # The noise of each image over the seeds is taken out: of n of 5 seeds it is n/5 (1 - n/5) 5/4.
     over_seeds = statistics.mean(gain * (1 - gain) * 5 / 4 for gain in gains) / 5
     assert better.example_error == pytest.approx(100 * ((statistics.variance(gains) - over_seeds) / 1000) ** 0.5)
-    assert summary.headlines["a_b"].line.startswith("undecided")
+    # Its differences are within 0.2 of 0 in every seed, and half a point is what matters.
+    assert summary.headlines["a_b"].line.startswith("no effect")
     assert summary.problems == ("broken, seeds 0, 1, 2, 3, 4: failed: it <broke> & stopped",)
     assert summary.seconds["base"] == 60
     assert [environment.runs for environment in summary.environments] == [15]
