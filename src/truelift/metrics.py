@@ -169,8 +169,9 @@ class Metric:
         return kind is not None and kind.ending in ("parameters", "operations")
 
     def of_trainings(self) -> "Metric":
-        """Of truelift's own trainings, which write percent wherever a metric is told in points."""
-        return replace(self, scale="points") if self.in_points and self.scale is None else self
+        """Of truelift's own trainings: what they log in points is percent; a user's own metric there may be anything."""
+        ours = any(logged.name == self.name for logged in LOGGED)
+        return replace(self, scale="points") if ours and self.in_points and self.scale is None else self
 
     @property
     def over_test_images(self) -> bool:

@@ -37,6 +37,8 @@ def test_a_scale_that_is_said() -> None:
     expected = Metric("dice", "points", True, relative=False, scale="fraction")
     assert Metric.named("dice", True, scale="fraction") == expected
     assert Metric.named("my_error", scale="none").unit == ""
+    assert Metric.named("test_error").of_trainings().scale == "points"
+    assert Metric.named("test_balanced_accuracy").of_trainings().scale is None  # a user's own function: looked at
     with pytest.raises(InputError, match='scale must be "none" for train_seconds'):
         Metric.named("train_seconds", scale="fraction")
 

@@ -74,7 +74,7 @@ def _limit(name: str, given: Any, *, metric: str, scale: Scale | None, programs:
     found = Metric.named(name, better)
     own = read_scale(entries.get("scale"))
     if own is None and found.in_points:
-        own = scale if programs else "points"
+        own = scale if programs else found.of_trainings().scale
     found = found if own is None else Metric.named(name, better, scale=own)
     most, relative = _number(name, entries.get("limit"))
     if relative and not found.relative:
