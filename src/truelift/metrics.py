@@ -169,7 +169,7 @@ class Metric:
         return kind is not None and kind.ending in ("parameters", "operations")
 
     def of_trainings(self) -> "Metric":
-        """Of truelift's own trainings: what they log in points is percent; a user's own metric there may be anything."""
+        """Of truelift's own trainings: what they log in points is percent; a user's own metric may be any."""
         ours = any(logged.name == self.name for logged in LOGGED)
         return replace(self, scale="points") if ours and self.in_points and self.scale is None else self
 
