@@ -24,6 +24,8 @@ def markdown(summary: Summary) -> str:
         parts += ["## Published figures", table(published.HEADER, beside), legend]
     if summary.problems:
         parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
+    if summary.cautions:
+        parts += ["## Runs to look at", _list(summary.cautions)]
     if summary.notes:
         parts += [f"## {HEADING}", _list(summary.notes)]
     if saving.choices:
