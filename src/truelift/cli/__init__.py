@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError
 
 from truelift import __version__
 from truelift.cli.given import GIVEN, OPTION_STYLE
-from truelift.errors import FailedError, InputError, one_line
+from truelift.errors import FailedError, InputError, one_line, printable, shortened
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("truelift: stopped; the same command goes on from here.", file=sys.stderr)
         status = 130
     except FailedError as error:
-        print(f"truelift: failed: {one_line(error)}", file=sys.stderr)
+        print(f"truelift: failed: {printable(shortened(one_line(error)))}", file=sys.stderr)
         status = 1
     sys.exit(status)
 
 
 def _fail(message: str) -> None:
-    print(f"truelift: error: {message}", file=sys.stderr)
+    print(f"truelift: error: {printable(shortened(message))}", file=sys.stderr)
     sys.exit(2)
