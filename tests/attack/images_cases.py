@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -37,8 +38,14 @@ def _png(width: int, height: int, depth: int = 8, colour: int = 2, data: bytes |
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
+@cache
+def _bomb() -> bytes:
+    return _png(9_999, 9_999, data=zlib.compress(bytes(100 << 20), 9))
+
+
+@cache
 def _text_bomb() -> bytes:
-    packed = zlib.compress(bytes(200 << 20), 9)
+    packed = zlib.compress(bytes(100 << 20), 9)
     content = b"Comment\0\0" + packed
     kind = b"zTXt"
     chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -114,7 +121,7 @@ _CONTENTS: Mapping[str, tuple[Callable[[], bytes], bool | None]] = {
     "a bad colour": (lambda: _png(8, 8, colour=9), True),
     "too few pixels": (lambda: _png(8, 8, data=zlib.compress(bytes(10))), True),
     "pixels that are not packed": (lambda: _png(8, 8, data=bytes(50)), True),
-    "a bomb of pixels": (lambda: _png(9_999, 9_999, data=zlib.compress(bytes(300 << 20), 9)), True),
+    "a bomb of pixels": (_bomb, True),
     "a bomb of text": (_text_bomb, None),
     "half a png": (lambda: encoded()[: len(encoded()) // 2], True),
     "half a jpeg": (lambda: encoded(form="JPEG")[: len(encoded(form="JPEG")) // 2], True),
@@ -160,7 +167,7 @@ def loaded(**options: object) -> Attack:
     def load() -> None:
         from truelift.data import DataOptions, load, resolve_data
 
-        chosen = DataOptions(path="data", name="mine", **{"validation_fraction": 0.0, **options})  # type: ignore[arg-type]
+        chosen = DataOptions(**{"path": "data", "name": "mine", "validation_fraction": 0.0, **options})  # type: ignore[arg-type]
         splits = load(resolve_data(chosen), split_seed=0)
         if chosen.stream:
             for photographs in (splits.train, splits.test):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input is one line and status 2, a failed training one line and status 1."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     status: int = 0
+    # What an image's reader warns of is no line of ours; an image that it cannot decode is told.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         if tokens and tokens[0] in _COMMANDS and _COMMANDS[tokens[0]][2]:
             from truelift.training.settings import expand_names
