@@ -1,5 +1,6 @@
 """`truelift plan`."""
 
+from truelift.errors import require
 from truelift.verdicts import seeds_needed
 
 
@@ -12,6 +13,7 @@ def plan(*, effect: float, sd: float, power: float = 0.8, alpha: float = 0.05) -
         power: Chance to find such an effect; in (0, 1).
         alpha: Chance to find one where there is none; in (0, 1).
     """
+    require("effect", effect, effect > 0, "above 0")
     # Paired results correlate, and pairing takes the shared part of the noise out: sd of a difference = sd·√(2(1 − r)).
     for correlation in (0.0, 0.5, 0.75):
         needed = seeds_needed(effect, sd * (2 * (1 - correlation)) ** 0.5, power=power, alpha=alpha)
