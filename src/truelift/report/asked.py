@@ -41,6 +41,8 @@ class Asked:
     """Of the study file; None for the file as it stands."""
     repeat: str
     """The command that repeats the study."""
+    paired: bool = True
+    """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -79,6 +81,7 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         changed=tuple(plan.get("changed") or ()),
         scale=plan.get("scale") or None,
         repeat=str(plan["repeat"]),
+        paired=bool(plan.get("paired", True)),
     )
 
 

@@ -15,14 +15,15 @@ def markdown(summary: Summary) -> str:
         f"# {markdown_text(asked.question)}",
         _list(headline.line for headline in summary.headlines.values()),
         table(sections.HEADER, sections.cells(summary.rows)),
-        sections.HEADER_LEGEND,
+        sections.header_legend(summary),
     ]
     if summary.published:
         beside = published.cells(summary.published, mean_digits(summary.rows))
         legend = markdown_text(published.legend(asked.changed))
         parts += ["## Published figures", table(published.HEADER, beside), legend]
     if summary.problems:
-        parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
+        parts += ["## Runs that are missing", _list(summary.problems)]
+        parts += [sections.ONLY_PAIRS] if asked.paired else []
     if saving.choices:
         savings = table(tradeoff.header(saving), tradeoff.cells(saving))
         parts += ["## Saving", savings, tradeoff.legend(saving)]

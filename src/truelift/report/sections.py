@@ -14,12 +14,21 @@ HEADER_LEGEND = (
     "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
     "interval; P(better): share of the pairs in which the variant is better; p: paired t, Holm-corrected."
 )
+UNPAIRED_LEGEND = (
+    "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
+    "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
+)
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
     "Means of the baseline and differences to it (%: in percent of its mean), looked at beside the question. "
     "▲ better, ▼ worse, by more than seed noise; each metric is corrected for its own variants alone. "
     "report.csv has every number."
 )
+
+
+def header_legend(summary: Summary) -> str:
+    """What the columns are."""
+    return HEADER_LEGEND if summary.asked.paired else UNPAIRED_LEGEND
 
 
 def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -153,6 +162,13 @@ def reading(summary: Summary) -> list[str]:
     matters = f"is at least {smallest:g}{unit}" if smallest > 0 else "lies"
     scale = summary.asked.scale
     smaller = [f'Run at the scale "{scale}" of its study file, not at the size of the file as it stands.']
+    if not summary.asked.paired:
+        return [
+            "The runs of a variant and of the baseline are no pairs of one seed. So the means of all are compared: "
+            f"a variant helps (or hurts) where their difference {matters} in that direction and the "
+            "Holm-corrected p-value of Welch's test is at most 0.05. Everything else is undecided: that is no proof of "
+            "no effect. Runs under the same seeds would need fewer of them.",
+        ]
     return [
         *(smaller if scale else []),
         "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared "

@@ -16,7 +16,7 @@ from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.rows import Row, difference_digits
 from truelift.report.tradeoff import Results, TradeOff, trade_off
-from truelift.verdicts import compare, example_standard_error
+from truelift.verdicts import compare, compare_unpaired, example_standard_error
 from truelift.verdicts.wording import Headline, headline, missing_runs
 
 _Predictions = Mapping[tuple[str, int], Predictions]
@@ -134,7 +134,7 @@ def _rows(
         for name in asked.order
     }
     images = min((len(p.labels) for p in predictions.values()), default=None)
-    comparisons = compare(
+    comparisons = (compare if asked.paired else compare_unpaired)(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
         higher_is_better=metric.higher_is_better,

@@ -7,6 +7,7 @@
 
 from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
 from truelift.verdicts.compare import compare
+from truelift.verdicts.compare_unpaired import compare_unpaired
 from truelift.verdicts.comparison import Comparison, Ground, Verdict
 from truelift.verdicts.equal_time import at_equal_time
 from truelift.verdicts.images import example_standard_error
@@ -19,21 +20,28 @@ from truelift.verdicts.paired import (
 )
 from truelift.verdicts.pareto import pareto_front
 from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
+from truelift.verdicts.requirement import Met, Requirement, met
 from truelift.verdicts.several import holm
+from truelift.verdicts.unpaired import Welch, welch
 
 __all__ = [
     "Agreed",
     "Comparison",
     "Ground",
+    "Met",
     "PublishedFigure",
+    "Requirement",
     "Verdict",
+    "Welch",
     "agreement",
     "agreement_interval",
     "at_equal_time",
     "compare",
+    "compare_unpaired",
     "detectable_effect",
     "example_standard_error",
     "holm",
+    "met",
     "paired_t_interval",
     "paired_t_p_value",
     "pareto_front",
@@ -42,4 +50,5 @@ __all__ = [
     "seeds_needed",
     "sign_flip_p_value",
     "spread",
+    "welch",
 ]

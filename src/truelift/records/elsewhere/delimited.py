@@ -40,7 +40,9 @@ def read_delimited(path: Path) -> Columns:
     places: list[str] = []
     for place, row in lines:
         if len(row) != len(names):
-            raise InputError(f"{path}: line {place} has {len(row)} fields, the header {len(names)}.{_hint(row, header)}")
+            raise InputError(
+                f"{path}: line {place} has {len(row)} fields, the header {len(names)}.{_hint(row, header)}"
+            )
         rows.append(row[skipped:])
         places.append(f"line {place}")
     names = names[skipped:]

@@ -71,7 +71,9 @@ def _database(path: Path, wanted: Wanted) -> RunTable:
         return mlflow_runs.read_mlflow_database(path, wanted)
     if trackio_runs.is_trackio(names):
         return trackio_runs.read_trackio(path, wanted)
-    raise InputError(f"{path} is no database of MLflow or Trackio: its tables are {', '.join(sorted(names)) or 'none'}.")
+    raise InputError(
+        f"{path} is no database of MLflow or Trackio: its tables are {', '.join(sorted(names)) or 'none'}."
+    )
 
 
 def _folder(folder: Path, wanted: Wanted) -> RunTable:

@@ -49,8 +49,8 @@ def _of_files(folder: Path) -> TrackedRun | None:
     meta = read_flat_yaml(folder / "meta.yaml")
     if meta.get("lifecycle_stage") == "deleted":
         return None
-    params = {name: text for name, text in _texts(folder / "params")}
-    tags = {name: text for name, text in _texts(folder / "tags")}
+    params = dict(_texts(folder / "params"))
+    tags = dict(_texts(folder / "tags"))
     series = {}
     for path in _files(folder / "metrics"):
         lines = read_bytes(path, MOST_BYTES).decode("utf-8", "replace").splitlines()
@@ -96,7 +96,8 @@ def read_mlflow_database(path: Path, wanted: Wanted) -> RunTable:
 def _of_database(database: sqlite3.Connection) -> Iterator[TrackedRun]:
     experiments = dict(database.execute("SELECT experiment_id, name FROM experiments"))
     runs = database.execute(
-        "SELECT run_uuid, name, status, experiment_id FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time, rowid"
+        "SELECT run_uuid, name, status, experiment_id FROM runs "
+        "WHERE lifecycle_stage = 'active' ORDER BY start_time, rowid"
     ).fetchall()
     for run, name, status, experiment in runs:
         params = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)))

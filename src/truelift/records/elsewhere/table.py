@@ -167,7 +167,8 @@ class _LongReader:
         series: dict[str, Series] = {}
         for name, which in by_metric.items():
             reader = _Reader(self._table, self._step, [self._value])
-            series |= {name: found for found in reader.run(key, which, ()).series.values()}
+            for found in reader.run(key, which, ()).series.values():
+                series[name] = found
             self.notes += reader.notes
         variant, seed, own = key
         place = own or self._table.places[rows[0]]

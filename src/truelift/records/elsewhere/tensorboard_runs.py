@@ -27,9 +27,7 @@ def read_tensorboard(folder: Path, wanted: Wanted) -> RunTable:
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError:
-        raise InputError(
-            f"{folder} holds TensorBoard's event files: pip install tensorboard to read them."
-        ) from None
+        raise InputError(f"{folder} holds TensorBoard's event files: pip install tensorboard to read them.") from None
     runs = []
     for path in event_folders(folder):
         events = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})

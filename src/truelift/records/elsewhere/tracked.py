@@ -47,7 +47,8 @@ def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted,
     if not runs:
         raise InputError(f"{source} holds no {kind}.")
     columns = {
-        name: [run.facts.get(name) for run in runs] for name in dict.fromkeys(name for run in runs for name in run.facts)
+        name: [run.facts.get(name) for run in runs]
+        for name in dict.fromkeys(name for run in runs for name in run.facts)
     }
     parts = [usual.name_parts(run.name) for run in runs]
     seeds, seed_from = _seeds(source, runs, columns, [seed for _, seed in parts], wanted)
