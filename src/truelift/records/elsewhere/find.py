@@ -1,6 +1,8 @@
 """What is it that the user has? The reader for a file, a folder, or a table in memory."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from truelift.records.elsewhere import wandb_runs as wandb
 from truelift.records.elsewhere.columns import Columns
 from truelift.records.elsewhere.databases import opened, tables
 from truelift.records.elsewhere.delimited import read_delimited
-from truelift.records.elsewhere.frames import read_frame
+from truelift.records.elsewhere.frames import SOURCE, read_frame
 from truelift.records.elsewhere.json_lines import read_json_lines
 from truelift.records.elsewhere.parquet_table import read_parquet
 from truelift.records.elsewhere.run_table import RunTable, Wanted
@@ -44,8 +46,23 @@ def read_runs(source: Any, wanted: Wanted) -> RunTable:
         InputError: It is none of what can be read, or it is damaged.
     """
     if not isinstance(source, str | os.PathLike):
-        return runs_of(read_frame(source), wanted)
+        with _named(SOURCE):
+            return runs_of(read_frame(source), wanted)
     path = Path(str(source).removeprefix("sqlite:///"))
+    with _named(str(path)):
+        return _of_path(path, wanted)
+
+
+@contextlib.contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Errors inside name the source."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error) if source in str(error) else f"{source}: {error}") from None
+
+
+def _of_path(path: Path, wanted: Wanted) -> RunTable:
     if path.is_dir():
         return _folder(path, wanted)
     if not path.exists():

@@ -1,5 +1,6 @@
 """From the columns of a table to runs: long tables, wide ones, and those with a row a quantity."""
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -180,8 +181,13 @@ def _row_a_seed(table: Columns, wanted: Wanted) -> RunTable:
     names = list(table.cells)
     if wanted.baseline is None or wanted.baseline not in names:
         told = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
-        baseline = "" if wanted.baseline is None else f' and none is named or holds "{wanted.baseline}"'
-        raise InputError(f"{table.source}: which column holds the variants? Name it with --variant ({told}){baseline}.")
+        if wanted.baseline is not None:
+            nearest = difflib.get_close_matches(wanted.baseline, names, n=1, cutoff=0.5)
+            hint = f' Did you mean "{nearest[0]}"?' if nearest else " Name the column of variants with --variant."
+            raise InputError(
+                f'{table.source}: no column holds the baseline "{wanted.baseline}", or is named so ({told}).{hint}'
+            )
+        raise InputError(f"{table.source}: which column holds the variants? Name it with --variant ({told}).")
     seed = _column("column of seeds", wanted.seed, usual.SEEDS, table, names)
     others = [name for name in names if name not in (seed, *usual.find(usual.STEPS, names)) and name != wanted.baseline]
     variants = [wanted.baseline, *(name for name in others if is_numbers(table.cells[name]))]
