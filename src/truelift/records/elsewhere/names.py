@@ -38,6 +38,7 @@ METRICS = (
 """Names of what is judged where nothing is said, the first that is there."""
 
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ .])(?:seed|rng|s)[-_= ]?(\d{1,10})(?=$|[-_/ .])", re.IGNORECASE)
+_NUMBER_AT_END = re.compile(r"(.+?)[-_/ .]?(\d{1,10})")
 _NO_VARIANT = re.compile(r"(version|checkpoint|run)[-_]\d+|lightning_logs|tb_logs|logs|wandb|latest-run", re.IGNORECASE)
 
 
@@ -123,6 +124,20 @@ def _of(columns: Mapping[str, Sequence[Fact]], name: str) -> Names:
 
 def _holds(values: Sequence[Fact], baseline: str) -> bool:
     return any(text(value) == baseline for value in values)
+
+
+def names_parts(names: Sequence[str], baseline: str | None) -> list[tuple[str, int | None]]:
+    """The `name_parts` of each; where none is the baseline's, a number at the end is a seed if that makes one so.
+
+    >>> names_parts(["plain-0", "mixup-0"], "plain")
+    [('plain', 0), ('mixup', 0)]
+    """
+    parts = [name_parts(name) for name in names]
+    if baseline is None or any(variant == baseline for variant, _ in parts):
+        return parts
+    ends = [_NUMBER_AT_END.fullmatch(name) for name in names]
+    numbered = [(end[1], int(end[2])) if end else (name, None) for name, end in zip(names, ends, strict=True)]
+    return numbered if any(variant == baseline for variant, _ in numbered) else parts
 
 
 def name_parts(name: str) -> tuple[str, int | None]:

@@ -50,7 +50,7 @@ def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted,
         name: [run.facts.get(name) for run in runs]
         for name in dict.fromkeys(name for run in runs for name in run.facts)
     }
-    parts = [usual.name_parts(run.name) for run in runs]
+    parts = usual.names_parts([run.name for run in runs], wanted.baseline)
     seeds, seed_from = _seeds(source, runs, columns, [seed for _, seed in parts], wanted)
     variants, variant_from = _variants(runs, columns, [variant for variant, _ in parts], wanted)
     for run, variant in zip(runs, variants, strict=True):
