@@ -76,18 +76,15 @@ def compare(
     home = Path(folder)
     names = _checked_names(variants, baseline)
     planned = _plan(train, variants, names, _seeds(seeds))
-    if metric is not None:
-        named(metric, better)
+    judged_by = None if metric is None else named(metric, better)
     with locked(home):
-        reasons = _run_all(train, planned, home, metric, quiet)
-        done = [run for run in planned if (home / run.folder / "result.json").exists()]
-        if not done:
-            raise FailedError(f"all {len(planned)} runs failed; the first: {reasons[0]}")
-        judged_by = _metric(
-            metric, better, Run(done[0].variant, done[0].seed, home / done[0].folder).result()["metrics"]
-        )
+        runner = _Runner(train, home, judged_by, better, quiet)
+        for number, run in enumerate(planned, start=1):
+            runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")
+        if runner.metric is None:
+            raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         asked = {"question": question or f"Which of {', '.join(names)} is best?", "smallest_effect": smallest_effect}
-        write_json(home / "study.json", _record(home, train, planned, variants, names, judged_by, asked))
+        write_json(home / "study.json", _record(home, train, planned, variants, names, runner.metric, asked))
     return Judged(summarise(Study.read(home)), folder=home)
 
 
@@ -164,40 +161,66 @@ def _digest(source: str, settings: str) -> str:
     return hashlib.sha256(f"{source}\0{settings}".encode()).hexdigest()[:8]
 
 
-def _run_all(train: Train, planned: Sequence[_Planned], home: Path, metric: str | None, quiet: bool) -> list[str]:
-    """Run what is not done. Returns why runs failed."""
-    reasons = []
-    for number, run in enumerate(planned, start=1):
-        path = home / run.folder
+class _Runner:
+    """Runs what is not done, and learns from the first result what is judged."""
+
+    def __init__(self, train: Train, home: Path, metric: Metric | None, better: Better | None, quiet: bool) -> None:
+        self.metric = metric
+        self.reasons: list[str] = []
+        """Why runs failed."""
+        self._train = train
+        self._home = home
+        self._better = better
+        self._quiet = quiet
+
+    def run(self, run: _Planned, told: str) -> None:
+        """Run it, unless it is done.
+
+        Raises:
+            InputError: What `train` returns is no dict of numbers, or has not what is judged.
+        """
+        path = self._home / run.folder
         if (path / "result.json").exists():
-            continue
+            self._learn(Run(run.variant, run.seed, path).result()["metrics"])
+            return
         (path / "failure.json").unlink(missing_ok=True)
-        told = f"[{number}/{len(planned)}] {run.variant} seed {run.seed}"
         try:
-            metrics = _numbers(train(run.seed, **run.settings), metric)
-        except InputError:
-            raise
+            found = self._train(run.seed, **run.settings)
         except Exception as error:
-            reasons.append(raised(error))
-            write_json(path / "failure.json", {"reason": reasons[-1]})
-            _say(f"{told}: failed: {reasons[-1]}", quiet)
-            continue
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if bad:
-            reasons.append(f"{', '.join(bad)} is no finite number")
-            write_json(path / "failure.json", {"reason": reasons[-1]})
-        else:
-            settings = {"seed": run.seed, "settings": dict(run.settings)}
-            write_json(path / "result.json", {"metrics": metrics, "finished": _now(), **settings})
-        _say(f"{told}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()), quiet)
-    return reasons
+            self._fail(path, raised(error), told)
+            return
+        metrics = _numbers(found)
+        judged_by = self._learn(metrics).name
+        if not math.isfinite(metrics[judged_by]):
+            self._fail(path, f"{judged_by} is no finite number", told)
+            return
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        settings = {"seed": run.seed, "settings": dict(run.settings)}
+        write_json(path / "result.json", {"metrics": finite, "finished": _now(), **settings})
+        self._say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
+
+    def _learn(self, metrics: Mapping[str, float]) -> Metric:
+        if self.metric is None:
+            self.metric = _metric(metrics, self._better)
+        if self.metric.name not in metrics:
+            raise unknown_name("metric", self.metric.name, metrics)
+        return self.metric
+
+    def _fail(self, path: Path, reason: str, told: str) -> None:
+        self.reasons.append(reason)
+        write_json(path / "failure.json", {"reason": reason})
+        self._say(f"{told}: failed: {reason}")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            print(line, flush=True)
 
 
-def _numbers(found: Any, metric: str | None) -> dict[str, float]:
+def _numbers(found: Any) -> dict[str, float]:
     """What `train` returned, as Python's own numbers.
 
     Raises:
-        InputError: It is no dict of numbers, or the metric is not in it.
+        InputError: It is no dict of numbers.
     """
     if not isinstance(found, Mapping) or not found:
         raise InputError(f"train must return a dict of numbers by name, got {_shown(found)}.")
@@ -209,8 +232,6 @@ def _numbers(found: Any, metric: str | None) -> dict[str, float]:
             numbers[str(name)] = float(value)
         except (TypeError, ValueError, RuntimeError):  # a tensor of several numbers
             raise InputError(f"train must return numbers, got {name}: {_shown(value)}.") from None
-    if metric is not None and metric not in numbers:
-        raise unknown_name("metric", metric, numbers)
     return numbers
 
 
@@ -219,9 +240,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 
-def _metric(wanted: str | None, better: Better | None, metrics: Mapping[str, float]) -> Metric:
-    if wanted is not None:
-        return named(wanted, better)
+def _metric(metrics: Mapping[str, float], better: Better | None) -> Metric:
     usual = find(METRICS, metrics)
     if not usual and len(metrics) != 1:
         raise InputError(f"metric must name what is judged, one of {', '.join(metrics)}.")
@@ -259,8 +278,3 @@ def _record(
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _say(line: str, quiet: bool) -> None:
-    if not quiet:
-        print(line, flush=True)

@@ -59,8 +59,8 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     by_variant = {name: [run for run in table.runs if run.variant == name] for name in names}
     if len(names) > 3 and all(len(runs) == 1 for runs in by_variant.values()):
         raise InputError(
-            f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column or "
-            "setting that tells them apart with --variant."
+            f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column "
+            "or setting that tells them apart with --variant."
         )
     paired, notes = _pairing(table, by_variant, baseline, asked.paired)
     seeds, seed_notes = _numbered(by_variant, paired)

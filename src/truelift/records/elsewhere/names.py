@@ -136,7 +136,9 @@ def names_parts(names: Sequence[str], baseline: str | None) -> list[tuple[str, i
     if baseline is None or any(variant == baseline for variant, _ in parts):
         return parts
     ends = [_NUMBER_AT_END.fullmatch(name) for name in names]
-    numbered = [(end[1], int(end[2])) if end else (name, None) for name, end in zip(names, ends, strict=True)]
+    numbered: list[tuple[str, int | None]] = [
+        (end[1], int(end[2])) if end else (name, None) for name, end in zip(names, ends, strict=True)
+    ]
     return numbered if any(variant == baseline for variant, _ in numbered) else parts
 
 
