@@ -99,7 +99,8 @@ class _Reader:
         bare = OneRun(variant, seed, {}, own or self._table.places[rows[0]])
         rows, steps = self._without_repeats(rows, steps, bare)
         series = {name: found for name in self._measured if (found := self._series(name, rows, steps)) is not None}
-        return OneRun(variant, seed, series, bare.place, _constant(self._table.cells, facts, rows))
+        constant = _constant(self._table.cells, facts, rows)
+        return OneRun(variant, seed, series, bare.place, constant, _failed(constant))
 
     def _steps(self, rows: Sequence[int]) -> list[float]:
         if self._step is None:
@@ -173,7 +174,8 @@ class _LongReader:
             self.notes += reader.notes
         variant, seed, own = key
         place = own or self._table.places[rows[0]]
-        return OneRun(variant, seed, series, place, _constant(self._table.cells, facts, rows))
+        constant = _constant(self._table.cells, facts, rows)
+        return OneRun(variant, seed, series, place, constant, _failed(constant))
 
 
 def _row_a_seed(table: Columns, wanted: Wanted) -> RunTable:
@@ -250,6 +252,14 @@ def _constant(cells: Mapping[str, list[Fact]], names: Sequence[str], rows: Seque
         for name, value in found.items()
         if text(value).lower() not in MISSING and all(cells[name][i] == value for i in rows)
     }
+
+
+def _failed(facts: Mapping[str, Fact]) -> str | None:
+    """Why a run did not end well, where the table says so, as exports of trackers do."""
+    for name in usual.find(("state", "status"), facts):
+        if text(facts[name]).lower() in ("failed", "crashed", "killed"):
+            return f"its {name} is {text(facts[name])}"
+    return None
 
 
 def _single(value: float) -> Series:

@@ -159,6 +159,11 @@ def test_the_column_with_the_baseline_is_the_one_of_variants() -> None:
     assert found.columns == ("group",)
 
 
+def test_a_run_that_the_table_calls_crashed() -> None:
+    table = read_runs([{**row, "State": "crashed" if row["seed"] else "finished"} for row in ROWS], PLAIN)
+    assert {run.seed: run.failed for run in table.runs} == {0: None, 1: "its State is crashed"}
+
+
 def test_settings_are_what_is_constant_in_a_run() -> None:
     rows = [
         {"method": "plain", "seed": 0, "epoch": e, "optimizer": "sgd", "note": str(e) + "x", "acc": e} for e in (1, 2)
