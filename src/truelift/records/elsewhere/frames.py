@@ -14,18 +14,19 @@ SOURCE = "the table"
 
 
 def read_frame(table: Any) -> Columns:
-    """A frame (anything with `columns` and a column by name), a dict of lists, or a list of dicts.
+    """A frame (anything with `columns` or `column_names` and a column by name), a dict of lists, or a list of dicts.
 
     A pandas index with a name is a column too.
 
     Raises:
         InputError: It is none of these, or its columns are of different lengths.
     """
-    if hasattr(table, "columns") and hasattr(table, "__getitem__"):
-        names = [str(name) for name in table.columns]
+    labels = getattr(table, "column_names", None) or getattr(table, "columns", None)  # Arrow's, else pandas's
+    if labels is not None and hasattr(table, "__getitem__"):
+        names = [str(name) for name in labels]
         if len(set(names)) < len(names):
             return checked(SOURCE, names, {}, [])
-        columns = [(str(name), _listed(table[name])) for name in table.columns]
+        columns = [(str(name), _listed(table[name])) for name in labels]
         named = [n for n in getattr(getattr(table, "index", None), "names", ()) if n is not None]
         index = [(str(n), _listed(table.index.get_level_values(n))) for n in named]
         return of_columns(SOURCE, [*(c for c in index if c[0] not in names), *columns])
@@ -58,7 +59,10 @@ def of_columns(source: str, columns: Sequence[tuple[str, list[Fact]]]) -> Column
 
 
 def _listed(values: Any) -> list[Any]:
-    return list(values.tolist() if hasattr(values, "tolist") else values)
+    for name in ("tolist", "to_pylist"):
+        if hasattr(values, name):
+            return list(getattr(values, name)())
+    return list(values)
 
 
 def _entry(entry: Any) -> Any:

@@ -126,13 +126,22 @@ class _Reader:
                 self.notes.append(f"{run.label} is in {self._places((kept[step], i))} alike: it counts once.")
             else:
                 at = f" at {self._step} {step:g}" if self._step else ""
-                hint = "" if self._step else " If these are steps of one run, name their column with --step."
+                hint = self._hint(i, kept[step])
                 raise InputError(
                     f"{self._table.source}: {run.label} has different results{at} in "
                     f"{self._places((kept[step], i))}: a variant has one run a seed.{hint}"
                 )
         ordered = sorted(kept)
         return [kept[step] for step in ordered], ordered
+
+    def _hint(self, one: int, other: int) -> str:
+        """What may tell two rows apart."""
+        known = {self._step, *self._measured}
+        cells = {name: column for name, column in self._table.cells.items() if name not in known}
+        if differing := [name for name, column in cells.items() if text(column[one]) != text(column[other])]:
+            told = ", ".join(differing[:3])
+            return f" They differ in {told}: make it part of the variant (--variant), or give a table for each."
+        return "" if self._step else " If these are steps of one run, name their column with --step."
 
     def _says(self, row: int) -> list[str]:
         return [text(self._table.cells[name][row]) for name in self._measured]

@@ -50,6 +50,10 @@ CASES: dict[str, tuple[bytes | str, list[str]]] = {
     "a huge field": (HEAD + f"plain,0,{'9' * 200_000}\n" + ROWS, ["line 2", "field larger than field limit"]),
     "a quote that never ends": (HEAD + 'plain,0,"90.1\n' + ROWS, ["is no line of a table"]),
     "two results of a run": (GOOD + "plain,0,95\n", ['variant "plain", seed 0', "line 2 and line 6", "--step"]),
+    "two data sets": (
+        "method,data,seed,val_accuracy\nplain,a,0,90\nplain,b,0,91\nmixup,a,0,90\n",
+        ["line 2 and line 3", "They differ in data", "--variant"],
+    ),
     "two results of a step": (
         "method,seed,epoch,val_accuracy\nplain,0,1,90\nplain,0,1,91\nmixup,0,1,92\n",
         ["different results at epoch 1", "line 2 and line 3"],
@@ -117,6 +121,8 @@ def test_other_files(tmp_path: Path, name: str, content: str, words: list[str]) 
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert "does not exist" in message(tmp_path / "missing.csv")
     assert "holds no runs that can be read" in message(tmp_path)
+    (tmp_path / "study.json").write_text("{}")
+    assert "is a study of truelift's: `truelift report" in message(tmp_path)
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_json_lines_arrays_and_parquet(tmp_path: Path) -> None:
     for path in (lines, array, tmp_path / "a.parquet"):
         assert results(read_runs(path, PLAIN)) == RESULTS
     assert results(read_runs(columns, PLAIN)) == RESULTS
+    assert results(read_runs(pa.table(columns), PLAIN)) == RESULTS
     assert results(read_runs(ROWS, PLAIN)) == RESULTS
 
 
