@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from truelift.metrics import DRAWN
 from truelift.records import Curve, Features, Predictions, Run, Status
 from truelift.records.elsewhere import Series
 
@@ -39,9 +40,10 @@ class ReadRun(Run):
         return {}
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Its series as lines, by step."""
+        """The series that a report draws, as lines by step."""
         lines: dict[float, dict[str, Any]] = {}
-        for name, found in self.series.items():
+        for name in (drawn.name for drawn in DRAWN if drawn.name in self.series):
+            found = self.series[name]
             for step, value in zip(found.steps.tolist(), found.values.tolist(), strict=True):
                 if np.isfinite(value):
                     lines.setdefault(step, {"step": step})[name] = value

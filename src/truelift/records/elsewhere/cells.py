@@ -29,47 +29,60 @@ def number(value: Fact, column: str, place: str) -> float | None:
     Raises:
         InputError: It is no number; the message names the column and the place.
     """
-    told = f"{place}, {column}"
-    if isinstance(value, bool):
-        raise InputError(f"{told} must be a number, got {value}.")
-    if value is None:
-        return None
     if isinstance(value, str):
-        return _of_text(value.strip(), told)
-    return _finite(float(value), told, value)
-
-
-def _of_text(written: str, told: str) -> float | None:
-    if written.lower() in MISSING:
-        return None
-    if _THOUSANDS.fullmatch(written) and not re.fullmatch(r"[+-]?0,\d{3}", written):
-        raise InputError(f"{told} must be a number without separators of thousands, got {_shown(written)}.")
-    if _DECIMAL_COMMA.fullmatch(written):
-        raise InputError(f"{told} must be a number with a decimal point, not a comma, got {_shown(written)}.")
-    if written.endswith("%"):
-        raise InputError(f"{told} must be a number without a percent sign, got {_shown(written)}.")
-    try:
-        if "_" in written:  # which Python takes for a separator
-            raise ValueError
-        found = float(written)
-    except ValueError:
-        raise InputError(f"{told} must be a number, got {_shown(written)}.") from None
-    return _finite(found, told, written)
-
-
-def _finite(found: float, told: str, value: object) -> float:
-    if math.isinf(found):
-        raise InputError(f"{told} must be finite, got {value}.")
+        found = _of_text(value)
+        if found is None and value.strip().lower() not in MISSING:
+            raise _no_number(value.strip(), f"{place}, {column}")
+    elif isinstance(value, bool):
+        raise InputError(f"{place}, {column} must be a number, got {value}.")
+    else:
+        found = None if value is None else float(value)
+    if found is not None and math.isinf(found):
+        raise InputError(f"{place}, {column} must be finite, got {value}.")
     return found
+
+
+def _of_text(written: str) -> float | None:
+    """The number that a text is; None where it is none, or Python alone takes it for one ("9_0")."""
+    try:
+        return None if "_" in written else float(written)
+    except ValueError:
+        return None
+
+
+def _no_number(written: str, told: str) -> InputError:
+    """Why a text is no number."""
+    if _THOUSANDS.fullmatch(written) and not re.fullmatch(r"[+-]?0,\d{3}", written):
+        rule = "a number without separators of thousands"
+    elif _DECIMAL_COMMA.fullmatch(written):
+        rule = "a number with a decimal point, not a comma"
+    else:
+        rule = "a number without a percent sign" if written.endswith("%") else "a number"
+    return InputError(f"{told} must be {rule}, got {_shown(written)}.")
+
+
+def finite(written: str) -> float | None:
+    """The finite number that a text is, if it is one: what most cells are, found out first and fast."""
+    found = _of_text(written)
+    return None if found is None or not math.isfinite(found) else found
 
 
 def is_numbers(values: list[Fact]) -> bool:
     """Whether a column's cells are all numbers or missing, and one at least is there."""
-    try:
-        found = [number(value, "", "") for value in values]
-    except InputError:
-        return False
-    return any(value is not None for value in found)
+    there = False
+    for value in values:
+        if isinstance(value, str):
+            found = _of_text(value)
+            if found is None and value.strip().lower() in MISSING:
+                continue
+        else:
+            found = None if isinstance(value, bool) else value
+            if value is None:
+                continue
+        if found is None or math.isinf(found):
+            return False
+        there = True
+    return there
 
 
 def seed_of(value: Fact, column: str, place: str) -> int | str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from truelift.errors import InputError
 from truelift.records.elsewhere import names as usual
-from truelift.records.elsewhere.cells import MISSING, is_numbers, number, seed_of, text
+from truelift.records.elsewhere.cells import MISSING, finite, is_numbers, number, seed_of, text
 from truelift.records.elsewhere.columns import Columns
 from truelift.records.elsewhere.run_table import Fact, OneRun, RunTable, Series, Wanted
 
@@ -106,7 +106,7 @@ class _Reader:
         if self._step is None:
             return [0.0] * len(rows)
         column = self._table.cells[self._step]
-        found = [number(column[i], self._step, self._place(i)) for i in rows]
+        found = [self._number(column[i], self._step, i) for i in rows]
         for i, step in zip(rows, found, strict=True):
             if step is None or np.isnan(step):
                 raise InputError(f"{self._place(i)}, {self._step} must be a number, got none.")
@@ -149,9 +149,14 @@ class _Reader:
     def _series(self, name: str, rows: Sequence[int], steps: Sequence[float]) -> Series | None:
         """The quantity at the steps that have it; None where none has."""
         column = self._table.cells[name]
-        found = [number(column[i], name, self._place(i)) for i in rows]
+        found = [self._number(column[i], name, i) for i in rows]
         points = [(step, value) for step, value in zip(steps, found, strict=True) if value is not None]
         return Series(*np.array(points, dtype=np.float64).T) if points else None
+
+    def _number(self, cell: Fact, column: str, row: int) -> float | None:
+        if isinstance(cell, str) and (found := finite(cell)) is not None:
+            return found
+        return number(cell, column, self._place(row))
 
     def _place(self, row: int) -> str:
         return f"{self._table.source}, {self._table.places[row]}"
