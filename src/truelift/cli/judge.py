@@ -70,4 +70,4 @@ def judge(
     for note in others:
         warn(note)
     folder = out or Path("runs/judge") / (Path(source).stem or "runs")
-    return show(judged.summary, folder, Output(json, require), judged.notes)
+    return show(judged.summary, folder, Output(json, require))

@@ -1,7 +1,6 @@
 """Lines for a person at a terminal, JSON and an exit status for a program."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,14 +26,13 @@ def warn(message: str) -> None:
     print(f"truelift: warning: {message}", file=sys.stderr)
 
 
-def show(summary: Summary, folder: Path, output: Output, notes: Sequence[str] = ()) -> int:
+def show(summary: Summary, folder: Path, output: Output) -> int:
     """Write a report and print its table, or its JSON.
 
     Args:
         summary: The report.
         folder: Where its files go.
         output: How it is given.
-        notes: What else a reader should know.
 
     Returns:
         The exit status: 0 without a requirement, or where it holds; 3 where it fails; 4 where it is undecided.
@@ -43,7 +41,7 @@ def show(summary: Summary, folder: Path, output: Output, notes: Sequence[str] = 
     if output.json:
         from truelift.report.json_form import report_form, to_json
 
-        print(to_json(report_form(summary, notes=notes, files=pages)))
+        print(to_json(report_form(summary, pages)))
     else:
         from rich.console import Console
 

@@ -72,12 +72,12 @@ def judge(
         paired=paired,
         question=question,
         repeat=repeat or _call(table, wanted, judged_by.name),
+        notes=(f"{runs.told[0].upper()}{runs.told[1:]}.", *((_SEVERAL,) if at is None and runs.steps_from else ())),
     )
     studied = study_of(runs, asked)
     summary = summarise(studied.study)
     summary = replace(summary, problems=(*summary.problems, *studied.missing))
-    several = (_SEVERAL,) if at is None and runs.steps_from else ()
-    return Judged(summary, (f"{runs.told[0].upper()}{runs.told[1:]}.", *several, *studied.notes))
+    return Judged(summary)
 
 
 def _call(table: Any, wanted: Wanted, metric: str) -> str:

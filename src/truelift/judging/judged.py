@@ -25,10 +25,13 @@ class Judged:
 
     summary: Summary
     """Everything that its report says."""
-    notes: tuple[str, ...] = ()
-    """How the runs were read, and what a reader should know of it; a sentence each."""
     folder: Path | None = None
     """Of its records or its report; None where it has neither."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the runs were read, and what a reader should know of it; a sentence each."""
+        return self.summary.asked.notes
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
@@ -69,7 +72,7 @@ class Judged:
 
     def to_json(self) -> str:
         """The report for programs; docs/json.md has its keys."""
-        return to_json(report_form(self.summary, notes=self.notes))
+        return to_json(report_form(self.summary))
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -83,4 +86,4 @@ class Judged:
     def _repr_html_(self) -> str:
         from truelift.report.notebook import notebook_html
 
-        return notebook_html(self.summary, self.notes)
+        return notebook_html(self.summary)

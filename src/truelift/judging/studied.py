@@ -26,8 +26,6 @@ class Studied:
     study: Study
     missing: tuple[str, ...]
     """Which pairs have a run less, one line a variant."""
-    notes: tuple[str, ...]
-    """What a reader should know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +41,8 @@ class Asked:
     question: str | None = None
     repeat: str = ""
     """The command that repeats it."""
+    notes: tuple[str, ...] = ()
+    """What there is to say already."""
 
 
 def study_of(table: RunTable, asked: Asked) -> Studied:
@@ -72,8 +72,8 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
-    notes = [*table.notes, *notes, *steps.warnings(asked.at, asked.metric, table)]
-    return Studied(Study(folder, plan, runs), missing, tuple(notes))
+    plan["notes"] = [*asked.notes, *table.notes, *notes, *steps.warnings(asked.at, asked.metric, table)]
+    return Studied(Study(folder, plan, runs), missing)
 
 
 def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[int], paired: bool) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class Asked:
     """The command that repeats the study."""
     paired: bool = True
     """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
+    notes: tuple[str, ...] = ()
+    """How runs that were made elsewhere were read, and what a reader should know of it."""
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -82,6 +84,7 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         scale=plan.get("scale") or None,
         repeat=str(plan["repeat"]),
         paired=bool(plan.get("paired", True)),
+        notes=tuple(plan.get("notes", ())),
     )
 
 

@@ -88,12 +88,11 @@ class PlanForm(Struct, forbid_unknown_fields=True):
     needed: list[SeedsForm]
 
 
-def report_form(summary: Summary, *, notes: Sequence[str] = (), files: Sequence[Path] = ()) -> ReportForm:
+def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
     """Everything that the report says in numbers.
 
     Args:
         summary: The report.
-        notes: What else a reader should know, a sentence each.
         files: Of the report, as far as they were written.
     """
     asked = summary.asked
@@ -111,7 +110,7 @@ def report_form(summary: Summary, *, notes: Sequence[str] = (), files: Sequence[
         variants=[_variant(row) for row in summary.rows],
         other_metrics={name: [_variant(row) for row in rows] for name, rows in summary.others.items()},
         problems=list(summary.problems),
-        notes=list(notes),
+        notes=list(asked.notes),
         files=[str(path) for path in files],
     )
 

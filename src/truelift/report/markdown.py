@@ -24,6 +24,8 @@ def markdown(summary: Summary) -> str:
     if summary.problems:
         parts += ["## Runs that are missing", _list(summary.problems)]
         parts += [sections.ONLY_PAIRS] if asked.paired else []
+    if asked.notes:
+        parts += ["## How the runs were read", _list(asked.notes)]
     if saving.choices:
         savings = table(tradeoff.header(saving), tradeoff.cells(saving))
         parts += ["## Saving", savings, tradeoff.legend(saving)]

@@ -1,7 +1,5 @@
 """The verdicts and the table as a piece of HTML, for a notebook."""
 
-from collections.abc import Sequence
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from truelift.report import sections
@@ -11,7 +9,7 @@ SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "●", "undecided": "◆
 """Before each verdict, for those who see no colours."""
 
 
-def notebook_html(summary: Summary, notes: Sequence[str] = ()) -> str:
+def notebook_html(summary: Summary) -> str:
     """What a notebook shows: escaped, with its own few styles, without script."""
     templates = Environment(loader=PackageLoader("truelift.report"), autoescape=True, undefined=StrictUndefined)
     return templates.get_template("notebook.html").render(
@@ -19,6 +17,5 @@ def notebook_html(summary: Summary, notes: Sequence[str] = ()) -> str:
         asked=summary.asked,
         header=sections.HEADER,
         rows=sections.cells(summary.rows),
-        notes=notes,
         symbols=SYMBOLS,
     )

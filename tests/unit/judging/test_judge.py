@@ -194,3 +194,10 @@ def test_an_unpaired_report_says_so(tmp_path: Path) -> None:
         assert "Welch" in form
         assert "paired-t" not in form
         assert "complete pairs" not in form
+
+
+def test_the_report_tells_how_the_runs_were_read(tmp_path: Path) -> None:
+    page = truelift.judge(epochs(), metric="test_accuracy", at="best=test_accuracy").write(tmp_path).read_text()
+    for form in (page, (tmp_path / "report.md").read_text()):
+        assert "How the runs were read" in form
+        assert "flatters every variant" in form
