@@ -15,8 +15,9 @@ install: .venv/installed
 demo: install
 	$(BIN)/truelift study digits --out runs/demo
 
+# Two at a time with a thread each: tensors here are small.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,10 +1,15 @@
 """Are the numbers of today's code those of another commit's, to the last bit?
 
     python benchmarks/same_numbers.py --against COMMIT [--only NAME ...]
+    python benchmarks/same_numbers.py --against COMMIT --time 7
 
 Twelve small trainings that cover every seam run through the command line, each with the code of COMMIT and with that of
 the working tree. Everything in result.json and metrics.jsonl but times is compared, and every test image's prediction.
 Some minutes on two cores. Ends with status 1 where a number differs.
+
+With `--time`, the ones in one piece train a ResNet-20 for some hundred steps instead, as often as it says. Both sides
+go on in turn, half a second each, so that a machine whose speed drifts is the same for both. The figure is the median
+of the ratios of their processor seconds in training, for each and for all.
 """
 
 import argparse
@@ -17,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +34,7 @@ SMALL = (
     "--model resnet8 --model.width 4 --epochs 2 --batch_size 32 --data.train_images 400 --optimizer.lr 0.05 "
     "--precision fp32 --device cpu --seed 3"
 )
+LONGER = "--model resnet20 --model.width 16 --epochs 40 --batch_size 64"
 TIMES = {"train_seconds", "cpu_seconds", "images_per_second"}
 # They tell how a run was made, or are named otherwise by design.
 OTHERWISE = {"fingerprint", "finished"}
@@ -90,16 +96,20 @@ def main() -> None:
     parser.add_argument("--against", required=True, help="a commit")
     names = [trial.name for trial in TRIALS]
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--time", type=int, metavar="REPEATS", help="compare the steps' time instead of the numbers")
     given = parser.parse_args()
     chosen = [trial for trial in TRIALS if trial.name in given.only]
     equal = 0
     with tempfile.TemporaryDirectory() as scratch, checked_out(given.against, Path(scratch) / "before") as before:
         photographs = make_photographs(Path(scratch) / "photographs")
+        if given.time is not None:
+            compare_times(chosen, before, photographs, Path(scratch), given.time)
+            return
         for trial in chosen:
             runs = []
             for label, source in (("before", before), ("now", ROOT)):
                 folder = Path(scratch) / f"{trial.name}-{label}"
-                run(trial, source / "src", folder, photographs)
+                run(trial, source, folder, photographs)
                 runs.append(numbers(folder))
             differing = sorted(name for name in runs[0].keys() | runs[1].keys() if not same(name, *runs))
             equal += not differing
@@ -131,8 +141,8 @@ def make_photographs(folder: Path) -> Path:
     return folder
 
 
-def run(trial: Trial, source: Path, folder: Path, photographs: Path) -> None:
-    """Train in `folder` with the code of `source`."""
+def command_of(trial: Trial, folder: Path, photographs: Path) -> list[str]:
+    """The command that trains in `folder`."""
     options = f"{SMALL} {trial.options}".format(photographs=photographs).split()
     seen: dict[str, list[str]] = {}  # an option given twice: the later one
     for token in options:
@@ -143,20 +153,30 @@ def run(trial: Trial, source: Path, folder: Path, photographs: Path) -> None:
             seen[last].append(token)
     arguments = [part for option, values in seen.items() for part in (option, *values)]
     module = ["-m", "truelift", "train", *arguments, "--out", str(folder), "--checkpoint_seconds", "0"]
-    command = [sys.executable, *module]
-    if trial.processes > 1:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={trial.processes}"]
-        command += module
-    environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
+    if trial.processes == 1:
+        return [sys.executable, *module]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={trial.processes}"]
+    return [sys.executable, *launcher, *module]
+
+
+def start(command: list[str], source: Path) -> subprocess.Popen[bytes]:
+    """The command, with the code of `source`."""
+    environment = {**os.environ, "PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+
+
+def run(trial: Trial, source: Path, folder: Path, photographs: Path) -> None:
+    """Train in `folder` with the code of `source`."""
+    command = command_of(trial, folder, photographs)
     if trial.killed:
-        begun = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        begun = start(command, source)
         while not (folder / "checkpoint.pt").exists() and begun.poll() is None:
             time.sleep(0.01)
         time.sleep(0.3)
         begun.send_signal(signal.SIGKILL)
         begun.wait()
         assert not (folder / "result.json").exists(), "it had ended before it was killed"
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert start(command, source).wait() == 0
 
 
 def numbers(folder: Path) -> dict[str, Any]:
@@ -170,6 +190,38 @@ def numbers(folder: Path) -> dict[str, Any]:
     with np.load(folder / "predictions.npz") as predictions:
         found |= {f"predictions.{name}": predictions[name].tolist() for name in predictions.files}
     return found
+
+
+def compare_times(trials: list[Trial], before: Path, photographs: Path, scratch: Path, repeats: int) -> None:
+    """Print each training's ratio of processor seconds, and the JSON line."""
+    medians = {}
+    for trial in trials:
+        if trial.processes > 1 or trial.killed or trial.name == "photographs":
+            continue  # counted by another process, in two pieces, or decoding for the most part
+        longer = replace(trial, options=f"{trial.options} {LONGER}")
+        ratios = []
+        for repeat in range(repeats):
+            sides = {scratch / f"{trial.name}-{repeat}-{n}": source for n, source in enumerate((before, ROOT))}
+            in_turn([start(command_of(longer, folder, photographs), source) for folder, source in sides.items()])
+            seconds = [json.loads((folder / "result.json").read_text())["metrics"]["cpu_seconds"] for folder in sides]
+            ratios.append(seconds[1] / seconds[0])
+        medians[trial.name] = float(np.median(ratios))
+        print(f"{trial.name}: {medians[trial.name]:.3f} ({min(ratios):.3f} to {max(ratios):.3f})", flush=True)
+    figures = {"step_time_over_before": float(np.median(list(medians.values()))), "worst": max(medians.values())}
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+def in_turn(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Let one go on at a time, half a second each, until all have ended."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    while running := [process for process in processes if process.poll() is None]:
+        for process in running:
+            process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.send_signal(signal.SIGSTOP)  # nothing, where it has ended
+    assert all(process.returncode == 0 for process in processes)
 
 
 def same(name: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
