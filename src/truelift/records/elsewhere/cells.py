@@ -9,6 +9,9 @@ from truelift.records.elsewhere.run_table import Fact
 MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "–"})
 """Texts of a cell without a number."""
 
+LARGEST = 1e100
+"""A result of more is none: its square would be no number."""
+
 _INTEGER = re.compile(r"[+-]?\d{1,18}(\.0+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}([,' _]\d{3})+(\.\d+)?")
@@ -36,9 +39,9 @@ def number(value: Fact, column: str, place: str) -> float | None:
     elif isinstance(value, bool):
         raise InputError(f"{place}, {column} must be a number, got {value}.")
     else:
-        found = None if value is None else float(value)
-    if found is not None and math.isinf(found):
-        raise InputError(f"{place}, {column} must be finite, got {value}.")
+        found = None if value is None else _of_number(value)
+    if found is not None and abs(found) > LARGEST:
+        raise InputError(f"{place}, {column} must be finite and below {LARGEST:g}, got {_shown(str(value))}.")
     return found
 
 
@@ -48,6 +51,19 @@ def _of_text(written: str) -> float | None:
         return None if "_" in written else float(written)
     except ValueError:
         return None
+
+
+def _of_number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf
+
+
+def finite_or_nan(value: float) -> float:
+    """A value that a tracker holds; NaN, for a training that diverged, in place of infinity."""
+    found = _of_number(value)
+    return found if abs(found) <= LARGEST else math.nan
 
 
 def _no_number(written: str, told: str) -> InputError:
@@ -62,9 +78,9 @@ def _no_number(written: str, told: str) -> InputError:
 
 
 def finite(written: str) -> float | None:
-    """The finite number that a text is, if it is one: what most cells are, found out first and fast."""
+    """The usual number that a text is, if it is one: what most cells are, found out first and fast."""
     found = _of_text(written)
-    return None if found is None or not math.isfinite(found) else found
+    return found if found is not None and abs(found) <= LARGEST else None
 
 
 def is_numbers(values: list[Fact]) -> bool:
@@ -76,10 +92,10 @@ def is_numbers(values: list[Fact]) -> bool:
             if found is None and value.strip().lower() in MISSING:
                 continue
         else:
-            found = None if isinstance(value, bool) else value
             if value is None:
                 continue
-        if found is None or math.isinf(found):
+            found = None if isinstance(value, bool) else _of_number(value)
+        if found is None or abs(found) > LARGEST:
             return False
         there = True
     return there

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError
+from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.databases import opened
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
 from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
@@ -55,12 +56,12 @@ def _of_files(folder: Path) -> TrackedRun | None:
     for path in _files(folder / "metrics"):
         lines = read_bytes(path, MOST_BYTES).decode("utf-8", "replace").splitlines()
         try:
-            # A line is: when, the value, the step.
-            points = [(float(parts[2]), float(parts[1])) for parts in map(str.split, lines) if parts]
+            # A line is: when, the value, the step. In the database the largest double stands for infinity.
+            points = [(float(parts[2]), finite_or_nan(float(parts[1]))) for parts in map(str.split, lines) if parts]
         except (IndexError, ValueError):
             raise InputError(f"{path} is no metric of MLflow's.") from None
         if points:
-            series[path.relative_to(folder / "metrics").as_posix()] = series_of(map(_without_infinity, points))
+            series[path.relative_to(folder / "metrics").as_posix()] = series_of(points)
     experiment = read_flat_yaml(folder.parent / "meta.yaml") if (folder.parent / "meta.yaml").exists() else {}
     name = tags.get(_NAME) or str(meta.get("run_name") or folder.name)
     status = meta.get("status")
@@ -105,16 +106,10 @@ def _of_database(database: sqlite3.Connection) -> Iterator[TrackedRun]:
         points: dict[str, list[tuple[float, float]]] = {}
         query = "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? ORDER BY timestamp"
         for key, step, value, is_nan in database.execute(query, (run,)):
-            point = (float(step), math.nan if is_nan else float(value))
-            points.setdefault(key, []).append(_without_infinity(point))
+            point = (float(step), math.nan if is_nan else finite_or_nan(value))
+            points.setdefault(key, []).append(point)
         series = {key: series_of(found) for key, found in points.items()}
         yield _run(tags.get(_NAME) or name or run, series, params, tags, experiments.get(experiment), status)
-
-
-def _without_infinity(point: tuple[float, float]) -> tuple[float, float]:
-    # MLflow's database holds the largest double in place of infinity.
-    step, value = point
-    return step, math.nan if not math.isfinite(value) or abs(value) > 1.7e308 else value
 
 
 def _run(name: str, series: Any, params: Any, tags: Any, experiment: Any, status: str) -> TrackedRun:

@@ -1,10 +1,10 @@
 """TensorBoard's event files, read by TensorBoard itself (`pip install 'truelift[judge]'`)."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError
+from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
 from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
 from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
@@ -90,4 +90,4 @@ def _tags(events: Any) -> list[str]:
 
 
 def _finite(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(step, value if math.isfinite(value) else math.nan) for step, value in points]
+    return [(step, finite_or_nan(value)) for step, value in points]

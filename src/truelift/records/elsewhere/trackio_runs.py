@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError
+from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.databases import opened
 from truelift.records.elsewhere.json_lines import flat
 from truelift.records.elsewhere.run_table import RunTable, Wanted
@@ -45,7 +46,7 @@ def _runs(database: sqlite3.Connection, path: Path) -> Iterator[TrackedRun]:
         for metric, value in _object(path, text).items():
             found = _NO_NUMBERS.get(value, value) if isinstance(value, str) else value
             if isinstance(found, int | float) and not isinstance(found, bool):
-                of_run.setdefault(metric, []).append((float(step), found if math.isfinite(found) else math.nan))
+                of_run.setdefault(metric, []).append((float(step), finite_or_nan(found)))
     for run, of_run in points.items():
         config = configs.get(run, {})
         facts = flat({name: value for name, value in config.items() if not name.startswith("_")})

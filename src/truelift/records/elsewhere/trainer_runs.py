@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from truelift.errors import InputError, one_line
+from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.run_table import RunTable, Wanted
 from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
 from truelift.records.files import read_bytes
@@ -57,7 +58,7 @@ def _run(home: Path, path: Path, folder: Path) -> TrackedRun:
             continue
         for key, value in entry.items():
             if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
-                points.setdefault(key, []).append((float(step), value if math.isfinite(value) else math.nan))
+                points.setdefault(key, []).append((finite_or_nan(step), finite_or_nan(value)))
     name = home.relative_to(folder).as_posix()
     series = {key: series_of(found) for key, found in points.items()}
     return TrackedRun(name if name != "." else home.name, series)

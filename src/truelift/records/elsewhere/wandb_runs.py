@@ -15,7 +15,7 @@ from typing import Any
 
 from truelift.errors import InputError
 from truelift.records.elsewhere import names as usual
-from truelift.records.elsewhere.cells import number
+from truelift.records.elsewhere.cells import finite_or_nan, number
 from truelift.records.elsewhere.columns import Columns
 from truelift.records.elsewhere.json_lines import flat
 from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
@@ -124,7 +124,7 @@ def _number(written: str) -> float | None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else math.nan
+    return finite_or_nan(value)
 
 
 def is_chart(columns: Sequence[str]) -> bool:

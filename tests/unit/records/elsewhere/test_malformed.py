@@ -37,7 +37,7 @@ CASES: dict[str, tuple[bytes | str, list[str]]] = {
     "thousands": (HEAD + 'plain,0,"1,090.5"\n' + ROWS, ["line 2", "separators of thousands", '"1,090.5"']),
     "percent": (HEAD + "plain,0,90.1%\n" + ROWS, ["line 2", "percent sign"]),
     "a boolean": (HEAD + "plain,0,True\n" + ROWS, ["line 2, val_accuracy must be a number", '"True"']),
-    "infinite": (HEAD + "plain,0,inf\n" + ROWS, ["line 2, val_accuracy must be finite"]),
+    "infinite": (HEAD + "plain,0,inf\n" + ROWS, ["line 2, val_accuracy must be finite and below 1e+100"]),
     "an underscore in a number": (HEAD + "plain,0,9_0\n" + ROWS, ["line 2, val_accuracy must be a number"]),
     "a short row": (HEAD + "plain,0\n" + ROWS, ["line 2 has 2 fields, the header 3"]),
     "a long row": (HEAD + "plain,0,90.1,,\n" + ROWS, ["line 2 has 5 fields, the header 3"]),
@@ -105,6 +105,7 @@ def test_a_malformed_table_is_one_clear_line(tmp_path: Path, case: str) -> None:
         ("a.jsonl", '{"method": "plain"}\n[1]\n', ["line 2 must be an object, got an array"]),
         ("a.jsonl", '{"seed": 1, "seed": 2}\n', ['line 1 has "seed" twice']),
         ("a.json", '{"method": "plain"}', ["must be an array of objects, got an object"]),
+        ("a.jsonl", '{"method": "plain", "acc": 1' + "0" * 400 + "}", ["line 1, acc must be finite"]),
         ("a.parquet", "no parquet", ["cannot be read as parquet"]),
         ("a.xlsx", "x", ["must be a table (.csv,"]),
         ("a.db", "no database", ["cannot be read as a database"]),
@@ -113,7 +114,7 @@ def test_a_malformed_table_is_one_clear_line(tmp_path: Path, case: str) -> None:
 )
 def test_other_files(tmp_path: Path, name: str, content: str, words: list[str]) -> None:
     (tmp_path / name).write_text(content)
-    text = message(tmp_path / name)
+    text = message(tmp_path / name, **({"metric": "acc"} if "acc" in content else {}))
     for word in (name, *words):
         assert word in text
 
