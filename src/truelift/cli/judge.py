@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from truelift.cli.say import Output, show, warn
 from truelift.judging import judge as judge_runs
 from truelift.judging.metric import Better
+from truelift.judging.scale import Scale
 from truelift.verdicts import Requirement
 
 
@@ -25,6 +26,7 @@ def judge(
     step: str | None = None,
     at: str | None = None,
     better: Better | None = None,
+    scale: Scale | None = None,
     unpaired: bool = False,
     question: str | None = None,
     out: Path | None = None,
@@ -44,6 +46,7 @@ def judge(
         step: Column of steps or epochs. Default: found by its name.
         at: Where a run has several rows: last, best-validation, best=METRIC or step=N. Default: last.
         better: higher or lower, for a metric whose name does not say it.
+        scale: points, fraction or none: of the metric. Default: as its name tells it. Fractions are judged in points.
         unpaired: Compare all runs with all of the baseline, although there are seeds.
         question: For the report. Default: which of the variants is best.
         out: Folder of the report. Default: runs/judge/NAME.
@@ -61,6 +64,7 @@ def judge(
         step=step,
         at=at,
         better=better,
+        scale=scale,
         paired=False if unpaired else None,
         question=question,
         repeat=shlex.join(["truelift", *sys.argv[1:]]),

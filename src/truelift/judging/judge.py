@@ -9,6 +9,7 @@ from truelift.judging import at as steps
 from truelift.judging import metric as of_metric
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better
+from truelift.judging.scale import Scale
 from truelift.judging.studied import Asked, study_of
 from truelift.records.elsewhere import Wanted, read_runs
 from truelift.report import summarise
@@ -28,6 +29,7 @@ def judge(
     step: str | None = None,
     at: str | None = None,
     better: Better | None = None,
+    scale: Scale | None = None,
     paired: bool | None = None,
     question: str | None = None,
     repeat: str | None = None,
@@ -46,6 +48,8 @@ def judge(
         step: The column of steps or epochs; else it is found.
         at: Where a run has several rows: last, best-validation, best=METRIC or step=N; default last.
         better: higher or lower, for a metric whose name does not say it.
+        scale: points, fraction or none, for a metric whose results are not what its name says. Fractions are judged in
+            points.
         paired: False compares unpaired although there are seeds.
         question: For the report.
         repeat: The command that repeats it, for the report.
@@ -69,6 +73,7 @@ def judge(
         at=where,
         baseline=wanted.baseline,
         smallest_effect=float(smallest_effect),
+        scale=scale,
         paired=paired,
         question=question,
         repeat=repeat or _call(table, wanted, judged_by.name),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from truelift.errors import InputError, unknown_name
 from truelift.judging import at as steps
 from truelift.judging.at import At
 from truelift.judging.read_run import ReadRun
+from truelift.judging.scale import Scale, scaled
 from truelift.metrics import Metric
 from truelift.records import Study
-from truelift.records.elsewhere import OneRun, RunTable
+from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
 from truelift.records.elsewhere.names import BASELINES
 from truelift.verdicts.wording import missing_runs
@@ -36,6 +37,8 @@ class Asked:
     at: At
     baseline: str | None = None
     smallest_effect: float = 0.0
+    scale: Scale | None = None
+    """Of the metric; None: as its name tells it."""
     paired: bool | None = None
     """None: paired where a variant shares a seed with the baseline."""
     question: str | None = None
@@ -66,9 +69,13 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     seeds, seed_notes = _numbered(by_variant, paired)
     notes += seed_notes
     folder = Path(table.source if table.source != "the table" else "table")
-    runs = tuple(_read_run(run, seed, asked, table, folder) for name in names for seed, run in seeds[name].items())
+    judged = [value for run in table.runs if (value := _result(run, asked)) is not None and math.isfinite(value)]
+    metric, factor = scaled(asked.metric, judged, asked.scale)
+    runs = tuple(
+        _read_run(run, seed, asked, table, folder, factor) for name in names for seed, run in seeds[name].items()
+    )
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
-    plan = _plan(table, asked, names, everyone, paired)
+    plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
@@ -159,7 +166,13 @@ def _numbered(
     return found, [f"Seeds are no whole numbers and are numbered in the report: {told}."] if texts else []
 
 
-def _read_run(run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Path) -> ReadRun:
+def _result(run: OneRun, asked: Asked) -> float | None:
+    """The number that counts."""
+    found = run.series.get(asked.metric.name)
+    return None if found is None else _number(found, asked.at.step_of(run, asked.metric.name), asked)
+
+
+def _read_run(run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Path, factor: float) -> ReadRun:
     step = asked.at.step_of(run, asked.metric.name)
     numbers = {name: value for name, found in run.series.items() if (value := _number(found, step, asked)) is not None}
     judged = numbers.get(asked.metric.name)
@@ -169,11 +182,13 @@ def _read_run(run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Pat
         reason = f"there is no {asked.metric.name}{where}"
     elif reason is None and judged is not None and math.isnan(judged):
         reason = f"{asked.metric.name} is no number (NaN)"
+    if judged is not None:
+        numbers[asked.metric.name] = factor * judged
     finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
     return ReadRun(run.variant, seed, folder, finite, run.series, reason)
 
 
-def _number(found: Any, step: float | None, asked: Asked) -> float | None:
+def _number(found: Series, step: float | None, asked: Asked) -> float | None:
     return float(found.values[-1]) if asked.at.kind == "last" else steps.value_at(found, step)
 
 

@@ -153,6 +153,32 @@ def test_names_of_metrics_that_others_use() -> None:
     assert truelift.judge(rows(metric="bleu"), metric="bleu", better="lower").verdicts["mixup"] == "hurts"
 
 
+FRACTIONS = {name: [value / 100 for value in values] for name, values in ACCURACY.items()}
+
+
+@pytest.mark.parametrize("smallest_effect", [0.0, 0.5, 2.0])
+def test_fractions_are_never_taken_for_points(smallest_effect: float) -> None:
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9 to 0\.916: give --scale fraction"):
+        truelift.judge(rows(FRACTIONS), smallest_effect=smallest_effect)
+    asked: dict[str, Any] = {"smallest_effect": smallest_effect}
+    in_points = truelift.judge(rows(), **asked)
+    fraction = truelift.judge(rows(FRACTIONS), **asked, scale="fraction")
+    assert fraction.verdicts == in_points.verdicts
+    assert fraction["mixup"].difference == pytest.approx(in_points["mixup"].difference)
+    assert fraction.summary.metric.unit == "points"
+
+
+def test_scales_that_are_told() -> None:
+    assert truelift.judge(rows(FRACTIONS), scale="points")["mixup"].difference == pytest.approx(0.0108)
+    none = truelift.judge(rows(FRACTIONS), scale="none")
+    assert (none.summary.metric.unit, none["mixup"].difference) == ("", pytest.approx(0.0108))
+    f1 = {"table": rows(FRACTIONS, metric="f1"), "metric": "f1", "better": "higher"}
+    assert truelift.judge(**f1)["mixup"].difference == pytest.approx(0.0108)  # nothing is known of its name
+    assert truelift.judge(**f1, scale="fraction")["mixup"].difference == pytest.approx(1.08)
+    with pytest.raises(InputError, match=r"--scale fraction needs results of test_accuracy within 0 and 1, got 90 to"):
+        truelift.judge(rows(), scale="fraction")
+
+
 def test_a_variant_a_run_is_no_study() -> None:
     table = [{"method": f"m{i}", "seed": i, "accuracy": i} for i in range(5)]
     with pytest.raises(InputError, match="every variant has one run, with the variants from the column method"):
