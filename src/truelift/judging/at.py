@@ -11,6 +11,7 @@ from truelift.errors import InputError, unknown_name
 from truelift.judging import metric as of_metric
 from truelift.metrics import Metric
 from truelift.records.elsewhere import OneRun, RunTable, Series
+from truelift.records.elsewhere.names import resolved
 
 FORMS = "last, best-validation, best=METRIC or step=N"
 
@@ -68,6 +69,7 @@ def parse(text: str, metric: Metric, table: RunTable) -> At:
         chosen_by = of_metric.of_validation(metric.name, table.metrics)
         return At("best", chosen_by, _lower(chosen_by, metric))
     if kind == "best" and equals:
+        argument = resolved(argument, table.metrics)
         if argument not in table.metrics:
             raise unknown_name("metric", argument, table.metrics)
         return At("best", argument, _lower(argument, metric))

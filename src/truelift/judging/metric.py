@@ -7,7 +7,7 @@ from typing import Literal
 from truelift.errors import InputError, unknown_name
 from truelift.metrics import KINDS, Metric
 from truelift.records.elsewhere import RunTable
-from truelift.records.elsewhere.names import METRICS, STEPS, find, plain
+from truelift.records.elsewhere.names import METRICS, STEPS, find, plain, resolved
 
 Better = Literal["higher", "lower"]
 
@@ -39,7 +39,9 @@ def choose(table: RunTable, wanted: str | None, better: Better | None) -> Metric
             told = ", ".join(names[:12]) + (" …" if len(names) > 12 else "") if names else "no column of numbers"
             raise InputError(f"{table.source}: which metric is to be judged? Name it with --metric ({told}).")
         wanted = usual[0] if usual else left[0]
-    elif wanted not in names:
+    else:
+        wanted = resolved(wanted, names)
+    if wanted not in names:
         raise unknown_name("metric", wanted, names)
     return named(wanted, better)
 

@@ -179,6 +179,24 @@ def test_scales_that_are_told() -> None:
         truelift.judge(rows(), scale="fraction")
 
 
+def test_a_frame_of_mlflows_search() -> None:
+    table = [
+        {
+            "run_id": str(i),
+            "status": "FAILED" if i == 4 else "FINISHED",
+            "params.method": row["method"],
+            "params.seed": str(row["seed"]),
+            "metrics.val_accuracy": row["test_accuracy"],
+            "tags.mlflow.user": "a",
+        }
+        for i, row in enumerate(rows())
+    ]
+    judged = truelift.judge(table, baseline="plain", metric="val_accuracy", seed="seed")
+    assert judged.verdicts["mixup"] == "helps"
+    assert judged.summary.problems == ("plain, seed 4: failed: its status is FAILED",)
+    assert "variant from the column params.method, seed from the column params.seed" in judged.notes[0]
+
+
 def test_a_variant_a_run_is_no_study() -> None:
     table = [{"method": f"m{i}", "seed": i, "accuracy": i} for i in range(5)]
     with pytest.raises(InputError, match="every variant has one run, with the variants from the column method"):

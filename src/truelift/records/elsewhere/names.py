@@ -56,6 +56,13 @@ def find(usual: Sequence[str], names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def resolved(wanted: str, names: Iterable[str]) -> str:
+    """The one of `names` that `wanted` means: itself, or the only one that reads so, as "metrics.acc" for "acc"."""
+    known = list(names)
+    alike = [wanted] if wanted in known else find((wanted,), known)
+    return alike[0] if len(alike) == 1 else wanted
+
+
 def given(kind: str, wanted: str, names: Collection[str]) -> str:
     """The name that the user gave, if it is there.
 

@@ -29,6 +29,13 @@ def runs_of(table: Columns, wanted: Wanted) -> RunTable:
     Raises:
         InputError: A column that is needed cannot be found, or a cell is not what it should be.
     """
+    wanted = Wanted(
+        baseline=wanted.baseline,
+        metric=None if wanted.metric is None else usual.resolved(wanted.metric, table.cells),
+        variant=tuple(usual.resolved(name, table.cells) for name in wanted.variant),
+        seed=None if wanted.seed is None else usual.resolved(wanted.seed, table.cells),
+        step=None if wanted.step is None else usual.resolved(wanted.step, table.cells),
+    )
     variants = usual.find_variants(table.cells, wanted.variant, wanted.baseline)
     if variants is None:
         return _row_a_seed(table, wanted)

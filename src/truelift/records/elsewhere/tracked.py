@@ -1,7 +1,7 @@
 """From the runs of an experiment tracker to variants and seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -50,6 +50,11 @@ def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted,
         name: [run.facts.get(name) for run in runs]
         for name in dict.fromkeys(name for run in runs for name in run.facts)
     }
+    wanted = replace(
+        wanted,
+        variant=tuple(usual.resolved(name, columns) for name in wanted.variant),
+        seed=None if wanted.seed is None else usual.resolved(wanted.seed, columns),
+    )
     parts = usual.names_parts([run.name for run in runs], wanted.baseline)
     seeds, seed_from = _seeds(source, runs, columns, [seed for _, seed in parts], wanted)
     variants, variant_from = _variants(runs, columns, [variant for variant, _ in parts], wanted)
