@@ -86,9 +86,7 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
 def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[int], paired: bool) -> dict[str, Any]:
     """The content of a study.json, but for what each variant sets."""
     metric = asked.metric
-    shared = {"runs": table.source, "variant from": table.variant_from, "seed from": table.seed_from}
-    if table.steps_from:
-        shared["result"] = steps.words(asked.at, table)
+    shared = {"result": steps.words(asked.at, table)} if table.steps_from else {}
     return {
         "name": Path(table.source).name,
         "scale": None,

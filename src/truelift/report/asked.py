@@ -47,6 +47,11 @@ class Asked:
     """How runs that were made elsewhere were read, and what a reader should know of it."""
 
     @property
+    def made_elsewhere(self) -> bool:
+        """Whether its runs were read, and are none of truelift's."""
+        return bool(self.notes)
+
+    @property
     def order(self) -> tuple[str, ...]:
         """The variants' names, the baseline first."""
         return (self.baseline, *(v.name for v in self.variants if v.name != self.baseline))

@@ -40,8 +40,8 @@ def markdown(summary: Summary) -> str:
     parts += ["## Settings that differ", table(("variant", "settings"), sections.settings(summary))]
     if shared := sections.shared(summary):
         parts += ["## Settings that all share", table(("setting", "value"), shared)]
-    parts += ["## Cost", *map(markdown_text, sections.cost(summary))]
-    parts += ["## Environment", *map(markdown_text, sections.environment(summary))]
+    for title, lines in (("Cost", sections.cost(summary)), ("Environment", sections.environment(summary))):
+        parts += [f"## {title}", *map(markdown_text, lines)] if lines else []
     parts += ["## How to repeat it", markdown_code(asked.repeat)]
     parts += ["## How to read this", *map(markdown_text, sections.reading(summary))]
     return "\n\n".join(parts) + "\n"

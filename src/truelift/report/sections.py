@@ -18,6 +18,8 @@ UNPAIRED_LEGEND = (
     "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
     "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
 )
+_PAIRS = "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in pairs."
+_TAKEN_FOR_PAIRS = "Runs under one seed are taken for pairs, and results are compared in pairs."
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
     "Means of the baseline and differences to it (%: in percent of its mean), looked at beside the question. "
@@ -106,6 +108,8 @@ def _glance(rows: tuple[Row, ...]) -> list[str]:
 
 def without_curves(summary: Summary) -> list[str]:
     """A sentence for the variants that left no curve, so that nobody takes them for hidden behind another."""
+    if summary.asked.made_elsewhere:
+        return []
     shown = {v for p in summary.pictures if p.drawn.name in ("train_loss", "test_error") for v in p.curves}
     return _missing(summary, "No curves in metrics.jsonl", shown)
 
@@ -138,7 +142,7 @@ def shared(summary: Summary) -> list[tuple[str, str]]:
 def cost(summary: Summary) -> list[str]:
     """Training time, by variant."""
     if not summary.seconds:
-        return ["The runs did not say how long they trained (train_seconds)."]
+        return [] if summary.asked.made_elsewhere else ["The runs did not say how long they trained (train_seconds)."]
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in summary.seconds.items())
     total = sum(summary.seconds.values())
     return [f"{total:.0f} s of training in all, evaluation left out: {parts}."]
@@ -152,7 +156,9 @@ def environment(summary: Summary) -> list[str]:
             "The runs did not all run in the same environment: it differs in "
             f"{', '.join(differing(summary.environments))}. Times are not comparable between them."
         )
-    return lines or ["The runs left no description of their environment."]
+    if lines or summary.asked.made_elsewhere:
+        return lines
+    return ["The runs left no description of their environment."]
 
 
 def reading(summary: Summary) -> list[str]:
@@ -171,7 +177,6 @@ def reading(summary: Summary) -> list[str]:
         ]
     return [
         *(smaller if scale else []),
-        "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared "
-        f"in pairs. A variant helps (or hurts) where the mean difference {matters} in that direction and its "
+        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean difference {matters} in that direction and its "
         "Holm-corrected paired-t p-value is at most 0.05. Everything else is undecided: that is no proof of no effect.",
     ]
