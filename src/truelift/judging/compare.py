@@ -8,10 +8,10 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from truelift.errors import FailedError, InputError, require, unknown_name
 from truelift.judging.judged import Judged
@@ -47,6 +47,7 @@ def compare(
     metric: str | None = None,
     smallest_effect: float = 0.0,
     better: Better | None = None,
+    scale: Literal["points", "none"] | None = None,
     question: str | None = None,
     quiet: bool = False,
 ) -> Judged:
@@ -65,6 +66,8 @@ def compare(
         metric: What is judged; by default the first usual one that `train` returns, or the only one.
         smallest_effect: The smallest difference that matters, at least 0.
         better: higher or lower, for a metric whose name does not say it.
+        scale: points: results from 0 to 100; none: a plain number. Needed where all results of what is called an
+            accuracy or an error lie between 0 and 1, which could be fractions.
         question: For the report.
         quiet: Print no line for each run.
 
@@ -76,15 +79,16 @@ def compare(
     home = Path(folder)
     names = _checked_names(variants, baseline)
     planned = _plan(train, variants, names, _seeds(seeds))
-    judged_by = None if metric is None else named(metric, better)
+    given = None if metric is None else named(metric, better)
     with locked(home):
-        runner = _Runner(train, home, judged_by, better, quiet)
+        runner = _Runner(train, home, given, better, quiet)
         for number, run in enumerate(planned, start=1):
             runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")
         if runner.metric is None:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
+        judged_by = _scaled(runner.metric, runner.results, scale)
         asked = {"question": question or f"Which of {', '.join(names)} is best?", "smallest_effect": smallest_effect}
-        write_json(home / "study.json", _record(home, train, planned, variants, names, runner.metric, asked))
+        write_json(home / "study.json", _record(home, train, planned, variants, names, judged_by, asked))
     return Judged(summarise(Study.read(home)), folder=home)
 
 
@@ -168,6 +172,8 @@ class _Runner:
         self.metric = metric
         self.reasons: list[str] = []
         """Why runs failed."""
+        self.results: list[float] = []
+        """Of what is judged, of all runs that are done."""
         self._train = train
         self._home = home
         self._better = better
@@ -181,7 +187,8 @@ class _Runner:
         """
         path = self._home / run.folder
         if (path / "result.json").exists():
-            self._learn(Run(run.variant, run.seed, path).result()["metrics"])
+            found = Run(run.variant, run.seed, path).result()["metrics"]
+            self.results.append(found[self._learn(found).name])
             return
         (path / "failure.json").unlink(missing_ok=True)
         try:
@@ -197,6 +204,7 @@ class _Runner:
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         settings = {"seed": run.seed, "settings": dict(run.settings)}
         write_json(path / "result.json", {"metrics": finite, "finished": _now(), **settings})
+        self.results.append(metrics[judged_by])
         self._say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
 
     def _learn(self, metrics: Mapping[str, float]) -> Metric:
@@ -245,6 +253,20 @@ def _metric(metrics: Mapping[str, float], better: Better | None) -> Metric:
     if not usual and len(metrics) != 1:
         raise InputError(f"metric must name what is judged, one of {', '.join(metrics)}.")
     return named(usual[0] if usual else next(iter(metrics)), better)
+
+
+def _scaled(metric: Metric, results: Sequence[float], scale: Literal["points", "none"] | None) -> Metric:
+    """The metric as it is judged.
+
+    Raises:
+        InputError: It is in points by its name, and its results look like fractions.
+    """
+    if scale is None and metric.in_points and all(0 <= value <= 1 for value in results):
+        raise InputError(
+            f"results of {metric.name} look like fractions, {min(results):g} to {max(results):g}: let train return "
+            '100 times as much, for points; or give scale="points" if they are percent, or scale="none".'
+        )
+    return replace(metric, unit="") if scale == "none" and metric.in_points else metric
 
 
 def _record(

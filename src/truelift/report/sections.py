@@ -18,7 +18,10 @@ UNPAIRED_LEGEND = (
     "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
     "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
 )
-_PAIRS = "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in pairs."
+_PAIRS = (
+    "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in "
+    "pairs."
+)
 _TAKEN_FOR_PAIRS = "Runs under one seed are taken for pairs, and results are compared in pairs."
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
@@ -177,6 +180,7 @@ def reading(summary: Summary) -> list[str]:
         ]
     return [
         *(smaller if scale else []),
-        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean difference {matters} in that direction and its "
+        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} "
+        f"A variant helps (or hurts) where the mean difference {matters} in that direction and its "
         "Holm-corrected paired-t p-value is at most 0.05. Everything else is undecided: that is no proof of no effect.",
     ]

@@ -64,10 +64,10 @@ def test_another_setting_or_another_source_is_another_run(tmp_path: Path) -> Non
     assert calls[6:] == [(s, 0.3) for s in range(3)]
 
     def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
-        return {"accuracy": seed + alpha}
+        return {"accuracy": 80 + seed + alpha}
 
     judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
-    assert judged.summary.rows[0].values == (0, 1, 2)
+    assert judged.summary.rows[0].values == (80, 81, 82)
 
 
 def test_numbers_of_other_libraries(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
     def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
         if broken["on"] and seed == 1 and alpha:
             raise RuntimeError("out of\nmemory")
-        return {"accuracy": 1.0 if seed != 2 or alpha else float("nan"), "train_loss": float("inf")}
+        return {"accuracy": 80.0 if seed != 2 or alpha else float("nan"), "train_loss": float("inf")}
 
     judged = truelift.compare(train, variants=VARIANTS, seeds=4, folder=tmp_path, quiet=True)
     failed, diverged = judged.summary.problems
@@ -94,6 +94,20 @@ def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
     broken["on"] = False
     judged = truelift.compare(train, variants=VARIANTS, seeds=4, folder=tmp_path, quiet=True)
     assert judged.summary.problems == ("plain, seed 2: failed: accuracy is no finite number",)
+
+
+def test_fractions_are_refused_until_it_is_told_what_they_are(tmp_path: Path) -> None:
+    calls: Calls = []
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": counting(calls)(seed, alpha)["accuracy"] / 100}
+
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9"):
+        truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    assert not (tmp_path / "study.json").exists()
+    judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True, scale="none")
+    assert len(calls) == 6  # what ran is kept
+    assert judged.summary.metric.unit == ""
 
 
 def test_all_runs_fail(tmp_path: Path) -> None:
