@@ -49,8 +49,8 @@ class ReadRun(Run):
                     lines.setdefault(step, {"step": step})[name] = value
         return [lines[step] for step in sorted(lines)]
 
-    def curves(self, names: Sequence[str]) -> dict[str, Curve]:
-        """Its series of these names; those of one step are no curve."""
+    def curves(self, names: Sequence[str], *, thinned: bool = False) -> dict[str, Curve]:
+        """Its series of these names, all of each whether `thinned` or not: they are in memory already."""
         found = {}
         for name in names:
             series = self.series.get(name, Series(np.empty(0), np.empty(0)))

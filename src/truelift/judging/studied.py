@@ -183,7 +183,7 @@ def _read_run(run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Pat
     if judged is not None:
         numbers[asked.metric.name] = factor * judged
     finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
-    return ReadRun(run.variant, seed, folder, finite, run.series, reason)
+    return ReadRun(run.variant, seed, folder, numbers=finite, series=run.series, reason=reason)
 
 
 def _number(found: Series, step: float | None, asked: Asked) -> float | None:
