@@ -55,6 +55,8 @@ def test_the_keys_of_the_docs_are_those_of_the_form() -> None:
         "report": json_form.ReportForm,
         "metric": json_form.MetricForm,
         "variant": json_form.VariantForm,
+        "guard": json_form.GuardForm,
+        "failures": json_form.FailuresForm,
         "plan": json_form.PlanForm,
         "seeds": json_form.SeedsForm,
     }

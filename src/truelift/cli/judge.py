@@ -10,8 +10,7 @@ from cyclopts import Parameter
 from truelift.cli.say import Output, show, warn
 from truelift.judging import judge as judge_runs
 from truelift.judging.metric import Better
-from truelift.judging.scale import Scale
-from truelift.verdicts import Requirement
+from truelift.verdicts import Requirement, Scale
 
 
 def judge(

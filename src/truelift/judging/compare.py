@@ -88,7 +88,10 @@ def compare(
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
         asked = {"question": question or f"Which of {', '.join(names)} is best?", "smallest_effect": smallest_effect}
-        write_json(home / "study.json", _record(home, train, planned, variants, names, judged_by, asked))
+        write_json(
+            home / "study.json",
+            _record(home, train, planned, variants, names, judged_by, {**asked, "metric_scale": scale}),
+        )
     return Judged(summarise(Study.read(home)), folder=home)
 
 

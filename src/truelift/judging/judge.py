@@ -9,10 +9,10 @@ from truelift.judging import at as steps
 from truelift.judging import metric as of_metric
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better
-from truelift.judging.scale import Scale
 from truelift.judging.studied import Asked, study_of
 from truelift.records.elsewhere import Wanted, read_runs
 from truelift.report import summarise
+from truelift.verdicts import Scale
 from truelift.verdicts.checks import at_least_zero
 
 _SEVERAL = "Runs have several rows: the last of each counts (--at last)."

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
-
 from truelift.errors import InputError
 from truelift.metrics import Metric
-
-Scale = Literal["points", "fraction", "none"]
+from truelift.verdicts import Scale
 
 
 def scaled(metric: Metric, results: Iterable[float], scale: Scale | None) -> tuple[Metric, float]:

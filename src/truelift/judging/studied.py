@@ -11,12 +11,13 @@ from truelift.errors import InputError, unknown_name
 from truelift.judging import at as steps
 from truelift.judging.at import At
 from truelift.judging.read_run import ReadRun
-from truelift.judging.scale import Scale, scaled
+from truelift.judging.scale import scaled
 from truelift.metrics import Metric
 from truelift.records import Study
 from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
 from truelift.records.elsewhere.names import BASELINES
+from truelift.verdicts import Scale
 from truelift.verdicts.wording import missing_runs
 
 
@@ -99,6 +100,7 @@ def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[i
         "baseline": names[0],
         "seeds": list(seeds),
         "paired": paired,
+        "metric_scale": "points" if asked.scale == "fraction" else asked.scale,
         "shared": shared,
         "runs": [],
         "repeat": asked.repeat,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from truelift.metrics import Metric
-from truelift.verdicts import PublishedFigure
+from truelift.verdicts import PublishedFigure, Scale
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Asked:
     """The command that repeats the study."""
     paired: bool = True
     """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
+    metric_scale: Scale | None = None
+    """Of the metric's results, where it was said; else it is looked at."""
     notes: tuple[str, ...] = ()
     """How runs that were made elsewhere were read, and what a reader should know of it."""
 
@@ -89,6 +91,7 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         scale=plan.get("scale") or None,
         repeat=str(plan["repeat"]),
         paired=bool(plan.get("paired", True)),
+        metric_scale=plan.get("metric_scale"),
         notes=tuple(plan.get("notes", ())),
     )
 

@@ -11,6 +11,7 @@ from truelift import __version__
 from truelift.metrics import Metric
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
+from truelift.verdicts import Guarded, WithFailures
 
 VERSION = 1
 """Of the form."""
@@ -23,6 +24,30 @@ class MetricForm(Struct, forbid_unknown_fields=True):
     unit: str
     higher_is_better: bool
     relative: bool
+
+
+class GuardForm(Struct, forbid_unknown_fields=True):
+    """A variant under one guard; worse counts as positive."""
+
+    metric: str
+    unit: str
+    limit: float
+    pairs: int
+    worse: float | None
+    at_most: float | None
+    p_value: float | None
+    p_broken: float | None
+    holds: bool
+    broken: bool
+
+
+class FailuresForm(Struct, forbid_unknown_fields=True):
+    """The verdict with failed runs counted as the worst result of the study."""
+
+    runs: int
+    difference: float | None
+    p_adjusted: float | None
+    verdict: str
 
 
 class VariantForm(Struct, forbid_unknown_fields=True):
@@ -38,14 +63,18 @@ class VariantForm(Struct, forbid_unknown_fields=True):
     pairs: int | None
     difference: float | None
     interval: list[float] | None
+    interval_confidence: float | None
     p_value: float | None
     p_adjusted: float | None
+    p_no_effect: float | None
     p_sign_flip: float | None
     probability_better: float | None
     correlation: float | None
     smallest_detectable: float | None
     standard_error_over_test_images: float | None
-    more_seeds: int | None
+    more_seeds: list[int | None] | None
+    guards: list[GuardForm]
+    with_failures: FailuresForm | None
 
 
 class ReportForm(Struct, forbid_unknown_fields=True):
@@ -143,15 +172,38 @@ def _variant(row: Row) -> VariantForm:
         pairs=None if c is None else c.seeds,
         difference=None if c is None else _number(c.difference),
         interval=None if c is None or c.interval is None else list(c.interval),
+        interval_confidence=None if c is None else c.interval_confidence,
         p_value=None if c is None else c.p_value,
         p_adjusted=None if c is None else c.p_adjusted,
+        p_no_effect=None if c is None else c.p_no_effect,
         p_sign_flip=None if c is None else c.p_sign_flip,
         probability_better=None if c is None else _number(c.probability_better),
         correlation=None if c is None else c.correlation,
         smallest_detectable=None if c is None else c.smallest_detectable,
         standard_error_over_test_images=row.example_error,
-        more_seeds=None if c is None else c.more_seeds,
+        more_seeds=None if c is None or c.more_seeds is None else list(c.more_seeds),
+        guards=[] if c is None else [_guard(guard) for guard in c.guards],
+        with_failures=None if c is None or c.with_failures is None else _failures(c.with_failures),
     )
+
+
+def _guard(found: Guarded) -> GuardForm:
+    return GuardForm(
+        metric=found.metric,
+        unit=found.unit,
+        limit=found.limit,
+        pairs=found.seeds,
+        worse=_number(found.worse),
+        at_most=found.at_most,
+        p_value=found.p_value,
+        p_broken=found.p_broken,
+        holds=found.holds,
+        broken=found.broken,
+    )
+
+
+def _failures(found: WithFailures) -> FailuresForm:
+    return FailuresForm(found.runs, _number(found.difference), found.p_adjusted, found.verdict)
 
 
 def _number(value: float) -> float | None:

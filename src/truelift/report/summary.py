@@ -142,6 +142,7 @@ def _rows(
         relative=metric.relative,
         resolution=metric.resolution(images),
         unit=metric.unit,
+        scale=asked.metric_scale if metric == asked.metric else "none",  # of the others nothing was said
     )
     # In points, so of no use beside a difference in percent.
     errors = _example_errors(asked, predictions) if metric.over_test_images else {}
