@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from truelift.cli.say import Output, show, warn
 from truelift.judging import judge as judge_runs
+from truelift.judging.guards import parse
 from truelift.judging.metric import Better
 from truelift.verdicts import Requirement, Scale
 
@@ -26,6 +27,7 @@ def judge(
     at: str | None = None,
     better: Better | None = None,
     scale: Scale | None = None,
+    guard: tuple[str, ...] = (),
     unpaired: bool = False,
     question: str | None = None,
     out: Path | None = None,
@@ -46,6 +48,8 @@ def judge(
         at: Where a run has several rows: last, best-validation, best=METRIC or step=N. Default: last.
         better: higher or lower, for a metric whose name does not say it.
         scale: points, fraction or none: of the metric. Default: as its name tells it. Fractions are judged in points.
+        guard: METRIC=LIMIT, or several: by how much other metrics may get worse at most, in their unit or in percent
+            ("test_loss=3%"). A variant helps only where all hold.
         unpaired: Compare all runs with all of the baseline, although there are seeds.
         question: For the report. Default: which of the variants is best.
         out: Folder of the report. Default: runs/judge/NAME.
@@ -64,6 +68,7 @@ def judge(
         at=at,
         better=better,
         scale=scale,
+        guards=parse(guard),
         paired=False if unpaired else None,
         question=question,
         repeat=shlex.join(["truelift", *sys.argv[1:]]),

@@ -1,12 +1,13 @@
 """Verdicts for runs that one already has."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from truelift.judging import at as steps
 from truelift.judging import metric as of_metric
+from truelift.judging.guards import read as read_guards
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better
 from truelift.judging.studied import Asked, study_of
@@ -30,6 +31,7 @@ def judge(
     at: str | None = None,
     better: Better | None = None,
     scale: Scale | None = None,
+    guards: Mapping[str, float | str] | None = None,
     paired: bool | None = None,
     question: str | None = None,
     repeat: str | None = None,
@@ -50,6 +52,8 @@ def judge(
         better: higher or lower, for a metric whose name does not say it.
         scale: points, fraction or none, for a metric whose results are not what its name says. Fractions are judged in
             points.
+        guards: To other metrics by how much they may get worse: {"test_loss": 0.1}, or "3 %" of the baseline. A variant
+            helps only where all hold.
         paired: False compares unpaired although there are seeds.
         question: For the report.
         repeat: The command that repeats it, for the report.
@@ -74,6 +78,7 @@ def judge(
         baseline=wanted.baseline,
         smallest_effect=float(smallest_effect),
         scale=scale,
+        guards=read_guards(guards or {}, runs.metrics, judged_by.name),
         paired=paired,
         question=question,
         repeat=repeat or _call(table, wanted, judged_by.name),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+
 from truelift.errors import InputError
 from truelift.metrics import Metric
 from truelift.verdicts import Scale

@@ -10,6 +10,7 @@ from typing import Any
 from truelift.errors import InputError, unknown_name
 from truelift.judging import at as steps
 from truelift.judging.at import At
+from truelift.judging.guards import AskedGuard
 from truelift.judging.read_run import ReadRun
 from truelift.judging.scale import scaled
 from truelift.metrics import Metric
@@ -40,6 +41,8 @@ class Asked:
     smallest_effect: float = 0.0
     scale: Scale | None = None
     """Of the metric; None: as its name tells it."""
+    guards: tuple[AskedGuard, ...] = ()
+    """Other metrics that may get worse by a limit at most."""
     paired: bool | None = None
     """None: paired where a variant shares a seed with the baseline."""
     question: str | None = None
@@ -70,13 +73,20 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     seeds, seed_notes = _numbered(by_variant, paired)
     notes += seed_notes
     folder = Path(table.source if table.source != "the table" else "table")
-    judged = [value for run in table.runs if (value := _result(run, asked)) is not None and math.isfinite(value)]
-    metric, factor = scaled(asked.metric, judged, asked.scale)
+    if asked.guards and not paired:
+        raise InputError(f"{table.source}: guards need runs that are pairs, and these are none.")
+    metric, factor = scaled(asked.metric, _results(table, asked.metric.name, asked), asked.scale)
+    factors = {asked.metric.name: factor}
+    guards = {}
+    for guard in asked.guards:
+        name = guard.metric.name
+        guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
     runs = tuple(
-        _read_run(run, seed, asked, table, folder, factor) for name in names for seed, run in seeds[name].items()
+        _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
     )
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
     plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
+    plan["guards"] = guards
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
@@ -166,13 +176,19 @@ def _numbered(
     return found, [f"Seeds are no whole numbers and are numbered in the report: {told}."] if texts else []
 
 
-def _result(run: OneRun, asked: Asked) -> float | None:
-    """The number that counts."""
-    found = run.series.get(asked.metric.name)
-    return None if found is None else _number(found, asked.at.step_of(run, asked.metric.name), asked)
+def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
+    """The numbers of a metric that count, of all runs, finite."""
+    found = (
+        _number(run.series[name], asked.at.step_of(run, asked.metric.name), asked)
+        for run in table.runs
+        if name in run.series
+    )
+    return [value for value in found if value is not None and math.isfinite(value)]
 
 
-def _read_run(run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Path, factor: float) -> ReadRun:
+def _read_run(
+    run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Path, factors: Mapping[str, float]
+) -> ReadRun:
     step = asked.at.step_of(run, asked.metric.name)
     numbers = {name: value for name, found in run.series.items() if (value := _number(found, step, asked)) is not None}
     judged = numbers.get(asked.metric.name)
@@ -182,9 +198,7 @@ def _read_run(run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Pat
         reason = f"there is no {asked.metric.name}{where}"
     elif reason is None and judged is not None and math.isnan(judged):
         reason = f"{asked.metric.name} is no number (NaN)"
-    if judged is not None:
-        numbers[asked.metric.name] = factor * judged
-    finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    finite = {name: factors.get(name, 1.0) * value for name, value in numbers.items() if math.isfinite(value)}
     return ReadRun(run.variant, seed, folder, numbers=finite, series=run.series, reason=reason)
 
 

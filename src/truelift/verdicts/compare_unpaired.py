@@ -1,7 +1,7 @@
 """Is a variant better than the baseline by more than noise, where runs are no pairs? The verdicts of `compare`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 from truelift.errors import InputError
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
+from truelift.verdicts.compare import Pooling
 from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict, WithFailures
 from truelift.verdicts.failures import counted, flags_of, worst_result
+from truelift.verdicts.guards import Guard
 from truelift.verdicts.paired import sample_sd
 from truelift.verdicts.power import POWER, power_paired_t, seeds_needed
 from truelift.verdicts.sample import FEWEST_SEEDS, margins
@@ -46,6 +48,8 @@ def compare_unpaired(
     may_be_constant: bool = False,
     failed: Mapping[str, ArrayLike] | None = None,
     baseline_failed: ArrayLike | None = None,
+    guards: Sequence[Guard] = (),
+    pooling: Pooling = "none",
 ) -> dict[str, Comparison]:
     """Each variant against the baseline by Welch's test, with the verdicts of `compare` and for its arguments.
 
@@ -65,10 +69,14 @@ def compare_unpaired(
         may_be_constant: The baseline's results may all be one number.
         failed: Name -> one flag a result: this run failed, and is not merely missing.
         baseline_failed: The same of the baseline.
+        guards: None: they need pairs.
+        pooling: none: likewise.
 
     Raises:
         InputError: For an argument outside its range, infinite values, or results whose scale cannot be told.
     """
+    if guards or pooling != "none":
+        raise InputError("guards and pooling need runs that are pairs.")
     at_least_zero("smallest_effect", smallest_effect)
     at_least_zero("resolution", resolution)
     fraction("confidence", confidence)
