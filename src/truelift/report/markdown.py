@@ -26,6 +26,8 @@ def markdown(summary: Summary) -> str:
         parts += [sections.ONLY_PAIRS] if asked.paired else []
     if asked.notes:
         parts += ["## How the runs were read", _list(asked.notes)]
+    if summary.notes:
+        parts += ["## Runs to look at", _list(summary.notes)]
     if saving.choices:
         savings = table(tradeoff.header(saving), tradeoff.cells(saving))
         parts += ["## Saving", savings, tradeoff.legend(saving)]

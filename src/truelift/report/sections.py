@@ -9,10 +9,12 @@ from truelift.report.rows import Row, difference_digits, mean_digits
 from truelift.report.summary import Summary
 from truelift.verdicts.numbers import number, p_value
 
-HEADER = ("variant", "mean ± sd", "difference", "95 % interval", "P(better)", "p", "verdict")
+HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
     "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
-    "interval; P(better): share of the pairs in which the variant is better; p: paired t, Holm-corrected."
+    "interval (95 % for one variant; for several at the level of the verdict's correction, so that it holds 0 exactly "
+    "where p does not decide; beside no effect that of its two one-sided tests, 90 % for one variant); P(better): share "
+    "of the pairs in which the variant is better; p: paired t, corrected for all variants."
 )
 UNPAIRED_LEGEND = (
     "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
@@ -25,8 +27,9 @@ _PAIRS = (
 _TAKEN_FOR_PAIRS = "Runs under one seed are taken for pairs, and results are compared in pairs."
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
-    "Means of the baseline and differences to it (%: in percent of its mean), looked at beside the question. "
-    "▲ better, ▼ worse, by more than seed noise; each metric is corrected for its own variants alone. "
+    "Means of the baseline and differences to it (%: in percent of it), looked at beside the question: exploratory. "
+    "▲ better, ▼ worse, by more than seed noise; each metric is corrected for its own variants alone, so of studies in "
+    "which nothing differs a quarter to a third show some arrow. "
     "report.csv has every number."
 )
 
@@ -75,7 +78,7 @@ def noises(summary: Summary) -> list[str]:
         if c.interval is None:
             continue
         over_seeds = (c.interval[1] - c.interval[0]) / 2
-        line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over seeds (half of the 95 % interval)"
+        line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over seeds (half of the {100 * c.interval_confidence:.3g} % interval)"
         if row.example_error is not None:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
         lines.append(line + ".")
@@ -101,7 +104,7 @@ def _short(metric: str) -> str:
 
 def _glance(rows: tuple[Row, ...]) -> list[str]:
     glances = [number(rows[0].mean, digits=mean_digits(rows))]
-    signs = {"helps": " ▲", "hurts": " ▼", "undecided": ""}
+    signs = {"helps": " ▲", "hurts": " ▼", "no effect": "", "undecided": ""}
     for row in rows[1:]:
         assert row.comparison is not None
         difference = number(row.comparison.difference, digits=difference_digits(rows), sign=True)
@@ -180,7 +183,25 @@ def reading(summary: Summary) -> list[str]:
         ]
     return [
         *(smaller if scale else []),
-        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} "
-        f"A variant helps (or hurts) where the mean difference {matters} in that direction and its "
-        "Holm-corrected paired-t p-value is at most 0.05. Everything else is undecided: that is no proof of no effect.",
+        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean "
+        f"difference {matters} in that direction and its paired-t p-value, corrected for all variants, is at most 0.05. It has no effect as large as the smallest that matters "
+        "where two one-sided tests show that it is smaller. Everything else is undecided: that is no proof of no effect.",
+        *(_guards(summary) if summary.asked.guards else []),
+        *([_POOLED] if summary.asked.pooling == "guarded" else []),
+        "What was found with few seeds is larger in the report than in truth, on the average: by 30 to 50 % with 3 to 5 "
+        "seeds and an effect of one standard deviation.",
+    ]
+
+
+_POOLED = (
+    'Declared beforehand (pooling = "guarded"): one noise for all variants, by step-down Dunnett, and beside it each '
+    "variant's own paired t-test at 0.05; both must decide."
+)
+
+
+def _guards(summary: Summary) -> list[str]:
+    limits = [f"{g.metric.label} by {g.most:g} {g.metric.unit}".rstrip() for g in summary.asked.guards]
+    return [
+        f"It helps only where its guards hold: at most {' and '.join(limits)} worse, by a one-sided test. Where a guard "
+        "is shown to be broken, it hurts."
     ]

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError, unknown_name
-from truelift.metrics import Metric
+from truelift.metrics import Limit, Metric
+from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.published import read_published
 from truelift.studies.relative import absolute, is_relative, typed
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve
 from truelift.training.identity import OPERATIONAL_OPTIONS, config
 from truelift.training.settings import flatten, parse_experiment
-from truelift.verdicts import PublishedFigure
+from truelift.verdicts import Pooling, PublishedFigure
 
 _KEYS = (
     "question",
@@ -31,6 +32,9 @@ _KEYS = (
     "metric",
     "higher_is_better",
     "smallest_effect",
+    "scale",
+    "guards",
+    "pooling",
     "vary_split",
     "command",
     "experiment",
@@ -106,6 +110,9 @@ class StudyPlan:
     baseline: str
     metric: Metric
     smallest_effect: float
+    guards: tuple[Limit, ...]
+    """Other metrics that may get worse by a limit at most."""
+    pooling: Pooling
     seeds: tuple[int, ...]
     vary_split: bool
     shared: Mapping[str, Any]
@@ -185,7 +192,19 @@ class StudyPlan:
             "unit": self.metric.unit,
             "higher_is_better": self.metric.higher_is_better,
             "relative": self.metric.relative,
+            "metric_scale": self.metric.scale,
             "smallest_effect": self.smallest_effect,
+            "guards": {
+                guard.metric.name: {
+                    "limit": guard.most,
+                    "unit": guard.metric.unit,
+                    "higher_is_better": guard.metric.higher_is_better,
+                    "relative": guard.metric.relative,
+                    "scale": guard.metric.scale,
+                }
+                for guard in self.guards
+            },
+            "pooling": self.pooling,
             "baseline": self.baseline,
             "seeds": list(self.seeds),
             "variants": {v.name: {"settings": dict(v.settings), "command": v.command} for v in self.variants},
@@ -260,16 +279,24 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
+    programs = any(variant.command is not None for variant in variants)
+    stated = read_scale(tables.get("scale"))
+    metric = Metric.named(
+        _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None), scale=stated
+    )
+    metric = metric if programs else metric.of_trainings()
+    if metric.in_points and smallest_effect > 100:
+        raise InputError(f"smallest_effect must be at most 100 points, got {smallest_effect}.")
     return StudyPlan(
         name=name if applied is whole else f"{name}-{scale}",
         scale=None if applied is whole else scale,
         scales=scales,
         question=_typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),
         baseline=baseline,
-        metric=Metric.named(
-            _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None)
-        ),
+        metric=metric,
         smallest_effect=float(smallest_effect),
+        guards=read_guards(_typed(tables, "guards", dict, {}), metric=metric.name, scale=stated, programs=programs),
+        pooling=read_pooling(tables.get("pooling", "none"), len(variants) - 1),
         seeds=applied.seeds if seeds is None else _seeds(seeds),
         vary_split=_typed(tables, "vary_split", bool, True),
         shared=shared,

@@ -17,7 +17,7 @@ Scale = Literal["points", "fraction", "none"]
 SCALES: tuple[Scale, ...] = ("points", "fraction", "none")
 
 FAR_APART = 20.0
-"""Times: two variants whose largest and smallest results lie further apart, on both sides of 1, are not of one scale."""
+"""Times: variants whose results lie further apart, on both sides of 1, are not of one scale."""
 
 
 def in_points(name: str, arms: Iterable[ArrayLike], scale: Scale | None) -> list[Array]:
