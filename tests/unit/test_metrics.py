@@ -34,9 +34,8 @@ def test_names_of_other_libraries_are_known() -> None:
 
 
 def test_a_scale_that_is_said() -> None:
-    assert Metric.named("dice", True, scale="fraction") == Metric(
-        "dice", "points", True, relative=False, scale="fraction"
-    )
+    expected = Metric("dice", "points", True, relative=False, scale="fraction")
+    assert Metric.named("dice", True, scale="fraction") == expected
     assert Metric.named("my_error", scale="none").unit == ""
     with pytest.raises(InputError, match='scale must be "none" for train_seconds'):
         Metric.named("train_seconds", scale="fraction")

@@ -12,8 +12,8 @@ from truelift.verdicts.numbers import number, p_value
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
     "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
-    "interval (95 % for one variant; for several at the level of the verdict's correction, so that it holds 0 exactly "
-    "where p does not decide; beside no effect that of its two one-sided tests, 90 % for one variant); P(better): share "
+    "interval: 95 % for one variant; for several at the level of the verdict's correction, so that it holds 0 exactly "
+    "where p does not decide; beside no effect that of its two one-sided tests, 90 % for one variant. P(better): share "
     "of the pairs in which the variant is better; p: paired t, corrected for all variants."
 )
 UNPAIRED_LEGEND = (
@@ -78,7 +78,8 @@ def noises(summary: Summary) -> list[str]:
         if c.interval is None:
             continue
         over_seeds = (c.interval[1] - c.interval[0]) / 2
-        line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over seeds (half of the {100 * c.interval_confidence:.3g} % interval)"
+        of = f"half of the {100 * c.interval_confidence:.3g} % interval"
+        line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over seeds ({of})"
         if row.example_error is not None:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
         lines.append(line + ".")
@@ -184,12 +185,13 @@ def reading(summary: Summary) -> list[str]:
     return [
         *(smaller if scale else []),
         f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean "
-        f"difference {matters} in that direction and its paired-t p-value, corrected for all variants, is at most 0.05. It has no effect as large as the smallest that matters "
-        "where two one-sided tests show that it is smaller. Everything else is undecided: that is no proof of no effect.",
+        f"difference {matters} in that direction and its paired-t p-value, corrected for all variants, is at most 0.05."
+        " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
+        "Everything else is undecided: that proves nothing.",
         *(_guards(summary) if summary.asked.guards else []),
         *([_POOLED] if summary.asked.pooling == "guarded" else []),
-        "What was found with few seeds is larger in the report than in truth, on the average: by 30 to 50 % with 3 to 5 "
-        "seeds and an effect of one standard deviation.",
+        "An effect that was found with few seeds is larger in the report than in truth, on average: by 30 to 50 % with "
+        "3 to 5 seeds and an effect of one standard deviation.",
     ]
 
 
@@ -202,6 +204,6 @@ _POOLED = (
 def _guards(summary: Summary) -> list[str]:
     limits = [f"{g.metric.label} by {g.most:g} {g.metric.unit}".rstrip() for g in summary.asked.guards]
     return [
-        f"It helps only where its guards hold: at most {' and '.join(limits)} worse, by a one-sided test. Where a guard "
-        "is shown to be broken, it hurts."
+        f"It helps only where its guards hold: at most {' and '.join(limits)} worse, by a one-sided test. Where a "
+        "guard is shown to be broken, it hurts."
     ]

@@ -74,11 +74,11 @@ def summarise(study: Study) -> Summary:
     ran_in = environments(study.runs)
 
     failed = frozenset((run.variant, run.seed) for run, status in statuses if status == "failed")
-    found = Found(results, predictions, failed)
-    rows = judged(asked, asked.metric, found, smallest_effect=asked.smallest_effect, guards=asked.guards)
-    others, left_out = _others(asked, found)
+    records = Found(results, predictions, failed)
+    rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
+    others, left_out = _others(asked, records)
     reached = asked.reached
-    of_reached = rows if reached == asked.metric else judged(asked, reached, found, smallest_effect=0.0)
+    of_reached = rows if reached == asked.metric else judged(asked, reached, records, smallest_effect=0.0)
     lengths = asked.other_lengths()
     digits = difference_digits(rows)
     metric = asked.metric
@@ -93,7 +93,7 @@ def summarise(study: Study) -> Summary:
         },
         others=others,
         problems=_problems(statuses, metric, results),
-        notes=(*_notes(asked, rows, metric.resolution(found.images)), *left_out),
+        notes=(*_notes(asked, rows, metric.resolution(records.images)), *left_out),
         published=beside(rows, asked.published, comparable=not asked.changed),
         trade_off=trade_off(
             of_reached,

@@ -46,8 +46,8 @@ def read_pooling(value: Any, variants: int) -> Pooling:
 def read_guards(table: Mapping[str, Any], *, metric: str, scale: Scale | None, programs: bool) -> tuple[Limit, ...]:
     """The table `guards`: to a metric's name how much worse it may get at most.
 
-    A number is in the metric's unit; "3 %" is percent of the baseline's; a table `{ limit = ..., higher_is_better = ...,
-    scale = ... }` says what the name does not.
+    A number is in the metric's unit; "3 %" is percent of the baseline's. A table with `limit` may say what the name
+    does not: `higher_is_better` and `scale`.
 
     Args:
         table: The file's.

@@ -172,9 +172,9 @@ def test_scales_that_are_told() -> None:
     assert truelift.judge(rows(FRACTIONS), scale="points")["mixup"].difference == pytest.approx(0.0108)
     none = truelift.judge(rows(FRACTIONS), scale="none")
     assert (none.summary.metric.unit, none["mixup"].difference) == ("", pytest.approx(0.0108))
-    f1 = {"table": rows(FRACTIONS, metric="f1"), "metric": "f1", "better": "higher"}
-    assert truelift.judge(**f1)["mixup"].difference == pytest.approx(0.0108)  # nothing is known of its name
-    assert truelift.judge(**f1, scale="fraction")["mixup"].difference == pytest.approx(1.08)
+    other = {"table": rows(FRACTIONS, metric="iou"), "metric": "iou", "better": "higher"}
+    assert truelift.judge(**other)["mixup"].difference == pytest.approx(0.0108)  # nothing is known of its name
+    assert truelift.judge(**other, scale="fraction")["mixup"].difference == pytest.approx(1.08)
     with pytest.raises(InputError, match=r"--scale fraction needs results of test_accuracy within 0 and 1, got 90 to"):
         truelift.judge(rows(), scale="fraction")
 
@@ -195,6 +195,29 @@ def test_a_frame_of_mlflows_search() -> None:
     assert judged.verdicts["mixup"] == "helps"
     assert judged.summary.problems == ("plain, seed 4: failed: its status is FAILED",)
     assert "variant from the column params.method, seed from the column params.seed" in judged.notes[0]
+
+
+def test_guards(tmp_path: Path) -> None:
+    table = [{**row, "test_loss": 0.3 + row["seed"] / 50 + 0.2 * (row["method"] == "noise")} for row in rows()]
+    noise = random.Random(1)
+    for row in table:
+        row["test_loss"] += noise.random() / 50
+    asked: dict[str, Any] = {"baseline": "plain", "metric": "test_accuracy"}
+    judged = truelift.judge(table, **asked, guards={"test_loss": 0.1})
+    assert judged.verdicts == {"mixup": "helps", "noise": "hurts"}
+    assert [judged["mixup"].guards[0].holds, judged["noise"].guards[0].broken] == [True, True]
+    relative = truelift.judge(table, **asked, guards={"test_loss": "10 %"})
+    assert relative["mixup"].guards[0].unit == "percent of baseline"
+    for guards, words in (
+        ({"loss": 1}, 'unknown guard "loss"'),
+        ({"test_accuracy": 1}, "another metric than the one that is judged"),
+        ({"test_loss": "much"}, "must have a limit of at least 0"),
+        ({"test_loss": -1}, "must have a limit of at least 0"),
+    ):
+        with pytest.raises(InputError, match=words):
+            truelift.judge(table, **asked, guards=guards)
+    with pytest.raises(InputError, match="guards need runs that are pairs"):
+        truelift.judge(table, **asked, guards={"test_loss": 1}, paired=False)
 
 
 def test_a_variant_a_run_is_no_study() -> None:

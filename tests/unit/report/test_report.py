@@ -34,7 +34,7 @@ def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
     half = 3.495406 * statistics.stdev(differences) / 5**0.5  # t, 4 degrees of freedom, 1 - 0.05/2/2: two variants
     assert better.comparison.interval == pytest.approx((2.02 - half, 2.02 + half), abs=1e-3)
     assert better.comparison.verdict == "helps"
-    assert summary.headlines["better"].line.startswith("helps · better: test accuracy +2.02 points (95 % interval ")
+    assert summary.headlines["better"].line.startswith("helps · better: test accuracy +2.02 points (97.5 % interval ")
     # In each seed the images from 10·(baseline's accuracy) on are right in the variant alone.
     gains = [
         sum(10 * a <= i < 10 * b for a, b in zip(ACCURACY["base"], ACCURACY["better"], strict=True)) / 5

@@ -179,8 +179,8 @@ class TestExampleStandardError:
         baseline = np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool)
         variant = np.array([[1, 1, 1, 0], [1, 1, 1, 0]], dtype=bool)
         # Means over the seeds: 1, 0.5, 0, 0 and 1, 1, 1, 0, so d = 0, 0.5, 1, 0 with mean 0.375; squared deviations
-        # 0.140625 + 0.015625 + 0.390625 + 0.140625 = 0.6875. The second image's differences are 0 and 1, of variance 0.5
-        # over the seeds, the others' of none: 0.125 in the mean. sqrt((0.6875 / 3 - 0.125 / 2) / 4) = 0.204124.
+        # 0.140625 + 0.015625 + 0.390625 + 0.140625 = 0.6875. The second image's differences are 0 and 1, of variance
+        # 0.5 over the seeds, the others' of none: 0.125 in the mean. sqrt((0.6875 / 3 - 0.125 / 2) / 4) = 0.204124.
         assert example_standard_error(baseline, variant) == pytest.approx(20.4124, abs=1e-4)
         assert example_standard_error(baseline, baseline) == 0
 
