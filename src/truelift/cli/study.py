@@ -66,7 +66,7 @@ def study(
         elif run.status == "failed":
             outcome = f"failed: {run.failure()['reason']}"
         else:
-            outcome = "interrupted"
+            outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
         print(
             f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}",
             flush=True,
@@ -76,9 +76,9 @@ def study(
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     records = run_study(
-        plan, folder, repeat=repeat, report_run=report_run, jobs=jobs, checkpoint_seconds=checkpoint_seconds
+        plan, folder, repeat=repeat, report_run=report_run, warn=warn, jobs=jobs, checkpoint_seconds=checkpoint_seconds
     )
     status = show(summarise(records), folder, Output(json, require))
     if require is not None:
         return status
-    return 1 if any(run.status == "failed" for run in records.runs) else 0
+    return 1 if any(run.status != "done" for run in records.runs) else 0

@@ -169,7 +169,9 @@ def _tried(network: nn.Module, path: str, images: Tensor, classes: int | None, *
     if not isinstance(logits, Tensor):
         raise InputError(f'model "{path}" must give {wanted}, a tensor, got {type(logits).__name__}.')
     if logits.ndim != 2 or len(logits) != len(images) or (classes is not None and logits.shape[1] != classes):
-        raise InputError(f'model "{path}" must give {wanted}, got the shape {tuple(logits.shape)}.')
+        told = logits.ndim != 2 or len(logits) != len(images)
+        hint = "" if told else f" If it takes their number by another name, set it: model.args.num_classes = {classes}."
+        raise InputError(f'model "{path}" must give {wanted}, got the shape {tuple(logits.shape)}.{hint}')
     if not logits.is_floating_point():
         raise InputError(f'model "{path}" must give {wanted}, floating-point numbers, got {logits.dtype}.')
     return logits

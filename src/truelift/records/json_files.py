@@ -30,10 +30,19 @@ class _Result(Struct):
     train_images: Count | UnsetType = UNSET
     test_images: Count | UnsetType = UNSET
     skipped_images: Count | UnsetType = UNSET
+    left_out: list[str] | UnsetType = UNSET
+    sources: dict[str, str] | UnsetType = UNSET
 
 
 class _Failure(Struct):
     reason: str
+
+
+class _Data(Struct):
+    digest: str
+    images: dict[str, Count]
+    classes: Count
+    left_out: Count
 
 
 class _Environment(Struct):
@@ -52,6 +61,7 @@ class _Environment(Struct):
     untracked: list[str] | UnsetType = UNSET
     command: list[str] | str | UnsetType = UNSET
     started: str | UnsetType = UNSET
+    data: _Data | UnsetType = UNSET
 
 
 class _PlannedRun(Struct):
@@ -104,6 +114,7 @@ class _Plan(Struct):
     pooling: Literal["none", "guarded"] = "none"
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
+    source: str | UnsetType = UNSET
 
 
 def read_json(path: Path) -> Any:

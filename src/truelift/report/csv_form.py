@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from truelift.metrics import Metric
-from truelift.report.plain import csv_cell
+from truelift.report.plain import csv_cell, one_line
 from truelift.report.published import Beside
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
@@ -46,7 +46,8 @@ class _Columns:
 def csv_table(summary: Summary) -> str:
     """Every metric and variant, a line each, unrounded; an empty field where there is no number.
 
-    Published figures and savings of time stand in the lines of the study's metric, at the end.
+    Notes on the records are lines of the metric "note". Published figures and savings of time stand in the lines of the
+    study's metric, at the end.
     """
     further = [
         _guards(summary.compared),
@@ -57,13 +58,18 @@ def csv_table(summary: Summary) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     of_seeds = [f"seed_{seed}" for seed in summary.asked.seeds]
-    writer.writerow([*_OF_METRIC, *_OF_COMPARISON, *of_seeds, *(name for columns in further for name in columns.names)])
+    header = [*_OF_METRIC, *_OF_COMPARISON, *of_seeds, *(name for columns in further for name in columns.names)]
+    writer.writerow(header)
     tables = [(summary.metric, summary.rows), *((Metric.named(name), rows) for name, rows in summary.others.items())]
     for metric, rows in tables:
         for row in rows:
             line = [metric.name, metric.unit, row.variant, len(row.done), row.mean, row.sd, *_compared(row)]
             own = row.variant if metric == summary.metric else None
             writer.writerow(_shown([*line, *row.values, *(x for columns in further for x in columns.of(own))]))
+    # A note has a line of its own at the end: "note" for a metric, the sentence for a reason.
+    for note in summary.notes:
+        noted = dict.fromkeys((*_OF_METRIC, *_OF_COMPARISON), "") | {"metric": "note", "reason": one_line(note)}
+        writer.writerow([csv_cell(field) for field in noted.values()] + [""] * (len(header) - len(noted)))
     return out.getvalue()
 
 

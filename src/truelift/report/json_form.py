@@ -139,7 +139,7 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         variants=[_variant(row) for row in summary.rows],
         other_metrics={name: [_variant(row) for row in rows] for name, rows in summary.others.items()},
         problems=list(summary.problems),
-        notes=[*asked.notes, *summary.notes],
+        notes=[*asked.notes, *summary.cautions, *summary.notes],
         files=[str(path) for path in files],
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from truelift.report import published, sections, tradeoff
+from truelift.report.notes import HEADING
 from truelift.report.plain import markdown_code, markdown_text
 from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
@@ -26,8 +27,10 @@ def markdown(summary: Summary) -> str:
         parts += [sections.ONLY_PAIRS] if asked.paired else []
     if asked.notes:
         parts += ["## How the runs were read", _list(asked.notes)]
+    if summary.cautions:
+        parts += ["## Runs to look at", _list(summary.cautions)]
     if summary.notes:
-        parts += ["## Runs to look at", _list(summary.notes)]
+        parts += [f"## {HEADING}", _list(summary.notes)]
     if saving.choices:
         savings = table(tradeoff.header(saving), tradeoff.cells(saving))
         parts += ["## Saving", savings, tradeoff.legend(saving)]

@@ -13,7 +13,7 @@ HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "
 HEADER_LEGEND = (
     "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
     "interval: 95 % for one variant; for several at the level of the verdict's correction, so that it holds 0 exactly "
-    "where p does not decide; beside no effect that of its two one-sided tests, 90 % for one variant. P(better): share "
+    "where p does not decide. P(better): share "
     "of the pairs in which the variant is better; p: paired t, corrected for all variants."
 )
 UNPAIRED_LEGEND = (

@@ -11,6 +11,7 @@ from truelift.report.asked import Asked, read_asked
 from truelift.report.curves import Picture, pictures
 from truelift.report.environments import Environment, environments
 from truelift.report.judged import Found, Results, judged
+from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.rows import Row, difference_digits, mean_digits
@@ -34,7 +35,7 @@ class Summary:
     """The other metrics, by name."""
     problems: tuple[str, ...]
     """Failed and missing runs, one line for each variant and reason."""
-    notes: tuple[str, ...]
+    cautions: tuple[str, ...]
     """The difference with failed runs counted as the worst, outlying runs, and metrics that were left out."""
     published: tuple[Beside, ...]
     """Published figures beside ours."""
@@ -47,6 +48,8 @@ class Summary:
     seconds: Mapping[str, float]
     """Seconds of training, by variant, over all done runs; empty where a program does not say."""
     environments: tuple[Environment, ...]
+    notes: tuple[str, ...] = ()
+    """What was wrong with records, and what differs between runs that should not: a sentence each."""
 
     @property
     def metric(self) -> Metric:
@@ -73,6 +76,7 @@ def summarise(study: Study) -> Summary:
     predictions = {(run.variant, run.seed): found for run in done if (found := run.predictions())}
     ran_in = environments(study.runs)
 
+    shown, features = pictures(done, [variant.name for variant in asked.variants]), panels(done, asked.order)
     failed = frozenset((run.variant, run.seed) for run, status in statuses if status == "failed")
     records = Found(results, predictions, failed)
     rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
@@ -93,7 +97,7 @@ def summarise(study: Study) -> Summary:
         },
         others=others,
         problems=_problems(statuses, metric, results),
-        notes=(*_notes(asked, rows, metric.resolution(records.images)), *left_out),
+        cautions=(*_cautions(asked, rows, metric.resolution(records.images)), *left_out),
         published=beside(rows, asked.published, comparable=not asked.changed),
         trade_off=trade_off(
             of_reached,
@@ -104,10 +108,11 @@ def summarise(study: Study) -> Summary:
             lengths=lengths,
             smallest_effect=asked.smallest_effect if reached == metric else 0.0,
         ),
-        pictures=pictures(done, [variant.name for variant in asked.variants]),
-        panels=panels(done, asked.order),
+        pictures=shown,
+        panels=features,
         seconds=_seconds(asked, results),
         environments=ran_in,
+        notes=notes(study, asked),  # all that is read has been read by now
     )
 
 
@@ -136,7 +141,7 @@ def _comparable(name: str, results: Results) -> bool:
     return not Metric.named(name).relative or all(metrics[name] > 0 for metrics in results.values())
 
 
-def _notes(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
+def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
     """Failed runs counted as the worst, and outlying runs."""
     of_differences, of_means = difference_digits(rows), mean_digits(rows)
     lines = [

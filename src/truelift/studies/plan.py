@@ -127,6 +127,8 @@ class StudyPlan:
     """How long it takes at its scale, and on what."""
     home: Path = Path()
     """The file's folder, where files of a user's own parts are looked for too."""
+    source: Path | None = None
+    """The file."""
 
     def experiment(self, variant: Variant, seed: int) -> Experiment:
         """The resolved experiment of a variant of ours under a seed.
@@ -237,7 +239,7 @@ def read_plan(
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
-        plan = replace(_plan(path.stem, read_toml(path), scale, seeds, overrides or {}), home=path.parent)
+        plan = replace(_plan(path.stem, read_toml(path), scale, seeds, overrides or {}), home=path.parent, source=path)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
     except InputError as error:

@@ -10,7 +10,6 @@ import ctypes
 import json
 import math
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError, one_line
-from truelift.records import locked, write_json
+from truelift.records import locked, read_config_file, write_json
 from truelift.records.files import read_bytes
-from truelift.toml import read_toml
+from truelift.studies.sources import command_line, source_digests
 
 MOST_METRICS_BYTES = 2**20
 """Of a metrics.json."""
@@ -32,7 +31,7 @@ def main(folder: Path, parent: int, checkpoint_seconds: float, metric: str | Non
     end_with_parent(parent)
     try:
         (folder / "failure.json").unlink(missing_ok=True)
-        config = read_toml(folder / "config.toml")
+        config = read_config_file(folder)
         if "command" in config:
             run_command(config, folder, metric)
         else:
@@ -71,13 +70,14 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None)
         # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
         for name in ("metrics.json", "predictions.npz", "features.npz"):
             (folder / name).unlink(missing_ok=True)
+        digests = source_digests(config, folder.absolute())  # of what runs, not of what it is when that has ended
         try:
             start_command(config, folder)
-            metrics = read_metrics(folder / "metrics.json", metric)
+            metrics, left_out = read_metrics(folder / "metrics.json", metric)
         except InputError:
             (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
-        write_json(folder / "result.json", {"metrics": metrics, **config})
+        write_json(folder / "result.json", {"metrics": metrics, **config, "left_out": left_out, "sources": digests})
 
 
 def start_command(config: dict[str, Any], folder: Path) -> None:
@@ -87,11 +87,11 @@ def start_command(config: dict[str, Any], folder: Path) -> None:
         InputError: It cannot be started, or ends with a status other than 0.
     """
     out = folder.absolute()
-    filled = config["command"].format(seed=config["seed"], out=shlex.quote(str(out)), args=config["args"])
+    command = command_line(config, out)
     parent = os.getpid()
     try:
         done = subprocess.run(
-            shlex.split(filled), check=False, stdin=subprocess.DEVNULL, preexec_fn=lambda: end_with_parent(parent)
+            command, check=False, stdin=subprocess.DEVNULL, preexec_fn=lambda: end_with_parent(parent)
         )
     except OSError as error:
         raise InputError(f"the command cannot be started: {error}") from None
@@ -99,8 +99,8 @@ def start_command(config: dict[str, Any], folder: Path) -> None:
         raise InputError(f"the command ended with status {done.returncode}; log.txt has what it printed")
 
 
-def read_metrics(path: Path, metric: str | None = None) -> dict[str, float]:
-    """The metrics that a user's program left: the finite numbers in it. What else is there is named on the log.
+def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float], list[str]]:
+    """The metrics that a user's program left: the finite numbers in it; and the names of what else is there.
 
     Args:
         path: The file.
@@ -132,9 +132,10 @@ def read_metrics(path: Path, metric: str | None = None) -> dict[str, float]:
         raise InputError(f"{path.name} must have a finite number {metric}, got {got}")
     if not metrics:
         raise InputError(f"{rule}, got {_shown(found)}")
-    for name in found.keys() - metrics.keys():
+    left_out = [name for name in found if name not in metrics]
+    for name in left_out:
         print(f"truelift: {path.name}: {_shown(name)} is left out, since it is no finite number: {_shown(found[name])}")
-    return metrics
+    return metrics, [_shown(name)[1:-1] for name in left_out]
 
 
 def _is_metric(name: str, value: Any) -> bool:

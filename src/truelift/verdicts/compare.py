@@ -54,7 +54,8 @@ def compare(
 
     - helps: the adjusted p <= 1 - confidence, the mean difference is at least D the better way, and every guard holds;
     - hurts: the same the worse way, or a guard is shown to be broken;
-    - no effect: two one-sided tests show that the difference lies between -D and D, Holm over the variants;
+    - no effect: two one-sided tests, each at half the level, show that the difference lies between -D and D, as the
+      interval does, Holm over the variants;
     - undecided: everything else, and `Comparison.reason` says what is missing. Below three pairs, and where all results
       of the baseline are one number, nothing is decided; nor where failed runs, counted as the worst result of the
       study, give another verdict.
@@ -237,7 +238,8 @@ def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
         return _Family({}, {}, {}, {})
     low, high = margins(asked.smallest_effect, relative=asked.relative)
     p = {
-        name: equivalence_p_value(sample.differences, low, high, resolution=sample.resolution)
+        # Doubled: at the level of the other tests, so that it decides where their interval lies within the margins.
+        name: min(1.0, 2 * equivalence_p_value(sample.differences, low, high, resolution=sample.resolution))
         for name, sample in samples.items()
         if sample.seeds >= 2
     }
@@ -278,8 +280,8 @@ def _comparison(
     judged = judge(sample, facts, tested, rule)
     if judged.verdict == "no effect" and interval is not None:
         # The interval of the two one-sided tests: it lies within the margins exactly where they decide.
-        of_tests = _interval(sample, 2 * rule.no_effect_level)
-        judged = replace(judged, interval=_shown(sample, of_tests), interval_confidence=1 - 2 * rule.no_effect_level)
+        of_tests = _interval(sample, rule.no_effect_level)
+        judged = replace(judged, interval=_shown(sample, of_tests), interval_confidence=1 - rule.no_effect_level)
     return Comparison(
         seeds=k,
         baseline_mean=float(sample.baseline.mean()) if k else math.nan,

@@ -116,7 +116,7 @@ def _compared(
     low, high = margins(asked.smallest_effect, relative=asked.relative)
     equivalent = (
         {
-            name: max(_tail(test, test.difference - low), _tail(test, high - test.difference))
+            name: min(1.0, 2 * max(_tail(test, test.difference - low), _tail(test, high - test.difference)))
             for name, test in tests.items()
         }
         if asked.smallest_effect
@@ -201,7 +201,7 @@ def _comparison(
     if second is not None and decided.verdict != "undecided":
         same = second.verdict == decided.verdict or (decided.verdict == "hurts" and second.verdict == "undecided")
         decided = decided if same else replace(decided, verdict="undecided", ground="failures")
-    confidence = 1 - (2 * rule.no_effect_level if decided.verdict == "no effect" else rule.level)
+    confidence = 1 - (rule.no_effect_level if decided.verdict == "no effect" else rule.level)
     ends = test.interval(confidence) if test else None
     detectable = None
     if test is not None and test.error:

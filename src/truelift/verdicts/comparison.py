@@ -96,7 +96,7 @@ class Comparison:
     interval_confidence: float  # it excludes 0 where `p_adjusted` decides; within +-D for no effect
     p_value: float | None  # two-sided paired t; None below 2 pairs
     p_adjusted: float | None  # over the variants of one `compare`: Holm's, or the pooled one
-    p_no_effect: float | None  # of two one-sided tests, Holm over the variants; None without a smallest effect
+    p_no_effect: float | None  # twice that of two one-sided tests, Holm's; None without a smallest effect
     p_sign_flip: float | None  # exact sign flips; None below 6 pairs, where it cannot reach 0.05
     probability_better: float  # share of the pairs in which the variant is better, ties half
     correlation: float | None  # Pearson's, of the paired results; None below 3 pairs or without spread

@@ -96,3 +96,23 @@ def test_probability_better_over_all_pairs() -> None:
 )
 def test_requirements(requirement: Requirement, verdicts: list[str], expected: str) -> None:
     assert met(requirement, verdicts) == expected
+
+
+def test_no_effect_where_the_interval_lies_within_the_smallest_effect() -> None:
+    base, variant = SAMPLES[0][0], SAMPLES[0][0][::-1] + 0.01
+    found = compare_unpaired(base, {"v": variant}, higher_is_better=True, smallest_effect=5.0)["v"]
+    assert (found.verdict, found.ground) == ("no effect", "equivalent")
+    assert found.interval is not None
+    assert -5 < found.interval[0] < found.interval[1] < 5
+    assert found.interval == pytest.approx(welch(base, variant).interval())
+    tight = compare_unpaired(base, {"v": variant}, higher_is_better=True, smallest_effect=0.02)["v"]
+    assert tight.verdict == "undecided"
+
+
+def test_failed_runs_count_as_the_worst() -> None:
+    base, variant = [90.0, 90.2, 90.1, 90.3], [91.0, 91.2, 91.1, np.nan]
+    args = {"higher_is_better": True}
+    assert compare_unpaired(base, {"v": variant}, **args)["v"].verdict == "helps"
+    found = compare_unpaired(base, {"v": variant}, **args, failed={"v": [False, False, False, True]})["v"]
+    assert found.with_failures is not None
+    assert (found.with_failures.runs, found.verdict, found.ground) == (1, "undecided", "failures")

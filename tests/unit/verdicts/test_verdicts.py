@@ -490,3 +490,15 @@ def test_bad_input_is_named(options: dict[str, object], message: str) -> None:
         one(**arguments)  # type: ignore[arg-type]
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pairs", [21, 100])
+def test_kept_signs_are_those_that_a_generator_draws(pairs: int) -> None:
+    """One pair after the other, as a table of one variant would draw them."""
+    differences = np.random.default_rng(pairs).normal(0.1, 1.0, pairs)
+    generator, sums = np.random.default_rng(0), np.zeros(100_000)
+    for difference in differences:
+        sums += difference * generator.choice((-1.0, 1.0), size=100_000)
+    threshold = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()
+    expected = (1 + np.count_nonzero(np.abs(sums) >= threshold)) / 100_001
+    assert sign_flip_p_value(differences) == sign_flip_p_value(differences) == expected

@@ -1,0 +1,152 @@
+"""timm's and torchvision's networks under every technique; skipped where a library is not installed."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from truelift import FreezeOut
+from truelift.data import DataOptions
+from truelift.models import Adapted, ModelOptions, build_model
+from truelift.techniques.freezeout import find_layers
+from truelift.training import Experiment, resolve
+from truelift.training.afterwards.detection import DetectionOptions
+from truelift.training.afterwards.probe import ProbeOptions
+from truelift.training.experiment import FreezingOptions, TaskOptions
+from truelift.training.gradient_rules import GradientOptions
+from truelift.training.objectives import ObjectiveOptions
+from truelift.training.optimizers import OptimizerOptions
+from truelift.training.progress import PlainReporter
+from truelift.training.run import run
+
+SMALL_VIT = {"patch_size": 8, "num_layers": 3, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
+NETWORKS: list[tuple[str, dict[str, Any], int]] = [  # and the layers that are found
+    ("timm:resnet18", {}, 10),
+    ("timm:convnext_atto", {}, 17),
+    ("timm:efficientnet_b0", {}, 21),
+    ("timm:vit_tiny_patch16_224", {}, 14),
+    ("timm.models:create_model", {"model_name": "resnet18", "num_classes": 4, "drop_rate": 0.1}, 10),
+    ("torchvision:resnet18", {}, 10),
+    ("torchvision:convnext_tiny", {}, 23),
+    ("torchvision:efficientnet_b0", {}, 19),
+    ("torchvision.models:resnet18", {"num_classes": 4}, 10),
+    ("torchvision.models:VisionTransformer", SMALL_VIT, 5),
+]
+SIDE, CLASSES = 32, 4
+DATA = """
+import numpy as np
+
+def colours(images=96):
+    rng = np.random.default_rng(0)
+    labels = np.arange(images) % 4
+    pixels = rng.integers(0, 120, (images, 32, 32, 3))
+    for c in range(3):
+        pixels[labels == c, :, :, c] += 110
+    return {"train": (pixels.astype(np.uint8), labels), "classes": ["red", "green", "blue", "none"]}
+"""
+
+
+@pytest.fixture(params=NETWORKS, ids=lambda case: case[0])
+def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any], int]:
+    name, args, layers = request.param
+    library = name.partition(":")[0].partition(".")[0]
+    try:
+        __import__(library)
+    except Exception as error:  # beside a torch that it was not built for it raises anything
+        pytest.skip(f"{library} cannot be imported here: {error}")
+    return name, args, layers
+
+
+def build(name: str, args: dict[str, Any]) -> Adapted:
+    torch.manual_seed(0)
+    network = build_model(ModelOptions(name=name, args=args), classes=CLASSES, in_channels=3, image_size=SIDE)
+    assert isinstance(network, Adapted)
+    return network
+
+
+def images(seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(4, 3, SIDE, SIDE, generator=generator)
+    return x, torch.randint(CLASSES, (4,), generator=generator)
+
+
+def step(network: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
+    x, labels = images(number)
+    torch.manual_seed(number)  # dropout, stochastic depth
+    optimizer.zero_grad()
+    F.cross_entropy(network(x), labels).backward()
+    optimizer.step()
+
+
+def test_freezeout_finds_the_layers_and_freezes_them(case: tuple[str, dict[str, Any], int]) -> None:
+    name, args, layers = case
+    network = build(name, args)
+    found = find_layers(network, example=images(0)[0][:2])
+    assert len(found) == layers
+    held = [id(p) for layer in found for p in layer.parameters]
+    assert sorted(held) == sorted(map(id, network.parameters()))
+
+    steps = 6
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
+    freezeout = FreezeOut(network, optimizer, steps=steps, t0=0.3, scale_lr=False, example=images(0)[0][:2])
+    saved: dict[str, Any] = {}
+    for number in range(steps):
+        if number == 4:  # after the first layers have frozen
+            saved = copy.deepcopy(
+                {"network": network.state_dict(), "freezeout": freezeout.state_dict(), "sgd": optimizer.state_dict()}
+            )
+            frozen = freezeout.frozen
+            assert 0 < frozen < layers
+            still = {id(p): p.clone() for layer in found[:frozen] for p in layer.parameters}
+        freezeout.step()
+        step(network, optimizer, number)
+    for layer in found[:frozen]:
+        for p in layer.parameters:
+            assert p.grad is None
+            assert torch.equal(p, still[id(p)])
+    assert any(p.grad is not None for p in found[-1].parameters)
+
+    resumed = build(name, args)
+    optimizer = torch.optim.SGD(resumed.parameters(), lr=0.001, momentum=0.9)
+    freezeout = FreezeOut(resumed, optimizer, steps=steps, t0=0.3, scale_lr=False, example=images(0)[0][:2])
+    resumed.load_state_dict(saved["network"])
+    freezeout.load_state_dict(saved["freezeout"])
+    optimizer.load_state_dict(saved["sgd"])
+    for number in range(4, steps):
+        freezeout.step()
+        step(resumed, optimizer, number)
+    for key, tensor in network.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key]), key
+
+
+def test_mixtures_auxiliary_tasks_probe_and_detection(case: tuple[str, dict[str, Any], int], tmp_path: Path) -> None:
+    name, args, _ = case
+    (tmp_path / "data.py").write_text(DATA)
+    experiment = Experiment(
+        data=DataOptions(name=f"{tmp_path}/data.py:colours", validation_fraction=0),
+        model=ModelOptions(name=name, args=args),
+        objective=ObjectiveOptions(name="gaussian-mixture"),
+        tasks=TaskOptions(auxiliary=("red", "none"), auxiliary_batch_size=4),
+        gradient=GradientOptions(name="weighted"),
+        freezing=FreezingOptions(name="adaptive-gradient", every_steps=2),
+        optimizer=OptimizerOptions(name="adamw", lr=1e-3),
+        probe=ProbeOptions(name="linear-svm"),
+        detection=DetectionOptions(fgsm_epsilon=4.0, images=8),
+        epochs=2,
+        batch_size=16,
+        precision="fp32",
+        device="cpu",
+    )
+    result = run(resolve(experiment), tmp_path / "run", reporter=PlainReporter())
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    cosines = [line[f"cosine_{n}"] for line in lines for n in (1, 2) if f"cosine_{n}" in line]
+    assert cosines
+    assert all(-1 <= cosine <= 1 for cosine in cosines)
+    assert result["metrics"]["train_loss"] < 20
+    assert 0 <= result["metrics"]["fgsm_auroc"] <= 100
+    assert result["metrics"]["test_accuracy"] >= 0
