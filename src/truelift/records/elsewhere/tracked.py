@@ -94,17 +94,16 @@ def _seeds(
 def _variants(
     runs: Sequence[TrackedRun], columns: Mapping[str, Sequence[Fact]], of_names: Sequence[str], wanted: Wanted
 ) -> tuple[Sequence[str], str]:
-    if not wanted.variant and wanted.baseline in of_names:
-        return of_names, "the runs' names"
-    if not wanted.variant and wanted.baseline in {run.name for run in runs}:
-        return [run.name for run in runs], "the runs' names"
-    named = dict(columns)
     try:
-        found = usual.find_variants(named, wanted.variant, wanted.baseline)
+        found = usual.find_variants(columns, wanted.variant, wanted.baseline)
     except InputError:
-        if wanted.variant or len(set(of_names)) == len(of_names) or wanted.baseline is None:
+        if wanted.variant:
             raise
-        found = None  # none of the settings holds the baseline: the names' variants are told with the nearest
+        if wanted.baseline in {run.name for run in runs} - set(of_names):
+            return [run.name for run in runs], "the runs' names"
+        if wanted.baseline not in of_names and len(set(of_names)) == len(of_names):
+            raise
+        found = None  # none of the settings holds the baseline: the names do, or tell the nearest
     if found is None or (not wanted.variant and wanted.baseline is None and len(set(found.variants)) < 2):
         return of_names, "the runs' names"
     return found.variants, f"the {'setting' if len(found.columns) == 1 else 'settings'} {', '.join(found.columns)}"

@@ -171,3 +171,14 @@ def test_no_runs_and_no_variant(tmp_path: Path) -> None:
     lightning_run(tmp_path / "version_1", "lr: 1\n", "0,1,,80\n")
     with pytest.raises(InputError, match=r'run "version_1" has no variant in the setting method'):
         read_runs(tmp_path, PLAIN)
+
+
+def test_settings_come_before_names(tmp_path: Path) -> None:
+    for i, (variant, seed) in enumerate(RUNS):
+        lightning_run(tmp_path / f"plain-{i}", f"method: {variant}\nseed: {seed}\n", f"0,1,,{value(variant, seed)}\n")
+    assert last(read_runs(tmp_path, PLAIN)) == EXPECTED
+    for i in range(len(RUNS)):
+        (tmp_path / f"plain-{i}" / "hparams.yaml").unlink()
+    (tmp_path / "plain-3").rename(tmp_path / "mixup-3")
+    found = read_runs(tmp_path, PLAIN)
+    assert [(run.variant, run.seed) for run in found.runs] == [("mixup", 3), ("plain", 0), ("plain", 1), ("plain", 2)]
