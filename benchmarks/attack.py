@@ -2,8 +2,8 @@
 
     .venv/bin/python -P benchmarks/attack.py [--cases 500]
 
-`--cases` is the number of random ones of each family, beside its table. The last line counts all cases and the faults of
-each kind: a traceback, a hang, something bad that was taken silently, something half written after an error.
+`--cases` is the number of random ones of each family, beside its table. The last line counts all cases and the faults
+of each kind: a traceback, a hang, something bad that was taken silently, something half written after an error.
 """
 
 import argparse

@@ -41,8 +41,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     """The tables of a TOML text.
 
     Raises:
-        ValueError: It is not TOML, a key has more than a hundred parts, or it has a whole number of more than 64 bits, which TOML does not ask for and which
-            nothing here could hold.
+        ValueError: It is not TOML, a key has more than a hundred parts, or it has a whole number of more than 64 bits,
+            which TOML does not ask for and which nothing here could hold.
     """
     if _DEEP.search(text):
         raise ValueError("a key must have a hundred parts at most")

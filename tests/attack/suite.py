@@ -82,7 +82,7 @@ class _Server:
 
     def __init__(self, family: str, number: int, first: int, every: int, seed: int) -> None:
         self.first = first
-        self._log = tempfile.TemporaryFile("w+")
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `end`
         arguments = [sys.executable, "-m", "tests.attack.suite", family, *map(str, (number, first, every, seed))]
         paths = os.pathsep.join(map(str, (ROOT, ROOT / "src")))
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}

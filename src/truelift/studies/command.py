@@ -1,4 +1,4 @@
-"""The command of a user's own program: {seed}, {out} and {args} are filled in, and the shell's quoting is understood."""
+"""The command of a user's own program: {seed}, {out} and {args} are filled in; quoting is the shell's."""
 
 import shlex
 import string

@@ -349,7 +349,8 @@ def _seeds(value: Any) -> tuple[int, ...]:
     ):
         return tuple(value)
     raise InputError(
-        f"seeds must be a number from 1 to {_MOST_SEEDS:,}, or a list of as many different integers at most, got {value!r}."
+        f"seeds must be a number from 1 to {_MOST_SEEDS:,}, or a list of as many different integers at most, "
+        f"got {value!r}."
     )
 
 
