@@ -32,6 +32,7 @@ class In:
     text_above: str | None = None
     """The same for a value that is too large, where that is another matter."""
     most: float = math.inf
+    """What is larger is too large."""
 
     def told(self, value: Any) -> str:
         """What a value outside the range must be."""
@@ -57,24 +58,27 @@ class Operational:
 OPERATIONAL = Operational()
 
 
-def at_least(low: float, most: float = math.inf) -> In:
+_LARGEST = 10**9
+"""Above any factor that makes sense, and far below where numbers of the training overflow."""
+
+
+def at_least(low: float, most: float = _LARGEST) -> In:
     """From `low`, included, to `most`, included; never infinite or not a number."""
     return _bounded(f"at least {low:g}", lambda value: low <= value, most)
 
 
-def above(low: float, most: float = math.inf) -> In:
+def above(low: float, most: float = _LARGEST) -> In:
     """From `low`, not included, to `most`, included; never infinite or not a number."""
     return _bounded(f"above {low:g}", lambda value: low < value, most)
 
 
 def _bounded(text: str, above_low: Callable[[Any], bool], most: float) -> In:
-    if most == math.inf:
-        return In(f"{text} and finite", lambda value: above_low(value) and value < math.inf)
     # `most` keeps memory and time within reason; nobody who is below the range needs to hear of it.
     return In(text, lambda value: above_low(value) and value <= most, f"at most {most:.15g}", most)
 
 
 NONNEGATIVE = at_least(0)
+"""Of a factor or a weight."""
 POSITIVE = above(0)
 SHARE = In("in [0, 1]", lambda value: 0 <= value <= 1)
 SHARE_BELOW_ONE = In("in [0, 1)", lambda value: 0 <= value < 1)

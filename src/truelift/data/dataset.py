@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from truelift.data.digest import DataState
 from truelift.data.photographs import Photographs
 
 # Images counted at a time: the temporaries stay some megabytes, whatever the size of the set.
@@ -72,6 +73,7 @@ class Splits:
         classes: The name of each class, by class number.
         skipped: How many images could not be decoded and were left out of the three sets when they were loaded.
         auxiliary: Training images of another task, where there is one, with its own labels.
+        state: What tells the data set that they are of from a changed one; None where nobody looked.
     """
 
     train: Images
@@ -80,6 +82,7 @@ class Splits:
     classes: tuple[str, ...]
     skipped: int
     auxiliary: Images | None = None
+    state: DataState | None = None
 
     @property
     def skipped_images(self) -> int:

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from truelift.data.digest import of_arrays
 from truelift.data.listing import IntArray, Listing, Opener, Source
 
 # The darkest value in the files: each pixel counts the inked cells of a 4x4 block.
@@ -26,5 +27,7 @@ def read_digits() -> Source:
     def openers(indices: IntArray) -> Iterator[Opener]:
         return (partial(Image.fromarray, pixels[i]) for i in indices)
 
-    train = Listing(digits.target.astype(np.int64), openers, place="digits image {}".format)
+    train = Listing(
+        digits.target.astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(pixels)
+    )
     return Source(train, validation=None, test=None, classes=tuple(map(str, digits.target_names)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from truelift.data.digest import of_files
 from truelift.data.files import is_hidden, say, subfolders, walk
 from truelift.data.image_formats import image_endings, open_file
 from truelift.data.listing import SPLIT_OF_WORD, IntArray, Listing, Opener, Source
@@ -104,7 +105,7 @@ def _list(root: Path, classes: Sequence[str]) -> Listing:
         labels += [number[folder.name]] * len(found) if found else []
 
     listed = _Files([str(file) for file in files])
-    return Listing(np.array(labels, dtype=np.int64), listed.openers, listed.place)
+    return Listing(np.array(labels, dtype=np.int64), listed.openers, listed.place, listed.content)
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -131,3 +132,6 @@ class _Files:
 
     def place(self, index: int) -> str:
         return self.names[index]
+
+    def content(self) -> bytes:
+        return of_files(self.names)

@@ -46,11 +46,13 @@ class Listing:
         openers: Given ascending indices, yields the opener of each in that order. Ascending, so that a file is read
             from front to back and each of its parts only once.
         place: Says where image i lies, for messages.
+        content: Gives bytes that change with the images (see `digest`); None where nobody can tell.
     """
 
     labels: IntArray
     openers: Callable[[IntArray], Iterator[Opener]]
     place: Callable[[int], str]
+    content: Callable[[], bytes] | None = None
 
     def opener(self, index: int) -> Opener:
         """The opener of one image."""

@@ -7,6 +7,7 @@ import torch
 
 from truelift.data.dataset import ImageSet, Splits
 from truelift.data.decode import Pixels, as_rgb, decode
+from truelift.data.digest import state_of
 from truelift.data.digits import read_digits
 from truelift.data.files import require_regular
 from truelift.data.folder import read_folder
@@ -59,6 +60,7 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
             photographs["test"],
             source.classes,
             len(source.left_out),
+            state=state_of(source),
         )
     decoded = {
         split: decode(listing, indices, resize=options.resize, on_error=options.on_error)
@@ -70,7 +72,7 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     if len(gone):
         raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
     skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values())) + len(source.left_out)
-    return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped)
+    return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped, state=state_of(source))
 
 
 def find_source(options: DataOptions) -> Source:

@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 from truelift.data.decode import Pixels
+from truelift.data.digest import of_arrays, of_files
 from truelift.data.image_formats import open_file
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.errors import InputError, unknown_name
@@ -76,6 +77,11 @@ class _Own:
         item = self.images[index]
         return str(item) if isinstance(item, str | Path) else f"{self.where} image {index}"
 
+    def content(self) -> bytes:
+        files = [str(item) for item in self.images if isinstance(item, str | Path)]
+        arrays = [np.asarray(item) for item in self.images if not isinstance(item, str | Path)]
+        return of_files(files) + of_arrays(arrays)
+
 
 def _open(item: Any) -> Image.Image:
     if isinstance(item, str | Path):
@@ -90,7 +96,7 @@ def _listing(where: str, part: Any) -> Listing:
     if len(images) != len(labels):
         raise InputError(f"{where}: there must be a label for each image, got {len(images)} and {len(labels)}.")
     own = _Own(images, where)
-    return Listing(labels, own.openers, own.place)
+    return Listing(labels, own.openers, own.place, own.content)
 
 
 def _images(where: str, images: Any) -> Sequence[Any]:

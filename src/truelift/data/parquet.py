@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from truelift.data.class_names import names_of
+from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_formats import open_bytes
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
@@ -215,6 +216,9 @@ class _Rows:
         file = self.groups[int(np.searchsorted(self.starts, index, side="right")) - 1][0]
         return f"{file} row {index - self.file_starts[file]}"
 
+    def content(self) -> bytes:
+        return of_files(list(map(str, self.file_starts))) + of_rows((), self.starts)
+
     def _read(self, group: int) -> pa.ChunkedArray:
         file, number = self.groups[group]
         return _opened(file, partial(_read_group, group=number, column=self.image_column))
@@ -227,7 +231,7 @@ def _list(files: Sequence[Path], image_column: str, label_column: str) -> Listin
     groups = [(file, number) for file, counts in zip(files, lengths, strict=True) for number in range(len(counts))]
     starts = np.cumsum([0, *(count for counts in lengths for count in counts)])
     rows = _Rows(groups, starts, dict(zip(files, file_starts, strict=False)), image_column)
-    return Listing(np.concatenate(labels), rows.openers, rows.place)
+    return Listing(np.concatenate(labels), rows.openers, rows.place, rows.content)
 
 
 def _group_lengths(file: pq.ParquetFile) -> list[int]:

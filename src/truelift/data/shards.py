@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from truelift.data.class_names import read_class_names
+from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending, is_hidden
 from truelift.data.image_formats import image_endings, open_bytes
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
@@ -85,6 +86,9 @@ class _Members:
     def place(self, index: int) -> str:
         return f"{self.files[self.file_numbers[index]]} member {self.keys[index]}"
 
+    def content(self) -> bytes:
+        return of_files(self.files) + of_rows(self.keys, self.file_numbers, self.offsets, self.sizes)
+
     def _open(self, index: int) -> Image.Image:
         with open(self.files[self.file_numbers[index]], "rb") as file:
             file.seek(self.offsets[index])
@@ -105,7 +109,7 @@ def _list(files: Sequence[Path]) -> Listing:
             raise InputError(f"{file}: {min(lone)} has a class but no image (jpg, png and the like)")
     labels, file_numbers, offsets, sizes = np.array(rows, dtype=np.int64).reshape(-1, 4).T
     members = _Members([str(file) for file in files], keys, file_numbers, offsets, sizes)
-    return Listing(labels, members.openers, members.place)
+    return Listing(labels, members.openers, members.place, members.content)
 
 
 def _members(file: Path) -> tuple[dict[str, _Member], dict[str, int]]:

@@ -17,6 +17,8 @@ Each record has one reader, which trusts nothing: a folder may come from another
 files of the same names. What is damaged is an `InputError` that names the file and what is wrong with it.
 """
 
+from truelift.records.aside import clear_way, set_aside
+from truelift.records.config_file import read_config_file
 from truelift.records.features import Features
 from truelift.records.files import whole_file, write_json, write_text
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
@@ -34,13 +36,16 @@ __all__ = [
     "Run",
     "Status",
     "Study",
+    "clear_way",
     "locked",
+    "read_config_file",
     "read_environment",
     "read_failure",
     "read_json",
     "read_lines",
     "read_plan",
     "read_result",
+    "set_aside",
     "whole_file",
     "write_json",
     "write_text",

@@ -82,6 +82,14 @@ def regular_file(path: Path, most: int) -> Iterator[BinaryIO]:
         raise InputError(f"{path} cannot be read: {one_line(error)}.") from None
 
 
+def is_regular(path: Path) -> bool:
+    """Whether there is a regular file, perhaps behind a link."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # links in a circle are one
+        return False
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """The content of a file of at most `most` bytes.
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -30,10 +30,19 @@ class _Result(Struct):
     train_images: Count | UnsetType = UNSET
     test_images: Count | UnsetType = UNSET
     skipped_images: Count | UnsetType = UNSET
+    left_out: list[str] | UnsetType = UNSET
+    sources: dict[str, str] | UnsetType = UNSET
 
 
 class _Failure(Struct):
     reason: str
+
+
+class _Data(Struct):
+    digest: str
+    images: dict[str, Count]
+    classes: Count
+    left_out: Count
 
 
 class _Environment(Struct):
@@ -52,12 +61,16 @@ class _Environment(Struct):
     untracked: list[str] | UnsetType = UNSET
     command: list[str] | str | UnsetType = UNSET
     started: str | UnsetType = UNSET
+    data: _Data | UnsetType = UNSET
 
 
 class _PlannedRun(Struct):
     variant: str
     seed: int
     folder: str
+
+
+_Scale = Literal["points", "fraction", "none"]
 
 
 class _Variant(Struct):
@@ -70,6 +83,14 @@ class _Published(Struct):
     source: str
     runs: Count | None = None
     sd: float | None = None
+
+
+class _Guard(Struct):
+    limit: Annotated[float, Meta(ge=0)]
+    unit: str
+    higher_is_better: bool
+    relative: bool
+    scale: _Scale | None = None
 
 
 class _Plan(Struct):
@@ -88,8 +109,12 @@ class _Plan(Struct):
     repeat: str
     created: str
     scale: str | None = None
+    metric_scale: _Scale | None = None
+    guards: dict[str, _Guard] | UnsetType = UNSET
+    pooling: Literal["none", "guarded"] = "none"
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
+    source: str | UnsetType = UNSET
 
 
 def read_json(path: Path) -> Any:

@@ -8,8 +8,9 @@ is left out of its line.
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -24,6 +25,8 @@ from truelift.records.files import regular_file
 MOST_BYTES = 2**32
 """Of the file: some 20 million lines."""
 MOST_LINE_BYTES = 2**16
+MOST_POINTS = 2**14
+"""Of a thinned curve: many times what a picture shows."""
 # Larger ones are slower: what is decoded together should stay in the processor's cache.
 _BLOCK_BYTES = 2**16
 
@@ -38,6 +41,51 @@ class Curve:
     """(S,) float64, in the order of the lines."""
     values: np.ndarray
     """(S,) float64, finite."""
+
+
+class _Column:
+    """Collects a curve: every point, or in bounded memory.
+
+    Thinned, it is as it is up to `MOST_POINTS`, and beyond has means of 2, 4, 8 … points, each at the step of its last.
+    So thinned curves of different lengths have the steps of the longest in common.
+    """
+
+    def __init__(self, *, thinned: bool) -> None:
+        self._thinned = thinned
+        self._steps, self._values = array("d"), array("d")
+        self._means = Curve(np.empty(0), np.empty(0))
+        self._points = 1
+        """Of a mean."""
+
+    def extend(self, steps: Sequence[float], values: Sequence[float]) -> None:
+        """Add points."""
+        self._steps.extend(steps)
+        self._values.extend(values)
+        if self._thinned and len(self._values) > MOST_POINTS:
+            self._fold()
+
+    def curve(self) -> Curve:
+        """What was collected; the last points, too few for a mean, are left out."""
+        if not self._thinned:
+            return Curve(np.array(self._steps), np.array(self._values))
+        self._fold()
+        return self._means
+
+    def _fold(self) -> None:
+        """Make means of the points that wait, and halve all until they are few enough."""
+        whole = len(self._values) // self._points * self._points
+        steps, values = np.array(self._steps[:whole]), np.array(self._values[:whole])
+        del self._steps[:whole], self._values[:whole]
+        steps = np.concatenate([self._means.steps, steps[self._points - 1 :: self._points]])
+        values = np.concatenate([self._means.values, _means(values, self._points)])
+        while len(steps) > MOST_POINTS:
+            if len(steps) % 2:  # the last waits again, as points that have its mean
+                again = array("d", [steps[-1]]) * self._points, array("d", [values[-1]]) * self._points
+                self._steps, self._values = again[0] + self._steps, again[1] + self._values
+                steps, values = steps[:-1], values[:-1]
+            steps, values = steps[1::2], _means(values, 2)
+            self._points *= 2
+        self._means = Curve(steps, values)
 
 
 class MetricLines:
@@ -55,6 +103,8 @@ class MetricLines:
         self.passed_over = 0
         """Of the last pass: how many lines are no lines of metrics. Blank ones, and a last one that a crash cut short,
         are not counted."""
+        self.cut_short = False
+        """Of the last pass: whether there is such a last one."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Each line's finite numbers, and its `kind` where it has one."""
@@ -66,28 +116,35 @@ class MetricLines:
             else:
                 yield {name: value for name, value in line.items() if name == "kind" or _number(value) is not None}
 
-    def curves(self, names: Sequence[str]) -> dict[str, Curve]:
+    def curves(self, names: Sequence[str], *, thinned: bool = False) -> dict[str, Curve]:
         """A curve for each of these quantities; without a point where no line has it.
 
         Several times as quick as to go through the lines, and 16 bytes a point.
+
+        Args:
+            names: Of the quantities.
+            thinned: Have at most `MOST_POINTS` points in each, means of several lines where there are more; memory is
+                bounded then.
         """
         # A line's kind and step are no quantities; a program of the user's may name a metric so.
-        columns = {name: (array("d"), array("d")) for name in names if name not in ("kind", "step")}
-        quick, patient = (_decoder_of(columns, kind) for kind in (float | None, Any))
+        columns = {name: _Column(thinned=thinned) for name in names if name not in ("kind", "step")}
+        quick, patient = (_decoder_of(tuple(columns), kind) for kind in (float | None, Any))
         step_of = attrgetter("step")
         for lines in self._decoded(quick, patient):
             steps = list(map(step_of, lines))
             for place, column in enumerate(columns.values()):
                 values = list(map(attrgetter(f"f{place}"), lines))
-                if None in values:  # most lines have most quantities, so that this is rare, or has little to do
+                missing = values.count(None)
+                if missing == len(values):
+                    continue
+                if missing:  # most lines have most quantities, so that this is rare, or has little to do
                     found = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
                     steps_here, values = [step for step, _ in found], [value for _, value in found]
                 else:
                     steps_here = steps
-                column[0].extend(steps_here)
-                column[1].extend(values)
-        none = array("d"), array("d")
-        return {name: Curve(*map(np.array, columns.get(name, none))) for name in names}
+                column.extend(steps_here, values)
+        none = _Column(thinned=thinned)
+        return {name: columns.get(name, none).curve() for name in names}
 
     def _decoded(self, quick: "_Decoder", patient: "_Decoder") -> Iterator[list[Any]]:
         """All lines, some hundreds at a time.
@@ -96,7 +153,7 @@ class MetricLines:
             quick: For a block of lines; it may refuse a block that has anything unusual.
             patient: For each line of such a block.
         """
-        self.passed_over = 0
+        self.passed_over, self.cut_short = 0, False
         with regular_file(self.path, MOST_BYTES) as file:
             for block, last in self._blocks(file):
                 try:
@@ -113,6 +170,7 @@ class MetricLines:
                 yield decoder.decode(content)
             except _DAMAGED:
                 self.passed_over += not last
+                self.cut_short = last
 
     def _blocks(self, file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
         """Whole lines, many at a time; at the end what follows the last line's end, and True."""
@@ -131,6 +189,8 @@ class MetricLines:
                 rest += content
         if len(rest) <= MOST_LINE_BYTES:
             yield rest, True
+        else:
+            self.cut_short = True
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -150,7 +210,8 @@ class _Decoder(Protocol):
     def decode_lines(self, content: bytes, /) -> list[Any]: ...
 
 
-def _decoder_of(names: Iterable[str], kind: Any) -> _Decoder:
+@lru_cache(maxsize=16)  # a report asks for the same of every run, and a type takes a while to make
+def _decoder_of(names: tuple[str, ...], kind: Any) -> _Decoder:
     """For lines of which only the step and these quantities are wanted, as attributes f0, f1 and so on.
 
     Args:
@@ -172,6 +233,12 @@ def _decoder_of(names: Iterable[str], kind: Any) -> _Decoder:
     )
     decoder: _Decoder = msgspec.json.Decoder(line)
     return decoder
+
+
+def _means(values: np.ndarray, of: int) -> np.ndarray:
+    """Means of each `of` values that follow each other; their number is a multiple of it."""
+    means: np.ndarray = values if of == 1 else values.reshape(-1, of).mean(1)
+    return means
 
 
 def _lines(block: bytes) -> list[bytes]:

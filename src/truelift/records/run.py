@@ -1,7 +1,8 @@
 """One run of a study, as its folder tells it."""
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from truelift.errors import InputError
+from truelift.records.config_file import read_config_file
 from truelift.records.features import Features
 from truelift.records.json_files import read_environment, read_failure, read_result
 from truelift.records.metric_lines import Curve, MetricLines
@@ -23,23 +25,26 @@ T = TypeVar("T")
 class Run:
     """One run of a study, as its folder tells it.
 
-    Only result.json must be readable. Of the other records a program of the user's need leave none, or may leave others
-    of the same names: what cannot be read counts as not there, and `notes` says so.
+    It is done where its result.json and its config.toml can be read and are its own; where one cannot, it counts as not
+    finished. Of the other records a program of the user's need leave none, or may leave others of the same names: what
+    cannot be read counts as not there. `notes` says what was wrong.
     """
 
     variant: str
     seed: int
     folder: Path
+    fingerprints: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Of all runs of the study, from their folders' names: a result with another's is not this run's."""
 
     @cached_property
     def status(self) -> Status:
-        """`done` once result.json is there, `failed` once failure.json is, else `unfinished`.
+        """`done` with a result, `failed` once failure.json is there, else `unfinished`.
 
         As it was when it was first asked: a report beside a running study sees each run in one state.
         """
-        if (self.folder / "result.json").exists():
+        if not isinstance(self._found, InputError):
             return "done"
-        return "failed" if (self.folder / "failure.json").exists() else "unfinished"
+        return "failed" if os.path.lexists(self.folder / "failure.json") else "unfinished"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -47,25 +52,62 @@ class Run:
         return tuple(self._notes.values())
 
     def result(self) -> dict[str, Any]:
-        """The content of result.json; its `metrics` maps a metric's name to a finite number.
+        """The content of result.json, read once; its `metrics` maps a metric's name to a finite number.
 
         Raises:
-            InputError: It is missing or damaged.
+            InputError: The run is not done: the result is missing, damaged or another run's.
         """
-        return read_result(self.folder)
+        if isinstance(self._found, InputError):
+            raise self._found
+        return self._found
+
+    @cached_property
+    def _found(self) -> dict[str, Any] | InputError:
+        """The result, or why there is none."""
+        path = self.folder / "result.json"
+        try:
+            found = read_result(self.folder)
+            self._check_own(path, found)
+            if os.path.lexists(self.folder / "config.toml"):
+                read_config_file(self.folder)
+        except InputError as error:
+            if os.path.lexists(path):
+                self._notes[path.name] = f"{error} The run counts as not finished."
+            return error
+        left_out = found.get("left_out")
+        if left_out:
+            told = ", ".join(left_out)
+            self._notes[path.name] = f"{self.folder / 'metrics.json'}: left out, being no finite numbers: {told}."
+        return found
+
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        return self._optional("environment.json", lambda _: read_environment(self.folder)) or {}
+
+    def _check_own(self, path: Path, result: dict[str, Any]) -> None:
+        """Refuse the result of another run, which somebody has copied or moved here.
+
+        Raises:
+            InputError: It has another seed, or the fingerprint of another run of the study.
+        """
+        seed, fingerprint = result.get("seed", self.seed), result.get("fingerprint")
+        if seed != self.seed:
+            raise InputError(f"{path} is the result of another run, with seed {seed}.")
+        if fingerprint in self.fingerprints and fingerprint != fingerprint_of(self.folder.name):
+            raise InputError(f"{path} is the result of another run, {fingerprint}.")
 
     def failure(self) -> dict[str, Any]:
         """The content of failure.json; its `reason` is one line, which says so where the file cannot be read."""
         try:
             return read_failure(self.folder)
         except InputError as error:
-            if not (self.folder / "failure.json").exists():
+            if not os.path.lexists(self.folder / "failure.json"):
                 return {"reason": "failure.json is gone: it was started again, perhaps"}
             return {"reason": str(error).removesuffix(".")}
 
     def environment(self) -> dict[str, Any]:
-        """The content of environment.json, or an empty mapping where the run left none."""
-        return self._optional("environment.json", lambda _: read_environment(self.folder)) or {}
+        """The content of environment.json, read once, or an empty mapping where the run left none."""
+        return self._environment
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, oldest first; none where the run left none.
@@ -74,9 +116,14 @@ class Run:
         """
         return self._lines(list) or []
 
-    def curves(self, names: Sequence[str]) -> dict[str, Curve]:
-        """A curve for each of these quantities in metrics.jsonl, read as a stream; empty where it has none."""
-        return self._lines(lambda lines: lines.curves(names)) or {
+    def curves(self, names: Sequence[str], *, thinned: bool = False) -> dict[str, Curve]:
+        """A curve for each of these quantities in metrics.jsonl, read as a stream; empty where it has none.
+
+        Args:
+            names: Of the quantities.
+            thinned: In bounded memory (`MetricLines.curves`).
+        """
+        return self._lines(lambda lines: lines.curves(names, thinned=thinned)) or {
             name: Curve(np.empty(0), np.empty(0)) for name in names
         }
 
@@ -100,6 +147,8 @@ class Run:
             if lines.passed_over:
                 told = "1 line is no line" if lines.passed_over == 1 else f"{lines.passed_over:,} lines are no lines"
                 self._notes[path.name] = f"{path}: {told} of metrics and left out."
+            elif lines.cut_short and self.status == "done":  # else it is being written, or the crash will be mended
+                self._notes[path.name] = f"{path}: the last line is cut short and left out."
             return found
 
         return self._optional("metrics.jsonl", counted)
@@ -111,6 +160,11 @@ class Run:
         try:
             return read(path)
         except InputError as error:
-            if path.exists():
+            if os.path.lexists(path):
                 self._notes[name] = str(error)
             return None
+
+
+def fingerprint_of(folder: str) -> str:
+    """What the name of a run's folder ends with."""
+    return folder.rpartition("-")[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from truelift.records.json_files import read_plan
-from truelift.records.run import Run
+from truelift.records.run import Run, fingerprint_of
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Study:
             InputError: The folder holds no study.json, or it is damaged.
         """
         plan = read_plan(folder)
-        return cls(
-            folder, plan, tuple(Run(run["variant"], run["seed"], folder / run["folder"]) for run in plan["runs"])
-        )
+        known = frozenset(fingerprint_of(run["folder"]) for run in plan["runs"])
+        runs = (Run(run["variant"], run["seed"], folder / run["folder"], known) for run in plan["runs"])
+        return cls(folder, plan, tuple(runs))
 
     @property
     def notes(self) -> tuple[str, ...]:

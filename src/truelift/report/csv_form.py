@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from truelift.metrics import Metric
-from truelift.report.plain import csv_cell
+from truelift.report.plain import csv_cell, one_line
 from truelift.report.published import Beside
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
@@ -16,10 +16,13 @@ from truelift.verdicts import wording
 
 _OF_METRIC = ("metric", "unit_of_differences", "variant", "seeds", "mean", "sd")
 _OF_COMPARISON = (
-    *("pairs", "difference", "interval_low", "interval_high", "p_value", "p_adjusted", "p_sign_flip"),
-    *("probability_better", "correlation", "smallest_detectable", "standard_error_over_test_images", "more_seeds"),
+    *("pairs", "difference", "interval_low", "interval_high", "interval_confidence"),
+    *("p_value", "p_adjusted", "p_no_effect", "p_sign_flip"),
+    *("probability_better", "correlation", "smallest_detectable", "standard_error_over_test_images"),
+    *("more_seeds_low", "more_seeds_high", "failed_runs", "difference_with_failures", "verdict_with_failures"),
     *("verdict", "reason"),
 )
+_OF_GUARD = ("metric", "limit", "unit", "worse", "at_most", "p_value", "holds")
 _OF_FIGURE = ("", "_source", "_runs", "_sd", "_difference", "_low", "_high", "_agreement")
 _OF_SAVING = ("counted_saving", "measured_saving", "measured_saving_sd", "pareto_front")
 _AT_EQUAL_TIME = tuple(
@@ -43,9 +46,11 @@ class _Columns:
 def csv_table(summary: Summary) -> str:
     """Every metric and variant, a line each, unrounded; an empty field where there is no number.
 
-    Published figures and savings of time stand in the lines of the study's metric, at the end.
+    Notes on the records are lines of the metric "note". Published figures and savings of time stand in the lines of the
+    study's metric, at the end.
     """
     further = [
+        _guards(summary.compared),
         _published(summary.published),
         _savings(summary.trade_off.choices),
         _at_equal_time(summary.trade_off.at_equal_time),
@@ -53,13 +58,18 @@ def csv_table(summary: Summary) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     of_seeds = [f"seed_{seed}" for seed in summary.asked.seeds]
-    writer.writerow([*_OF_METRIC, *_OF_COMPARISON, *of_seeds, *(name for columns in further for name in columns.names)])
+    header = [*_OF_METRIC, *_OF_COMPARISON, *of_seeds, *(name for columns in further for name in columns.names)]
+    writer.writerow(header)
     tables = [(summary.metric, summary.rows), *((Metric.named(name), rows) for name, rows in summary.others.items())]
     for metric, rows in tables:
         for row in rows:
             line = [metric.name, metric.unit, row.variant, len(row.done), row.mean, row.sd, *_compared(row)]
             own = row.variant if metric == summary.metric else None
             writer.writerow(_shown([*line, *row.values, *(x for columns in further for x in columns.of(own))]))
+    # A note has a line of its own at the end: "note" for a metric, the sentence for a reason.
+    for note in summary.notes:
+        noted = dict.fromkeys((*_OF_METRIC, *_OF_COMPARISON), "") | {"metric": "note", "reason": one_line(note)}
+        writer.writerow([csv_cell(field) for field in noted.values()] + [""] * (len(header) - len(noted)))
     return out.getvalue()
 
 
@@ -79,17 +89,32 @@ def _compared(row: Row) -> list[object]:
         c.seeds,
         c.difference,
         *(c.interval or (None, None)),
+        c.interval_confidence,
         c.p_value,
         c.p_adjusted,
+        c.p_no_effect,
         c.p_sign_flip,
         c.probability_better,
         c.correlation,
         c.smallest_detectable,
         row.example_error,
-        c.more_seeds,
+        *(c.more_seeds or (None, None)),
+        *((second.runs, second.difference, second.verdict) if (second := c.with_failures) else (None, None, None)),
         c.verdict,
         c.reason,
     ]
+
+
+def _guards(rows: Sequence[Row]) -> _Columns:
+    """A set of columns a guard."""
+    fields: dict[str, list[object]] = {}
+    for row in rows:
+        assert row.comparison is not None
+        for one in row.comparison.guards:
+            found = (one.metric, one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds)
+            fields.setdefault(row.variant, []).extend(found)
+    most = max(map(len, fields.values()), default=0) // len(_OF_GUARD)
+    return _Columns([f"guard_{1 + guard}_{name}" for guard in range(most) for name in _OF_GUARD], fields)
 
 
 def _published(beside: Sequence[Beside]) -> _Columns:

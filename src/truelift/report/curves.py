@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from truelift.metrics import DRAWN, Drawn
+from truelift.records import Curve as RunCurve
 from truelift.records import Run
-
-Lines = list[dict[str, Any]]  # of one run's metrics.jsonl
 
 
 @dataclass(frozen=True)
@@ -38,32 +36,39 @@ def pictures(runs: Sequence[Run], variants: Sequence[str]) -> tuple[Picture, ...
         runs: The done ones; each file of metrics is read once.
         variants: Their names, in the order of the curves.
     """
-    lines = {variant: [run.metrics() for run in runs if run.variant == variant] for variant in variants}
-    found = ((drawn, curves(lines, drawn.name)) for drawn in DRAWN)
+    names = [drawn.name for drawn in DRAWN]
+    of_runs = {
+        variant: [run.curves(names, thinned=True) for run in runs if run.variant == variant] for variant in variants
+    }
+    found = ((drawn, curves(of_runs, drawn.name)) for drawn in DRAWN)
     return tuple(Picture(drawn, of_variants) for drawn, of_variants in found if of_variants)
 
 
-def curves(lines: Mapping[str, Sequence[Lines]], key: str) -> dict[str, Curve]:
+def curves(of_runs: Mapping[str, Sequence[Mapping[str, RunCurve]]], key: str) -> dict[str, Curve]:
     """The values of `key` against the steps, by variant; variants without any are left out."""
     found = {}
-    for variant, runs in lines.items():
-        series = [points for run in runs if (points := _points(run, key))]
+    for variant, runs in of_runs.items():
+        series = [run[key] for run in runs if key in run and len(run[key].steps)]
         if series:
-            # Seeds of one variant log at the same steps; a program of the user's may not, so keep what all have.
-            common = sorted(set.intersection(*(set(points) for points in series)))
-            values = [[points[step] for step in common] for points in series]
-            if common:
-                found[variant] = Curve(np.array(common), np.array(values, dtype=float))
+            curve = _joined(series)
+            if len(curve.steps):
+                found[variant] = curve
     return found
 
 
-def _points(lines: Lines, key: str) -> dict[float, float]:
-    """Step to value; a program of the user's may leave lines without a step, or with null."""
-    return {
-        line["step"]: line[key]
-        for line in lines
-        if isinstance(line.get("step"), int | float) and isinstance(line.get(key), int | float)
-    }
+def _joined(series: Sequence[RunCurve]) -> Curve:
+    """The curves of several runs at the steps that all have; of two values at one step the later counts."""
+    first = series[0].steps
+    if all(len(one.steps) == len(first) and (one.steps == first).all() for one in series) and _ascends(first):
+        return Curve(first, np.stack([one.values for one in series]))
+    # Seeds of one variant log at the same steps; a program of the user's may not, so keep what all have.
+    points = [dict(zip(one.steps.tolist(), one.values.tolist(), strict=True)) for one in series]
+    common = sorted(set.intersection(*map(set, points)))
+    return Curve(np.array(common), np.array([[one[step] for step in common] for one in points], dtype=float))
+
+
+def _ascends(steps: np.ndarray) -> bool:
+    return bool((np.diff(steps) > 0).all())
 
 
 def rolling_mean(values: np.ndarray, window: int) -> np.ndarray:

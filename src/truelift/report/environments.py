@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from truelift.records import Run
 
-# They differ between runs by their nature.
-_OF_ONE_RUN = ("command", "started")
+# They differ between runs by their nature; changed data are told by `notes`.
+_OF_ONE_RUN = ("command", "started", "data")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from truelift.report import published, sections, tradeoff
-from truelift.report.plain import latex_text
+from truelift.report.plain import latex_text, one_line
 from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 
@@ -12,7 +12,7 @@ from truelift.report.summary import Summary
 def latex_table(summary: Summary) -> str:
     """A table for a paper, and of published figures and savings where there are some; needs the package booktabs."""
     asked, saving = summary.asked, summary.trade_off
-    caption = f"{asked.question} {sections.HEADER_LEGEND}"
+    caption = f"{asked.question} {sections.header_legend(summary)}"
     tables = [_table(caption, "lrrrrrl", sections.HEADER, sections.cells(summary.rows))]
     if summary.published:
         beside = published.cells(summary.published, mean_digits(summary.rows))
@@ -23,7 +23,8 @@ def latex_table(summary: Summary) -> str:
     if saving.at_equal_time:
         compared = sections.cells(saving.at_equal_time)
         tables.append(_table(tradeoff.EQUAL_TIME_LEGEND, "lrrrrrl", sections.HEADER, compared))
-    return "\n".join([r"% \usepackage{booktabs}", *tables])
+    noted = [f"% note: {one_line(note)}" for note in summary.notes]
+    return "\n".join([r"% \usepackage{booktabs}", *noted, *tables])
 
 
 def _table(caption: str, columns: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -17,11 +17,12 @@ from truelift.report.figures import (
     curves_figure,
     differences_figure,
 )
+from truelift.report.notes import HEADING
 from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
 
-_SYMBOLS = {"helps": "▲", "hurts": "▼", "undecided": "◆"}
+_SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def html_page(summary: Summary) -> str:
         light=_variables(PALETTE, CLASS_PALETTE),
         dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE),
         published=published,
+        records=HEADING,
         sections=sections,
         tradeoff=tradeoff,
     )

@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from truelift.report import published, sections
+from truelift.report.notes import MOST_AT_ONCE
 from truelift.report.plain import one_line
 from truelift.report.rows import Row, mean_digits
 from truelift.report.summary import Summary
 
-_VERDICTS = {"helps": "green", "hurts": "red", "undecided": "yellow", "baseline": "dim"}
+_VERDICTS = {"helps": "green", "hurts": "red", "no effect": "cyan", "undecided": "yellow", "baseline": "dim"}
 _AGREEMENTS = {"agrees": "green", "differs": "red"}
 
 
@@ -20,15 +21,20 @@ def print_summary(summary: Summary, console: Console) -> None:
     """The question, the table and the verdicts."""
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     _print(console, summary.asked.question, style="bold")
-    console.print(_verdict_table(f"{summary.metric.name}{unit}, {len(summary.asked.seeds)} seeds", summary.rows))
+    counted = f"{len(summary.asked.seeds)} seeds" if summary.asked.paired else "runs that are no pairs"
+    console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()
-    for line in (*(headline.line for headline in summary.headlines.values()), *summary.problems):
+    for line in (*(headline.line for headline in summary.headlines.values()), *summary.problems, *summary.cautions):
         _print(console, line)
     if compared := summary.trade_off.at_equal_time:
         console.print()
         console.print(_verdict_table("Against the baseline in fewer epochs, at equal time", compared))
     if summary.published:
         _print_published(summary, console)
+    for line in summary.notes[:MOST_AT_ONCE]:
+        _print(console, f"note: {line}", style="yellow")
+    if (more := len(summary.notes) - MOST_AT_ONCE) > 0:
+        _print(console, f"note: {more} more are in the report.", style="yellow")
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

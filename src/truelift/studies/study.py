@@ -1,21 +1,36 @@
 """Run a study: check everything first, then run what is not done yet."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
 from truelift.data import Splits
 from truelift.errors import InputError
-from truelift.records import Run, Study, locked, write_json, write_text
+from truelift.records import (
+    Run,
+    Study,
+    clear_way,
+    locked,
+    read_config_file,
+    read_result,
+    set_aside,
+    write_json,
+    write_text,
+)
+from truelift.records.run import fingerprint_of
+from truelift.studies.held import refuse_other, source_from
 from truelift.studies.local import run_local
 from truelift.studies.plan import PlannedRun, StudyPlan
+from truelift.studies.sources import changed, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.environment import now
 from truelift.training.hardware import available_cores, pick_device, visible_gpus
-from truelift.training.identity import find_folder, fingerprint
+from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
 
 
@@ -60,6 +75,7 @@ def run_study(
     *,
     repeat: str,
     report_run: Callable[[Run, int, int], None],
+    warn: Callable[[str], None],
     jobs: int | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> Study:
@@ -70,24 +86,33 @@ def run_study(
         folder: The study's; made where it is missing.
         repeat: The command that repeats the study.
         report_run: Told of each run that has ended, how many have, and how many there are.
+        warn: Told what is wrong with the records that are there, and what is done about it.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
     Raises:
-        InputError: Bad input, found before anything is written; or another process runs this study.
+        InputError: Bad input, found before anything is written; or another process runs this study, or the folder holds
+            another study.
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}.")
     if not checkpoint_seconds >= 0:
         raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
     runs = {_folder(folder, run): run for run in plan.runs()}
-    pending = [path for path in runs if not (path / "result.json").exists()]
+    found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
+    _refuse_other(folder, plan, list(found.values()))
+    fingerprints = frozenset(map(fingerprint_of, found))
+    pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints)]
     if pending:
         preflight(plan)
     with locked(folder):
-        found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
-        write_json(folder / "study.json", plan.record(repeat, now(), found))
+        for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
+            if line is not None:
+                warn(line)
+        write_json(folder / "study.json", plan.record(repeat, now(), found) | _source(folder, plan))
         for path in pending:
+            for line in make_room(path):
+                warn(line)
             write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
         # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
         devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
@@ -100,9 +125,80 @@ def run_study(
             checkpoint_seconds=checkpoint_seconds,
             metric=plan.metric.name,
         )
-        for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
-            report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
+        with contextlib.closing(running):  # the workers end whatever ends this
+            for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
+                report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
     return Study.read(folder)
+
+
+def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] = frozenset()) -> bool:
+    """Whether a run's folder holds its result, and its config.toml says that it is this run.
+
+    Without a config.toml, the result itself must say so.
+
+    Args:
+        folder: The run's.
+        planned: What it is to be.
+        fingerprints: Of all runs of the study.
+    """
+    run = Run(planned.variant, planned.seed, folder, fingerprints)
+    if run.status != "done":
+        return False
+    there = (folder / "config.toml").exists()
+    if planned.experiment is None:
+        return _is_of(read_config_file(folder) if there else run.result(), planned.config)
+    if not there:
+        return run.result().get("fingerprint") == fingerprint(planned.identity)
+    try:
+        return not differences(folder, planned.experiment)
+    except InputError:  # TOML, but no experiment's
+        return False
+
+
+def _is_of(there: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    return all(there.get(name) == value for name, value in config.items())
+
+
+def make_room(folder: Path) -> list[str]:
+    """Set aside what is in the way of a run that is not finished: a damaged result, and what is no regular file.
+
+    Returns:
+        A sentence for each.
+    """
+    told = clear_way(folder)
+    result = folder / "result.json"
+    if result.exists():
+        try:
+            read_result(folder)
+            why = f"{result} stands beside a config.toml that is missing or damaged, or is another run's."
+        except InputError as error:
+            why = str(error)
+        told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")
+    return told
+
+
+def sources_changed(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
+    """A sentence for each variant with finished runs of a user's program that has changed since."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for path, run in runs.items():
+        if run.experiment is None and path not in pending:
+            before = Run(run.variant, run.seed, path).result().get("sources")
+            files = changed(before, source_digests(run.config, path.absolute())) if before else []
+            if files:
+                seeds.setdefault((run.variant, ", ".join(files)), []).append(run.seed)
+    return [
+        f"{variant}: {files} changed since seed {', '.join(map(str, which))} ran. Finished runs are kept: to make them "
+        "again, give another --out."
+        for (variant, files), which in seeds.items()
+    ]
+
+
+def _refuse_other(folder: Path, plan: StudyPlan, runs: list[str]) -> str | None:
+    return None if plan.source is None else refuse_other(folder, plan.source, plan.scale, runs)
+
+
+def _source(folder: Path, plan: StudyPlan) -> dict[str, str]:
+    return {} if plan.source is None else {"source": source_from(folder, plan.source)}
 
 
 def _folder(study: Path, run: PlannedRun) -> Path:

@@ -4,7 +4,6 @@ Randomness needs no place in it: every draw is a function of the seed and the st
 """
 
 import io
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,10 +69,3 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str, device:
         raise
     except Exception as error:
         raise UnusableCheckpointError(f"it does not fit ({type(error).__name__})") from error
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a checkpoint that is of no use, and say how it is called now."""
-    aside = path.with_suffix(".unusable")
-    os.replace(path, aside)
-    return aside

@@ -16,8 +16,7 @@ import tomli_w
 
 from truelift.errors import InputError
 from truelift.options import operational
-from truelift.records import write_text
-from truelift.toml import read_toml
+from truelift.records import read_config_file, write_text
 from truelift.training.experiment import Experiment
 from truelift.training.settings import flatten, parse_experiment, to_dict
 
@@ -99,10 +98,9 @@ def differences(folder: Path, experiment: Experiment) -> list[tuple[str, Any, An
 
 
 def _read(folder: Path) -> tuple[Experiment, int | None]:
-    path = folder / "config.toml"
-    settings = read_toml(path)
+    settings = read_config_file(folder)
     version = settings.pop(_VERSION, None)
-    return parse_experiment(flatten(settings), str(path)), version
+    return parse_experiment(flatten(settings), str(folder / "config.toml")), version
 
 
 def _without_folder(path: str) -> str:

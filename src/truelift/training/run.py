@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,11 +13,22 @@ import torch
 from truelift.data import Splits
 from truelift.errors import InputError
 from truelift.own import sources
-from truelift.records import locked, read_environment, read_lines, read_result, write_json, write_text
+from truelift.records import (
+    MetricLines,
+    clear_way,
+    locked,
+    read_environment,
+    read_result,
+    set_aside,
+    whole_file,
+    write_json,
+    write_text,
+)
 from truelift.training import afterwards
 from truelift.training.afterwards import End
 from truelift.training.build import Training, assemble, load_data
-from truelift.training.checkpoint import UnusableCheckpointError, set_aside
+from truelift.training.checkpoint import UnusableCheckpointError
+from truelift.training.data_changes import refuse_changed_data
 from truelift.training.distributed import ALONE, World
 from truelift.training.environment import describe, now
 from truelift.training.evaluation import scores
@@ -54,23 +66,27 @@ def run(
     if not checkpoint_seconds >= 0:
         raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
     _refuse_other(folder, experiment)
-    if (folder / "result.json").exists():
-        return read_result(folder)
+    finished = _finished(folder)
+    if finished is not None:
+        return finished
     keep_pages()
     splits = load_data(experiment)
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
     precision = _earlier_precision(folder, experiment)
     training = assemble(experiment, splits, world, precision)
     checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        refuse_changed_data(folder, splits)
     if not world.first:
         training = _taken_up(training, splits, checkpoint)
         fit(training, lambda line: None, checkpoint, math.inf)
         evaluate(training)
         return {}
     with locked(folder):
+        _clear(folder)
         write_config(folder, experiment)
         training = _taken_up(training, splits, checkpoint)
-        _begin(folder, training)
+        _begin(folder, training, splits)
         with (folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
 
             def record(line: dict[str, Any]) -> None:
@@ -91,6 +107,24 @@ def run(
         result = _result(end)
         write_json(folder / "result.json", result)
     return result
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    """The result, where there is one that can be read."""
+    try:
+        return read_result(folder) if os.path.lexists(folder / "result.json") else None
+    except InputError:  # it is set aside before another is written
+        return None
+
+
+def _clear(folder: Path) -> None:
+    """Set aside a damaged result, and what else would be in the way."""
+    told = clear_way(folder)
+    result = folder / "result.json"
+    if result.exists():
+        told.append(f"{result} cannot be read. It is {set_aside(result).name} now, and is made again.")
+    for line in told:
+        print(f"truelift: {line}", file=sys.stderr)
 
 
 def _earlier_precision(folder: Path, experiment: Experiment) -> Precision:
@@ -128,19 +162,20 @@ def _refuse_other(folder: Path, experiment: Experiment) -> None:
         raise InputError(f"{folder} holds a run with {name} {there}, not {wanted}: choose another --out.")
 
 
-def _begin(folder: Path, training: Training) -> None:
+def _begin(folder: Path, training: Training, splits: Splits) -> None:
     """Write down what begins or goes on, and keep of the metrics what was before the checkpoint."""
     metrics = folder / "metrics.jsonl"
     environment, patch = describe(training.device, training.precision, torch.get_num_threads(), training.world.size)
+    if splits.state is not None:
+        environment["data"] = splits.state.record()
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     _keep_sources(folder, training.experiment)
-    kept = []
-    if training.meters.step:
-        lines = read_lines(metrics) if metrics.exists() else []
-        kept = [line for line in lines if _is_before(line, training)]
-    # What was recorded after the checkpoint will be made again.
-    write_text(metrics, "".join(json.dumps(line) + "\n" for line in kept))
+    lines = MetricLines(metrics) if training.meters.step and metrics.exists() else ()
+    with whole_file(metrics) as file:  # line by line, since there may be millions
+        for line in lines:
+            if _is_before(line, training):  # what was recorded after the checkpoint will be made again
+                file.write(json.dumps(line).encode() + b"\n")
 
 
 def _keep_sources(folder: Path, experiment: Experiment) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from truelift.errors import InputError
 from truelift.records import MetricLines, Run, read_lines
-from truelift.records.metric_lines import MOST_LINE_BYTES
+from truelift.records.metric_lines import MOST_LINE_BYTES, MOST_POINTS
 
 OWN = {"step": 100, "train_loss": 1.9}  # as docs/studies.md asks of a user's program
 TRAIN = {"kind": "train", "step": 20, "epoch": 0.4, "train_loss": 1.93}
@@ -103,6 +103,33 @@ def test_curves_are_those_of_the_lines(tmp_path: Path) -> None:
         assert curve.values.tolist() == [float(line[name]) for line in lines if name in line]
 
 
+@pytest.mark.parametrize("count", [1, MOST_POINTS, MOST_POINTS + 1, 5 * MOST_POINTS + 7])
+def test_a_thinned_curve_has_means_of_lines(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "metrics.jsonl"
+    values = np.random.default_rng(0).random(count).round(6)
+    lines = (f'{{"step": {step}, "a": {value}}}\n' for step, value in enumerate(values.tolist()))
+    path.write_text("".join(lines))
+    curve = MetricLines(path).curves(["a"], thinned=True)["a"]
+    lines_a_point = {1: 1, MOST_POINTS: 1, MOST_POINTS + 1: 2}.get(count, 8)
+    whole = count // lines_a_point
+    assert len(curve.steps) in range(whole - 1, whole + 1)
+    assert len(curve.steps) <= MOST_POINTS
+    kept = len(curve.steps) * lines_a_point
+    assert curve.steps.tolist() == list(range(lines_a_point - 1, kept, lines_a_point))
+    np.testing.assert_allclose(curve.values, values[:kept].reshape(-1, lines_a_point).mean(1), rtol=1e-12)
+
+
+def test_thinned_curves_of_other_lengths_have_steps_in_common(tmp_path: Path) -> None:
+    steps = []
+    for count in (MOST_POINTS // 2, 3 * MOST_POINTS):
+        path = tmp_path / f"{count}.jsonl"
+        path.write_text("".join(f'{{"step": {step}, "a": 1}}\n' for step in range(1, count + 1)))
+        steps.append(MetricLines(path).curves(["a"], thinned=True)["a"].steps)
+    shared = np.intersect1d(*steps)
+    assert shared.tolist() == steps[1][steps[1] <= MOST_POINTS // 2].tolist()
+    assert len(shared) == MOST_POINTS // 8
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     line = json.dumps(TRAIN) + "\n"
@@ -113,9 +140,15 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         most = tracemalloc.get_traced_memory()[1]
         curves = MetricLines(path).curves(["train_loss"])
         most_of_curves = tracemalloc.get_traced_memory()[1]
+        path.write_text(line * 400_000)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        assert len(MetricLines(path).curves(["train_loss"], thinned=True)["train_loss"].steps) == 400_000 // 32
+        most_of_thinned = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
     assert most < 1e6
+    assert most_of_thinned < 3e6  # all would take 6.4
     assert most_of_curves < 40_000 * 16 * 2.5 + 1e6
     assert math.isclose(curves["train_loss"].values.mean(), 1.93)
 

@@ -16,7 +16,7 @@ from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_
 def left(tmp_path: Path, content: str | bytes, metric: str | None = "a") -> dict[str, float]:
     path = tmp_path / "metrics.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_metrics(path, metric)
+    return read_metrics(path, metric)[0]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_a_stray_value_is_left_out(tmp_path: Path, stray: str, capsys: pytest.Ca
 
 def test_names_that_cannot_be_written_are_left_out(tmp_path: Path) -> None:
     assert left(tmp_path, '{"a": 1, "\\ud800": 2, "ß": 3}') == {"a": 1, "ß": 3}
+    assert read_metrics(tmp_path / "metrics.json") == ({"a": 1, "ß": 3}, ["\\ud800"])
     assert left(tmp_path, b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
@@ -114,7 +115,7 @@ def test_a_run_folder_that_is_removed_is_not_made_again(tmp_path: Path, capsys: 
     run.mkdir()
     content = config(tmp_path, 'import shutil; (out / "metrics.json").write_text("{}"); shutil.rmtree(out)')
     (run / "config.toml").write_text(f'command = "{content["command"]}"\nargs = ""\nseed = 0\n')
-    assert main(run, os.getppid(), 30.0) == 1
+    assert main(run, 30.0) == 1
     assert not run.exists()
     assert "left no metrics.json" in capsys.readouterr().err
 
@@ -123,5 +124,5 @@ def test_a_failure_is_one_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.toml").write_bytes(b"\xff")
-    assert main(run, os.getppid(), 30.0) == 1
+    assert main(run, 30.0) == 1
     assert "config.toml cannot be read as TOML" in read_failure(run)["reason"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from truelift.data import AugmentationOptions, DataOptions
 from truelift.errors import InputError
@@ -207,3 +208,62 @@ def test_recomputation_changes_nothing(tmp_path: Path, settings: dict[str, Any])
         assert plain[part].keys() == again[part].keys()
         for name, tensor in plain[part].items():
             assert torch.equal(tensor, again[part][name]), name
+
+
+def make_folders(root: Path, images: int) -> None:
+    for label, name in enumerate(("dark", "light")):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(images):
+            pixels = np.full((8, 8), 200 * label + number, np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    """Stopped in the middle; the message says what changed and what to type, and the typed command helps."""
+    data, folder = tmp_path / "data", tmp_path / "run"
+    make_folders(data, 20)
+    settings = {"data.name": "mine", "data.path": str(data), "epochs": 2, "batch_size": 8, "model.name": "small-cnn"}
+    experiment = resolve(parse_experiment(settings, "the test"))
+
+    def stop(line: dict[str, Any], steps: int) -> None:
+        if line["step"] >= steps // 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(experiment, folder, reporter=stop, checkpoint_seconds=0)
+    before = json.loads((folder / "environment.json").read_text())["data"]
+    assert before["images"] == {"train": 40}
+    make_folders(data, 21)
+    with pytest.raises(InputError) as raised:
+        run(experiment, folder, reporter=silent)
+    checkpoint = folder / "checkpoint.pt"
+    assert str(raised.value) == (
+        f"{folder}: the data changed since its checkpoint was written: train images 40, now 42. Put them back as they "
+        f"were, or begin anew without the checkpoint: rm {checkpoint}"
+    )
+    assert json.loads((folder / "environment.json").read_text())["data"] == before
+    environment = json.loads((folder / "environment.json").read_text())
+    kept = checkpoint.read_bytes()
+    checkpoint.unlink()
+    assert run(experiment, folder, reporter=silent)["train_images"] < 42
+    assert json.loads((folder / "environment.json").read_text())["data"]["images"] == {"train": 42}
+    # One of an earlier version, that does not say of which data it is, goes on.
+    (folder / "result.json").unlink()
+    checkpoint.write_bytes(kept)
+    del environment["data"]
+    (folder / "environment.json").write_text(json.dumps(environment))
+    assert run(experiment, folder, reporter=silent)["steps"] > 0
+
+
+def test_a_damaged_result_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = small()
+    first = run(experiment, tmp_path, reporter=silent)
+    (tmp_path / "result.json").write_text("{")
+    (tmp_path / "code.patch").unlink()
+    (tmp_path / "code.patch").mkdir()
+    second = run(experiment, tmp_path, reporter=silent)
+    assert second["metrics"]["test_accuracy"] == first["metrics"]["test_accuracy"]
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'result.json'} cannot be read. It is result.json.unusable now, and is made again." in said
+    assert "code.patch is no regular file: it is code.patch.unusable now." in said
+    assert Run("a", 0, tmp_path).status == "done"

@@ -41,7 +41,7 @@ class MixtureOptions(SoftmaxOptions):
     margin_schedule: Literal["constant", "doubling", "ramp"] = "constant"
     """doubling: α doubles every schedule_epochs, up to margin_cap. ramp: from 0 to α in schedule_epochs."""
 
-    margin_cap: float = 0.3
+    margin_cap: Annotated[float, NONNEGATIVE] = 0.3
     """doubling: the largest α; at least margin."""
 
     likelihood_weight: Annotated[float, NONNEGATIVE] = 0.1
@@ -70,8 +70,8 @@ class MixtureOptions(SoftmaxOptions):
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
-        capped = self.margin_schedule != "doubling" or self.margin <= self.margin_cap < float("inf")
-        yield "margin_cap", capped, f"at least objective.margin, {self.margin}, and finite"
+        capped = self.margin_schedule != "doubling" or self.margin <= self.margin_cap
+        yield "margin_cap", capped, f"at least objective.margin, {self.margin}"
         fits = self.covariance != "identity" or self.variances == "fixed"
         yield "variances", fits, "fixed for objective.covariance identity"
 

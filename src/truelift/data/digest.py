@@ -1,0 +1,96 @@
+"""What tells one state of a data set from another: names, sizes, labels and counts, without decoding an image."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from truelift.data.listing import Listing, Source
+
+_MOST_BYTES = 2**28
+"""Of an array's values that are looked at; of a larger one, images evenly from all."""
+
+_MOST_READ = 2**26
+"""Of files: sets of no more bytes are read, so that no change is missed."""
+
+
+@dataclass(frozen=True)
+class DataState:
+    """A data set as it was when it was read; equal for the same data wherever it lies."""
+
+    digest: str
+    """Sixteen hexadecimal digits, of all that follows and of the images' names, sizes and labels."""
+    images: dict[str, int]
+    """How many there are, by split."""
+    classes: int
+    left_out: int
+    """Images that belong to no class."""
+
+    def record(self) -> dict[str, Any]:
+        """As environment.json has it."""
+        return {"digest": self.digest, "images": self.images, "classes": self.classes, "left_out": self.left_out}
+
+
+def state_of(source: Source) -> DataState:
+    """The state of a data set. For files by name it takes a look at each file's size."""
+    listings = {"train": source.train, "validation": source.validation, "test": source.test}
+    there = {split: listing for split, listing in listings.items() if listing is not None}
+    sha = hashlib.sha256(repr((source.classes, len(source.left_out))).encode())
+    for split, listing in there.items():
+        sha.update(f"{split} {len(listing.labels)} ".encode() + _of_labels(listing))
+        sha.update(b"" if listing.content is None else listing.content())
+    images = {split: len(listing.labels) for split, listing in there.items()}
+    return DataState(sha.hexdigest()[:16], images, len(source.classes), len(source.left_out))
+
+
+def of_files(names: Sequence[str]) -> bytes:
+    """A digest of files' names, as from the folder that they share, and their sizes; of small sets their bytes too."""
+    sha = hashlib.sha256()
+    sizes = [_size(name) for name in names]
+    beginning = len(os.path.commonpath([os.path.dirname(name) for name in names])) if names else 0
+    for name, size in zip(names, sizes, strict=True):
+        sha.update(f"{name[beginning:]}\0{size}\n".encode(errors="surrogateescape"))
+    if sum(sizes) <= _MOST_READ:
+        for name in names:
+            sha.update(_bytes(name))
+    return sha.digest()
+
+
+def of_rows(names: Iterable[str], *columns: np.ndarray[Any, Any]) -> bytes:
+    """A digest of images' names and of columns of numbers about them."""
+    sha = hashlib.sha256("\n".join(names).encode(errors="surrogateescape"))
+    for column in columns:
+        sha.update(b"\0" + np.ascontiguousarray(column).tobytes())
+    return sha.digest()
+
+
+def of_arrays(images: Sequence[np.ndarray[Any, Any]]) -> bytes:
+    """A digest of images in memory: shapes and values, of many images a part."""
+    values = sum(image.nbytes for image in images)
+    every = max(1, -(-values // _MOST_BYTES))
+    sha = hashlib.sha256(str(len(images)).encode())
+    for image in images[::every]:
+        sha.update(f"{image.shape} {image.dtype}".encode() + np.ascontiguousarray(image).tobytes())
+    return sha.digest()
+
+
+def _of_labels(listing: Listing) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(listing.labels).tobytes()).digest()
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            return file.read(_MOST_READ)
+    except OSError:  # whoever decodes it says so
+        return b""
+
+
+def _size(name: str) -> int:
+    try:
+        return os.stat(name).st_size
+    except OSError:
+        return -1

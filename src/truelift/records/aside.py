@@ -1,0 +1,39 @@
+"""What stands in a run's way is renamed, never removed: a person may want to look at it."""
+
+import os
+from itertools import count
+from pathlib import Path
+
+from truelift.records.files import is_regular
+
+# What a run writes, and log.txt of the study beside.
+_WRITTEN = (
+    *("config.toml", "environment.json", "code.patch", "metrics.jsonl", "predictions.npz", "features.npz"),
+    *("result.json", "failure.json", "log.txt"),
+)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder that is of no use, and say how it is called now: NAME.unusable, or with a number."""
+    for number in count(1):
+        aside = path.with_name(f"{path.name}.unusable" + (f".{number}" if number > 1 else ""))
+        if not os.path.lexists(aside):
+            os.rename(path, aside)
+            return aside
+    raise AssertionError("there is always a number more")
+
+
+def clear_way(folder: Path) -> list[str]:
+    """Set aside what lies where a run writes its records and is no regular file: a folder, a pipe, a link in a circle.
+
+    Args:
+        folder: The run's; nothing is done where there is none.
+
+    Returns:
+        A sentence for each.
+    """
+    told = []
+    for path in (folder / name for name in _WRITTEN):
+        if os.path.lexists(path) and not is_regular(path):
+            told.append(f"{path} is no regular file: it is {set_aside(path).name} now.")
+    return told

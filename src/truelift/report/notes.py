@@ -1,0 +1,84 @@
+"""What a reader should know of the records themselves: what could not be read, and what changed between runs."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from truelift.records import Run, Study
+from truelift.report.asked import Asked
+
+HEADING = "Records"
+MOST_AT_ONCE = 20
+"""Of what a terminal shows; the files have all."""
+
+
+def notes(study: Study, asked: Asked) -> tuple[str, ...]:
+    """A sentence each; files are named as from the study's folder.
+
+    Args:
+        study: Of its runs' records, those that were read already are told of.
+        asked: Its plan.
+    """
+    done = [run for run in study.runs if run.status == "done"]
+    found = [note.replace(f"{study.folder}{os.sep}", "") for note in study.notes]
+    return (*found, *_without_config(done), *_changed_data(done, asked), *_changed_sources(done))
+
+
+def _without_config(done: Sequence[Run]) -> Iterator[str]:
+    """Runs that lost their config.toml; where no run has one, as in tables of other origin, nothing is missing."""
+    missing = [run for run in done if not os.path.lexists(run.folder / "config.toml")]
+    if len(missing) < len(done):
+        for variant, seeds in _seeds(missing).items():
+            yield f"{variant}: config.toml is missing of {seeds}: nothing but the folder's name says what ran there."
+
+
+def _changed_data(done: Sequence[Run], asked: Asked) -> Iterator[str]:
+    """Variants of one data set whose runs were not made of the same data."""
+    settings = {
+        variant.name: tuple((k, str(v)) for k, v in sorted(variant.settings.items()) if k.startswith("data."))
+        for variant in asked.variants
+    }
+    states: dict[tuple[tuple[str, str], ...], dict[str, list[Run]]] = {}
+    facts: dict[str, Mapping[str, object]] = {}
+    for run in done:
+        data = run.environment().get("data")
+        if data is not None:
+            states.setdefault(settings[run.variant], {}).setdefault(data["digest"], []).append(run)
+            facts[data["digest"]] = data
+    for by_digest in states.values():
+        if len(by_digest) > 1:
+            parts = [f"{_data(facts[digest])} in {_runs(runs)}" for digest, runs in by_digest.items()]
+            yield f"The data changed between runs, which are not comparable then: {'; '.join(parts)}."
+
+
+def _data(facts: Mapping[str, object]) -> str:
+    images = facts["images"]
+    assert isinstance(images, Mapping), "its reader has checked it"
+    counts = ", ".join(f"{count} {split} images" for split, count in images.items())
+    left_out = f", {facts['left_out']} left out" if facts["left_out"] else ""
+    return f"{counts} of {facts['classes']} classes{left_out} (digest {facts['digest']})"
+
+
+def _changed_sources(done: Sequence[Run]) -> Iterator[str]:
+    """Files of a user's program that were not the same in all runs that name them."""
+    versions: dict[str, dict[str, list[Run]]] = {}
+    for run in done:
+        for name, digest in run.result().get("sources", {}).items():
+            versions.setdefault(name, {}).setdefault(digest, []).append(run)
+    for name, by_digest in versions.items():
+        if len(by_digest) > 1:
+            parts = [f"{digest} in {_runs(runs)}" for digest, runs in by_digest.items()]
+            yield f"{name} changed between runs, which are not comparable then: {'; '.join(parts)}."
+
+
+def _runs(runs: Sequence[Run]) -> str:
+    return ", ".join(f"{variant} {seeds}" for variant, seeds in _seeds(runs).items())
+
+
+def _seeds(runs: Sequence[Run]) -> dict[str, str]:
+    found: dict[str, list[int]] = {}
+    for run in runs:
+        found.setdefault(run.variant, []).append(run.seed)
+    return {
+        variant: f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        for variant, seeds in found.items()
+    }

@@ -1,0 +1,55 @@
+"""What a study's folder holds already: this study, or another that must not be written over."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from truelift.errors import InputError
+from truelift.records import read_plan
+
+
+def source_from(folder: Path, source: Path) -> str:
+    """Where a study file lies as seen from the study's folder, so that both can be moved together."""
+    return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+
+
+def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str]) -> str | None:
+    """Refuse a folder that holds another study.
+
+    Args:
+        folder: The study's, which need not be there.
+        source: The study file.
+        scale: The one that is applied, or None.
+        runs: The folders of the planned runs, as study.json has them.
+
+    Returns:
+        A sentence where study.json cannot be read, so that nobody can tell.
+
+    Raises:
+        InputError: study.json was made from another study file that is still there, at another scale, or from one that
+            is gone and has no run in common with this one.
+    """
+    if not os.path.lexists(folder / "study.json"):
+        return None
+    try:
+        there = read_plan(folder)
+    except InputError as error:
+        return f"{error} It is written anew."
+    other = _other(folder, there, source, scale, set(runs))
+    if other is not None:
+        raise InputError(f"{folder} holds {other}: give this one another --out.")
+    return None
+
+
+def _other(folder: Path, there: dict[str, Any], source: Path, scale: str | None, runs: set[str]) -> str | None:
+    """What the folder holds in place of this study."""
+    if there.get("source") is None:  # of an earlier version
+        return None
+    if there.get("scale") != scale:
+        return f"the study at scale {there.get('scale') or 'paper'}"
+    before = folder / there["source"]
+    try:
+        same = os.path.samefile(before, source)
+    except OSError:  # it was moved, perhaps
+        same = not runs.isdisjoint(run["folder"] for run in there["runs"])
+    return None if same else f"the study of {os.path.normpath(before.absolute())}"

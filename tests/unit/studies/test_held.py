@@ -1,0 +1,152 @@
+"""One study is never written over another, and a run's result is taken for no other's."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from truelift.cli import main
+from truelift.errors import InputError
+from truelift.records import Run, write_json
+from truelift.studies.held import refuse_other, source_from
+from truelift.studies.plan import read_plan
+from truelift.studies.study import is_finished, make_room
+from truelift.training.identity import write_config
+
+
+def program_study(file: Path, value: float, args: str = "9") -> Path:
+    """A study of a program that gives a number at once."""
+    file.parent.mkdir(exist_ok=True)
+    file.with_suffix(".sh").write_text(f'echo "{{\\"val_accuracy\\": $1.{value}}}" > "$2/metrics.json"\n')
+    script = os.path.relpath(file.with_suffix(".sh"))
+    file.write_text(
+        f'command = "sh {script} {{args}}{{seed}} {{out}}"\nmetric = "val_accuracy"\nseeds = 2\n'
+        f'[variants.a]\nargs = "{args}"\n[variants.b]\nargs = "8"\n'
+    )
+    return file
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["study", *map(str, arguments), "--jobs", "1"])
+    return int(ended.value.code or 0)
+
+
+def test_two_studies_of_one_name_keep_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = program_study(Path("p/study.toml"), 1)
+    second = program_study(Path("q/study.toml"), 2)
+    assert run(first) == 0
+    kept = {path: path.read_bytes() for path in Path("runs/study").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert run(second) == 2
+    there = tmp_path / "p" / "study.toml"
+    told = f"truelift: error: runs/study holds the study of {there}: give this one another --out.\n"
+    assert capsys.readouterr().err == told
+    assert kept == {path: path.read_bytes() for path in kept}
+    assert run(second, "--out", "runs/other") == 0
+    assert run(first, "--seeds", 1) == 0  # the same file with other seeds is the same study
+
+
+def test_an_edited_program_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its finished runs are kept, and not mixed without a word: on the terminal and in the report."""
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("p/study.toml"), 1)
+    assert run(file) == 0
+    assert "changed" not in capsys.readouterr().err
+    program_study(file, 2)
+    file.write_text(file.read_text().replace("seeds = 2", "seeds = 3"))
+    assert run(file) == 0
+    said = capsys.readouterr()
+    assert "a: p/study.sh changed since seed 0, 1 ran." in said.err
+    assert "p/study.sh changed between runs, which are not comparable then" in " ".join(said.out.split())
+    report = Path("runs/study/report.md").read_text()
+    assert "in a seeds 0, 1, b seeds 0, 1; " in report
+    assert report.count("p/study.sh changed between runs") == 1
+
+
+def test_a_damaged_result_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    assert run(file) == 0
+    table = Path("runs/study/report.csv").read_text()
+    folders = sorted(path.parent for path in Path("runs/study").rglob("result.json"))
+    (folders[0] / "result.json").write_text("{")
+    (folders[1] / "config.toml").write_text("= x")
+    (folders[2] / "result.json").unlink()
+    (folders[2] / "result.json").mkdir()
+    (folders[2] / "log.txt").unlink()
+    os.mkfifo(folders[2] / "log.txt")
+    shutil.copyfile(folders[2] / "config.toml", folders[3] / "config.toml")  # another run's
+    capsys.readouterr()
+    assert run(file) == 0
+    said = capsys.readouterr()
+    assert said.err.count("truelift: warning: ") == 5
+    assert f"{folders[0]}/result.json cannot be read as JSON" in said.err
+    assert f"{folders[2]}/log.txt is no regular file: it is log.txt.unusable now." in said.err
+    assert said.out.count("\n[") + said.out.startswith("[") == 4
+    assert Path("runs/study/report.csv").read_text() == table
+
+
+def test_a_damaged_plan_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    assert run(file) == 0
+    Path("runs/study/study.json").write_text("{")
+    capsys.readouterr()
+    assert run(file) == 0
+    assert "It is written anew." in capsys.readouterr().err
+    assert json.loads(Path("runs/study/study.json").read_text())["source"] == "../../study.toml"
+
+
+def test_whose_folder_it_is(tmp_path: Path) -> None:
+    folder, file, other = tmp_path / "out", tmp_path / "a.toml", tmp_path / "b.toml"
+    program = program_study(file, 1)
+    shutil.copyfile(program, other)
+    plan = read_plan(file)
+    runs = [planned.folder for planned in plan.runs()]
+    assert refuse_other(folder, file, None, runs) is None
+    record = plan.record("truelift study a.toml", "2026-01-01T00:00:00+00:00")
+    write_json(folder / "study.json", record)
+    assert refuse_other(folder, other, None, runs) is None  # version 0.1 did not say
+    write_json(folder / "study.json", record | {"source": source_from(folder, file)})
+    assert refuse_other(folder, file, None, []) is None
+    with pytest.raises(InputError, match=r"holds the study of .*a\.toml: give this one another --out"):
+        refuse_other(folder, other, None, runs)
+    with pytest.raises(InputError, match="holds the study at scale paper"):
+        refuse_other(folder, file, "quick", runs)
+    file.unlink()  # renamed, if it has runs in common
+    assert refuse_other(folder, other, None, runs) is None
+    with pytest.raises(InputError, match="holds the study of"):
+        refuse_other(folder, other, None, ["runs/a/seed-0-00000000"])
+
+
+def test_a_result_without_its_config_must_be_the_runs_own(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text("[experiment]\nepochs = 1\n[variants.a]\n[variants.b]\nepochs = 2\n")
+    a, b, *_ = read_plan(tmp_path / "study.toml").runs()
+    folder = tmp_path / a.folder
+    result = {"metrics": {"test_accuracy": 1.0}}
+    write_json(folder / "result.json", result)
+    assert not is_finished(folder, a)
+    for planned, finished in ((a, True), (b, False)):
+        write_json(folder / "result.json", {**result, "fingerprint": planned.folder[-8:]})
+        assert is_finished(folder, a) is finished
+    assert a.experiment is not None
+    assert b.experiment is not None
+    write_config(folder, a.experiment)
+    assert is_finished(folder, a)
+    write_config(folder, b.experiment)
+    assert not is_finished(folder, a)
+    assert "another run's" in make_room(folder)[0]
+    assert Run("a", 0, folder).status == "unfinished"
+    assert (folder / "result.json.unusable").exists()

@@ -1,0 +1,67 @@
+"""Which files a command names, and what tells an old version from a new one."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from truelift.errors import InputError
+from truelift.studies.sources import changed, command_line, source_digests
+
+CONFIG = {"args": "", "seed": 3}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pkg").mkdir()
+    for name in ("train.py", "job.sh", "conf.toml", "3.yaml", "my file.py", "pkg/run.py", "pkg/__init__.py"):
+        (tmp_path / name).write_text(f"# {name}\n")
+    (tmp_path / "train.py").write_text("import helper\nimport numpy\n")
+    (tmp_path / "helper.py").write_text("x = 1\n")
+    (tmp_path / "binary").write_bytes(b"\x7fELF\0\0")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "metrics.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        (f"{sys.executable} train.py --seed {{seed}} --out {{out}}", ["helper.py", "train.py"]),
+        ("sh job.sh {seed} {out}", ["job.sh"]),
+        ("sh -c 'cd . && python train.py --config=conf.toml {seed}' {out}", ["conf.toml", "helper.py", "train.py"]),
+        ("python -m pkg.run {seed} {out}", ["pkg/run.py"]),
+        ("python -m pkg {seed} {out}", ["pkg/__init__.py"]),
+        ("./binary --conf {seed}.yaml {out}", ["3.yaml"]),
+        ("python 'my file.py' {seed} {out}", ["my file.py"]),
+        ("echo {seed} {out} missing.py '\"' pkg out/metrics.json", []),
+    ],
+)
+def test_the_files_that_a_command_names(here: Path, command: str, files: list[str]) -> None:
+    found = source_digests({**CONFIG, "command": command}, here / "out")
+    assert sorted(found) == files
+    assert all(len(digest) == 16 for digest in found.values())
+
+
+def test_files_in_the_args_count_too(here: Path) -> None:
+    config = {"command": "python train.py {args} {seed} {out}", "args": "--config conf.toml", "seed": 0}
+    assert "conf.toml" in source_digests(config, here / "out")
+
+
+def test_a_change_of_a_script_or_of_what_it_imports_shows(here: Path) -> None:
+    config = {**CONFIG, "command": "python train.py {seed} {out}"}
+    before = source_digests(config, here / "out")
+    assert changed(before, source_digests({**config, "seed": 4}, here / "out")) == []
+    (here / "helper.py").write_text("x = 2\n")
+    assert changed(before, source_digests(config, here / "out")) == ["helper.py"]
+    (here / "train.py").unlink()
+    assert changed(before, source_digests(config, here / "out")) == ["helper.py", "train.py"]
+
+
+def test_quotation_marks_must_match(here: Path) -> None:
+    with pytest.raises(InputError, match=r"^command cannot be split into words \(No closing quotation\), got echo '"):
+        command_line({**CONFIG, "command": "echo ' {seed} {out}"}, here)
+    found = command_line({**CONFIG, "command": "echo {seed} {out}"}, here / "a b")
+    assert found == shlex.split(f"echo 3 '{here}/a b'")
