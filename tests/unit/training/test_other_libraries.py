@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift import FreezeOut
+from truelift import FreezeOut, GaussianMixtureHead, GaussianMixtureLoss
 from truelift.data import DataOptions
+from truelift.data.augmentations import AugmentationOptions
 from truelift.models import Adapted, ModelOptions, build_model
 from truelift.techniques.freezeout import find_layers
 from truelift.training import Experiment, resolve
@@ -24,6 +25,7 @@ from truelift.training.objectives import ObjectiveOptions
 from truelift.training.optimizers import OptimizerOptions
 from truelift.training.progress import PlainReporter
 from truelift.training.run import run
+from truelift.training.schedules import ScheduleOptions
 
 SMALL_VIT = {"patch_size": 8, "num_layers": 3, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
 NETWORKS: list[tuple[str, dict[str, Any], int]] = [  # and the layers that are found
@@ -125,6 +127,26 @@ def test_freezeout_finds_the_layers_and_freezes_them(case: tuple[str, dict[str, 
         assert torch.equal(tensor, resumed.state_dict()[key]), key
 
 
+def test_the_mixture_loss_falls_on_the_features(case: tuple[str, dict[str, Any], int]) -> None:
+    name, args, _ = case
+    network = build(name, args).eval()  # without dropout and stochastic depth, so that losses can be compared
+    x, labels = images(0)
+    features = network.features(x)
+    assert features.shape == (len(x), network.feature_size)
+    assert isinstance(network.head, nn.Linear)
+    assert network.head.in_features == network.feature_size
+    head, criterion = GaussianMixtureHead(network.feature_size, CLASSES), GaussianMixtureLoss(likelihood_weight=0.1)
+    optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()], lr=1e-3)
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        loss = criterion(head, network.features(x), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
 def test_mixtures_auxiliary_tasks_probe_and_detection(case: tuple[str, dict[str, Any], int], tmp_path: Path) -> None:
     name, args, _ = case
     (tmp_path / "data.py").write_text(DATA)
@@ -151,3 +173,31 @@ def test_mixtures_auxiliary_tasks_probe_and_detection(case: tuple[str, dict[str,
     assert all(math.isfinite(line["train_likelihood_loss"]) for line in lines if line["kind"] == "train")
     assert 0 <= result["metrics"]["fgsm_auroc"] <= 100
     assert result["metrics"]["test_accuracy"] >= 0
+
+
+@pytest.mark.parametrize(
+    "case", [NETWORKS[0], NETWORKS[3], NETWORKS[5], NETWORKS[9]], ids=lambda c: c[0], indirect=True
+)
+def test_kept_activations_change_no_weight(case: tuple[str, dict[str, Any], int], tmp_path: Path) -> None:
+    """To what a training without them ends with, up to rounding."""
+    name, args, _ = case
+    (tmp_path / "data.py").write_text(DATA)
+    states: list[dict[str, Tensor]] = []
+    for cache in ("none", "device"):
+        experiment = Experiment(
+            data=DataOptions(name=f"{tmp_path}/data.py:colours", validation_fraction=0),
+            model=ModelOptions(name=name, args=args),
+            augmentation=AugmentationOptions(crop_padding=0, flip=False),
+            freezing=FreezingOptions(name="freezeout", t0=0.3, cache=cache),
+            schedule=ScheduleOptions(name="constant"),
+            optimizer=OptimizerOptions(lr=1e-3),
+            epochs=4,
+            batch_size=16,
+            precision="fp32",
+            device="cpu",
+        )
+        result = run(resolve(experiment), tmp_path / cache, reporter=PlainReporter())
+        assert result["frozen_layers"] > 0
+        states.append(torch.load(tmp_path / cache / "checkpoint.pt", weights_only=True)["network"])
+    for key, tensor in states[0].items():
+        torch.testing.assert_close(states[1][key], tensor, rtol=1e-3, atol=1e-4, msg=key)
