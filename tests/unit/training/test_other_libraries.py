@@ -4,7 +4,7 @@ import copy
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from truelift import FreezeOut, GaussianMixtureHead, GaussianMixtureLoss
 from truelift.data import DataOptions
 from truelift.data.augmentations import AugmentationOptions
+from truelift.errors import InputError
 from truelift.models import Adapted, ModelOptions, build_model
 from truelift.techniques.freezeout import find_layers
 from truelift.training import Experiment, resolve
@@ -175,29 +176,46 @@ def test_mixtures_auxiliary_tasks_probe_and_detection(case: tuple[str, dict[str,
     assert result["metrics"]["test_accuracy"] >= 0
 
 
-@pytest.mark.parametrize(
-    "case", [NETWORKS[0], NETWORKS[3], NETWORKS[5], NETWORKS[9]], ids=lambda c: c[0], indirect=True
-)
+def cached(name: str, args: dict[str, Any], folder: Path, cache: Literal["none", "device"]) -> dict[str, Tensor]:
+    """The weights after a training with freezing, its frozen layers' output kept or not."""
+    folder.mkdir()
+    (folder / "data.py").write_text(DATA)
+    experiment = Experiment(
+        data=DataOptions(name=f"{folder}/data.py:colours", validation_fraction=0),
+        model=ModelOptions(name=name, args=args),
+        augmentation=AugmentationOptions(crop_padding=0, flip=False),
+        freezing=FreezingOptions(name="freezeout", t0=0.3, cache=cache),
+        schedule=ScheduleOptions(name="constant"),
+        optimizer=OptimizerOptions(lr=1e-3),
+        epochs=4,
+        batch_size=16,
+        precision="fp32",
+        device="cpu",
+    )
+    result = run(resolve(experiment), folder / "run", reporter=PlainReporter())
+    assert result["frozen_layers"] > 0
+    checkpoint = torch.load(folder / "run/checkpoint.pt", weights_only=True)
+    kept = [state["layers"] for key, state in checkpoint.items() if key.endswith(" cache")]
+    assert kept == [] if cache == "none" else kept[0][0] > 0
+    return dict(checkpoint["network"])
+
+
+CONVOLUTIONAL = [NETWORKS[0], NETWORKS[1], NETWORKS[5]]
+TRANSFORMERS = [NETWORKS[3], NETWORKS[9]]
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONAL, ids=lambda case: case[0], indirect=True)
 def test_kept_activations_change_no_weight(case: tuple[str, dict[str, Any], int], tmp_path: Path) -> None:
-    """To what a training without them ends with, up to rounding."""
+    """Up to rounding."""
     name, args, _ = case
-    (tmp_path / "data.py").write_text(DATA)
-    states: list[dict[str, Tensor]] = []
-    for cache in ("none", "device"):
-        experiment = Experiment(
-            data=DataOptions(name=f"{tmp_path}/data.py:colours", validation_fraction=0),
-            model=ModelOptions(name=name, args=args),
-            augmentation=AugmentationOptions(crop_padding=0, flip=False),
-            freezing=FreezingOptions(name="freezeout", t0=0.3, cache=cache),
-            schedule=ScheduleOptions(name="constant"),
-            optimizer=OptimizerOptions(lr=1e-3),
-            epochs=4,
-            batch_size=16,
-            precision="fp32",
-            device="cpu",
-        )
-        result = run(resolve(experiment), tmp_path / cache, reporter=PlainReporter())
-        assert result["frozen_layers"] > 0
-        states.append(torch.load(tmp_path / cache / "checkpoint.pt", weights_only=True)["network"])
-    for key, tensor in states[0].items():
-        torch.testing.assert_close(states[1][key], tensor, rtol=1e-3, atol=1e-4, msg=key)
+    plain, kept = cached(name, args, tmp_path / "plain", "none"), cached(name, args, tmp_path / "kept", "device")
+    for key, tensor in plain.items():
+        torch.testing.assert_close(kept[key], tensor, rtol=1e-3, atol=1e-4, msg=key)
+
+
+@pytest.mark.parametrize("case", TRANSFORMERS, ids=lambda case: case[0], indirect=True)
+def test_behind_a_patch_embedding_nothing_is_kept(case: tuple[str, dict[str, Any], int], tmp_path: Path) -> None:
+    """A class token and the position embedding come between the first layer and the second."""
+    name, args, _ = case
+    with pytest.raises(InputError, match="layers must follow each other directly"):
+        cached(name, args, tmp_path / "kept", "device")
