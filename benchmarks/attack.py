@@ -2,8 +2,9 @@
 
     .venv/bin/python -P benchmarks/attack.py [--cases 100] [--every 1]
 
-`--cases` is the number of random ones of each family, beside its table; of all these every one, or every second. The last line counts all cases and the faults
-of each kind: a traceback, a hang, something bad that was taken silently, something half written after an error.
+`--cases` is the number of random ones of each family, beside its table; `--every 2` takes every second of them all. The
+last line counts the cases and the faults of each kind: a traceback, a hang, something bad that was taken silently,
+something half written after an error.
 """
 
 import argparse
