@@ -290,7 +290,7 @@ def test_bad_input(case: str) -> None:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("reach")
     torch.multiprocessing.spawn(work, args=(2, str(folder)), nprocs=2, join=True)
-    return [torch.load(folder / f"found{rank}.pt") for rank in range(2)]
+    return [torch.load(folder / f"found{rank}.pt", weights_only=False) for rank in range(2)]
 
 
 REFUSED = {
