@@ -22,6 +22,35 @@ class FailedError(RuntimeError):
     """
 
 
+class DivergedError(FailedError):
+    """The loss, its gradient or another number of the training is not finite.
+
+    Args:
+        what: That number: "loss".
+        value: inf or NaN.
+        step: At which it was first seen, counted from 1.
+        learning_rate: At that step, where it is known.
+        place: Where in that step it began: "the output of layer conv1".
+        skipped: So many steps before it were left out, one after another.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        value: float,
+        step: int,
+        learning_rate: float | None = None,
+        place: str | None = None,
+        *,
+        skipped: int = 0,
+    ) -> None:
+        self.step, self.learning_rate, self.place = step, learning_rate, place
+        message = f"the training diverged: the {what} is {value} at step {step}"
+        message += f" with learning rate {learning_rate:.4g}" if learning_rate is not None else ""
+        message += f", first in {place}" if place is not None else ""
+        super().__init__(message + (f"; the {skipped} steps before it were left out" if skipped else ""))
+
+
 def printable(text: str) -> str:
     r"""`text` with everything that is not visible, line ends and control characters among it, written as escapes.
 
