@@ -51,6 +51,16 @@ class DivergedError(FailedError):
         super().__init__(message + (f"; the {skipped} steps before it were left out" if skipped else ""))
 
 
+# What torch says, in no class of its own on a CPU.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory was refused: by Python, or by torch, whose error is a `RuntimeError`."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, MemoryError) or told
+
+
 def printable(text: str) -> str:
     r"""`text` with everything that is not visible, line ends and control characters among it, written as escapes.
 
