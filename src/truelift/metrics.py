@@ -3,12 +3,13 @@
 A metric of a user's own program is known by its name's ending, or else says itself whether higher is better.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from truelift.errors import InputError
 
-Scale = Literal["points", "fraction"]
+Scale = Literal["points", "fraction", "none"]
 Step = Literal["test image", "one"]
 
 
@@ -23,20 +24,24 @@ class Kind:
     relative: bool = False
     """Compared in percent of the baseline's value, else by the difference."""
     scale: Scale | None = None
-    """points: from 0 to 100; fraction: from 0 to 1; None: neither."""
+    """points: from 0 to 100, or a fraction from 0 to 1 of a program that writes such; None: neither."""
 
 
-_RELATIVE = "percent of baseline"
+PERCENT_OF_BASELINE = "percent of baseline"
+"""The unit of relative differences."""
 
 KINDS = (
     Kind(ending="accuracy", unit="points", scale="points", higher_is_better=True),
     Kind(ending="error", unit="points", scale="points", higher_is_better=False),
-    Kind(ending="auroc", unit="points", scale="points", higher_is_better=True),
+    *(
+        Kind(ending=ending, unit="points", scale="points", higher_is_better=True)
+        for ending in ("acc", "auroc", "auc", "f1", "precision", "recall")
+    ),
     Kind(ending="loss", higher_is_better=False),
-    Kind(ending="seconds", unit=_RELATIVE, relative=True, higher_is_better=False),
-    Kind(ending="images_per_second", unit=_RELATIVE, relative=True, higher_is_better=True),
-    Kind(ending="parameters", unit=_RELATIVE, relative=True, higher_is_better=False),
-    Kind(ending="operations", unit=_RELATIVE, relative=True, higher_is_better=False),
+    Kind(ending="seconds", unit=PERCENT_OF_BASELINE, relative=True, higher_is_better=False),
+    Kind(ending="images_per_second", unit=PERCENT_OF_BASELINE, relative=True, higher_is_better=True),
+    Kind(ending="parameters", unit=PERCENT_OF_BASELINE, relative=True, higher_is_better=False),
+    Kind(ending="operations", unit=PERCENT_OF_BASELINE, relative=True, higher_is_better=False),
 )
 
 
@@ -107,16 +112,35 @@ class Metric:
     higher_is_better: bool
     relative: bool
     """Whether differences are in percent of the baseline's value, as for times."""
+    scale: Scale | None = None
+    """Of its results; None: not known, so they are looked at."""
 
     @classmethod
-    def named(cls, name: str, higher_is_better: bool | None = None) -> "Metric":
+    def named(cls, name: str, higher_is_better: bool | None = None, *, scale: Scale | None = None) -> "Metric":
         """The metric of that name; a program's own one needs `higher_is_better`.
 
-        Names that end in accuracy, error, auroc, loss, seconds, images_per_second, parameters or operations are known.
+        Names that end in one of `KINDS` are known, such as accuracy, error, f1, loss or seconds.
+
+        Args:
+            name: In a run's result.
+            higher_is_better: Whether a larger one is better; by the name where it is known.
+            scale: points or fraction: its differences are told in points; none: they have no unit.
 
         Raises:
-            InputError: The name is not known and `higher_is_better` is not given.
+            InputError: The name is not known and `higher_is_better` is not given; or a scale for a time or a count.
         """
+        found = cls._by_name(name, higher_is_better)
+        if scale is None:
+            return found
+        if found.relative and scale != "none":
+            raise InputError(
+                f'scale must be "none" for {name}, which is compared in percent of the baseline, got {scale}.'
+            )
+        unit = found.unit if found.relative else "" if scale == "none" else "points"
+        return replace(found, unit=unit, scale=scale)
+
+    @classmethod
+    def _by_name(cls, name: str, higher_is_better: bool | None) -> "Metric":
         kind = _kind(name)
         if kind is not None:
             better = kind.higher_is_better if higher_is_better is None else higher_is_better
@@ -139,6 +163,17 @@ class Metric:
         return self.unit == "points"
 
     @property
+    def may_be_constant(self) -> bool:
+        """Whether no seed need change it: a count."""
+        kind = _kind(self.name)
+        return kind is not None and kind.ending in ("parameters", "operations")
+
+    def of_trainings(self) -> "Metric":
+        """Of truelift's own trainings: what they log in points is percent; a user's own metric may be any."""
+        ours = any(logged.name == self.name for logged in LOGGED)
+        return replace(self, scale="points") if ours and self.in_points and self.scale is None else self
+
+    @property
     def over_test_images(self) -> bool:
         """Whether it is the share of test images that are right, or wrong, compared by the difference."""
         return not self.relative and _step(self.name) == "test image"
@@ -155,9 +190,19 @@ class Metric:
         return 1.0 if step == "one" else 0.0
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A guard: a metric that may get worse by `most` at most."""
+
+    metric: Metric
+    most: float
+    """In the metric's unit."""
+
+
 def _kind(name: str) -> Kind | None:
     # The last first: images_per_second is no number of seconds.
-    return next((k for k in reversed(KINDS) if name == k.ending or name.endswith(f"_{k.ending}")), None)
+    words = re.sub(r"[^a-z0-9]+", "_", name.lower())  # eval/F1 and val-accuracy are names of the same kind
+    return next((k for k in reversed(KINDS) if words == k.ending or words.endswith(f"_{k.ending}")), None)
 
 
 def _step(name: str) -> Step | None:

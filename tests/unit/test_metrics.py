@@ -21,11 +21,26 @@ def test_a_name_tells_how_to_compare(name: str, unit: str, higher: bool, relativ
     assert Metric.named(name, higher_is_better=not higher).higher_is_better is not higher
 
 
-@pytest.mark.parametrize("name", ["f1", "myerror", "accuracy_top5"])
+@pytest.mark.parametrize("name", ["dice", "myerror", "accuracy_top5"])
 def test_another_name_needs_the_direction(name: str) -> None:
     with pytest.raises(InputError, match=f"higher_is_better must be given .*, got {name}"):
         Metric.named(name)
     assert Metric.named(name, higher_is_better=True) == Metric(name, "", True, relative=False)
+
+
+def test_names_of_other_libraries_are_known() -> None:
+    for name in ("eval/F1", "val-accuracy", "valid.AUC", "acc"):
+        assert (Metric.named(name).unit, Metric.named(name).higher_is_better) == ("points", True)
+
+
+def test_a_scale_that_is_said() -> None:
+    expected = Metric("dice", "points", True, relative=False, scale="fraction")
+    assert Metric.named("dice", True, scale="fraction") == expected
+    assert Metric.named("my_error", scale="none").unit == ""
+    assert Metric.named("test_error").of_trainings().scale == "points"
+    assert Metric.named("test_balanced_accuracy").of_trainings().scale is None  # a user's own function: looked at
+    with pytest.raises(InputError, match='scale must be "none" for train_seconds'):
+        Metric.named("train_seconds", scale="fraction")
 
 
 def test_the_smallest_step() -> None:

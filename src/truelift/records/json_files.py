@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -72,6 +72,9 @@ class _PlannedRun(Struct):
     folder: str
 
 
+_Scale = Literal["points", "fraction", "none"]
+
+
 class _Variant(Struct):
     settings: dict[str, Any]
     command: str | None = None
@@ -82,6 +85,14 @@ class _Published(Struct):
     source: str
     runs: Count | None = None
     sd: float | None = None
+
+
+class _Guard(Struct):
+    limit: Annotated[float, Meta(ge=0)]
+    unit: str
+    higher_is_better: bool
+    relative: bool
+    scale: _Scale | None = None
 
 
 class _Plan(Struct):
@@ -100,6 +111,9 @@ class _Plan(Struct):
     repeat: str
     created: str
     scale: str | None = None
+    metric_scale: _Scale | None = None
+    guards: dict[str, _Guard] | UnsetType = UNSET
+    pooling: Literal["none", "guarded"] = "none"
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
     source: str | UnsetType = UNSET

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from truelift.metrics import Metric
-from truelift.verdicts import PublishedFigure
+from truelift.metrics import Limit, Metric
+from truelift.verdicts import Pooling, PublishedFigure
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Asked:
     question: str
     metric: Metric
     smallest_effect: float
+    guards: tuple[Limit, ...]
+    """Other metrics that may get worse by a limit at most."""
+    pooling: Pooling
     baseline: str
     seeds: tuple[int, ...]
     variants: tuple[Variant, ...]
@@ -41,6 +44,29 @@ class Asked:
     """Of the study file; None for the file as it stands."""
     repeat: str
     """The command that repeats the study."""
+    paired: bool = True
+    """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
+    notes: tuple[str, ...] = ()
+    """How runs that were made elsewhere were read, and what a reader should know of it."""
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether its runs were read, and are none of truelift's."""
+        return bool(self.notes)
+
+    @property
+    def programs(self) -> bool:
+        """Whether a variant is a program of the user's."""
+        return any(variant.command is not None for variant in self.variants)
+
+    @property
+    def reached(self) -> Metric:
+        """What a saving of time is set against: the metric, or where that is a time itself the first guard."""
+        for guard in self.guards if self.metric.relative else ():
+            found = Metric.named(guard.metric.name, guard.metric.higher_is_better, scale=guard.metric.scale)
+            if not found.relative:
+                return found
+        return self.metric
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -65,8 +91,16 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
     return Asked(
         name=str(plan["name"]),
         question=str(plan["question"]),
-        metric=Metric(plan["metric"], plan["unit"], plan["higher_is_better"], plan["relative"]),
+        metric=_metric(plan),
         smallest_effect=float(plan["smallest_effect"]),
+        # Studies of earlier versions have no guards, no pooling and no scale.
+        guards=tuple(
+            Limit(
+                Metric(name, g["unit"], g["higher_is_better"], g["relative"], scale=g.get("scale")), float(g["limit"])
+            )
+            for name, g in plan.get("guards", {}).items()
+        ),
+        pooling=plan.get("pooling", "none"),
         baseline=plan["baseline"],
         seeds=tuple(plan["seeds"]),
         variants=tuple(Variant(name, v["command"], v["settings"]) for name, v in plan["variants"].items()),
@@ -79,7 +113,17 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         changed=tuple(plan.get("changed") or ()),
         scale=plan.get("scale") or None,
         repeat=str(plan["repeat"]),
+        paired=bool(plan.get("paired", True)),
+        notes=tuple(plan.get("notes", ())),
     )
+
+
+def _metric(plan: Mapping[str, Any]) -> Metric:
+    found = Metric(
+        plan["metric"], plan["unit"], plan["higher_is_better"], plan["relative"], scale=plan.get("metric_scale")
+    )
+    programs = any(variant["command"] is not None for variant in plan["variants"].values())
+    return found if programs else found.of_trainings()
 
 
 def setting(value: object) -> str:

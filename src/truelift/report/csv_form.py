@@ -16,10 +16,13 @@ from truelift.verdicts import wording
 
 _OF_METRIC = ("metric", "unit_of_differences", "variant", "seeds", "mean", "sd")
 _OF_COMPARISON = (
-    *("pairs", "difference", "interval_low", "interval_high", "p_value", "p_adjusted", "p_sign_flip"),
-    *("probability_better", "correlation", "smallest_detectable", "standard_error_over_test_images", "more_seeds"),
+    *("pairs", "difference", "interval_low", "interval_high", "interval_confidence"),
+    *("p_value", "p_adjusted", "p_no_effect", "p_sign_flip"),
+    *("probability_better", "correlation", "smallest_detectable", "standard_error_over_test_images"),
+    *("more_seeds_low", "more_seeds_high", "failed_runs", "difference_with_failures", "verdict_with_failures"),
     *("verdict", "reason"),
 )
+_OF_GUARD = ("metric", "limit", "unit", "worse", "at_most", "p_value", "holds")
 _OF_FIGURE = ("", "_source", "_runs", "_sd", "_difference", "_low", "_high", "_agreement")
 _OF_SAVING = ("counted_saving", "measured_saving", "measured_saving_sd", "pareto_front")
 _AT_EQUAL_TIME = tuple(
@@ -47,6 +50,7 @@ def csv_table(summary: Summary) -> str:
     study's metric, at the end.
     """
     further = [
+        _guards(summary.compared),
         _published(summary.published),
         _savings(summary.trade_off.choices),
         _at_equal_time(summary.trade_off.at_equal_time),
@@ -85,17 +89,32 @@ def _compared(row: Row) -> list[object]:
         c.seeds,
         c.difference,
         *(c.interval or (None, None)),
+        c.interval_confidence,
         c.p_value,
         c.p_adjusted,
+        c.p_no_effect,
         c.p_sign_flip,
         c.probability_better,
         c.correlation,
         c.smallest_detectable,
         row.example_error,
-        c.more_seeds,
+        *(c.more_seeds or (None, None)),
+        *((second.runs, second.difference, second.verdict) if (second := c.with_failures) else (None, None, None)),
         c.verdict,
         c.reason,
     ]
+
+
+def _guards(rows: Sequence[Row]) -> _Columns:
+    """A set of columns a guard."""
+    fields: dict[str, list[object]] = {}
+    for row in rows:
+        assert row.comparison is not None
+        for one in row.comparison.guards:
+            found = (one.metric, one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds)
+            fields.setdefault(row.variant, []).extend(found)
+    most = max(map(len, fields.values()), default=0) // len(_OF_GUARD)
+    return _Columns([f"guard_{1 + guard}_{name}" for guard in range(most) for name in _OF_GUARD], fields)
 
 
 def _published(beside: Sequence[Beside]) -> _Columns:

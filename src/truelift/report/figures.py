@@ -101,7 +101,7 @@ def differences_figure(summary: Summary) -> Markup:
         better = "right is better" if summary.metric.higher_is_better else "left is better"
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
-        label = "Paired differences to the baseline, with mean and 95 % interval"
+        label = "Paired differences to the baseline, with mean and interval"
         return svg_element(figure, "differences", label)
 
 

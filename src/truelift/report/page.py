@@ -22,7 +22,7 @@ from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
 
-_SYMBOLS = {"helps": "▲", "hurts": "▼", "undecided": "◆"}
+_SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆"}
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,23 @@
 """Everything that a report says, computed once from a study's records; its forms only show it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from truelift.errors import InputError
 from truelift.metrics import LOGGED, Metric
-from truelift.records import Predictions, Run, Status, Study
+from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked, read_asked
 from truelift.report.curves import Picture, pictures
 from truelift.report.environments import Environment, environments
+from truelift.report.judged import Found, Results, judged
 from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
-from truelift.report.rows import Row, difference_digits
-from truelift.report.tradeoff import Results, TradeOff, trade_off
-from truelift.verdicts import compare, example_standard_error
-from truelift.verdicts.wording import Headline, headline, missing_runs
-
-_Predictions = Mapping[tuple[str, int], Predictions]
+from truelift.report.rows import Row, difference_digits, mean_digits
+from truelift.report.tradeoff import TradeOff, trade_off
+from truelift.verdicts import outlying_runs
+from truelift.verdicts.wording import Headline, headline, missing_runs, outlying, second_line
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,8 @@ class Summary:
     """The other metrics, by name."""
     problems: tuple[str, ...]
     """Failed and missing runs, one line for each variant and reason."""
+    cautions: tuple[str, ...]
+    """The difference with failed runs counted as the worst, outlying runs, and metrics that were left out."""
     published: tuple[Beside, ...]
     """Published figures beside ours."""
     trade_off: TradeOff
@@ -67,7 +66,7 @@ def summarise(study: Study) -> Summary:
     """Compare every variant with the baseline on every metric that is there.
 
     Raises:
-        InputError: The study's metric is relative and its baseline's mean is not above 0.
+        InputError: The study's metric is relative and a result is not above 0, or its scale cannot be told.
     """
     asked = read_asked(study.plan)
     # Once for each run, so that a study that still runs is seen at one moment by all parts of the report.
@@ -78,7 +77,12 @@ def summarise(study: Study) -> Summary:
     ran_in = environments(study.runs)
 
     shown, features = pictures(done, [variant.name for variant in asked.variants]), panels(done, asked.order)
-    rows = _rows(asked, asked.metric, results, predictions, asked.smallest_effect)
+    failed = frozenset((run.variant, run.seed) for run, status in statuses if status == "failed")
+    records = Found(results, predictions, failed)
+    rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
+    others, left_out = _others(asked, records)
+    reached = asked.reached
+    of_reached = rows if reached == asked.metric else judged(asked, reached, records, smallest_effect=0.0)
     lengths = asked.other_lengths()
     digits = difference_digits(rows)
     metric = asked.metric
@@ -91,17 +95,18 @@ def summarise(study: Study) -> Summary:
             for row in rows
             if row.comparison is not None
         },
-        others=_others(asked, results, predictions),
+        others=others,
         problems=_problems(statuses, metric, results),
+        cautions=(*_cautions(asked, rows, metric.resolution(records.images)), *left_out),
         published=beside(rows, asked.published, comparable=not asked.changed),
         trade_off=trade_off(
-            rows,
+            of_reached,
             results,
             asked.seeds,
-            metric,
+            reached,
             on_cpu=all(environment.on_cpu for environment in ran_in),
             lengths=lengths,
-            smallest_effect=asked.smallest_effect,
+            smallest_effect=asked.smallest_effect if reached == metric else 0.0,
         ),
         pictures=shown,
         panels=features,
@@ -111,64 +116,44 @@ def summarise(study: Study) -> Summary:
     )
 
 
-def _others(asked: Asked, results: Results, predictions: _Predictions) -> dict[str, tuple[Row, ...]]:
-    others = {}
+def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], list[str]]:
+    """The other metrics by name, and why some are left out."""
+    others, left_out = {}, []
     for name in (logged.name for logged in LOGGED):
-        if name != asked.metric.name and _comparable(name, asked.baseline, results):
+        if name != asked.metric.name and _comparable(name, found.results):
             other = Metric.named(name)
+            if other.in_points:
+                other = Metric.named(name, scale=asked.metric.scale) if asked.programs else other.of_trainings()
             # What is too small to matter in test accuracy is so in test error: else the two would contradict.
             same_scale = other.in_points and asked.metric.in_points
             effect = asked.smallest_effect if same_scale else 0.0
-            others[name] = _rows(asked, other, results, predictions, effect)
-    return others
+            try:
+                others[name] = judged(asked, other, found, smallest_effect=effect)
+            except InputError as error:  # nobody asked for this metric: the report goes on without it
+                left_out.append(f"{name} is left out of the other metrics: {error}")
+    return others, left_out
 
 
-def _comparable(name: str, baseline: str, results: Results) -> bool:
-    """Whether all done runs have the metric and, for a relative one, the baseline something to be held against."""
+def _comparable(name: str, results: Results) -> bool:
+    """Whether all done runs have the metric and, for a relative one, above 0: a ratio."""
     if not results or not all(name in metrics for metrics in results.values()):
         return False
-    of_baseline = [metrics[name] for (variant, _), metrics in results.items() if variant == baseline]
-    return not Metric.named(name).relative or all(value > 0 for value in of_baseline)
+    return not Metric.named(name).relative or all(metrics[name] > 0 for metrics in results.values())
 
 
-def _rows(
-    asked: Asked, metric: Metric, results: Results, predictions: _Predictions, smallest_effect: float
-) -> tuple[Row, ...]:
-    values = {
-        name: np.array([results.get((name, seed), {}).get(metric.name, math.nan) for seed in asked.seeds])
-        for name in asked.order
-    }
-    images = min((len(p.labels) for p in predictions.values()), default=None)
-    comparisons = compare(
-        values[asked.baseline],
-        {name: values[name] for name in asked.order[1:]},
-        higher_is_better=metric.higher_is_better,
-        smallest_effect=smallest_effect,
-        relative=metric.relative,
-        resolution=metric.resolution(images),
-        unit=metric.unit,
+def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
+    """Failed runs counted as the worst, and outlying runs."""
+    of_differences, of_means = difference_digits(rows), mean_digits(rows)
+    lines = [
+        second_line(row.variant, row.comparison, unit=asked.metric.unit, digits=of_differences)
+        for row in rows
+        if row.comparison is not None
+    ]
+    far = outlying_runs({row.variant: row.values for row in rows}, resolution=resolution)
+    return (
+        *(line for line in lines if line is not None),
+        *(outlying(run.variant, asked.seeds[run.index], run.value, run.median, digits=of_means) for run in far),
     )
-    # In points, so of no use beside a difference in percent.
-    errors = _example_errors(asked, predictions) if metric.over_test_images else {}
-    return tuple(
-        Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in asked.order
-    )
-
-
-def _example_errors(asked: Asked, predictions: _Predictions) -> dict[str, float]:
-    """Each variant's standard error over test images, where every pair has predictions for the same images."""
-    errors = {}
-    for name in asked.order[1:]:
-        pairs = [
-            (predictions[asked.baseline, seed], predictions[name, seed])
-            for seed in asked.seeds
-            if (asked.baseline, seed) in predictions and (name, seed) in predictions
-        ]
-        same = pairs and all(np.array_equal(p.labels, pairs[0][0].labels) for pair in pairs for p in pair)
-        if same and len(pairs[0][0].labels) > 1:
-            correct = [np.stack([p.predicted == p.labels for p in column]) for column in zip(*pairs, strict=True)]
-            errors[name] = example_standard_error(*correct)
-    return errors
 
 
 def _problems(statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results) -> tuple[str, ...]:

@@ -1,21 +1,32 @@
 """What a saving of training time costs: each variant's saving, counted and measured, against the study's metric."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from truelift.metrics import Metric
+from truelift.report.judged import Results
 from truelift.report.rows import Row, mean_digits
 from truelift.verdicts import at_equal_time, compare, pareto_front
 from truelift.verdicts.numbers import number
 
-Results = Mapping[tuple[str, int], Mapping[str, float]]
-"""The metrics of each done run, by variant and seed."""
-
 # Percent of the baseline's operations: heads that differ a little are no saving to speak of.
 _LEAST_SAVING = 1.0
+
+
+@dataclass(frozen=True)
+class Saving(Row):
+    """Percent saved under each seed. Its mean is that of the ratios, as in the table's comparison of times."""
+
+    @property
+    def mean(self) -> float:
+        """100 (1 - geometric mean of the ratios); NaN without one."""
+        if not self.done:
+            return math.nan
+        return 0.0 - 100 * math.expm1(float(np.log1p(np.divide(self.done, -100)).mean()))  # never -0.0
 
 
 @dataclass(frozen=True)
@@ -24,9 +35,9 @@ class Choice:
 
     metric: Row
     """The study's metric."""
-    counted: Row
+    counted: Saving
     """Operations of training saved, in percent of the baseline's under the same seed, as the runs counted them."""
-    measured: Row
+    measured: Saving
     """Time of training saved, in percent of the baseline's under the same seed; see `TradeOff.clock`."""
     on_front: bool
     """Whether no other variant saves at least as much time and is at least as good; see `pareto_front`."""
@@ -85,10 +96,11 @@ def _choices(
         found = [results.get((variant, seed), {}).get(name) for seed in seeds]
         return np.array(found, dtype=np.float64)  # None is NaN
 
-    def saved(variant: str, name: str) -> Row:
-        of_baseline = values(rows[0].variant, name)
+    def saved(variant: str, name: str) -> Saving:
+        of_baseline, of_variant = values(rows[0].variant, name), values(variant, name)
         of_baseline[~(of_baseline > 0)] = np.nan  # a program of the user's may say 0
-        return Row(variant, tuple((100 * (1 - values(variant, name) / of_baseline)).tolist()), None, None)
+        of_variant[~(of_variant > 0)] = np.nan
+        return Saving(variant, tuple((100 * (1 - of_variant / of_baseline)).tolist()), None, None)
 
     each = [(row, saved(row.variant, "training_operations"), saved(row.variant, clock)) for row in rows]
     found = [three for three in each if all(row.done for row in three)]
@@ -121,6 +133,8 @@ def _at_equal_time(
         higher_is_better=metric.higher_is_better,
         smallest_effect=smallest_effect,
         unit=metric.unit,
+        scale="none",  # differences
+        may_be_constant=True,
     )
     return tuple(Row(name, others[name].metric.values, comparison, None) for name, comparison in comparisons.items())
 
@@ -154,9 +168,9 @@ def legend(found: TradeOff) -> str:
     time = "processor time" if found.clock == "cpu_seconds" else "time"
     return (
         "Counted: operations of training's convolutions and matrix products. "
-        f"Measured: {time} of training. Both are savings against the baseline under the same seed, mean ± standard "
-        "deviation over seeds. On the Pareto front: no other variant saves at least as much time and is at least as "
-        "good."
+        f"Measured: {time} of training. Both are savings against the baseline under the same seed, mean of the ratios "
+        "± standard deviation over seeds. On the Pareto front: no other variant saves at least as much time and is at "
+        "least as good."
     )
 
 

@@ -7,7 +7,6 @@ thing with itself.
 """
 
 import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError, unknown_name
-from truelift.metrics import Metric
+from truelift.metrics import Limit, Metric
+from truelift.studies.command import check_command
+from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.published import read_published
 from truelift.studies.relative import absolute, is_relative, typed
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve
 from truelift.training.identity import OPERATIONAL_OPTIONS, config
 from truelift.training.settings import flatten, parse_experiment
-from truelift.verdicts import PublishedFigure
+from truelift.verdicts import Pooling, PublishedFigure
 
 _KEYS = (
     "question",
@@ -31,6 +32,9 @@ _KEYS = (
     "metric",
     "higher_is_better",
     "smallest_effect",
+    "scale",
+    "guards",
+    "pooling",
     "vary_split",
     "command",
     "experiment",
@@ -40,7 +44,10 @@ _KEYS = (
     "scales",
     "published",
 )
-_PLACEHOLDERS = ("seed", "out", "args")
+# A run's folder and record each; their list is held in memory several times.
+_MOST_SEEDS = 100_000
+# Of a name that is part of a folder's: file systems take 255 bytes.
+_LONGEST_NAME = 100
 
 PAPER = "paper"
 """The scale that is the file as it stands: in a recipe the paper's own."""
@@ -106,6 +113,9 @@ class StudyPlan:
     baseline: str
     metric: Metric
     smallest_effect: float
+    guards: tuple[Limit, ...]
+    """Other metrics that may get worse by a limit at most."""
+    pooling: Pooling
     seeds: tuple[int, ...]
     vary_split: bool
     shared: Mapping[str, Any]
@@ -187,7 +197,19 @@ class StudyPlan:
             "unit": self.metric.unit,
             "higher_is_better": self.metric.higher_is_better,
             "relative": self.metric.relative,
+            "metric_scale": self.metric.scale,
             "smallest_effect": self.smallest_effect,
+            "guards": {
+                guard.metric.name: {
+                    "limit": guard.most,
+                    "unit": guard.metric.unit,
+                    "higher_is_better": guard.metric.higher_is_better,
+                    "relative": guard.metric.relative,
+                    "scale": guard.metric.scale,
+                }
+                for guard in self.guards
+            },
+            "pooling": self.pooling,
             "baseline": self.baseline,
             "seeds": list(self.seeds),
             "variants": {v.name: {"settings": dict(v.settings), "command": v.command} for v in self.variants},
@@ -231,7 +253,7 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     for key in tables:
         if key not in _KEYS:
             raise unknown_name("key", key, _KEYS)
-    if not tables.get("variants"):
+    if not _typed(tables, "variants", dict, {}):
         raise InputError("a study needs variants: a table [variants.NAME] for each, the baseline among them.")
     variants = tuple(_variant(key, value, tables.get("command")) for key, value in tables["variants"].items())
     names = [variant.name for variant in variants]
@@ -249,6 +271,9 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
     own, other = flatten(_typed(tables, "experiment", dict, {})), {**applied.settings, **overrides}
     shared = {**own, **other}
+    if any(variant.command is None for variant in variants):
+        for key, one in scales.items():  # whichever is applied
+            parse_experiment(one.settings, f'scale "{key}"')
     for variant in variants:
         for setting in variant.settings.keys() & overrides.keys():
             if not is_relative(variant.settings[setting]):
@@ -262,16 +287,24 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
+    programs = any(variant.command is not None for variant in variants)
+    stated = read_scale(tables.get("scale"))
+    metric = Metric.named(
+        _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None), scale=stated
+    )
+    metric = metric if programs else metric.of_trainings()
+    if metric.in_points and smallest_effect > 100:
+        raise InputError(f"smallest_effect must be at most 100 points, got {smallest_effect}.")
     return StudyPlan(
         name=name if applied is whole else f"{name}-{scale}",
         scale=None if applied is whole else scale,
         scales=scales,
         question=_typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),
         baseline=baseline,
-        metric=Metric.named(
-            _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None)
-        ),
+        metric=metric,
         smallest_effect=float(smallest_effect),
+        guards=read_guards(_typed(tables, "guards", dict, {}), metric=metric.name, scale=stated, programs=programs),
+        pooling=read_pooling(tables.get("pooling", "none"), len(variants) - 1),
         seeds=applied.seeds if seeds is None else _seeds(seeds),
         vary_split=_typed(tables, "vary_split", bool, True),
         shared=shared,
@@ -304,23 +337,29 @@ def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], defa
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SEEDS:
         return tuple(range(value))
     if (
         isinstance(value, Sequence)
         and not isinstance(value, str)
         and value
-        and all(isinstance(seed, int) for seed in value)
+        and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in value)
+        and len(value) <= _MOST_SEEDS
         and len(set(value)) == len(value)
     ):
         return tuple(value)
-    raise InputError(f"seeds must be a number of at least 1, or a list of different integers, got {value!r}.")
+    raise InputError(
+        f"seeds must be a number from 1 to {_MOST_SEEDS:,}, or a list of as many different integers at most, "
+        f"got {value!r}."
+    )
 
 
 def _check_named_table(kind: str, name: str, table: Any) -> None:
     """Refuse a name that cannot be part of a folder's, and what is no table."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f'a {kind}\'s name must be of letters, digits, ".", "_" and "-" alone, got "{name}".')
+    if len(name) > _LONGEST_NAME:
+        raise InputError(f"a {kind}'s name must have {_LONGEST_NAME} characters at most, got {len(name)}: {name}.")
     if not isinstance(table, dict):
         raise InputError(f"{kind}s.{name} must be a table, got {table!r}.")
 
@@ -351,13 +390,7 @@ def _variant(name: str, table: Any, shared_command: Any) -> Variant:
         if key not in ("command", "args"):
             raise InputError(f'variant "{name}" runs a command: only command and args can be set, got {key}.')
     try:
-        fields = {field for _, field, _, _ in string.Formatter().parse(str(command)) if field is not None}
-    except ValueError as error:
-        raise InputError(f'variant "{name}": command has unmatched braces: {error}.') from None
-    for field in fields:
-        if field not in _PLACEHOLDERS:
-            raise unknown_name("placeholder in command", field, _PLACEHOLDERS)
-    for needed in ("seed", "out"):
-        if needed not in fields:
-            raise InputError(f'variant "{name}": command must contain {{{needed}}}, got {command}.')
-    return Variant(name, {"args": table["args"]} if "args" in table else {}, str(command))
+        check_command(command, table.get("args", ""))
+    except InputError as error:
+        raise InputError(f'variant "{name}": {error}') from None
+    return Variant(name, {"args": table["args"]} if "args" in table else {}, command)

@@ -6,10 +6,14 @@
 """
 
 from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
-from truelift.verdicts.compare import compare
-from truelift.verdicts.comparison import Comparison, Ground, Verdict
+from truelift.verdicts.compare import POOLINGS, Pooling, compare
+from truelift.verdicts.compare_unpaired import compare_unpaired
+from truelift.verdicts.comparison import VERDICTS, Comparison, Ground, Verdict, WithFailures
 from truelift.verdicts.equal_time import at_equal_time
+from truelift.verdicts.equivalence import below_p_value, equivalence_p_value
+from truelift.verdicts.guards import Guard, Guarded
 from truelift.verdicts.images import example_standard_error
+from truelift.verdicts.outliers import Outlier, outlying_runs
 from truelift.verdicts.paired import (
     paired_t_interval,
     paired_t_p_value,
@@ -18,22 +22,46 @@ from truelift.verdicts.paired import (
     spread,
 )
 from truelift.verdicts.pareto import pareto_front
+from truelift.verdicts.pooled import dunnett_p_value, step_down_dunnett
 from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
-from truelift.verdicts.several import holm
+from truelift.verdicts.requirement import Met, Requirement, met
+from truelift.verdicts.scale import SCALES, Scale, in_points
+from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.unpaired import Welch, welch
 
 __all__ = [
+    "POOLINGS",
+    "SCALES",
+    "VERDICTS",
     "Agreed",
     "Comparison",
     "Ground",
+    "Guard",
+    "Guarded",
+    "Met",
+    "Outlier",
+    "Pooling",
     "PublishedFigure",
+    "Requirement",
+    "Scale",
     "Verdict",
+    "Welch",
+    "WithFailures",
     "agreement",
     "agreement_interval",
     "at_equal_time",
+    "below_p_value",
     "compare",
+    "compare_unpaired",
     "detectable_effect",
+    "dunnett_p_value",
+    "equivalence_p_value",
     "example_standard_error",
     "holm",
+    "holm_levels",
+    "in_points",
+    "met",
+    "outlying_runs",
     "paired_t_interval",
     "paired_t_p_value",
     "pareto_front",
@@ -42,4 +70,6 @@ __all__ = [
     "seeds_needed",
     "sign_flip_p_value",
     "spread",
+    "step_down_dunnett",
+    "welch",
 ]

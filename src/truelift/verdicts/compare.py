@@ -1,33 +1,36 @@
-"""Is a variant better than the baseline by more than seed noise? Three verdicts over paired seeds.
+"""Is a variant better than the baseline by more than seed noise? Four verdicts over paired seeds.
 
-Letters: k paired seeds, m variants; d is the array of k paired differences, variant - baseline.
+Letters: k paired seeds, m variants; d is the array of k paired differences, variant - baseline; D the smallest effect.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from truelift.errors import InputError, unknown_name
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
-from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule
-from truelift.verdicts.paired import (
-    complete_pairs,
-    correlation,
-    exact_differences,
-    paired_t_interval,
-    paired_t_p_value,
-    percent_of,
-    probability_better,
-    sample_sd,
-    sign_flip_p_value,
-    spread,
-)
-from truelift.verdicts.power import POWER, detectable_effect, power_paired_t, seeds_needed
-from truelift.verdicts.several import holm
+from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
+from truelift.verdicts.equivalence import equivalence_p_value
+from truelift.verdicts.failures import Flags, counted, flags_of, worst_result
+from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
+from truelift.verdicts.judging import Tested, judge
+from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
+from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_down_dunnett
+from truelift.verdicts.power import detectable_effect
+from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
+from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.student import critical
 
 FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0.0625
+
+Pooling = Literal["none", "guarded"]
+POOLINGS: tuple[Pooling, ...] = ("none", "guarded")
 
 
 def compare(
@@ -40,94 +43,258 @@ def compare(
     resolution: float = 0.0,
     confidence: float = 0.95,
     unit: str = "",
+    scale: Scale | None = None,
+    may_be_constant: bool = False,
+    failed: Mapping[str, ArrayLike] | None = None,
+    baseline_failed: ArrayLike | None = None,
+    guards: Sequence[Guard] = (),
+    pooling: Pooling = "none",
 ) -> dict[str, Comparison]:
-    """Each variant against the baseline over paired seeds, with one of three verdicts.
+    """Each variant against the baseline over paired seeds, with one of four verdicts.
 
-    - helps: Holm's adjusted p <= 1 - confidence, and the mean difference is at least `smallest_effect` the better way;
-    - hurts: the same the worse way;
-    - undecided: everything else, and `Comparison.reason` says what is missing.
-
-    `more_seeds` plans for 80 % power at the effect max(|difference|, smallest_effect), with the spread seen and the
-    level (1 - confidence)/m that Holm's correction asks of the best variant. From few seeds it is a rough number.
+    - helps: the adjusted p <= 1 - confidence, the mean difference is at least D the better way, and every guard holds;
+    - hurts: the same the worse way, or a guard is shown to be broken;
+    - no effect: two one-sided tests, each at half the level, show that the difference lies between -D and D, as the
+      interval does, Holm over the variants;
+    - undecided: everything else, and `Comparison.reason` says what is missing. Below three pairs, and where all results
+      of the baseline are one number, nothing is decided; nor where failed runs, counted as the worst result of the
+      study, give another verdict.
 
     Args:
         baseline: One result a seed, shape (k,). NaN marks a run that is missing.
         variants: Name -> results of the same seeds in the same order, NaN likewise. A pair counts if both are there.
         higher_is_better: Whether a larger metric is better.
-        smallest_effect: The smallest effect that matters, >= 0, in units of the differences.
-        relative: Take differences in percent of the baseline's mean over the complete pairs, which must be > 0. The
-            mean is treated as exact, so p-values are those of the plain differences.
+        smallest_effect: The smallest effect D that matters, >= 0, in units of the differences.
+        relative: Take differences in percent of the baseline, by log ratios: all results must be > 0.
         resolution: The metric's smallest step, >= 0, in units of the metric, such as 100/N for an accuracy in percent
             on N images: see `spread`. 0 for a continuous metric.
-        confidence: Of the intervals, and 1 - the level of the tests; in (0, 1).
-        unit: Of the differences, for `reason` only, such as "points".
+        confidence: 1 - the level of the tests over all variants; in (0, 1).
+        unit: Of the differences, such as "points".
+        scale: Of results whose unit is points: points, fraction (they are multiplied by 100) or none. None: looked at,
+            and refused where they could be fractions.
+        may_be_constant: The baseline's results may all be one number, as of a count that no seed changes.
+        failed: Name -> one flag a seed: this run failed, and is not merely missing.
+        baseline_failed: The same of the baseline.
+        guards: Other metrics that may get worse by a limit at most.
+        pooling: none, or guarded: one noise for all variants, for 3 variants and more; declared before the study.
 
     Returns:
         Name -> Comparison, in the order of `variants`.
 
     Raises:
-        InputError: For an argument outside its range, arrays of different lengths, or infinite values.
+        InputError: For an argument outside its range, arrays of different lengths, infinite values, or results whose
+            scale cannot be told.
     """
     at_least_zero("smallest_effect", smallest_effect)
     at_least_zero("resolution", resolution)
     fraction("confidence", confidence)
-    base = results_of("baseline", baseline)
-    samples = {
-        name: _sample(*complete_pairs(name, base, results_of(name, values)), relative=relative, resolution=resolution)
-        for name, values in variants.items()
-    }
-    tested = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values())).tolist(), strict=True))
-    rule = Rule(higher_is_better, smallest_effect, confidence, tests=max(1, len(tested)), unit=unit)
-    return {name: _comparison(sample, adjusted.get(name), rule) for name, sample in samples.items()}
+    if pooling not in POOLINGS:
+        raise unknown_name("pooling", str(pooling), POOLINGS)
+    if pooling == "guarded" and len(variants) < FEWEST_VARIANTS:
+        raise InputError(f'pooling = "guarded" needs {FEWEST_VARIANTS} variants or more, got {len(variants)}.')
+    arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
+    if unit == "points" and not relative:
+        arms = in_points("the metric", arms, scale)
+    base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
+    asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant, pooling)
+    flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
+    second = _second_line(base, others, flags_of("baseline", baseline_failed, base), flags, asked)
+    return _compared(base, others, asked, guards, second)
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """The complete pairs of one variant, in units of the differences where not said otherwise."""
+class _Asked:
+    """The arguments that are no results."""
 
-    baseline: Array  # in units of the metric, as the variant
-    variant: Array
-    differences: Array
+    higher_is_better: bool
+    smallest_effect: float
+    relative: bool
     resolution: float
-    spread: float | None  # None below 2 pairs, as the p-value
-    p_value: float | None
+    confidence: float
+    unit: str
+    may_be_constant: bool
+    pooling: Pooling
 
     @property
-    def seeds(self) -> int:
-        return self.differences.size
-
-    @property
-    def difference(self) -> float:
-        return float(self.differences.mean()) if self.seeds else math.nan
+    def alpha(self) -> float:
+        return 1 - self.confidence
 
 
-def _sample(baseline: Array, variant: Array, *, relative: bool, resolution: float) -> _Sample:
-    scale = percent_of(baseline) if relative and baseline.size else 1.0
-    d, step = scale * exact_differences(baseline, variant), scale * resolution
-    if d.size < 2:
-        return _Sample(baseline, variant, d, step, None, None)
-    return _Sample(baseline, variant, d, step, spread(d, resolution=step), paired_t_p_value(d, resolution=step))
+def _second_line(
+    base: Array, others: Mapping[str, Array], base_failed: Flags, failed: Mapping[str, Flags], asked: _Asked
+) -> dict[str, WithFailures]:
+    """By variant, for those of which a run, or one of the baseline's, failed."""
+    lost = {name: int(flags.sum() + base_failed.sum()) for name, flags in failed.items()}
+    if not any(lost.values()):
+        return {}
+    worst = worst_result((base, *others.values()), higher_is_better=asked.higher_is_better)
+    filled = {name: counted(values, failed[name], worst) for name, values in others.items()}
+    return {
+        name: WithFailures(runs=lost[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
+        for name, c in _compared(counted(base, base_failed, worst), filled, asked, (), {}).items()
+        if lost[name]
+    }
 
 
-def _comparison(sample: _Sample, p_adjusted: float | None, rule: Rule) -> Comparison:
+def _compared(
+    base: Array,
+    others: Mapping[str, Array],
+    asked: _Asked,
+    guards: Sequence[Guard],
+    second: Mapping[str, WithFailures],
+) -> dict[str, Comparison]:
+    samples = {
+        name: sample_of(name, base, values, relative=asked.relative, resolution=asked.resolution)
+        for name, values in others.items()
+    }
+    tests = _tests(samples, asked)
+    no_effect = _no_effect(samples, asked)
+    turned = [guard_samples(guard) for guard in guards]
+    of_guards = [p_values(guard, one) for guard, one in zip(guards, turned, strict=True)]
+    both = {name: max(p, worst_p_value(of_guards, name)) for name, p in tests.judged.items()}
+    adjusted = _holm(both)
+    levels = dict(zip(both, holm_levels(list(both.values()), asked.alpha).tolist(), strict=True))
+    kept = [
+        guarded(guard, one, p, levels, asked.alpha) for guard, one, p in zip(guards, turned, of_guards, strict=True)
+    ]
+    known = base[~np.isnan(base)]
+    constant = not asked.may_be_constant and known.size >= FEWEST_SEEDS and float(np.ptp(known)) == 0
+    return {
+        name: _comparison(
+            sample,
+            Tested(
+                p_adjusted=tests.adjusted.get(name),
+                p_no_effect=no_effect.adjusted.get(name),
+                p_guarded=adjusted.get(name) if guards else None,
+                constant_baseline=constant,
+            ),
+            tests.intervals.get(name),
+            Rule(
+                asked.higher_is_better,
+                asked.smallest_effect,
+                asked.confidence,
+                tests=max(1, len(tests.adjusted)),
+                unit=asked.unit,
+                relative=asked.relative,
+                level=tests.levels.get(name, asked.alpha),
+                no_effect_level=no_effect.levels.get(name, asked.alpha),
+            ),
+            tuple(one[name] for one in kept if name in one),
+            second.get(name),
+        )
+        for name, sample in samples.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Family:
+    """One family of tests over the variants, by name."""
+
+    judged: Mapping[str, float]
+    """P-values before the correction."""
+    adjusted: Mapping[str, float]
+    levels: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    """In working units."""
+
+
+def _holm(p: Mapping[str, float]) -> dict[str, float]:
+    return dict(zip(p, holm(list(p.values())).tolist(), strict=True))
+
+
+def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
+    """Of a difference of 0."""
+    p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
+    levels = dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True))
+    intervals = {name: _interval(samples[name], levels[name]) for name in p if samples[name].spread}
+    if asked.pooling == "guarded" and len({sample.seeds for sample in samples.values()}) == 1:
+        pairs = {sample.baseline.tobytes() for sample in samples.values()}
+        if len(pairs) == 1 and len(p) == len(samples):
+            return _pooled(samples, p, levels, asked)
+    return _Family(p, _holm(p), levels, intervals)
+
+
+def _pooled(
+    samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: _Asked
+) -> _Family:
+    """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two."""
+    arms = list(samples.values())
+    base = np.log(arms[0].baseline) if asked.relative else arms[0].baseline
+    others = np.stack([base + arm.differences for arm in arms])
+    found = step_down_dunnett(base, others, alpha=asked.alpha, resolution=arms[0].resolution)
+    adjusted = {name: max(p[name], float(q)) for name, q in zip(samples, found.p_adjusted, strict=True)}
+    intervals = {}
+    for (name, sample), among in zip(samples.items(), found.among, strict=True):
+        if sample.spread:
+            half = dunnett_critical(asked.alpha, among, found.degrees) * found.standard_error
+            low, high = _interval(sample, asked.alpha)
+            intervals[name] = (min(low, sample.difference - half), max(high, sample.difference + half))
+    return _Family(p, adjusted, levels, intervals)
+
+
+def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
+    """Of an effect as large as the smallest, either way; empty without a smallest effect."""
+    if not asked.smallest_effect:
+        return _Family({}, {}, {}, {})
+    low, high = margins(asked.smallest_effect, relative=asked.relative)
+    p = {
+        # Doubled: at the level of the other tests, so that it decides where their interval lies within the margins.
+        name: min(1.0, 2 * equivalence_p_value(sample.differences, low, high, resolution=sample.resolution))
+        for name, sample in samples.items()
+        if sample.seeds >= 2
+    }
+    return _Family(p, _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True)), {})
+
+
+def _interval(sample: Sample, level: float) -> tuple[float, float]:
+    assert sample.spread
+    half = critical(sample.seeds - 1, level) * sample.spread / math.sqrt(sample.seeds)
+    return sample.difference - half, sample.difference + half
+
+
+def _comparison(
+    sample: Sample,
+    tested: Tested,
+    interval: tuple[float, float] | None,
+    rule: Rule,
+    guards: tuple[Guarded, ...],
+    second: WithFailures | None,
+) -> Comparison:
     k, d = sample.seeds, sample.differences
-    interval = detectable = None
+    detectable = None
     if sample.spread:  # neither unknown nor 0: without spread an interval of no width would claim certainty
-        interval = paired_t_interval(d, confidence=rule.confidence, resolution=sample.resolution)
-        detectable = detectable_effect(sample.spread, k, alpha=rule.strictest_alpha)
-    judged = _judge(sample, interval, p_adjusted, rule)
+        detectable = sample.shown(detectable_effect(sample.spread, k, alpha=rule.level))
+    facts = Judgement(
+        verdict="undecided",
+        ground="no pairs",
+        seeds=k,
+        difference=sample.shown(sample.difference),
+        interval=_shown(sample, interval),
+        interval_confidence=1 - rule.level,
+        p_value=sample.p_value,
+        p_adjusted=tested.p_adjusted,
+        more_seeds=None,
+        guards=guards,
+        with_failures=second,
+    )
+    judged = judge(sample, facts, tested, rule)
+    if judged.verdict == "no effect" and interval is not None:
+        # The interval of the two one-sided tests: it lies within the margins exactly where they decide.
+        of_tests = _interval(sample, rule.no_effect_level)
+        judged = replace(judged, interval=_shown(sample, of_tests), interval_confidence=1 - rule.no_effect_level)
     return Comparison(
         seeds=k,
         baseline_mean=float(sample.baseline.mean()) if k else math.nan,
         variant_mean=float(sample.variant.mean()) if k else math.nan,
         baseline_sd=sample_sd(sample.baseline) if k >= 2 else None,
         variant_sd=sample_sd(sample.variant) if k >= 2 else None,
-        difference=sample.difference,
-        differences=tuple(d.tolist()),
-        interval=interval,
+        difference=judged.difference,
+        differences=tuple(sample.shown(value) for value in d.tolist()),
+        interval=judged.interval,
+        interval_confidence=judged.interval_confidence,
         p_value=sample.p_value,
-        p_adjusted=p_adjusted,
+        p_adjusted=tested.p_adjusted,
+        p_no_effect=tested.p_no_effect,
         p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS else None,
         probability_better=probability_better(d, higher_is_better=rule.higher_is_better) if k else math.nan,
         correlation=correlation(sample.baseline, sample.variant),
@@ -136,47 +303,10 @@ def _comparison(sample: _Sample, p_adjusted: float | None, rule: Rule) -> Compar
         ground=judged.ground,
         reason=wording.reason(judged, rule),
         more_seeds=judged.more_seeds,
+        guards=guards,
+        with_failures=second,
     )
 
 
-def _judge(sample: _Sample, interval: tuple[float, float] | None, p_adjusted: float | None, rule: Rule) -> Judgement:
-    """The verdict, its ground and the number of seeds that would decide, from the plainest case to the subtlest."""
-    facts = Judgement(
-        verdict="undecided",
-        ground="no pairs",
-        seeds=sample.seeds,
-        difference=sample.difference,
-        interval=interval,
-        p_value=sample.p_value,
-        p_adjusted=p_adjusted,
-        more_seeds=None,
-    )
-    if sample.seeds == 0:
-        return facts
-    if p_adjusted is None:
-        return replace(facts, ground="one seed")
-    if not sample.differences.any():
-        return replace(facts, ground="no difference")
-    if p_adjusted <= rule.alpha:
-        if abs(sample.difference) < rule.smallest_effect:
-            return replace(facts, ground="too small")
-        better = (sample.difference > 0) == rule.higher_is_better
-        return replace(facts, ground="more than noise", verdict="helps" if better else "hurts")
-    if interval is None:
-        more = math.ceil(1 - math.log2(rule.strictest_alpha)) - sample.seeds  # until 2^(1 - k) reaches the level
-        return replace(facts, ground="no spread", more_seeds=more)
-    low, high = interval
-    if -rule.smallest_effect < low and high < rule.smallest_effect:
-        return replace(facts, ground="ruled out")
-    planned = _planned_more_seeds(sample, rule)
-    return replace(facts, ground="chance" if low > 0 or high < 0 else "too wide", more_seeds=planned)
-
-
-def _planned_more_seeds(sample: _Sample, rule: Rule) -> int | None:
-    """Seeds to add for a power of 80 %; at least 1, because the k there are did not decide. None above 1000."""
-    effect = max(abs(sample.difference), rule.smallest_effect)
-    most = sample.seeds + MOST_MORE_SEEDS
-    # Asked first: the number itself is long to find, and useless, where the effect is next to nothing.
-    if not sample.spread or power_paired_t(effect, sample.spread, most, rule.strictest_alpha) < POWER:
-        return None
-    return max(1, seeds_needed(effect, sample.spread, alpha=rule.strictest_alpha) - sample.seeds)
+def _shown(sample: Sample, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (sample.shown(interval[0]), sample.shown(interval[1]))

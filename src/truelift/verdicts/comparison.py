@@ -3,17 +3,26 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["helps", "hurts", "undecided"]
+from truelift.verdicts.guards import Guarded
+
+Verdict = Literal["helps", "hurts", "no effect", "undecided"]
+VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided")
 
 Ground = Literal[
     "no pairs",  # no seed has both results
     "one seed",  # one pair, so no noise is known
+    "two seeds",  # two pairs, whose noise rests on normality alone
+    "constant baseline",  # all of the baseline's results are one number
     "no difference",  # all pairs are exactly equal
-    "too small",  # significant, but below the smallest effect that matters
     "more than noise",  # significant, and large enough: helps or hurts
+    "guard kept",  # the same, and every guard holds
+    "guard open",  # better, but a guard is not shown to hold
+    "guard broken",  # a guard is shown to be broken: hurts
+    "failures",  # the verdict is another one where failed runs count as the worst
+    "equivalent",  # two one-sided tests: no effect as large as the smallest effect
+    "too small",  # significant, the mean below the smallest effect, but that is not shown
     "no spread",  # all pairs differ by the same, too few for their signs to decide
-    "ruled out",  # the interval holds no effect that matters
-    "chance",  # the interval excludes 0, the correction for several variants does not
+    "chance",  # significant alone, not with the correction for several variants
     "too wide",  # the interval holds 0 and effects that matter
 ]
 
@@ -22,23 +31,32 @@ MOST_MORE_SEEDS = 1000  # nobody runs more; beyond it a number of seeds is no ad
 
 @dataclass(frozen=True)
 class Rule:
-    """What a verdict is held against."""
+    """What one variant's verdict is held against."""
 
     higher_is_better: bool
     smallest_effect: float
     confidence: float
     tests: int  # m, variants with a p-value
     unit: str
+    relative: bool = False
+    level: float = 0.05  # that Holm's correction asks of this variant now
+    no_effect_level: float = 0.05  # the same in the family of equivalence tests
 
     @property
     def alpha(self) -> float:
-        """The level of the tests."""
+        """The level of the tests, over all variants."""
         return 1 - self.confidence
 
-    @property
-    def strictest_alpha(self) -> float:
-        """The level that Holm's correction asks of the smallest p-value."""
-        return self.alpha / self.tests
+
+@dataclass(frozen=True, kw_only=True)
+class WithFailures:
+    """The second line: every failed run counted as the worst result that any run of the study reached."""
+
+    runs: int
+    """Failed runs of the variant and the baseline that count so."""
+    difference: float
+    p_adjusted: float | None
+    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +68,12 @@ class Judgement:
     seeds: int
     difference: float
     interval: tuple[float, float] | None
+    interval_confidence: float
     p_value: float | None
     p_adjusted: float | None
-    more_seeds: int | None
+    more_seeds: tuple[int, int | None] | None
+    guards: tuple[Guarded, ...] = ()
+    with_failures: WithFailures | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +81,7 @@ class Comparison:
     """One variant against the baseline on one metric, over the complete pairs of seeds.
 
     Means, standard deviations and `resolution` are in units of the metric; `difference`, `differences`, `interval` and
-    `smallest_detectable` are in the same units, or in percent of the baseline's mean in a relative comparison.
+    `smallest_detectable` are in the same units, or where relative in percent of the baseline, from log ratios.
     Without a complete pair the means, the difference and `probability_better` are NaN.
     """
 
@@ -69,16 +90,20 @@ class Comparison:
     variant_mean: float
     baseline_sd: float | None  # sample standard deviation over the seeds; None below 2 pairs
     variant_sd: float | None
-    difference: float  # mean of `differences`; its sign is not turned where lower is better
+    difference: float  # mean of `differences` (relative: their geometric mean); not turned where lower is better
     differences: tuple[float, ...]  # variant - baseline, one a complete pair, in the order of the seeds
-    interval: tuple[float, float] | None  # paired t, for this variant alone; None where there is no spread to use
+    interval: tuple[float, float] | None  # paired t at `interval_confidence`; None where there is no spread to use
+    interval_confidence: float  # it excludes 0 where `p_adjusted` decides; within +-D for no effect
     p_value: float | None  # two-sided paired t; None below 2 pairs
-    p_adjusted: float | None  # Holm's, over the variants of one `compare`
+    p_adjusted: float | None  # over the variants of one `compare`: Holm's, or the pooled one
+    p_no_effect: float | None  # twice that of two one-sided tests, Holm's; None without a smallest effect
     p_sign_flip: float | None  # exact sign flips; None below 6 pairs, where it cannot reach 0.05
     probability_better: float  # share of the pairs in which the variant is better, ties half
     correlation: float | None  # Pearson's, of the paired results; None below 3 pairs or without spread
-    smallest_detectable: float | None  # effect found with 80 % power at this k, this spread and the level alpha/m
+    smallest_detectable: float | None  # effect found with 80 % power at this k and level, if the noise is as seen
     verdict: Verdict
     ground: Ground  # which case decided
     reason: str  # the same in one sentence, by `wording.reason`
-    more_seeds: int | None  # about how many more would decide; None where decided, unknown or above 1000
+    more_seeds: tuple[int, int | None] | None  # from how many to how many more; None above 1000, or not known
+    guards: tuple[Guarded, ...]  # in the order given
+    with_failures: WithFailures | None  # None where no run of the variant or the baseline failed

@@ -179,14 +179,6 @@ def exact_differences(baseline: Array, variant: Array) -> Array:
     return np.full_like(d, d[0]) if np.ptp(d) <= rounding else d
 
 
-def percent_of(baseline: Array) -> float:
-    """What turns differences into percent of the baseline's mean."""
-    mean = float(baseline.mean())
-    if mean <= 0:
-        raise InputError(f"a relative comparison needs a baseline with a mean above 0, got {mean}.")
-    return 100 / mean
-
-
 def complete_pairs(name: str, baseline: Array, variant: Array) -> tuple[Array, Array]:
     """Both arrays without the pairs of which a run is missing."""
     if variant.size != baseline.size:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from truelift.verdicts.agreement import Agreement
-from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict
+from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict, WithFailures
+from truelift.verdicts.guards import Guarded
 from truelift.verdicts.numbers import number, places_that_show
 
 
@@ -35,11 +36,12 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
         digits: After the point, for the difference and the interval.
     """
     # Without an interval, as where all seeds differ by exactly the same, the reason says what decided.
-    if c.verdict == "undecided" or c.interval is None:
+    if c.verdict == "undecided" or c.ground != "more than noise" or c.interval is None:
         return Headline(variant, c.verdict, c.reason)
     difference, low, high = (number(value, digits=digits, sign=True) for value in (c.difference, *c.interval))
     found = f"{metric} {difference} {unit}".rstrip()
-    return Headline(variant, c.verdict, f"{found} (95 % interval {low} to {high}, {c.seeds} seeds).")
+    within = f"{_percent(c.interval_confidence)} interval {low} to {high}, {c.seeds} seeds"
+    return Headline(variant, c.verdict, f"{found} ({within}).")
 
 
 def reason(judged: Judgement, rule: Rule) -> str:
@@ -50,29 +52,120 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return "No seed has a result of both the baseline and the variant."
         case "one seed":
             return "One seed decides nothing: without a second there is no noise to hold it against."
+        case "two seeds":
+            return "Two seeds decide nothing: their noise is known too badly; run three at least, better five."
+        case "constant baseline":
+            return (
+                f"All results of the baseline are the same number in {k} seeds: does the program use its seed? "
+                "Without noise nothing can be decided."
+            )
         case "no difference":
             return f"All {k} seeds gave exactly the baseline's result: does the variant change anything?"
         case "too small":
             small, matters = _amount(judged.difference, rule, "+"), _amount(rule.smallest_effect, rule)
-            return f"Real ({_p(judged.p_adjusted)}), but {small} is smaller than the {matters} that matter."
+            real = f"Real ({_p(judged.p_adjusted)}), {small}, but the {_interval(judged, rule, ', ')}"
+            return f"{real}, does not tell whether it reaches the {matters} that matter; {_more(judged.more_seeds)}."
         case "more than noise":
             word = "Better" if judged.verdict == "helps" else "Worse"
             size = _amount(abs(judged.difference), rule)
             return f"{word} by {size}, more than seed noise explains ({k} seeds, {_p(judged.p_adjusted)})."
+        case "guard kept":
+            return f"{_found(judged, rule)}; {' and '.join(map(_guard, judged.guards))}."
+        case "guard open":
+            return f"{_found(judged, rule)}, but {' and '.join(map(_guard, judged.guards))}: not shown to be within."
+        case "guard broken":
+            broken = " and ".join(_guard_broken(guard) for guard in judged.guards if guard.broken)
+            return f"{broken}; {_found(judged, rule)}."
+        case "failures":
+            return f"{_without_failures(judged, rule)} {_failures(judged, rule)}"
+        case "equivalent":
+            effect = _amount(rule.smallest_effect, rule)
+            real = f"Real ({_p(judged.p_adjusted)}), but no" if _is_real(judged, rule) else "No"
+            return f"{real} effect as large as {effect}: the {_interval(judged, rule, ' is ')}."
         case "no spread":
             same = _amount(judged.difference, rule, "+")
             without = f"All {k} seeds differ by exactly {same}, so there is no noise to hold it against"
             return f"{without}; {_more(judged.more_seeds)}."
-        case "ruled out":
-            effect = _amount(rule.smallest_effect, rule)
-            return f"An effect of {effect} is ruled out either way: the {_interval(judged, rule, ' is ')}."
         case "chance":
-            corrected = f"({_p(judged.p_value)}, by Holm's correction {_p(judged.p_adjusted)})"
-            excluded = f"excludes 0, but with {rule.tests} variants that can be chance {corrected}"
-            return f"The {_interval(judged, rule, ', ')}, {excluded}; {_more(judged.more_seeds)}."
+            corrected = f"({_p(judged.p_value)}, corrected for all {_p(judged.p_adjusted)})"
+            alone = f"Alone it would count, but with {rule.tests} variants that can be chance {corrected}"
+            return f"{alone}; the {_interval(judged, rule, ' is ')}; {_more(judged.more_seeds)}."
         case "too wide":
             both = "includes both 0 and effects that matter"
             return f"The {_interval(judged, rule, ', ')}, {both}; {_more(judged.more_seeds)}."
+
+
+def second_line(variant: str, c: Comparison, *, unit: str, digits: int) -> str | None:
+    """What the difference is with failed runs counted as the worst result; None where no run failed."""
+    second = c.with_failures
+    if second is None:
+        return None
+    difference = f"{number(second.difference, digits=digits, sign=True)} {unit}".rstrip()
+    p = "" if second.p_adjusted is None else f", {_p(second.p_adjusted)}"
+    return f"{variant}, {_failed(second)}: {difference}{p}, {second.verdict}."
+
+
+def outlying(variant: str, seed: int, value: float, median: float, *, digits: int) -> str:
+    """A run far from its variant's others."""
+    shown, middle = (number(x, digits=digits) for x in (value, median))
+    return f"{variant}, seed {seed}: {shown}, far from the median {middle} of its runs: look at this run."
+
+
+def _failed(second: WithFailures) -> str:
+    return f"{second.runs} failed {'run' if second.runs == 1 else 'runs'} counted as the study's worst result"
+
+
+def _without_failures(judged: Judgement, rule: Rule) -> str:
+    return f"{_amount(judged.difference, rule, '+')} in {judged.seeds} pairs without failure ({_p(judged.p_adjusted)}),"
+
+
+def _failures(judged: Judgement, rule: Rule) -> str:
+    second = judged.with_failures
+    assert second is not None
+    return f"but with {_failed(second)} {_amount(second.difference, rule, '+')}, {second.verdict}."
+
+
+def _is_real(judged: Judgement, rule: Rule) -> bool:
+    return judged.p_adjusted is not None and judged.p_adjusted <= rule.alpha
+
+
+def _found(judged: Judgement, rule: Rule) -> str:
+    """The metric's difference in a sentence with guards: 21 % less (18 to 24)."""
+    if not rule.relative:
+        within = f" ({_interval(judged, rule, ' ')})" if judged.interval else ""
+        return f"{_amount(judged.difference, rule, '+')}{within}"
+    word = "less" if judged.difference < 0 else "more"
+    sign = -1 if judged.difference < 0 else 1
+    size = f"{abs(judged.difference):.3g} % {word}"
+    if judged.interval is None:
+        return size
+    low, high = sorted(sign * end for end in judged.interval)
+    return f"{size} ({low:.3g} to {high:.3g}, {judged.seeds} seeds)"
+
+
+def _guard(guard: Guarded) -> str:
+    at_most = guard.worse if guard.at_most is None else guard.at_most
+    if guard.holds and at_most <= 0:
+        return f"{guard.metric} gets no worse (limit {_of(guard.limit, guard)})"
+    cost = (
+        f"{guard.metric} costs at most {_of(max(at_most, 0.0), guard)}"
+        if guard.holds
+        else (
+            f"{guard.metric} may get up to {_of(at_most, guard)} worse"
+            if guard.at_most is not None
+            else f"{guard.metric} is {_of(guard.worse, guard)} worse in {guard.seeds} seeds"
+        )
+    )
+    return f"{cost} (limit {_of(guard.limit, guard)})"
+
+
+def _guard_broken(guard: Guarded) -> str:
+    return f"{guard.metric} gets {_of(guard.worse, guard)} worse (limit {_of(guard.limit, guard)})"
+
+
+def _of(value: float, guard: Guarded) -> str:
+    unit = "%" if guard.unit.startswith("percent") else guard.unit
+    return f"{value:.2g} {unit}".strip()
 
 
 def agreement(found: Agreement) -> str:
@@ -93,6 +186,10 @@ def _amount(value: float, rule: Rule, sign: str = "") -> str:
     return f"{digits} {rule.unit}".strip()
 
 
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:.3g} %"
+
+
 def _interval(judged: Judgement, rule: Rule, between: str) -> str:
     """Both ends with as many places as show the half width with three digits, and neither end as 0."""
     assert judged.interval is not None
@@ -100,13 +197,18 @@ def _interval(judged: Judgement, rule: Rule, between: str) -> str:
     places = max(0, 2 - math.floor(math.log10((high - low) / 2)))
     places = places_that_show((low, high), places)
     ends = f"{low:+,.{places}f} to {high:+,.{places}f} {rule.unit}".strip()
-    return f"{100 * rule.confidence:.3g} % interval{between}{ends}"
+    return f"{_percent(judged.interval_confidence)} interval{between}{ends}"
 
 
-def _more(seeds: int | None) -> str:
+def _more(seeds: tuple[int, int | None] | None) -> str:
     if seeds is None:
         return f"more than {MOST_MORE_SEEDS} more seeds would be needed to decide"
-    return f"about {seeds} more {'seed' if seeds == 1 else 'seeds'} would decide"
+    fewest, most = seeds
+    if most is None:
+        return f"{fewest} to more than {MOST_MORE_SEEDS} more seeds would be needed, as the noise turns out"
+    if fewest == most:
+        return f"about {fewest} more {'seed' if fewest == 1 else 'seeds'} would be needed"
+    return f"some {fewest} to {most} more seeds would be needed, as the noise turns out"
 
 
 def _p(value: float | None) -> str:

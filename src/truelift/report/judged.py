@@ -1,0 +1,119 @@
+"""The rows of one metric: its results as they are told, and each variant judged."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truelift.errors import InputError
+from truelift.metrics import Limit, Metric
+from truelift.records import Predictions
+from truelift.report.asked import Asked
+from truelift.report.rows import Row
+from truelift.verdicts import Guard, compare, compare_unpaired, example_standard_error, in_points
+
+Results = Mapping[tuple[str, int], Mapping[str, float]]
+"""The metrics of each done run, by variant and seed."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the runs left."""
+
+    results: Results
+    predictions: Mapping[tuple[str, int], Predictions]
+    failed: frozenset[tuple[str, int]] = field(default=frozenset())
+    """Runs that failed, by variant and seed; other missing ones are only not there yet."""
+
+    @property
+    def images(self) -> int | None:
+        """Test images that every prediction has; None where none is there."""
+        return min((len(p.labels) for p in self.predictions.values()), default=None)
+
+
+def judged(
+    asked: Asked, metric: Metric, found: Found, *, smallest_effect: float, guards: Sequence[Limit] = ()
+) -> tuple[Row, ...]:
+    """Each variant's row of a metric, the baseline first.
+
+    Raises:
+        InputError: The scale of its results cannot be told, or a relative comparison has results that are not above 0.
+    """
+    values = told(asked, metric, found.results)
+    comparisons = (compare if asked.paired else compare_unpaired)(
+        values[asked.baseline],
+        {name: values[name] for name in asked.order[1:]},
+        higher_is_better=metric.higher_is_better,
+        smallest_effect=smallest_effect,
+        relative=metric.relative,
+        resolution=metric.resolution(found.images),
+        unit=metric.unit,
+        scale="none",  # `told` has looked
+        may_be_constant=metric.may_be_constant,
+        failed={name: _failed(asked, name, found) for name in asked.order[1:]},
+        baseline_failed=_failed(asked, asked.baseline, found),
+        guards=[_guard(asked, limit, found) for limit in guards],
+        pooling=asked.pooling if len(asked.order) > 3 else "none",
+    )
+    # In points, so of no use beside a difference in percent.
+    errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
+    return tuple(
+        Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in asked.order
+    )
+
+
+def told(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArray[np.float64]]:
+    """A metric's results by variant, (k,) each, NaN for a missing run; fractions as percent where its scale says so.
+
+    Raises:
+        InputError: The scale is not known and they could be fractions, or they lie outside of it.
+    """
+    values = {
+        name: np.array([results.get((name, seed), {}).get(metric.name, math.nan) for seed in asked.seeds])
+        for name in asked.order
+    }
+    if not metric.in_points:
+        return values
+    try:
+        return dict(zip(values, in_points(metric.name, values.values(), metric.scale), strict=True))
+    except InputError as error:
+        raise InputError(
+            f"{error} The key belongs into the study file; given the same command again, no finished run is repeated."
+        ) from None
+
+
+def _guard(asked: Asked, limit: Limit, found: Found) -> Guard:
+    values = told(asked, limit.metric, found.results)
+    return Guard(
+        metric=limit.metric.label,
+        limit=limit.most,
+        higher_is_better=limit.metric.higher_is_better,
+        baseline=values[asked.baseline],
+        variants={name: values[name] for name in asked.order[1:]},
+        relative=limit.metric.relative,
+        unit=limit.metric.unit,
+        resolution=limit.metric.resolution(found.images),
+    )
+
+
+def _failed(asked: Asked, name: str, found: Found) -> list[bool]:
+    return [(name, seed) in found.failed for seed in asked.seeds]
+
+
+def _example_errors(asked: Asked, predictions: Mapping[tuple[str, int], Predictions]) -> dict[str, float]:
+    """Each variant's standard error over test images, where two pairs or more have predictions for the same images."""
+    errors = {}
+    for name in asked.order[1:]:
+        pairs = [
+            (predictions[asked.baseline, seed], predictions[name, seed])
+            for seed in asked.seeds
+            if (asked.baseline, seed) in predictions and (name, seed) in predictions
+        ]
+        if len(pairs) < 2 or len(pairs[0][0].labels) < 2:
+            continue
+        if all(np.array_equal(p.labels, pairs[0][0].labels) for pair in pairs for p in pair):
+            correct = [np.stack([p.predicted == p.labels for p in column]) for column in zip(*pairs, strict=True)]
+            errors[name] = example_standard_error(*correct)
+    return errors

@@ -1,0 +1,149 @@
+"""Guards: other metrics that may get worse by a limit at most (non-inferiority)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from truelift.verdicts.checks import at_least_zero
+from truelift.verdicts.equivalence import below_p_value
+from truelift.verdicts.sample import FEWEST_SEEDS, Sample, sample_of
+from truelift.verdicts.several import holm
+from truelift.verdicts.student import critical
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """A metric that may get worse by `limit` at most, with its results."""
+
+    metric: str
+    """Its name for a reader."""
+    limit: float
+    """How much worse at most, at least 0: in the metric's unit, or percent of the baseline where relative."""
+    higher_is_better: bool
+    baseline: ArrayLike
+    variants: Mapping[str, ArrayLike]
+    """Results of the same seeds as the metric that is judged, by the same names."""
+    relative: bool = False
+    unit: str = ""
+    """Of the limit."""
+    resolution: float = 0.0
+    """The metric's smallest step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """One variant under one guard. `worse` and `at_most` count what is worse as positive, whichever way that is."""
+
+    metric: str
+    unit: str
+    limit: float
+    seeds: int
+    worse: float
+    """By how much it is worse in the mean; negative where it is better; NaN without a pair."""
+    at_most: float | None
+    """Upper end of the one-sided interval for it; None below three pairs, or without spread."""
+    p_value: float | None
+    """One-sided, of being worse by less than the limit; None below three pairs."""
+    p_broken: float | None
+    """One-sided, of being worse by more than the limit, Holm over the variants."""
+    holds: bool
+    """Whether `at_most` is below the limit, at the level of this variant."""
+    broken: bool
+    """Whether it is shown to be worse by more than the limit."""
+
+
+def guard_samples(guard: Guard) -> dict[str, Sample]:
+    """The pairs of each variant, turned so that worse is positive.
+
+    Raises:
+        InputError: A limit below 0, or results that cannot be compared.
+    """
+    at_least_zero(f"the limit of guard {guard.metric}", guard.limit)
+    turned = {}
+    for name, values in guard.variants.items():
+        found = sample_of(name, guard.baseline, values, relative=guard.relative, resolution=guard.resolution)
+        turned[name] = found.turned() if guard.higher_is_better else found
+    return turned
+
+
+def limit_of(guard: Guard, found: Sample) -> float:
+    """The limit in the sample's working units: of a ratio that gets worse downwards, log(1 - limit) downwards."""
+    if not guard.relative:
+        return guard.limit
+    if guard.higher_is_better:
+        return -math.log1p(-guard.limit / 100) if guard.limit < 100 else math.inf
+    return math.log1p(guard.limit / 100)
+
+
+def p_values(guard: Guard, samples: Mapping[str, Sample]) -> dict[str, float | None]:
+    """One-sided p-values, by variant, of being worse by less than the limit."""
+    return {
+        name: below_p_value(found.differences, limit_of(guard, found), resolution=found.resolution)
+        if found.seeds >= FEWEST_SEEDS
+        else None
+        for name, found in samples.items()
+    }
+
+
+def guarded(
+    guard: Guard,
+    samples: Mapping[str, Sample],
+    p: Mapping[str, float | None],
+    levels: Mapping[str, float],
+    alpha: float,
+) -> dict[str, Guarded]:
+    """Each variant under the guard.
+
+    Args:
+        guard: The guard.
+        samples: From `guard_samples`.
+        p: From `p_values`.
+        levels: The level that each variant is held to.
+        alpha: Of the family of all variants, for `broken`.
+    """
+    tested = [name for name, value in p.items() if value is not None]
+    broken = dict(zip(tested, holm([_broken(guard, samples[name]) for name in tested]).tolist(), strict=True))
+    return {
+        name: _guarded(guard, found, p[name], broken.get(name), levels.get(name, alpha), alpha)
+        for name, found in samples.items()
+    }
+
+
+def _broken(guard: Guard, found: Sample) -> float:
+    return below_p_value(np.negative(found.differences), -limit_of(guard, found), resolution=found.resolution)
+
+
+def _guarded(
+    guard: Guard, found: Sample, p_value: float | None, p_broken: float | None, level: float, alpha: float
+) -> Guarded:
+    at_most = None
+    if p_value is not None and found.spread:
+        half = critical(found.seeds - 1, 2 * level) * found.spread / math.sqrt(found.seeds)
+        at_most = _worse(guard, found, found.difference + half)
+    return Guarded(
+        metric=guard.metric,
+        unit=guard.unit,
+        limit=guard.limit,
+        seeds=found.seeds,
+        worse=_worse(guard, found, found.difference),
+        at_most=at_most,
+        p_value=p_value,
+        p_broken=p_broken,
+        holds=p_value is not None and p_value <= level,
+        broken=p_broken is not None and p_broken <= alpha,
+    )
+
+
+def _worse(guard: Guard, found: Sample, value: float) -> float:
+    """In the unit of the limit: of a ratio turned around, percent of the baseline that are missing."""
+    if not guard.relative:
+        return value
+    return -100 * math.expm1(-value) if guard.higher_is_better else 100 * math.expm1(value)
+
+
+def worst_p_value(guards: Sequence[Mapping[str, float | None]], name: str) -> float:
+    """The largest p-value of a variant over all guards; 1 where one cannot be told."""
+    return max((1.0 if p.get(name) is None else float(p[name] or 0.0) for p in guards), default=0.0)
