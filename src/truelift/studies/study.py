@@ -30,6 +30,7 @@ from truelift.studies.sources import changed, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.environment import now
+from truelift.training.experiment import Experiment
 from truelift.training.hardware import available_cores, pick_device, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
@@ -138,7 +139,7 @@ def run_study(
 def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] = frozenset()) -> bool:
     """Whether a run's folder holds its result, and its config.toml says that it is this run.
 
-    Without a config.toml, the result itself must say so.
+    That it diverged is a result too: it would do so again. Without a config.toml, the result itself must say so.
 
     Args:
         folder: The run's.
@@ -146,6 +147,8 @@ def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] 
         fingerprints: Of all runs of the study.
     """
     run = Run(planned.variant, planned.seed, folder, fingerprints)
+    if run.status == "failed" and planned.experiment is not None and run.failure().get("diverged"):
+        return _is_experiment(folder, planned.experiment)
     if run.status != "done":
         return False
     there = (folder / "config.toml").exists()
@@ -153,9 +156,13 @@ def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] 
         return _is_of(read_config_file(folder) if there else run.result(), planned.config)
     if not there:
         return run.result().get("fingerprint") == fingerprint(planned.identity)
+    return _is_experiment(folder, planned.experiment)
+
+
+def _is_experiment(folder: Path, experiment: Experiment) -> bool:
     try:
-        return not differences(folder, planned.experiment)
-    except InputError:  # TOML, but no experiment's
+        return not differences(folder, experiment)
+    except InputError:  # no config.toml, or none of an experiment's
         return False
 
 
