@@ -52,19 +52,9 @@ def build(options: DetectionOptions, splits: Splits) -> Afterwards:
     Raises:
         InputError: The outliers cannot be read, or do not fit; or a class has no training images to fit a Gaussian to.
     """
-    if options.outliers is not None or options.fgsm_epsilon is not None:
-        counts = torch.bincount(splits.train.labels.cpu(), minlength=len(splits.classes))
-        empty = [splits.classes[number] for number in (counts == 0).nonzero()[:, 0].tolist()]
-        if empty:
-            name = "outliers" if options.outliers is not None else "fgsm_epsilon"
-            told = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
-            raise InputError(
-                f"detection.{name} needs training images of every class, got none of {len(empty)} of "
-                f"{len(splits.classes)}: {told}."
-            )
+    if options.outliers is not None or options.fgsm_epsilon is not None:  # a Gaussian is fitted to each class
+        require_every_class(splits, "detection.outliers" if options.outliers is not None else "detection.fgsm_epsilon")
     outliers = load_outliers(options, splits)
-    if outliers is not None or options.fgsm_epsilon is not None:  # a Gaussian is fitted to each class
-        require_every_class(splits, "detection")
 
     def detection(end: End) -> End:
         return replace(end, metrics=end.metrics | detect(options, end.training, end.splits, outliers))
