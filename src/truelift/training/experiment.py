@@ -65,7 +65,8 @@ class Experiment:
     skip-step: the step is left out and counted (skipped_steps); after 10 in a row the training ends all the same."""
 
     evaluate_every_epochs: Annotated[int, at_least(1, 1_000_000), OPERATIONAL] = 1
-    """Evaluate on validation and test images so often (for the curves; nothing is chosen by it), and at the end."""
+    """Epochs between two evaluations on validation and test images, for the curves; nothing is chosen by them. The last
+    epoch is always evaluated."""
 
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""

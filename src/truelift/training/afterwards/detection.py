@@ -40,10 +40,10 @@ class DetectionOptions:
     """Images that belong to no class: a parquet file, or a folder of parquet files or class folders."""
 
     fgsm_epsilon: Annotated[float | None, above(0, 255)] = None
-    """Test images moved by so much in every pixel, in 1/255, along the loss's gradient's sign (FGSM); above 0."""
+    """FGSM: how far each pixel of a test image moves along the sign of the loss's gradient, in 1/255; above 0."""
 
     images: Annotated[int, at_least(2, 1_000_000_000)] = 2000
-    """At most so many test images, and as many of the other kind; at least 2."""
+    """Largest number of test images, and of images of the other kind; at least 2."""
 
 
 def build(options: DetectionOptions, splits: Splits) -> Afterwards:

@@ -87,7 +87,7 @@ class ProbeOptions:
     """The weight of its errors against that of the margin, scikit-learn's C; above 0."""
 
     images: Annotated[int | None, at_least(1, 1_000_000_000)] = None
-    """Fit on at most so many training images, at least 1. Default: all."""
+    """Largest number of training images to fit on, at least 1. Default: all."""
 
 
 def build(options: ProbeOptions, splits: Splits) -> Afterwards:
