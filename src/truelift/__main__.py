@@ -1,6 +1,25 @@
-"""`python -m truelift` is `truelift`."""
+"""`truelift`, and `python -m truelift`: Ctrl-C is one line from the first moment on, while torch is imported too."""
 
-from truelift.cli import main
+import shlex
+import sys
+
+from truelift import signals
+from truelift.errors import printable
+
+
+def main() -> None:
+    """Run a command as `truelift.cli.main` does, and end after a signal with one line and its status."""
+    signals.take_over(printable(shlex.join(["truelift", *sys.argv[1:]])))
+    try:
+        from truelift.cli import main as run_command
+
+        run_command()
+    except BaseException:
+        # Whatever came out: an exception within an import, or within somebody's code, may have become another.
+        if signals.status() is not None:
+            signals.end()
+        raise
+
 
 if __name__ == "__main__":
     main()

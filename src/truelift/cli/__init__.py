@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from truelift import __version__
+from truelift import __version__, signals
 from truelift.cli.given import GIVEN, OPTION_STYLE
 from truelift.errors import FailedError, InputError, one_line
 
@@ -51,17 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from truelift.training.settings import expand_names
 
             tokens = expand_names(tokens)
-        status = app(tokens, exit_on_error=False, print_error=False) or 0
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        with signals.unwinding():
+            status = command(*bound.args, **bound.kwargs) or 0
         sys.stdout.flush()  # what cannot be written is told here, not by the interpreter at its end
     except CycloptsError as error:
         _fail(one_line(error))
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains
     except (InputError, OSError, MemoryError, RecursionError) as error:  # OSError: a full disk, a folder not writable
+        if signals.status() is not None:  # made of a signal's exception, by an import say
+            raise
         _fail(one_line(error) or type(error).__name__)
-    except KeyboardInterrupt:
-        print("truelift: stopped; the same command goes on from here.", file=sys.stderr)
-        status = 130
     except FailedError as error:
         print(f"truelift: failed: {one_line(error)}", file=sys.stderr)
         status = 1

@@ -1,5 +1,7 @@
 """Batches of photographs, decoded while the device works. B photographs a batch, S the side of their squares."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +22,7 @@ from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError, printable
+from truelift.processes import end_with_parent
 from truelift.seeds import derive
 
 # In training, photographs tried one after the other in place of one that cannot be decoded.
@@ -294,7 +297,15 @@ def _loader(
         pin_memory=device.type == "cuda",
         collate_fn=_as_it_is,
         generator=torch.Generator(),  # else it would draw from the global one
+        worker_init_fn=partial(_begin_worker, os.getpid()),
     )
+
+
+def _begin_worker(parent: int, number: int) -> None:
+    """A decoding process ends with the training, never before: Ctrl-C and SIGTERM, sent to all, are the training's."""
+    end_with_parent(parent)
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
 
 
 def _as_it_is(decoded: Any) -> Any:

@@ -34,6 +34,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
 
 
+class InUseError(InputError):
+    """Another process holds the folder."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder`, made where it is missing, against other processes; a killed holder lets go by itself.
@@ -41,7 +45,8 @@ def locked(folder: Path) -> Iterator[None]:
     Temporary files that a killed holder left there are removed.
 
     Raises:
-        InputError: Another process holds it, it cannot be made, or its file system has no locks.
+        InputError: It cannot be made, or its file system has no locks.
+        InUseError: Another process holds it.
     """
     key = _key(folder)
     # Opening and closing the lock's file once more would cost the lock on systems where it belongs to the process.
@@ -70,6 +75,11 @@ def check_held(folder: Path) -> bool:
     if not _is_at(file, folder / LOCK):
         raise InputError(f"{folder} was removed while it was in use.")
     return True
+
+
+def lock_of(folder: Path) -> int | None:
+    """The open file that holds `folder` for this process, if it does: a child that has it too holds the folder too."""
+    return _held.get(_key(folder))
 
 
 @contextlib.contextmanager
@@ -117,7 +127,7 @@ def _open(folder: Path) -> int:
                 raise
             os.close(file)
             if not free:
-                raise InputError(f"{folder} is in use by another process.")
+                raise InUseError(f"{folder} is in use by another process.")
     except OSError as error:
         raise InputError(f"{folder} cannot be locked: {one_line(error)}.") from None
 

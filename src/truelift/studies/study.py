@@ -1,5 +1,6 @@
 """Run a study: check everything first, then run what is not done yet."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +125,9 @@ def run_study(
             checkpoint_seconds=checkpoint_seconds,
             metric=plan.metric.name,
         )
-        for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
-            report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
+        with contextlib.closing(running):  # the workers end whatever ends this
+            for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
+                report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
     return Study.read(folder)
 
 

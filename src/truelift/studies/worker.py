@@ -1,46 +1,101 @@
 """One run of a study, in a process of its own.
 
-    python -m truelift.studies.worker FOLDER PARENT CHECKPOINT_SECONDS [METRIC]
+    python -m truelift.studies.worker FOLDER CHECKPOINT_SECONDS [METRIC] < PIPE
 
-The folder's config.toml says what to run. The process ends when its parent does, however that ends. METRIC is the one
-that decides the study, which a program of the user's must give.
+The folder's config.toml says what to run. METRIC is the one that decides the study, which a program of the user's must
+give. Nothing is ever written into the pipe: its end says that the study's process is gone, and then this process ends
+with all that it has started. SIGTERM has a training write a checkpoint, and a program of the user's end; the status is
+143 then, and nothing has failed.
 """
 
-import ctypes
 import json
 import math
 import os
 import signal
-import subprocess
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
+from truelift import processes, signals
 from truelift.errors import InputError, one_line
 from truelift.records import locked, read_config_file, write_json
 from truelift.records.files import read_bytes
+from truelift.records.locks import InUseError, lock_of
+from truelift.studies.program import run_program
 from truelift.studies.sources import command_line, source_digests
 
 MOST_METRICS_BYTES = 2**20
 """Of a metrics.json."""
 
 
-def main(folder: Path, parent: int, checkpoint_seconds: float, metric: str | None = None) -> int:
-    """Run what the folder's config.toml says; the exit status is 1 where failure.json says why not."""
-    end_with_parent(parent)
+_LOCK_SECONDS = 10.0
+"""How long what runs in a folder may take to end."""
+
+
+def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, study: int | None = None) -> int:
+    """Run what the folder's config.toml says.
+
+    Args:
+        folder: The run's.
+        checkpoint_seconds: Time between checkpoints, at least 0.
+        metric: The one that a program of the user's must give.
+        study: Reading end of the pipe to the study's process.
+
+    Returns:
+        The exit status; 1 where failure.json says why not, 143 or 130 after a signal.
+    """
     try:
-        (folder / "failure.json").unlink(missing_ok=True)
-        config = read_config_file(folder)
-        if "command" in config:
-            run_command(config, folder, metric)
-        else:
-            run_experiment(folder, checkpoint_seconds)
+        with signals.unwinding():
+            (folder / "failure.json").unlink(missing_ok=True)
+            config = read_config_file(folder)
+            if study is not None and "command" not in config:
+                end_with_study(study)
+            wait_until_free(folder)
+            if "command" in config:
+                run_command(config, folder, metric, study)
+            else:
+                run_experiment(folder, checkpoint_seconds)
+    except (KeyboardInterrupt, signals.PreemptedError):
+        return signals.status() or signals.INTERRUPTED
     except Exception as error:
+        status = signals.status()
+        if status is not None:  # it was interrupted, and somebody's code has made another exception of it
+            return status
         traceback.print_exc()
         write_failure(folder, reason(error))
         return 1
     return 0
+
+
+def end_with_study(study: int) -> None:
+    """End this process, and all that it has started, as soon as the pipe from the study ends."""
+
+    def watch() -> None:
+        os.read(study, 1)
+        processes.kill_all(lambda: processes.descendants(os.getpid()), seconds=2.0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def wait_until_free(folder: Path) -> None:
+    """Wait for what still runs in a run's folder to end: its study was killed a moment ago, or its worker.
+
+    A worker that lives ends what it has started by itself; what has none is ended here. Whoever locks the folder next
+    says so where the wait was in vain.
+    """
+    processes.kill_all(lambda: processes.orphans(os.path.realpath(folder)))
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with locked(folder):
+                return
+        except InUseError:
+            time.sleep(0.05)
+            processes.send(signal.SIGKILL, processes.orphans(os.path.realpath(folder)))
 
 
 def run_experiment(folder: Path, checkpoint_seconds: float) -> None:
@@ -55,16 +110,18 @@ def run_experiment(folder: Path, checkpoint_seconds: float) -> None:
     run(resolve(read_config(folder)), folder, reporter=PlainReporter(), checkpoint_seconds=checkpoint_seconds)
 
 
-def run_command(config: dict[str, Any], folder: Path, metric: str | None = None) -> None:
+def run_command(config: dict[str, Any], folder: Path, metric: str | None = None, study: int | None = None) -> None:
     """Run a user's program and take up the metrics it leaves in FOLDER/metrics.json.
 
     Args:
         config: `command`, `args` and `seed`.
         folder: The run's.
         metric: The one that must be there.
+        study: Reading end of the pipe to the study's process.
 
     Raises:
         InputError: The program cannot be started, fails, or leaves no metrics.
+        PreemptedError: SIGTERM has come.
     """
     with locked(folder):
         # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
@@ -72,31 +129,12 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None)
             (folder / name).unlink(missing_ok=True)
         digests = source_digests(config, folder.absolute())  # of what runs, not of what it is when that has ended
         try:
-            start_command(config, folder)
+            run_program(command_line(config, folder.absolute()), folder, study=study, lock=lock_of(folder))
             metrics, left_out = read_metrics(folder / "metrics.json", metric)
-        except InputError:
+        except (InputError, KeyboardInterrupt, signals.PreemptedError):
             (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
         write_json(folder / "result.json", {"metrics": metrics, **config, "left_out": left_out, "sources": digests})
-
-
-def start_command(config: dict[str, Any], folder: Path) -> None:
-    """Run a user's program to its end.
-
-    Raises:
-        InputError: It cannot be started, or ends with a status other than 0.
-    """
-    out = folder.absolute()
-    command = command_line(config, out)
-    parent = os.getpid()
-    try:
-        done = subprocess.run(
-            command, check=False, stdin=subprocess.DEVNULL, preexec_fn=lambda: end_with_parent(parent)
-        )
-    except OSError as error:
-        raise InputError(f"the command cannot be started: {error}") from None
-    if done.returncode:
-        raise InputError(f"the command ended with status {done.returncode}; log.txt has what it printed")
 
 
 def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float], list[str]]:
@@ -169,13 +207,14 @@ def reason(error: Exception) -> str:
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
-def end_with_parent(parent: int) -> None:
-    """Have Linux kill this process when `parent` ends, so that no orphan writes into a folder that is taken up anew."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it ended before we asked
-            os._exit(1)
+def from_study() -> int:
+    """The pipe from the study, taken out of the way of whoever reads from the standard input."""
+    study = os.dup(0)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return study
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:5]))
+    signals.take_over("")
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:4], study=from_study()))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from truelift import signals
 from truelift.data import Share
 from truelift.errors import InputError
 
@@ -65,6 +66,7 @@ def joined(device: str) -> Iterator[World]:
 
     Raises:
         InputError: One of several processes is told which GPU to take, or there are fewer GPUs than processes.
+        PreemptedError: SIGTERM has come.
     """
     if not started_by_torchrun():
         yield ALONE
@@ -83,5 +85,9 @@ def joined(device: str) -> Iterator[World]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size())
+    except Exception as error:
+        if signals.preempted():  # the others as well, and one of them is gone already
+            raise signals.PreemptedError from error
+        raise
     finally:
         dist.destroy_process_group()

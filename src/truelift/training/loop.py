@@ -4,15 +4,17 @@ Every draw depends on the seed and the place (epoch, batch number, step), never 
 from a checkpoint, anywhere in an epoch, gives the weights of an undisturbed run, bit for bit on the same machine.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from truelift import signals
 from truelift.data import Batch
 from truelift.records import Predictions
 from truelift.seeds import derive
@@ -20,6 +22,7 @@ from truelift.training.build import Training
 from truelift.training.evaluation import predict, scores
 from truelift.training.objectives import StepLosses
 from truelift.training.policies import Progress
+from truelift.training.stopping import Stop
 
 _LINES_PER_EPOCH = 10
 
@@ -38,13 +41,23 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
 
     Raises:
         DivergedError: The loss is infinite or not a number.
+        PreemptedError: SIGTERM has come, the step is finished, and a checkpoint is written.
     """
+    with signals.deferred():
+        _fit(training, record, checkpoint, checkpoint_seconds)
+
+
+def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds: float) -> None:
     t, meters, experiment = training, training.meters, training.experiment
     # One process draws as it would alone; the others differ from it.
     noise_seed = derive(experiment.seed, "noise", *([t.world.rank] if t.world.rank else []))
     steps_per_line = max(1, t.steps_per_epoch // _LINES_PER_EPOCH)
     checkpoint_due = time.monotonic() + checkpoint_seconds
+    stop = Stop(t.world)
+    stops = False
     t.network.train()
+    if meters.evaluation_due:  # where it was stopped
+        _record_evaluation(training, record, checkpoint)
     meters.start()
     for epoch in range(meters.step // t.steps_per_epoch, t.epochs):
         for batch in t.batches.epoch(epoch, start=meters.step % t.steps_per_epoch):
@@ -77,6 +90,10 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
                 batch_size = len(batch.labels) * t.world.size
                 record(meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=of_policies))
                 meters.start()
+            stops = stop()
+            if stops and not epoch_ends:
+                meters.stop()
+                _end_here(training, checkpoint)
             # At an epoch's end the evaluation comes first, so that no resumed run lacks it.
             if time.monotonic() >= checkpoint_due and not epoch_ends:
                 meters.stop()
@@ -86,13 +103,36 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
 
         meters.stop()
         last = epoch + 1 == t.epochs
-        if not last and (epoch + 1) % experiment.evaluate_every_epochs == 0:
-            record(evaluation_line(training, evaluate(training)))
+        meters.evaluation_due = not last and (epoch + 1) % experiment.evaluate_every_epochs == 0
+        if stops:
+            _end_here(training, checkpoint)
+        if meters.evaluation_due:
+            _record_evaluation(training, record, checkpoint)
         if last or time.monotonic() >= checkpoint_due:
             t.save(checkpoint)
             checkpoint_due = time.monotonic() + checkpoint_seconds
         meters.start()
     meters.stop()
+    if stop.finish():
+        signals.preempt()
+
+
+def _end_here(training: Training, checkpoint: Path) -> NoReturn:
+    training.save(checkpoint)
+    signals.preempt()  # of several processes, this may have been told by another
+    raise signals.PreemptedError
+
+
+def _record_evaluation(training: Training, record: Record, checkpoint: Path) -> None:
+    """The evaluation between two epochs. SIGTERM ends one process's at once; of several, none leaves the others."""
+    try:
+        with signals.not_deferred() if training.world.size == 1 else contextlib.nullcontext():
+            predictions = evaluate(training)
+    except signals.PreemptedError:
+        training.save(checkpoint)
+        raise
+    training.meters.evaluation_due = False
+    record(evaluation_line(training, predictions))
 
 
 def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:

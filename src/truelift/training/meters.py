@@ -33,6 +33,8 @@ class Meters:
         self.epoch_sums: dict[str, float] = {}
         self.epoch_steps = 0
         self.last_error: Tensor | None = None
+        # Whether the training was stopped between an epoch and its evaluation.
+        self.evaluation_due = False
         self.start()
 
     def start(self) -> None:

@@ -115,7 +115,7 @@ def test_a_run_folder_that_is_removed_is_not_made_again(tmp_path: Path, capsys: 
     run.mkdir()
     content = config(tmp_path, 'import shutil; (out / "metrics.json").write_text("{}"); shutil.rmtree(out)')
     (run / "config.toml").write_text(f'command = "{content["command"]}"\nargs = ""\nseed = 0\n')
-    assert main(run, os.getppid(), 30.0) == 1
+    assert main(run, 30.0) == 1
     assert not run.exists()
     assert "left no metrics.json" in capsys.readouterr().err
 
@@ -124,5 +124,5 @@ def test_a_failure_is_one_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.toml").write_bytes(b"\xff")
-    assert main(run, os.getppid(), 30.0) == 1
+    assert main(run, 30.0) == 1
     assert "config.toml cannot be read as TOML" in read_failure(run)["reason"]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,6 @@ def test_mixtures_auxiliary_tasks_probe_and_detection(case: tuple[str, dict[str,
     cosines = [line[f"cosine_{n}"] for line in lines for n in (1, 2) if f"cosine_{n}" in line]
     assert cosines
     assert all(-1 <= cosine <= 1 for cosine in cosines)
-    assert result["metrics"]["train_loss"] < 20
+    assert all(math.isfinite(line["train_likelihood_loss"]) for line in lines if line["kind"] == "train")
     assert 0 <= result["metrics"]["fgsm_auroc"] <= 100
     assert result["metrics"]["test_accuracy"] >= 0

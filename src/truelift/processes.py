@@ -1,0 +1,142 @@
+"""Processes that never outlive the one that started them.
+
+Three means, each for what the others miss:
+
+- a pipe: whoever reads it sees its end when the process that holds the other end is gone, on any system;
+- on Linux, a process may ask to be killed when its parent ends (`end_with_parent`), and to be given the children of
+  children that have ended (`adopt_orphans`), so that no descendant is lost, whatever session it makes for itself;
+- a mark in the environment, which descendants inherit (`marked`), for what lost its worker all the same.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+LINUX = sys.platform.startswith("linux")
+
+MARK = "TRUELIFT_WORKER"
+"""Environment variable of a worker's descendants: the worker's number as a process, and the run's folder."""
+
+# Loaded once: a process that is just forked should load nothing.
+_LIBC = ctypes.CDLL(None) if LINUX else None
+_SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36  # of prctl
+
+_POLL_SECONDS = 0.01
+
+
+def end_with_parent(parent: int) -> None:
+    """Have Linux kill this process when `parent` ends; elsewhere nothing is done."""
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we asked
+            os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Have Linux make this process the parent of descendants whose own parent ends; elsewhere nothing is done."""
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_CHILD_SUBREAPER, 1)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The processes that descend from `ancestor` and still run, by their numbers; on Linux alone, elsewhere none."""
+    children: dict[int, list[int]] = {}
+    ended = set()
+    for process in _processes():
+        state, parent, _ = _stat(process)
+        children.setdefault(int(parent), []).append(process)
+        if state in "ZX":
+            ended.add(process)
+    found, waiting = [], [ancestor]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return [process for process in found if process not in ended]
+
+
+def marked(wanted: Callable[[int, str], bool]) -> list[int]:
+    """The processes that still run and carry a `MARK` for which `wanted(worker, folder)` holds; on Linux alone."""
+    found = []
+    for process in _processes():
+        with contextlib.suppress(OSError, ValueError):
+            environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            prefix = f"{MARK}=".encode()
+            mark = next((entry.removeprefix(prefix) for entry in environment if entry.startswith(prefix)), b"")
+            worker, _, folder = os.fsdecode(mark).partition(" ")
+            if mark and process != os.getpid() and wanted(int(worker), folder) and _stat(process)[0] not in "ZX":
+                found.append(process)
+    return found
+
+
+def left_by(worker: int) -> list[int]:
+    """What a worker that was killed has left: what carries its mark, or is in its session; on Linux alone."""
+    in_session = [p for p in _processes() if _stat(p)[2] == str(worker) and _stat(p)[0] not in "ZX"]
+    return sorted({*in_session, *marked(lambda of, folder: of == worker)} - {worker})
+
+
+def orphans(folder: str) -> list[int]:
+    """What a worker of this run's folder has left that was killed and could not end it."""
+    return marked(lambda worker, of: of == folder and not is_running(worker))
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number that has not ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not LINUX or _stat(process)[0] not in "ZX"
+
+
+def send(number: int, processes: Iterable[int]) -> None:
+    """Send a signal to those that are still there."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, number)
+
+
+def send_group(number: int, group: int) -> None:
+    """Send a signal to a process group, if there still is one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def kill_all(find: Callable[[], list[int]], seconds: float = 10.0) -> bool:
+    """Kill what `find` finds, anew until it finds nothing: a process may start others meanwhile.
+
+    Returns:
+        Whether nothing is left; False after so many seconds, where a process waits for a device for instance.
+    """
+    deadline = time.monotonic() + seconds
+    while left := find():
+        send(signal.SIGKILL, left)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _processes() -> list[int]:
+    if not LINUX:
+        return []
+    with contextlib.suppress(OSError):
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return []
+
+
+def _stat(process: int) -> tuple[str, str, str]:
+    """State, parent and session; the state is `X` for one that is gone."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    except OSError:
+        return "X", "0", "0"
+    state, parent, _, session = text.rpartition(")")[2].split()[:4]
+    return state, parent, session

@@ -1,0 +1,147 @@
+"""A user's program under supervision: whatever it starts ends with it, with the worker, and with the study."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from truelift import processes, signals
+from truelift.errors import InputError
+
+GRACE_SECONDS = 5.0
+"""What a program has to end after SIGTERM, before it is killed."""
+
+_REST_SECONDS = 1.0  # for what a program leaves running when it ends
+_OWN_SIGNAL_SECONDS = 1.0
+
+
+def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock: int | None) -> None:
+    """Run a user's program to its end, and end what it has left running.
+
+    It has a process group of its own, and no terminal. It is killed when the study ends; after SIGTERM it has
+    `GRACE_SECONDS`.
+
+    Args:
+        command: The program and its arguments.
+        folder: The run's.
+        study: Reading end of a pipe whose other end the study's process holds, if there is one.
+        lock: The file that holds the run's folder: it stays held while anything of the program runs.
+
+    Raises:
+        InputError: It cannot be started, or ends with a status other than 0.
+        PreemptedError: SIGTERM has come, and the program has ended.
+    """
+    processes.adopt_orphans()
+    others = frozenset(processes.descendants(os.getpid()))
+    mark = f"{os.getpid()} {os.path.realpath(folder)}"
+    parent = os.getpid()
+    with contextlib.ExitStack() as stack:
+        awake = stack.enter_context(_awake_when_a_child_ends())
+        stack.enter_context(signals.deferred())
+        held = () if lock is None else (os.dup(lock),)  # the lock itself is closed in whatever is forked
+        for file in held:
+            stack.callback(os.close, file)
+        try:
+            program = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, processes.MARK: mark},
+                process_group=0,
+                pass_fds=held,
+                preexec_fn=lambda: processes.end_with_parent(parent),
+            )
+        except OSError as error:
+            raise InputError(f"the command cannot be started: {error}") from None
+        try:
+            status = _wait(program, study, awake, others)
+        finally:
+            _end_the_rest(program, others)
+    if status:
+        raise InputError(f"the command ended with status {status}; log.txt has what it printed")
+
+
+def _wait(program: "subprocess.Popen[bytes]", study: int | None, awake: int, others: frozenset[int]) -> int:
+    """The program's status; after SIGTERM it is asked to end, and has a while for it."""
+    readable = [awake] if study is None else [awake, study]
+    deadline: float | None = None
+    while (status := program.poll()) is None:
+        if signals.preempted() and deadline is None:
+            deadline = time.monotonic() + GRACE_SECONDS
+            _ask(program, others)
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        found, _, _ = select.select(readable, [], [], 1.0 if deadline is None else 0.05)
+        if awake in found:
+            os.read(awake, 4096)
+        if study in found:  # its end: nothing is ever written
+            processes.send_group(signal.SIGKILL, program.pid)
+            _end_the_rest(program, others)
+            os._exit(1)
+    if status in (-signal.SIGTERM, signals.PREEMPTED):
+        # A scheduler sends SIGTERM to all processes of a job, one after the other: ours may come second.
+        _until(signals.preempted, _OWN_SIGNAL_SECONDS)
+    return 0 if status is None else status
+
+
+def _end_the_rest(program: "subprocess.Popen[bytes]", others: frozenset[int]) -> None:
+    """Ask what the program has left running to end, and kill what does not; a program in its place is killed too."""
+    seen: set[int] = set()
+
+    def left() -> list[int]:
+        found = _started(others)
+        seen.update(found)
+        return found
+
+    if program.poll() is not None and left():
+        _ask(program, others)
+        _until(lambda: not left(), _REST_SECONDS)
+    processes.send_group(signal.SIGKILL, program.pid)
+    processes.kill_all(left)
+    program.wait()
+    for process in seen - {program.pid}:
+        with contextlib.suppress(ChildProcessError):  # another's, which reaps it
+            os.waitpid(process, os.WNOHANG)
+
+
+def _ask(program: "subprocess.Popen[bytes]", others: frozenset[int]) -> None:
+    """Send SIGTERM to the program's group, and to what has left the group."""
+    processes.send_group(signal.SIGTERM, program.pid)
+    processes.send(signal.SIGTERM, [p for p in _started(others) if _group(p) != program.pid])
+
+
+def _started(others: frozenset[int]) -> list[int]:
+    """What descends from this process, but for the others that it had before."""
+    return [process for process in processes.descendants(os.getpid()) if process not in others]
+
+
+def _group(process: int) -> int | None:
+    try:
+        return os.getpgid(process)
+    except OSError:
+        return None
+
+
+def _until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _awake_when_a_child_ends() -> Iterator[int]:
+    """A pipe that can be read whenever a signal has come, one for the end of a child among them."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    wakes = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(wakes)
+        signal.signal(signal.SIGCHLD, before)
+        os.close(reading)
+        os.close(writing)
