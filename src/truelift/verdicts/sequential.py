@@ -22,6 +22,8 @@ FIRST_LOOK = 3  # two seeds decide nothing
 MOST_SEEDS = 200
 SHAPE = 1.5  # the level of a look grows with (k / K)^1.5: early looks cost little of the last one's
 _STATES, _NODES = 65, 32
+_FINE = 4  # times as many states below 5 seeds, where v still has kinks of its own
+_BULK = 7.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Looks:
             InputError: There is no look at so many seeds.
         """
         require("seeds", seeds, seeds in self.seeds, f"one of the looks {list(self.seeds)}")
-        return nominal_level(self.seeds, self.alpha) * (seeds / self.most_seeds) ** SHAPE
+        return float(nominal_level(self.seeds, self.alpha) * (seeds / self.most_seeds) ** SHAPE)
 
     def p_value(self, p_values: Sequence[float]) -> float:
         """The p-value of the looks so far, valid wherever one stops: P(A_K <= min_j p_j (K / j)^1.5) without an effect.
@@ -96,7 +98,9 @@ def nominal_level(looks: tuple[int, ...], alpha: float) -> float:
     from scipy import optimize
 
     return float(
-        optimize.brentq(lambda level: crossing_probability(looks, level) - alpha, 1e-3 * alpha, alpha, rtol=1e-7)
+        optimize.brentq(
+            lambda level: crossing_probability(looks, level) - alpha, 1e-3 * alpha, min(0.999, 2 * alpha), rtol=1e-7
+        )
     )
 
 
@@ -124,8 +128,9 @@ def crossing_probability(looks: tuple[int, ...], level: float) -> float:
     bounds = {k: _cosine(critical(k - 1, level * (k / last) ** SHAPE), k) for k in looks}
     chances = _Chances(0.0, 0.0, None, lambda theta: np.ones(theta.shape))
     for k in range(last - 1, 1, -1):
-        # States below bounds[k] have been decided: v is not asked there.
-        chances = _step_back(math.acos(bounds.get(k, 1.0)), k, bounds.get(k + 1, 1.0), chances)
+        # States below bounds[k] have been decided, and those far from pi/2 are reached with probability 1e-10.
+        low = max(math.acos(bounds.get(k, 1.0)), math.pi / 2 - _BULK / math.sqrt(k - 1))
+        chances = _step_back(low, k, bounds.get(k + 1, 1.0), chances)
     theta, weight = _nodes(np.array([chances.low, chances.split]), np.array([chances.split, math.pi / 2]))
     return float(np.clip(1 - 2 / math.pi * (weight * chances(theta)).sum(), 0.0, 1.0))
 
@@ -163,17 +168,18 @@ def _step_back(low: float, k: int, bound: float, after: _Chances) -> _Chances:
     """v_k from v_{k + 1}, `after`, and the largest |cos(theta')| at which the look at k + 1 goes on."""
     from scipy import interpolate
 
+    states = _STATES * _FINE if k < 5 else _STATES
     # Below it the next look may decide: the largest |cos(theta')| that theta reaches is `bound`.
     square = ((k + 1) * bound**2 - 1) / k
     split = max(low, math.acos(math.sqrt(min(1.0, max(0.0, square)))))
-    theta = np.linspace(split, math.pi / 2, _STATES)
+    theta = np.linspace(split, math.pi / 2, states)
     if split >= math.pi / 2 - 1e-9:  # the next look may decide from anywhere
-        split, theta = low, np.linspace(low, math.pi / 2, _STATES)
+        split, theta = low, np.linspace(low, math.pi / 2, states)
     # Even around pi/2, so its slope there is 0.
     above = interpolate.CubicSpline(theta, _mean(theta, k, bound, after), bc_type=("not-a-knot", (1, 0.0)))
     if split - low < 1e-9:
         return _Chances(low, split, None, above)
-    roots = np.linspace(0.0, math.sqrt(split - low), _STATES)
+    roots = np.linspace(0.0, math.sqrt(split - low), states)
     return _Chances(low, split, interpolate.CubicSpline(roots, _mean(split - roots**2, k, bound, after)), above)
 
 
@@ -188,7 +194,7 @@ def _mean(theta: Array, k: int, bound: float, after: _Chances) -> Array:
     away = np.arccos(np.minimum(1, bound / reach))
     kink = np.maximum(away, np.arccos(np.minimum(1, math.cos(after.split) / reach)))
     log_density = special.gammaln((k + 1) / 2) - special.gammaln(k / 2) - math.log(math.pi) / 2
-    first = max(0.0, math.pi / 2 - 7 / math.sqrt(k - 1))  # beyond it sin(phi)^(k - 1) is below 1e-10
+    first = max(0.0, math.pi / 2 - _BULK / math.sqrt(k - 1))  # beyond it sin(phi)^(k - 1) is below 1e-10
     total = np.zeros(theta.shape)
     for start, end in ((away, kink), (kink, math.pi - kink), (math.pi - kink, math.pi - away)):
         for shift in (turn, turn - math.pi):

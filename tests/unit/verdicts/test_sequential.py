@@ -71,7 +71,7 @@ def test_path_agrees_with_itself():
     for look in found:
         low, high = look.interval
         outside |= low > 0 or high < 0
-        inside |= -0.2 < low and high < 0.2
+        inside |= low > -0.2 and high < 0.2
         assert (look.p_value <= 0.05) == outside
         assert look.p_no_effect is not None
         assert (look.p_no_effect <= 0.05) == inside
