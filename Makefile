@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test attack lint bench clean
 
 install: .venv/installed
 
@@ -18,6 +18,10 @@ demo: install
 # Two at a time with a thread each: tensors here are small.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# As `make test` has them, at length: a quarter of an hour.
+attack: install
+	$(BIN)/python -P benchmarks/attack.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Does a training technique lift my image classifier, by more than seed noise?
 
-The techniques can be had from here, for anybody's PyTorch loop. They are imported when they are asked for, because
-torch takes seconds to import and `truelift report` does without it.
+The techniques can be had from here, for anybody's PyTorch loop, and verdicts for anybody's runs. They are imported when
+they are asked for, because torch takes seconds to import and `truelift report` and `judge` do without it.
 """
 
 from importlib import import_module
@@ -22,6 +22,8 @@ _TECHNIQUES = {
     "predicted_saving": "freezeout",
 }
 
+_JUDGING = ("Judged", "compare", "judge")
+
 __all__ = [
     "ActivationCache",
     "AdaptiveFreezing",
@@ -30,13 +32,18 @@ __all__ = [
     "GaussianMixtureHead",
     "GaussianMixtureLoss",
     "GradientSimilarity",
+    "Judged",
     "ShardedGaussianMixtureHead",
     "TaskStatistics",
+    "compare",
+    "judge",
     "predicted_saving",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _JUDGING:
+        return getattr(import_module("truelift.judging"), name)
     if name not in _TECHNIQUES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"truelift.techniques.{_TECHNIQUES[name]}"), name)

@@ -12,7 +12,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(printable(shortened(message)))
 
 
 class FailedError(RuntimeError):
@@ -31,6 +31,22 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+# Of a message: the longest of ours, with all known names, have some hundreds.
+_MOST_CHARACTERS = 2000
+
+
+def shortened(text: str) -> str:
+    """`text` without its middle where it is too long to be read: a value in it may have any length.
+
+    >>> len(shortened("x" * 10**6)) < 3000, shortened("short")
+    (True, 'short')
+    """
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = _MOST_CHARACTERS // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters more … {text[-half:]}"
 
 
 def one_line(error: BaseException) -> str:
@@ -55,6 +71,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     'unknown model "resnet21x". Did you mean "resnet20"? Known: resnet20, vgg16.'
     """
     known = list(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)  # a name may have any length
     hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
     return InputError(f'unknown {kind} "{name}".{hint} Known: {", ".join(known)}.')

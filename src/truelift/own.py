@@ -69,7 +69,7 @@ def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, 
         return function(**given)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # it may be a script's, which ends the process
         raise InputError(f'{kind} "{path}" {raised(error)}.') from error
 
 
@@ -99,7 +99,7 @@ def parameters(function: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
     return takes, any(p.kind is kinds.VAR_KEYWORD for p in signature.parameters.values())
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """What went wrong in a user's own part and where, on one line: "raised KeyError: 'a' (my.py, line 3)"."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
@@ -172,7 +172,7 @@ def _import(module_name: str, path: str, kind: str) -> ModuleType:
             return importlib.import_module(module_name)
         assert file is not None, "_locate has found it"
         return _module_of(file)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f'{kind} "{path}" cannot be imported: it {raised(error)}.') from error
 
 

@@ -2,13 +2,14 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
 from truelift import __version__, signals
 from truelift.cli.given import GIVEN, OPTION_STYLE
-from truelift.errors import FailedError, InputError, one_line
+from truelift.errors import FailedError, InputError, one_line, printable, shortened
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
@@ -24,6 +25,7 @@ _COMMANDS = {
         True,
     ),
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
+    "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
     "plan": ("truelift.cli.plan:plan", "Say how many seeds a study needs.", False),
     "recipes": ("truelift.cli.recipes:recipes", "List the papers' studies and figures.", False),
     "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that are no studies.", True),
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input is one line and status 2, a failed training one line and status 1."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     status: int = 0
+    # What an image's reader warns of is no line of ours; an image that it cannot decode is told.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         if tokens and tokens[0] in _COMMANDS and _COMMANDS[tokens[0]][2]:
             from truelift.training.settings import expand_names
@@ -64,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(one_line(error) or type(error).__name__)
     except FailedError as error:
-        print(f"truelift: failed: {one_line(error)}", file=sys.stderr)
+        print(f"truelift: failed: {printable(shortened(one_line(error)))}", file=sys.stderr)
         status = 1
     sys.exit(status)
 
 
 def _fail(message: str) -> None:
-    print(f"truelift: error: {message}", file=sys.stderr)
+    print(f"truelift: error: {printable(shortened(message))}", file=sys.stderr)
     sys.exit(2)

@@ -1,8 +1,10 @@
 """Which of an experiment's options the command line gave: they take the place of a file's."""
 
-from typing import Any
+from typing import Any, get_args
 
 from cyclopts import Parameter
+
+from truelift.errors import InputError
 
 # Names on the command line are the field names as they stand, and `--no-…` twins would double the help.
 OPTION_STYLE = Parameter(name_transform=lambda name: name, negative=(), consume_multiple=True)
@@ -23,7 +25,9 @@ class Given:
             for token in argument.tokens:
                 if token.keys:
                     self._args[".".join((name, *token.keys))] = token.value
-                elif name not in self._names:
+                    continue
+                _refuse_fraction(name, argument.hint, token.value)
+                if name not in self._names:
                     self._names.append(name)
 
     def settings(self, experiment: Any) -> dict[str, Any]:
@@ -33,6 +37,16 @@ class Given:
         given = {name: value_of(experiment, name) for name in self._names if name in OPTIONS}
         given = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         return given | {name: literal(text) for name, text in self._args.items()}
+
+
+def _refuse_fraction(name: str, hint: Any, text: str) -> None:
+    """Refuse a number with a fraction where a whole one is wanted: the parser would round it.
+
+    Raises:
+        InputError: It is such a one.
+    """
+    if int in (hint, *get_args(hint)) and float not in (hint, *get_args(hint)) and "." in text:
+        raise InputError(f"{name} must be a whole number, got {text}.")
 
 
 GIVEN = Given()

@@ -1,9 +1,24 @@
-"""Lines for a person at a terminal."""
+"""Lines for a person at a terminal, JSON and an exit status for a program."""
 
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from truelift.records import Study
+from truelift.report import Summary, print_summary, write_forms
+from truelift.verdicts import Requirement, met
+
+_STATUS = {"holds": 0, "fails": 3, "undecided": 4}
+"""Of a command that requires something."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a report is given."""
+
+    json: bool = False
+    """As JSON on the standard output, in place of the table."""
+    require: Requirement | None = None
+    """What the exit status tells."""
 
 
 def warn(message: str) -> None:
@@ -11,13 +26,27 @@ def warn(message: str) -> None:
     print(f"truelift: warning: {message}", file=sys.stderr)
 
 
-def show(records: Study) -> None:
-    """Write a study's report and print its table."""
-    from rich.console import Console
+def show(summary: Summary, folder: Path, output: Output) -> int:
+    """Write a report and print its table, or its JSON.
 
-    from truelift.report import print_summary, summarise, write_forms
+    Args:
+        summary: The report.
+        folder: Where its files go.
+        output: How it is given.
 
-    summary = summarise(records)
-    pages: list[Path] = write_forms(summary)
-    print_summary(summary, Console())
-    print(f"report: {pages[0]}")
+    Returns:
+        The exit status: 0 without a requirement, or where it holds; 3 where it fails; 4 where it is undecided.
+    """
+    pages = write_forms(replace(summary, folder=folder))
+    if output.json:
+        from truelift.report.json_form import report_form, to_json
+
+        print(to_json(report_form(summary, pages)))
+    else:
+        from rich.console import Console
+
+        print_summary(summary, Console())
+        print(f"report: {pages[0]}")
+    if output.require is None:
+        return 0
+    return _STATUS[met(output.require, (row.comparison.verdict for row in summary.compared if row.comparison))]

@@ -2,6 +2,7 @@
 
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
+from truelift.errors import require
 from truelift.training import Experiment, resolve
 from truelift.training.hardware import use_threads
 from truelift.training.policies.freezing import FreezingOptions
@@ -21,13 +22,19 @@ def speedup(
     """Predict what freezing layers saves, without training: --model, --freezing.t0, --freezing.scaling and so on.
 
     Args:
-        image_size: Pixels on each side.
-        channels: 1 for grey, 3 for colour.
-        classes: Of the head.
+        image_size: Pixels on each side; at least 1.
+        channels: 1 for grey, 3 for colour; at least 1.
+        classes: Of the head; at least 1.
         measure: Also time the network here, at this batch size and precision, some seconds to minutes.
         threads: CPU threads for --measure. Default: OMP_NUM_THREADS, or all cores.
         experiment: The experiment's options; data and epochs do not matter.
     """
+    for name, value, most in (
+        ("image_size", image_size, 65_536),
+        ("channels", channels, 65_536),
+        ("classes", classes, 10_000_000),
+    ):
+        require(name, value, 1 <= value <= most, f"from 1 to {most:,}")
     use_threads(threads)
     for line in predict_saving(
         resolve(parse_experiment({"freezing.name": "freezeout", **GIVEN.settings(experiment)}, "the command line")),

@@ -10,13 +10,15 @@ from cyclopts import Parameter
 from truelift import recipes
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
-from truelift.cli.say import show, warn
+from truelift.cli.say import Output, show, warn
 from truelift.errors import InputError
 from truelift.records import Run
+from truelift.report import summarise
 from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
+from truelift.verdicts import Requirement
 
 
 def study(
@@ -28,6 +30,8 @@ def study(
     jobs: int | None = None,
     out: Path | None = None,
     checkpoint_seconds: float = 30.0,
+    json: bool = False,
+    require: Requirement | None = None,
     experiment: ExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Compare variants over paired seeds. The same command goes on where it was stopped.
@@ -39,6 +43,9 @@ def study(
         jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
+        json: Print the report as JSON (docs/json.md); how the runs go is told on the standard error.
+        require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
+            where it is undecided.
         experiment: Settings shared by all variants, in place of the file's.
     """
     if started_by_torchrun():
@@ -60,12 +67,18 @@ def study(
             outcome = f"failed: {run.failure()['reason']}"
         else:
             outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
-        print(f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}", flush=True)
+        print(
+            f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}",
+            flush=True,
+            file=sys.stderr if json else sys.stdout,
+        )
 
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     records = run_study(
         plan, folder, repeat=repeat, report_run=report_run, warn=warn, jobs=jobs, checkpoint_seconds=checkpoint_seconds
     )
-    show(records)
+    status = show(summarise(records), folder, Output(json, require))
+    if require is not None:
+        return status
     return 1 if any(run.status != "done" for run in records.runs) else 0

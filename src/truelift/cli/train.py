@@ -42,7 +42,7 @@ def train(
         of_file.pop("defaults_version", None)  # a run's own config.toml
     resolved = resolve(parse_experiment({**of_file, **given}, str(config or "the command line")), home)
     if print_config:
-        print(tomli_w.dumps(config_of(resolved)), end="")
+        print(_visible(tomli_w.dumps(config_of(resolved))), end="")
         return 0
     parts = (Path(part.replace(":", "-")).name for part in (resolved.model.name, resolved.data.name))
     name = f"{'-'.join(parts)}-seed-{resolved.seed}-{fingerprint(identity(resolved))}"
@@ -60,3 +60,8 @@ def train(
     print(f"test accuracy {metrics['test_accuracy']:.2f} %, {metrics['train_seconds']:.1f} s of training{skipped}")
     print(f"records: {folder}")
     return 0
+
+
+def _visible(toml: str) -> str:
+    """TOML in which everything that is not visible is an escape: a text in it may hold what steers a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in toml)

@@ -97,6 +97,8 @@ def _number(value: Any) -> int | None:
 def _text(value: Any) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"a name must be text, got {type(value).__name__}")
+    if not str(value).strip():
+        raise ValueError("a name must be text, got an empty one")
     return str(value)
 
 

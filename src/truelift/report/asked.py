@@ -44,6 +44,15 @@ class Asked:
     """Of the study file; None for the file as it stands."""
     repeat: str
     """The command that repeats the study."""
+    paired: bool = True
+    """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
+    notes: tuple[str, ...] = ()
+    """How runs that were made elsewhere were read, and what a reader should know of it."""
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether its runs were read, and are none of truelift's."""
+        return bool(self.notes)
 
     @property
     def programs(self) -> bool:
@@ -104,6 +113,8 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         changed=tuple(plan.get("changed") or ()),
         scale=plan.get("scale") or None,
         repeat=str(plan["repeat"]),
+        paired=bool(plan.get("paired", True)),
+        notes=tuple(plan.get("notes", ())),
     )
 
 

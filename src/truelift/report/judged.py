@@ -12,7 +12,7 @@ from truelift.metrics import Limit, Metric
 from truelift.records import Predictions
 from truelift.report.asked import Asked
 from truelift.report.rows import Row
-from truelift.verdicts import Guard, compare, example_standard_error, in_points
+from truelift.verdicts import Guard, compare, compare_unpaired, example_standard_error, in_points
 
 Results = Mapping[tuple[str, int], Mapping[str, float]]
 """The metrics of each done run, by variant and seed."""
@@ -42,7 +42,7 @@ def judged(
         InputError: The scale of its results cannot be told, or a relative comparison has results that are not above 0.
     """
     values = told(asked, metric, found.results)
-    comparisons = compare(
+    comparisons = (compare if asked.paired else compare_unpaired)(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
         higher_is_better=metric.higher_is_better,

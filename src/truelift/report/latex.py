@@ -12,7 +12,7 @@ from truelift.report.summary import Summary
 def latex_table(summary: Summary) -> str:
     """A table for a paper, and of published figures and savings where there are some; needs the package booktabs."""
     asked, saving = summary.asked, summary.trade_off
-    caption = f"{asked.question} {sections.HEADER_LEGEND}"
+    caption = f"{asked.question} {sections.header_legend(summary)}"
     tables = [_table(caption, "lrrrrrl", sections.HEADER, sections.cells(summary.rows))]
     if summary.published:
         beside = published.cells(summary.published, mean_digits(summary.rows))

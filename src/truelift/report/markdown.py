@@ -16,14 +16,17 @@ def markdown(summary: Summary) -> str:
         f"# {markdown_text(asked.question)}",
         _list(headline.line for headline in summary.headlines.values()),
         table(sections.HEADER, sections.cells(summary.rows)),
-        sections.HEADER_LEGEND,
+        sections.header_legend(summary),
     ]
     if summary.published:
         beside = published.cells(summary.published, mean_digits(summary.rows))
         legend = markdown_text(published.legend(asked.changed))
         parts += ["## Published figures", table(published.HEADER, beside), legend]
     if summary.problems:
-        parts += ["## Runs that are missing", _list(summary.problems), sections.ONLY_PAIRS]
+        parts += ["## Runs that are missing", _list(summary.problems)]
+        parts += [sections.ONLY_PAIRS] if asked.paired else []
+    if asked.notes:
+        parts += ["## How the runs were read", _list(asked.notes)]
     if summary.cautions:
         parts += ["## Runs to look at", _list(summary.cautions)]
     if summary.notes:
@@ -42,8 +45,8 @@ def markdown(summary: Summary) -> str:
     parts += ["## Settings that differ", table(("variant", "settings"), sections.settings(summary))]
     if shared := sections.shared(summary):
         parts += ["## Settings that all share", table(("setting", "value"), shared)]
-    parts += ["## Cost", *map(markdown_text, sections.cost(summary))]
-    parts += ["## Environment", *map(markdown_text, sections.environment(summary))]
+    for title, lines in (("Cost", sections.cost(summary)), ("Environment", sections.environment(summary))):
+        parts += [f"## {title}", *map(markdown_text, lines)] if lines else []
     parts += ["## How to repeat it", markdown_code(asked.repeat)]
     parts += ["## How to read this", *map(markdown_text, sections.reading(summary))]
     return "\n\n".join(parts) + "\n"

@@ -16,6 +16,15 @@ HEADER_LEGEND = (
     "where p does not decide. P(better): share "
     "of the pairs in which the variant is better; p: paired t, corrected for all variants."
 )
+UNPAIRED_LEGEND = (
+    "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
+    "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
+)
+_PAIRS = (
+    "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in "
+    "pairs."
+)
+_TAKEN_FOR_PAIRS = "Runs under one seed are taken for pairs, and results are compared in pairs."
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
     "Means of the baseline and differences to it (%: in percent of it), looked at beside the question: exploratory. "
@@ -23,6 +32,11 @@ OTHERS_LEGEND = (
     "which nothing differs a quarter to a third show some arrow. "
     "report.csv has every number."
 )
+
+
+def header_legend(summary: Summary) -> str:
+    """What the columns are."""
+    return HEADER_LEGEND if summary.asked.paired else UNPAIRED_LEGEND
 
 
 def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -101,6 +115,8 @@ def _glance(rows: tuple[Row, ...]) -> list[str]:
 
 def without_curves(summary: Summary) -> list[str]:
     """A sentence for the variants that left no curve, so that nobody takes them for hidden behind another."""
+    if summary.asked.made_elsewhere:
+        return []
     shown = {v for p in summary.pictures if p.drawn.name in ("train_loss", "test_error") for v in p.curves}
     return _missing(summary, "No curves in metrics.jsonl", shown)
 
@@ -133,7 +149,7 @@ def shared(summary: Summary) -> list[tuple[str, str]]:
 def cost(summary: Summary) -> list[str]:
     """Training time, by variant."""
     if not summary.seconds:
-        return ["The runs did not say how long they trained (train_seconds)."]
+        return [] if summary.asked.made_elsewhere else ["The runs did not say how long they trained (train_seconds)."]
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in summary.seconds.items())
     total = sum(summary.seconds.values())
     return [f"{total:.0f} s of training in all, evaluation left out: {parts}."]
@@ -147,7 +163,9 @@ def environment(summary: Summary) -> list[str]:
             "The runs did not all run in the same environment: it differs in "
             f"{', '.join(differing(summary.environments))}. Times are not comparable between them."
         )
-    return lines or ["The runs left no description of their environment."]
+    if lines or summary.asked.made_elsewhere:
+        return lines
+    return ["The runs left no description of their environment."]
 
 
 def reading(summary: Summary) -> list[str]:
@@ -157,12 +175,19 @@ def reading(summary: Summary) -> list[str]:
     matters = f"is at least {smallest:g}{unit}" if smallest > 0 else "lies"
     scale = summary.asked.scale
     smaller = [f'Run at the scale "{scale}" of its study file, not at the size of the file as it stands.']
+    if not summary.asked.paired:
+        return [
+            "The runs of a variant and of the baseline are no pairs of one seed. So the means of all are compared: "
+            f"a variant helps (or hurts) where their difference {matters} in that direction and the "
+            "Holm-corrected p-value of Welch's test is at most 0.05. Everything else is undecided: that is no proof of "
+            "no effect. Runs under the same seeds would need fewer of them.",
+        ]
     return [
         *(smaller if scale else []),
-        "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared "
-        f"in pairs. A variant helps (or hurts) where the mean difference {matters} in that direction and its paired-t "
-        "p-value, corrected for all variants, is at most 0.05. It has no effect as large as the smallest that matters "
-        "where two one-sided tests show that it is smaller. Everything else is undecided: that proves nothing.",
+        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean "
+        f"difference {matters} in that direction and its paired-t p-value, corrected for all variants, is at most 0.05."
+        " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
+        "Everything else is undecided: that proves nothing.",
         *(_guards(summary) if summary.asked.guards else []),
         *([_POOLED] if summary.asked.pooling == "guarded" else []),
         "An effect that was found with few seeds is larger in the report than in truth, on average: by 30 to 50 % with "

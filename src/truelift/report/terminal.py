@@ -21,7 +21,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     """The question, the table and the verdicts."""
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     _print(console, summary.asked.question, style="bold")
-    console.print(_verdict_table(f"{summary.metric.name}{unit}, {len(summary.asked.seeds)} seeds", summary.rows))
+    counted = f"{len(summary.asked.seeds)} seeds" if summary.asked.paired else "runs that are no pairs"
+    console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()
     for line in (*(headline.line for headline in summary.headlines.values()), *summary.problems, *summary.cautions):
         _print(console, line)

@@ -7,7 +7,6 @@ thing with itself.
 """
 
 import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any
 
 from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
+from truelift.studies.command import check_command
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.published import read_published
 from truelift.studies.relative import absolute, is_relative, typed
@@ -44,7 +44,10 @@ _KEYS = (
     "scales",
     "published",
 )
-_PLACEHOLDERS = ("seed", "out", "args")
+# A run's folder and record each; their list is held in memory several times.
+_MOST_SEEDS = 100_000
+# Of a name that is part of a folder's: file systems take 255 bytes.
+_LONGEST_NAME = 100
 
 PAPER = "paper"
 """The scale that is the file as it stands: in a recipe the paper's own."""
@@ -250,7 +253,7 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     for key in tables:
         if key not in _KEYS:
             raise unknown_name("key", key, _KEYS)
-    if not tables.get("variants"):
+    if not _typed(tables, "variants", dict, {}):
         raise InputError("a study needs variants: a table [variants.NAME] for each, the baseline among them.")
     variants = tuple(_variant(key, value, tables.get("command")) for key, value in tables["variants"].items())
     names = [variant.name for variant in variants]
@@ -268,6 +271,9 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
     own, other = flatten(_typed(tables, "experiment", dict, {})), {**applied.settings, **overrides}
     shared = {**own, **other}
+    if any(variant.command is None for variant in variants):
+        for key, one in scales.items():  # whichever is applied
+            parse_experiment(one.settings, f'scale "{key}"')
     for variant in variants:
         for setting in variant.settings.keys() & overrides.keys():
             if not is_relative(variant.settings[setting]):
@@ -331,23 +337,29 @@ def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], defa
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SEEDS:
         return tuple(range(value))
     if (
         isinstance(value, Sequence)
         and not isinstance(value, str)
         and value
-        and all(isinstance(seed, int) for seed in value)
+        and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in value)
+        and len(value) <= _MOST_SEEDS
         and len(set(value)) == len(value)
     ):
         return tuple(value)
-    raise InputError(f"seeds must be a number of at least 1, or a list of different integers, got {value!r}.")
+    raise InputError(
+        f"seeds must be a number from 1 to {_MOST_SEEDS:,}, or a list of as many different integers at most, "
+        f"got {value!r}."
+    )
 
 
 def _check_named_table(kind: str, name: str, table: Any) -> None:
     """Refuse a name that cannot be part of a folder's, and what is no table."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f'a {kind}\'s name must be of letters, digits, ".", "_" and "-" alone, got "{name}".')
+    if len(name) > _LONGEST_NAME:
+        raise InputError(f"a {kind}'s name must have {_LONGEST_NAME} characters at most, got {len(name)}: {name}.")
     if not isinstance(table, dict):
         raise InputError(f"{kind}s.{name} must be a table, got {table!r}.")
 
@@ -378,13 +390,7 @@ def _variant(name: str, table: Any, shared_command: Any) -> Variant:
         if key not in ("command", "args"):
             raise InputError(f'variant "{name}" runs a command: only command and args can be set, got {key}.')
     try:
-        fields = {field for _, field, _, _ in string.Formatter().parse(str(command)) if field is not None}
-    except ValueError as error:
-        raise InputError(f'variant "{name}": command has unmatched braces: {error}.') from None
-    for field in fields:
-        if field not in _PLACEHOLDERS:
-            raise unknown_name("placeholder in command", field, _PLACEHOLDERS)
-    for needed in ("seed", "out"):
-        if needed not in fields:
-            raise InputError(f'variant "{name}": command must contain {{{needed}}}, got {command}.')
-    return Variant(name, {"args": table["args"]} if "args" in table else {}, str(command))
+        check_command(command, table.get("args", ""))
+    except InputError as error:
+        raise InputError(f'variant "{name}": {error}') from None
+    return Variant(name, {"args": table["args"]} if "args" in table else {}, command)

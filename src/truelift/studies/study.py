@@ -24,6 +24,7 @@ from truelift.records import (
 from truelift.records.run import fingerprint_of
 from truelift.studies.held import refuse_other, source_from
 from truelift.studies.local import run_local
+from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.sources import changed, source_digests
 from truelift.training import afterwards
@@ -55,8 +56,10 @@ def preflight(plan: StudyPlan) -> None:
     """Load each data set once and put each variant together, so that bad input shows before anything is written.
 
     Raises:
-        InputError: The data cannot be had, or a variant's network does not fit it.
+        InputError: The data cannot be had, a variant's network does not fit it, or its runs will not have what they are
+            judged by.
     """
+    judged = (plan.metric.name, *(guard.metric.name for guard in plan.guards))
     loaded: dict[str, Splits] = {}
     for variant in plan.variants:
         if variant.command is None:
@@ -65,6 +68,7 @@ def preflight(plan: StudyPlan) -> None:
             key = fingerprint([tables.get(group) for group in ("data", "tasks")])
             if key not in loaded:
                 loaded[key] = load_data(experiment)
+            refuse_unmeasured(judged, variant.name, experiment, loaded[key])
             afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
             assemble(experiment, loaded[key])
 

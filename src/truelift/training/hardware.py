@@ -60,7 +60,7 @@ def use_threads(threads: int | None) -> None:
         threads: None for as many as OMP_NUM_THREADS says, or else all cores that this process may use.
 
     Raises:
-        InputError: Below 1.
+        InputError: Below 1, or above 4,096: each takes memory.
     """
     if threads is None:
         if "OMP_NUM_THREADS" in os.environ:  # torch has read it
@@ -68,6 +68,8 @@ def use_threads(threads: int | None) -> None:
         threads = available_cores()
     if threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}.")
+    if threads > 4096:
+        raise InputError(f"threads must be at most 4096, got {threads}.")
     torch.set_num_threads(threads)
 
 

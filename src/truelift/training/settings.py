@@ -14,6 +14,7 @@ import msgspec
 
 from truelift.errors import InputError, unknown_name
 from truelift.options import bare, hints
+from truelift.toml import parse_toml
 from truelift.training.experiment import Experiment
 
 _ARGS = "args"
@@ -42,6 +43,9 @@ NAMED_GROUPS: Mapping[str, str] = {
 }
 
 
+_GROUPS = frozenset(name.rpartition(".")[0] for name in OPTIONS if "." in name)
+
+
 def expand_names(tokens: Iterable[str]) -> list[str]:
     """Write `--data X` out as `--data.name X`, for each named group, and `--flag false` as `--flag=false`."""
     expanded: list[str] = []
@@ -57,14 +61,24 @@ def expand_names(tokens: Iterable[str]) -> list[str]:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted names: {"model": {"width": 8}} is {"model.width": 8}."""
+    """Nested tables as dotted names: {"model": {"width": 8}} is {"model.width": 8}.
+
+    An empty table stays, unless it is a group's or the `args` of a part: it is the value of an option, or unknown.
+
+    Raises:
+        InputError: Two of them have one name: {"model": {"width": 8}, "model.width": 4}.
+    """
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and name != _OWN:
-            flat |= flatten(value, f"{name}.")
+        is_group = name in _GROUPS or (name in OPTIONS and key == _ARGS)
+        if isinstance(value, Mapping) and name != _OWN and (value or is_group):
+            inner = flatten(value, f"{name}.")
         else:
-            flat[NAMED_GROUPS.get(name, name)] = value
+            inner = {NAMED_GROUPS.get(name, name): value}
+        for twice in flat.keys() & inner.keys():
+            raise InputError(f"{twice} must be given once, got {flat[twice]} and {inner[twice]}.")
+        flat |= inner
     return flat
 
 
@@ -123,16 +137,20 @@ def literal(text: str) -> Any:
     (0.5, True, 'cat')
     """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        given = parse_toml(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:
+        raise InputError(f"{text} cannot be a value: {error}.") from None
+    # `1\nother = 2` is a text that looks like two values.
+    return given["value"] if len(given) == 1 else text
 
 
 _DEFAULTS = Experiment()
 
 
 def _unknown(name: str) -> str:
-    nearest = difflib.get_close_matches(name, [known for known in OPTIONS if known != _OWN], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name[:100], [known for known in OPTIONS if known != _OWN], n=1, cutoff=0.5)
     return f"Unknown option: --{name}." + (f" Did you mean --{nearest[0]}?" if nearest else "")
 
 

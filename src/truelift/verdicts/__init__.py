@@ -7,6 +7,7 @@
 
 from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
 from truelift.verdicts.compare import POOLINGS, Pooling, compare
+from truelift.verdicts.compare_unpaired import compare_unpaired
 from truelift.verdicts.comparison import VERDICTS, Comparison, Ground, Verdict, WithFailures
 from truelift.verdicts.equal_time import at_equal_time
 from truelift.verdicts.equivalence import below_p_value, equivalence_p_value
@@ -23,8 +24,10 @@ from truelift.verdicts.paired import (
 from truelift.verdicts.pareto import pareto_front
 from truelift.verdicts.pooled import dunnett_p_value, step_down_dunnett
 from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
+from truelift.verdicts.requirement import Met, Requirement, met
 from truelift.verdicts.scale import SCALES, Scale, in_points
 from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.unpaired import Welch, welch
 
 __all__ = [
     "POOLINGS",
@@ -35,17 +38,21 @@ __all__ = [
     "Ground",
     "Guard",
     "Guarded",
+    "Met",
     "Outlier",
     "Pooling",
     "PublishedFigure",
+    "Requirement",
     "Scale",
     "Verdict",
+    "Welch",
     "WithFailures",
     "agreement",
     "agreement_interval",
     "at_equal_time",
     "below_p_value",
     "compare",
+    "compare_unpaired",
     "detectable_effect",
     "dunnett_p_value",
     "equivalence_p_value",
@@ -53,6 +60,7 @@ __all__ = [
     "holm",
     "holm_levels",
     "in_points",
+    "met",
     "outlying_runs",
     "paired_t_interval",
     "paired_t_p_value",
@@ -63,4 +71,5 @@ __all__ = [
     "sign_flip_p_value",
     "spread",
     "step_down_dunnett",
+    "welch",
 ]

@@ -7,6 +7,8 @@ from truelift.verdicts.student import noncentrality, power_of
 
 POWER = 0.8  # the customary chance of finding an effect that is there
 
+_MOST_SEEDS = 10**18
+
 
 def power_paired_t(effect: float, sd: float, seeds: int, alpha: float = 0.05) -> float:
     """The chance that a paired t-test at level `alpha` finds a true mean difference of `effect`.
@@ -39,7 +41,7 @@ def seeds_needed(effect: float, sd: float, *, power: float = POWER, alpha: float
         alpha: Two-sided level, in (0, 1).
 
     Returns:
-        Pairs; at least 2.
+        Pairs; at least 2, and no more than 10¹⁸ are told.
 
     Raises:
         InputError: For an argument outside its range.
@@ -55,8 +57,10 @@ def seeds_needed(effect: float, sd: float, *, power: float = POWER, alpha: float
         return power_of(size * math.sqrt(seeds), seeds - 1, alpha)
 
     # The normal test needs a few seeds less than the t-test; above a million that is no difference worth a search.
-    normal = float((special.ndtri(1 - alpha / 2) + special.ndtri(power)) / size) ** 2
-    seeds = max(2, math.ceil(normal))
+    quantiles = float(special.ndtri(1 - alpha / 2) + special.ndtri(power))
+    if not quantiles < 1e9 * size:  # the square would be without bound
+        return _MOST_SEEDS
+    seeds = max(2, math.ceil((quantiles / size) ** 2))
     if seeds > 1_000_000:
         return seeds
     while seeds > 2 and reached(seeds - 1) >= power:

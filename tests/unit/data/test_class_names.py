@@ -39,6 +39,8 @@ def test_every_form(named: object, expected: tuple[str, ...]) -> None:
         ([{"id": 0}], "a name must be text, got dict"),
         ("cat", "a list or a table of names is wanted, got str"),
         (3, "got int"),
+        (["cat", ""], "got an empty one"),
+        ({"0": " ", "1": "dog"}, "got an empty one"),
     ],
 )
 def test_what_names_no_classes(named: object, message: str) -> None:

@@ -24,7 +24,7 @@ from truelift.data import Batch, DataOptions, Images, Splits, load
 from truelift.errors import InputError
 from truelift.options import above, at_least
 from truelift.techniques.gaussian_mixture import FeatureGaussians
-from truelift.training.afterwards.base import Afterwards, End
+from truelift.training.afterwards.base import Afterwards, End, require_every_class
 from truelift.training.evaluation import evaluation_batches
 from truelift.training.objectives.heads import classifier_of, embedded
 
@@ -53,6 +53,8 @@ def build(options: DetectionOptions, splits: Splits) -> Afterwards:
         InputError: The outliers cannot be read, or do not fit.
     """
     outliers = load_outliers(options, splits)
+    if outliers is not None or options.fgsm_epsilon is not None:  # a Gaussian is fitted to each class
+        require_every_class(splits, "detection")
 
     def detection(end: End) -> End:
         return replace(end, metrics=end.metrics | detect(options, end.training, end.splits, outliers))

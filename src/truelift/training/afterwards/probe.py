@@ -13,7 +13,7 @@ from truelift.errors import require
 from truelift.options import POSITIVE, OneOf, Registry, at_least
 from truelift.records import Predictions
 from truelift.seeds import derive
-from truelift.training.afterwards.base import Afterwards, End
+from truelift.training.afterwards.base import Afterwards, End, require_every_class
 from truelift.training.evaluation import evaluation_batches, scores
 
 if TYPE_CHECKING:  # its settings name what is here
@@ -99,6 +99,8 @@ def build(options: ProbeOptions, splits: Splits) -> Afterwards:
     classes, probe = len(splits.classes), PROBES.find(options.name)
     fits = options.images is None or options.images >= classes
     require("probe.images", options.images, fits, f"at least {classes}, one a class")
+    if probe is not None:
+        require_every_class(splits, "probe")
 
     def probed(end: End) -> End:
         if probe is None:

@@ -1,0 +1,81 @@
+"""`truelift judge`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from truelift.cli.say import Output, show, warn
+from truelift.judging import judge as judge_runs
+from truelift.judging.guards import parse
+from truelift.judging.metric import Better
+from truelift.verdicts import Requirement, Scale
+
+
+def judge(
+    source: Annotated[str, Parameter(name="source")],
+    /,
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    smallest_effect: Annotated[float, Parameter(name=("--smallest-effect", "--smallest_effect"))] = 0.0,
+    variant: tuple[str, ...] = (),
+    seed: str | None = None,
+    step: str | None = None,
+    at: str | None = None,
+    better: Better | None = None,
+    scale: Scale | None = None,
+    guard: tuple[str, ...] = (),
+    unpaired: bool = False,
+    question: str | None = None,
+    out: Path | None = None,
+    json: bool = False,
+    require: Requirement | None = None,
+) -> int:
+    """Give verdicts for runs that you already have, of whatever program.
+
+    Args:
+        source: A table (CSV, TSV, JSON lines, parquet), a database of MLflow or Trackio, or a folder of MLflow,
+            TensorBoard, Weights & Biases, Lightning or a Trainer.
+        baseline: The variant that the others are compared with. Default: the one named plain, baseline or the like.
+        metric: What is judged. Default: the first usual one that is there.
+        smallest_effect: The smallest difference that matters, in units of the differences.
+        variant: Column or setting that tells variants apart, or several. Default: found by its name or the baseline.
+        seed: Column or setting of the seed, by which runs are paired. Default: found by its name.
+        step: Column of steps or epochs. Default: found by its name.
+        at: Where a run has several rows: last, best-validation, best=METRIC or step=N. Default: last.
+        better: higher or lower, for a metric whose name does not say it.
+        scale: points, fraction or none: of the metric. Default: as its name tells it. Fractions are judged in points.
+        guard: METRIC=LIMIT, or several: by how much other metrics may get worse at most, in their unit or in percent
+            ("test_loss=3%"). A variant helps only where all hold.
+        unpaired: Compare all runs with all of the baseline, although there are seeds.
+        question: For the report. Default: which of the variants is best.
+        out: Folder of the report. Default: runs/judge/NAME.
+        json: Print the report as JSON and nothing else (docs/json.md).
+        require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
+            where it is undecided.
+    """
+    judged = judge_runs(
+        source,
+        baseline=baseline,
+        metric=metric,
+        smallest_effect=smallest_effect,
+        variant=variant,
+        seed=seed,
+        step=step,
+        at=at,
+        better=better,
+        scale=scale,
+        guards=parse(guard),
+        paired=False if unpaired else None,
+        question=question,
+        repeat=shlex.join(["truelift", *sys.argv[1:]]),
+    )
+    first, *others = judged.notes
+    print(first, file=sys.stderr if json else sys.stdout)
+    for note in others:
+        warn(note)
+    folder = out or Path("runs/judge") / (Path(source).stem or "runs")
+    return show(judged.summary, folder, Output(json, require))

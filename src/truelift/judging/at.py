@@ -1,0 +1,121 @@
+"""Which step of a run counts, where a run has several."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from truelift.errors import InputError, unknown_name
+from truelift.judging import metric as of_metric
+from truelift.metrics import Metric
+from truelift.records.elsewhere import OneRun, RunTable, Series
+from truelift.records.elsewhere.names import resolved
+
+FORMS = "last, best-validation, best=METRIC or step=N"
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a run is looked at."""
+
+    kind: Literal["last", "best", "step"]
+    chosen_by: str | None = None
+    """The metric whose best step counts."""
+    lower: bool = False
+    """Whether its lowest is best."""
+    step: float = math.nan
+
+    def step_of(self, run: OneRun, name: str) -> float | None:
+        """The step of a run that counts for a metric; None where it has none such."""
+        if self.kind == "last":
+            return _last(run.series.get(name))
+        if self.kind == "step":
+            return self.step
+        found = run.series.get(self.chosen_by or "")
+        if found is None or np.isnan(found.values).all():
+            return None
+        return float(found.steps[np.nanargmin(found.values) if self.lower else np.nanargmax(found.values)])
+
+
+def _last(series: Series | None) -> float | None:
+    return None if series is None else float(series.steps[-1])
+
+
+def value_at(series: Series | None, step: float | None) -> float | None:
+    """The value at a step; None where there is none."""
+    if series is None or step is None:
+        return None
+    where = np.flatnonzero(series.steps == step)
+    return float(series.values[where[-1]]) if where.size else None
+
+
+def parse(text: str, metric: Metric, table: RunTable) -> At:
+    """What `--at` says.
+
+    Args:
+        text: One of FORMS.
+        metric: The one that is judged.
+        table: The runs.
+
+    Raises:
+        InputError: It is none of the forms, or names what is not there.
+    """
+    kind, equals, argument = text.partition("=")
+    if text == "last":
+        return At("last")
+    if text == "best-validation":
+        chosen_by = of_metric.of_validation(metric.name, table.metrics)
+        return At("best", chosen_by, _lower(chosen_by, metric))
+    if kind == "best" and equals:
+        argument = resolved(argument, table.metrics)
+        if argument not in table.metrics:
+            raise unknown_name("metric", argument, table.metrics)
+        return At("best", argument, _lower(argument, metric))
+    if kind == "step" and equals:
+        try:
+            step = float(argument)
+        except ValueError:
+            step = math.nan
+        if not math.isfinite(step):
+            raise InputError(f"--at step must be a number, got {argument}.")
+        return At("step", step=step)
+    raise InputError(f"--at must be {FORMS}, got {text}.")
+
+
+def _lower(name: str, metric: Metric) -> bool:
+    return not (metric if name == metric.name else of_metric.named(name, None)).higher_is_better
+
+
+def words(at: At, table: RunTable) -> str:
+    """What counts, for a reader."""
+    counted = (table.steps_from or "step").removeprefix("the column ")
+    if at.kind == "last":
+        return f"the last {counted} of each run"
+    return f"the {counted} with the best {at.chosen_by}" if at.kind == "best" else f"{counted} {at.step:g}"
+
+
+def warnings(at: At, metric: Metric, table: RunTable) -> list[str]:
+    """What makes the numbers look better than they are, or runs unequal."""
+    found = []
+    if at.kind == "best" and of_metric.is_of_test(at.chosen_by or ""):
+        found.append(f"{at.chosen_by} is of the test set: {_FLATTERS}")
+    elif of_metric.is_best_of_test(metric.name):
+        found.append(f"{metric.name} is the best that was seen on the test set: {_FLATTERS}")
+    elif at.kind == "best" and at.chosen_by == metric.name:
+        found.append(f"{metric.name} is judged at the step it was chosen by itself, and so looks better than it is.")
+    if at.kind == "last":
+        ends = {run.label: end for run in table.runs if (end := at.step_of(run, metric.name)) is not None}
+        usual = Counter(ends.values()).most_common(1)
+        other = [f"{label} at {end:g}" for label, end in ends.items() if end != usual[0][0]]
+        if other and usual[0][1] > 1:
+            more = f" and {len(other) - 5} more" if len(other) > 5 else ""
+            found.append(f"Most runs end at {usual[0][0]:g}, but {'; '.join(other[:5])}{more}.")
+    return found
+
+
+_FLATTERS = (
+    "to choose a step by it flatters every variant, and noisy ones most. Choose by a validation set (--at "
+    "best-validation), or take the last."
+)

@@ -1,0 +1,305 @@
+"""Any training function, over variants and seeds: recorded, resumed and judged."""
+
+import ast
+import hashlib
+import inspect
+import json
+import math
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from truelift.errors import FailedError, InputError, require, unknown_name
+from truelift.judging.judged import Judged
+from truelift.judging.metric import Better, named
+from truelift.metrics import Metric
+from truelift.own import raised
+from truelift.records import Run, Study, locked, write_json
+from truelift.records.elsewhere.names import METRICS, find
+from truelift.report import summarise
+from truelift.verdicts.checks import at_least_zero
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+Train = Callable[..., Mapping[str, float]]
+"""`train(seed, **settings)` returns numbers by name."""
+
+
+@dataclass(frozen=True)
+class _Planned:
+    variant: str
+    seed: int
+    settings: Mapping[str, Any]
+    folder: str
+
+
+def compare(
+    train: Train,
+    *,
+    variants: Mapping[str, Mapping[str, Any]],
+    seeds: int | Sequence[int] = 5,
+    folder: str | Path,
+    baseline: str | None = None,
+    metric: str | None = None,
+    smallest_effect: float = 0.0,
+    better: Better | None = None,
+    scale: Literal["points", "none"] | None = None,
+    question: str | None = None,
+    quiet: bool = False,
+) -> Judged:
+    """Run `train(seed, **settings)` for every variant under every seed, and judge the results.
+
+    Each result is recorded as soon as it is there. The same call goes on where it was stopped, however that was: what
+    is finished is not run again. A run is named by its settings, its seed and the source of `train`, so what is changed
+    runs anew; what `train` calls is not looked at.
+
+    Args:
+        train: Any function that returns a dict of numbers. It should draw everything from `seed`.
+        variants: The settings of each, by name. They must be what JSON has: numbers, texts, booleans, lists, dicts.
+        seeds: How many, or a list of whole numbers.
+        folder: Where it is recorded. `truelift report FOLDER` makes its report again.
+        baseline: One of the variants; by default the first.
+        metric: What is judged; by default the first usual one that `train` returns, or the only one.
+        smallest_effect: The smallest difference that matters, at least 0.
+        better: higher or lower, for a metric whose name does not say it.
+        scale: points: results from 0 to 100; none: a plain number. Needed where all results of what is called an
+            accuracy or an error lie between 0 and 1, which could be fractions.
+        question: For the report.
+        quiet: Print no line for each run.
+
+    Raises:
+        InputError: Bad input, found before anything runs, or `train` returns no dict of numbers.
+        FailedError: All runs failed.
+    """
+    at_least_zero("smallest_effect", smallest_effect)
+    home = Path(folder)
+    names = _checked_names(variants, baseline)
+    planned = _plan(train, variants, names, _seeds(seeds))
+    given = None if metric is None else named(metric, better)
+    with locked(home):
+        runner = _Runner(train, home, given, better, quiet)
+        for number, run in enumerate(planned, start=1):
+            runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")
+        if runner.metric is None:
+            raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
+        judged_by = _scaled(runner.metric, runner.results, scale)
+        asked = {"question": question or f"Which of {', '.join(names)} is best?", "smallest_effect": smallest_effect}
+        write_json(
+            home / "study.json",
+            _record(home, train, planned, variants, names, judged_by, {**asked, "metric_scale": scale}),
+        )
+    return Judged(summarise(Study.read(home)), folder=home)
+
+
+def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | None) -> list[str]:
+    """The baseline first."""
+    names = list(variants)
+    if len(names) < 2:
+        raise InputError(f"variants must be the baseline and at least one other, got {', '.join(names) or 'none'}.")
+    for name in names:
+        holds = isinstance(name, str) and _NAME.fullmatch(name) is not None
+        require("a variant's name", repr(name), holds, 'of letters, digits, ".", "_" and "-" alone')
+    first = names[0] if baseline is None else baseline
+    if first not in names:
+        raise unknown_name("baseline", first, names)
+    return [first, *(name for name in names if name != first)]
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in found)
+    holds = whole and len(found) > 0 and len(set(found)) == len(found) and not isinstance(seeds, bool)
+    require("seeds", repr(seeds), holds, "a number of at least 1, or a list of different whole numbers")
+    return found
+
+
+def _plan(
+    train: Train, variants: Mapping[str, Mapping[str, Any]], names: Sequence[str], seeds: Sequence[int]
+) -> list[_Planned]:
+    """All runs, seed by seed, so that what is cut short has complete pairs.
+
+    Raises:
+        InputError: `train` does not take a variant's settings, or they are not of JSON.
+    """
+    source = _source(train)
+    digests = {name: _settings_text(name, variants[name]) for name in names}
+    for name in names:
+        try:
+            inspect.signature(train).bind(seeds[0], **variants[name])
+        except TypeError as error:
+            raise InputError(f'variant "{name}": train(seed, **settings) does not take them: {error}.') from None
+        except ValueError:  # written in C: it is seen when it is called
+            continue
+    return [
+        _Planned(name, seed, variants[name], f"runs/{name}/seed-{seed}-{_digest(source, digests[name])}")
+        for seed in seeds
+        for name in names
+    ]
+
+
+def _settings_text(name: str, settings: Mapping[str, Any]) -> str:
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        raise InputError(f'variant "{name}" must be a dict of settings by name, got {settings!r}.')
+    if "seed" in settings:
+        raise InputError(f'variant "{name}" must not set seed, which every run is given.')
+    try:
+        return json.dumps(dict(settings), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f'variant "{name}": settings must be what JSON has, since they name its runs: {error}.'
+        ) from None
+
+
+def _source(train: Train) -> str:
+    """The function's source without comments and layout; its name where it has none."""
+    if not callable(train):
+        raise InputError(f"train must be a function train(seed, **settings), got {type(train).__name__}.")
+    try:
+        return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(train))))
+    except (OSError, TypeError, SyntaxError):
+        return getattr(train, "__qualname__", type(train).__qualname__)
+
+
+def _digest(source: str, settings: str) -> str:
+    return hashlib.sha256(f"{source}\0{settings}".encode()).hexdigest()[:8]
+
+
+class _Runner:
+    """Runs what is not done, and learns from the first result what is judged."""
+
+    def __init__(self, train: Train, home: Path, metric: Metric | None, better: Better | None, quiet: bool) -> None:
+        self.metric = metric
+        self.reasons: list[str] = []
+        """Why runs failed."""
+        self.results: list[float] = []
+        """Of what is judged, of all runs that are done."""
+        self._train = train
+        self._home = home
+        self._better = better
+        self._quiet = quiet
+
+    def run(self, run: _Planned, told: str) -> None:
+        """Run it, unless it is done.
+
+        Raises:
+            InputError: What `train` returns is no dict of numbers, or has not what is judged.
+        """
+        path = self._home / run.folder
+        if (path / "result.json").exists():
+            found = Run(run.variant, run.seed, path).result()["metrics"]
+            self.results.append(found[self._learn(found).name])
+            return
+        (path / "failure.json").unlink(missing_ok=True)
+        try:
+            found = self._train(run.seed, **run.settings)
+        except Exception as error:
+            self._fail(path, raised(error), told)
+            return
+        metrics = _numbers(found)
+        judged_by = self._learn(metrics).name
+        if not math.isfinite(metrics[judged_by]):
+            self._fail(path, f"{judged_by} is no finite number", told)
+            return
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        settings = {"seed": run.seed, "settings": dict(run.settings)}
+        write_json(path / "result.json", {"metrics": finite, "finished": _now(), **settings})
+        self.results.append(metrics[judged_by])
+        self._say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
+
+    def _learn(self, metrics: Mapping[str, float]) -> Metric:
+        if self.metric is None:
+            self.metric = _metric(metrics, self._better)
+        if self.metric.name not in metrics:
+            raise unknown_name("metric", self.metric.name, metrics)
+        return self.metric
+
+    def _fail(self, path: Path, reason: str, told: str) -> None:
+        self.reasons.append(reason)
+        write_json(path / "failure.json", {"reason": reason})
+        self._say(f"{told}: failed: {reason}")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            print(line, flush=True)
+
+
+def _numbers(found: Any) -> dict[str, float]:
+    """What `train` returned, as Python's own numbers.
+
+    Raises:
+        InputError: It is no dict of numbers.
+    """
+    if not isinstance(found, Mapping) or not found:
+        raise InputError(f"train must return a dict of numbers by name, got {_shown(found)}.")
+    numbers = {}
+    for name, value in found.items():
+        try:
+            if isinstance(value, bool | str | bytes):
+                raise TypeError
+            numbers[str(name)] = float(value)
+        except (TypeError, ValueError, RuntimeError):  # a tensor of several numbers
+            raise InputError(f"train must return numbers, got {name}: {_shown(value)}.") from None
+    return numbers
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]} …"
+
+
+def _metric(metrics: Mapping[str, float], better: Better | None) -> Metric:
+    usual = find(METRICS, metrics)
+    if not usual and len(metrics) != 1:
+        raise InputError(f"metric must name what is judged, one of {', '.join(metrics)}.")
+    return named(usual[0] if usual else next(iter(metrics)), better)
+
+
+def _scaled(metric: Metric, results: Sequence[float], scale: Literal["points", "none"] | None) -> Metric:
+    """The metric as it is judged.
+
+    Raises:
+        InputError: It is in points by its name, and its results look like fractions.
+    """
+    if scale is None and metric.in_points and all(0 <= value <= 1 for value in results):
+        raise InputError(
+            f"results of {metric.name} look like fractions, {min(results):g} to {max(results):g}: let train return "
+            '100 times as much, for points; or give scale="points" if they are percent, or scale="none".'
+        )
+    return replace(metric, unit="") if scale == "none" and metric.in_points else metric
+
+
+def _record(
+    home: Path,
+    train: Train,
+    planned: Sequence[_Planned],
+    variants: Mapping[str, Mapping[str, Any]],
+    names: Sequence[str],
+    metric: Metric,
+    asked: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of study.json."""
+    function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', type(train).__qualname__)}"
+    return {
+        "name": home.name,
+        "scale": None,
+        **asked,
+        "metric": metric.name,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "relative": metric.relative,
+        "baseline": names[0],
+        "seeds": list(dict.fromkeys(run.seed for run in planned)),
+        "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
+        "shared": {"function": function},
+        "runs": [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in planned],
+        "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",
+        "created": _now(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

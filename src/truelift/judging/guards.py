@@ -1,0 +1,94 @@
+"""Guards: other metrics that may get worse by a limit at most."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from truelift.errors import InputError, unknown_name
+from truelift.judging import metric as of_metric
+from truelift.judging.scale import scaled
+from truelift.metrics import Metric
+from truelift.records.elsewhere.names import resolved
+from truelift.verdicts import Scale
+
+_LIMIT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*")
+_RELATIVE = "percent of baseline"
+
+
+@dataclass(frozen=True)
+class AskedGuard:
+    """One guard."""
+
+    metric: Metric
+    limit: float
+    relative: bool
+    """Whether the limit is in percent of the baseline."""
+
+    def record(self, results: Iterable[float], scale: Scale | None) -> tuple[dict[str, Any], float]:
+        """What a study.json says of it, and what its results are multiplied by.
+
+        Raises:
+            InputError: Its results look like fractions, and nobody says whether they are.
+        """
+        metric, factor = scaled(self.metric, results, scale if self.metric.in_points else None)
+        relative = self.relative or metric.relative
+        form = {
+            "limit": self.limit,
+            "unit": _RELATIVE if relative else metric.unit,
+            "higher_is_better": metric.higher_is_better,
+            "relative": relative,
+            "scale": "points" if metric.in_points and not relative else None,
+        }
+        return form, factor
+
+
+def read(guards: Mapping[str, float | str], metrics: Iterable[str], judged: str) -> tuple[AskedGuard, ...]:
+    """The guards that were asked for.
+
+    Args:
+        guards: To a metric's name by how much it may get worse: in its unit, or "3 %" of the baseline.
+        metrics: The names that there are.
+        judged: The metric that is judged, which is no guard.
+
+    Raises:
+        InputError: A metric is not there, is the judged one, its direction cannot be told, or a limit is none.
+    """
+    known = list(metrics)
+    found = []
+    for given, limit in guards.items():
+        name = resolved(given, known)
+        if name not in known:
+            raise unknown_name("guard", given, known)
+        if name == judged:
+            raise InputError(f"guard must be another metric than the one that is judged, got {name}.")
+        try:
+            metric = of_metric.named(name, None)
+        except InputError:
+            raise InputError(f"guard {name}: its name does not say which way is better, so it can be none.") from None
+        most, relative = _limit(name, limit)
+        found.append(AskedGuard(metric, most, relative))
+    return tuple(found)
+
+
+def parse(texts: Iterable[str]) -> dict[str, str]:
+    """What `--guard NAME=LIMIT` says, each once.
+
+    Raises:
+        InputError: One is of another form.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, limit = text.rpartition("=")
+        if not equals or not name or name in found:
+            raise InputError(f"--guard must be METRIC=LIMIT, each metric once, got {text}.")
+        found[name] = limit
+    return found
+
+
+def _limit(name: str, given: float | str) -> tuple[float, bool]:
+    match = _LIMIT.fullmatch(str(given)) if not isinstance(given, bool) else None
+    if match is None or not math.isfinite(float(match[1])):
+        raise InputError(f'guard {name} must have a limit of at least 0, or percent such as "3 %", got {given}.')
+    return float(match[1]), bool(match[2])

@@ -1,0 +1,214 @@
+"""Runs that were made elsewhere as a study: paired by seed where they have seeds, each with the number that counts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from truelift.errors import InputError, unknown_name
+from truelift.judging import at as steps
+from truelift.judging.at import At
+from truelift.judging.guards import AskedGuard
+from truelift.judging.read_run import ReadRun
+from truelift.judging.scale import scaled
+from truelift.metrics import Metric
+from truelift.records import Study
+from truelift.records.elsewhere import OneRun, RunTable, Series
+from truelift.records.elsewhere.cells import text
+from truelift.records.elsewhere.names import BASELINES
+from truelift.verdicts import Scale
+from truelift.verdicts.wording import missing_runs
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A study made of runs that were read."""
+
+    study: Study
+    missing: tuple[str, ...]
+    """Which pairs have a run less, one line a variant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of the runs."""
+
+    metric: Metric
+    at: At
+    baseline: str | None = None
+    smallest_effect: float = 0.0
+    scale: Scale | None = None
+    """Of the metric; None: as its name tells it."""
+    guards: tuple[AskedGuard, ...] = ()
+    """Other metrics that may get worse by a limit at most."""
+    paired: bool | None = None
+    """None: paired where a variant shares a seed with the baseline."""
+    question: str | None = None
+    repeat: str = ""
+    """The command that repeats it."""
+    notes: tuple[str, ...] = ()
+    """What there is to say already."""
+
+
+def study_of(table: RunTable, asked: Asked) -> Studied:
+    """The runs as a study.
+
+    Raises:
+        InputError: The baseline is not there or cannot be told, it stands alone, or a variant has two runs of a seed.
+    """
+    names = list(dict.fromkeys(run.variant for run in table.runs))
+    baseline = _baseline(table.source, names, asked.baseline)
+    names = [baseline, *(name for name in names if name != baseline)]
+    if len(names) < 2:
+        raise InputError(f'{table.source} holds one variant, "{baseline}": there is nothing to compare it with.')
+    by_variant = {name: [run for run in table.runs if run.variant == name] for name in names}
+    if len(names) > 3 and all(len(runs) == 1 for runs in by_variant.values()):
+        raise InputError(
+            f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column "
+            "or setting that tells them apart with --variant."
+        )
+    paired, notes = _pairing(table, by_variant, baseline, asked.paired)
+    seeds, seed_notes = _numbered(by_variant, paired)
+    notes += seed_notes
+    folder = Path(table.source if table.source != "the table" else "table")
+    if asked.guards and not paired:
+        raise InputError(f"{table.source}: guards need runs that are pairs, and these are none.")
+    metric, factor = scaled(asked.metric, _results(table, asked.metric.name, asked), asked.scale)
+    factors = {asked.metric.name: factor}
+    guards = {}
+    for guard in asked.guards:
+        name = guard.metric.name
+        guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
+    runs = tuple(
+        _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
+    )
+    everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
+    plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
+    plan["guards"] = guards
+    plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
+    absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
+    missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
+    plan["notes"] = [*asked.notes, *table.notes, *notes, *steps.warnings(asked.at, asked.metric, table)]
+    return Studied(Study(folder, plan, runs), missing)
+
+
+def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[int], paired: bool) -> dict[str, Any]:
+    """The content of a study.json, but for what each variant sets."""
+    metric = asked.metric
+    shared = {"result": steps.words(asked.at, table)} if table.steps_from else {}
+    return {
+        "name": Path(table.source).name,
+        "scale": None,
+        "question": asked.question or f"Which of {', '.join(names)} is best?",
+        "metric": metric.name,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "relative": metric.relative,
+        "smallest_effect": asked.smallest_effect,
+        "baseline": names[0],
+        "seeds": list(seeds),
+        "paired": paired,
+        "metric_scale": "points" if asked.scale == "fraction" else asked.scale,
+        "shared": shared,
+        "runs": [],
+        "repeat": asked.repeat,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _baseline(source: str, names: Sequence[str], wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted not in names:
+            raise unknown_name("baseline", wanted, names)
+        return wanted
+    usual = [name for name in names if name.lower() in BASELINES]
+    if len(usual) != 1:
+        told = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
+        raise InputError(f"{source}: which variant is the baseline? Name it with --baseline ({told}).")
+    return usual[0]
+
+
+def _pairing(
+    table: RunTable, by_variant: Mapping[str, Sequence[OneRun]], baseline: str, wanted: bool | None
+) -> tuple[bool, list[str]]:
+    """Whether runs are compared in pairs, and what there is to say of it."""
+    without = [run for run in table.runs if run.seed is None]
+    if wanted is False:
+        return False, []
+    if without:
+        if wanted:
+            raise InputError(f"{table.source}: pairs need a seed for every run, got none for {without[0].place}.")
+        return False, ["No seeds were found, so runs are not paired and variants are compared by Welch's test."]
+    seeds = {name: {run.seed for run in runs} for name, runs in by_variant.items()}
+    shared = [name for name in seeds if name != baseline and seeds[name] & seeds[baseline]]
+    if shared or wanted:
+        return True, []
+    return False, ["No variant shares a seed with the baseline, so variants are compared unpaired, by Welch's test."]
+
+
+def _numbered(
+    by_variant: Mapping[str, Sequence[OneRun]], paired: bool
+) -> tuple[dict[str, dict[int, OneRun]], list[str]]:
+    """Each variant's runs by seed: a whole number each, which a text stands for by its place in the alphabet.
+
+    Raises:
+        InputError: A variant has two runs of a seed.
+    """
+    if not paired:
+        return {name: dict(enumerate(runs)) for name, runs in by_variant.items()}, []
+    seeds = {run.seed for runs in by_variant.values() for run in runs}
+    texts = any(isinstance(seed, str) for seed in seeds)
+    ordered = sorted(seeds, key=str) if texts else []
+    number = {seed: i for i, seed in enumerate(ordered)} if texts else {seed: seed for seed in seeds}
+    found: dict[str, dict[int, OneRun]] = {}
+    for name, runs in by_variant.items():
+        of_variant = found.setdefault(name, {})
+        for run in runs:
+            seed = number[run.seed]
+            assert isinstance(seed, int)
+            if seed in of_variant:
+                places = f"{of_variant[seed].place} and {run.place}"
+                raise InputError(f"{run.label} is there twice, in {places}: a variant has one run a seed.")
+            of_variant[seed] = run
+    told = ", ".join(f"{i} is {seed}" for i, seed in enumerate(ordered[:6])) + (" …" if len(ordered) > 6 else "")
+    return found, [f"Seeds are no whole numbers and are numbered in the report: {told}."] if texts else []
+
+
+def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
+    """The numbers of a metric that count, of all runs, finite."""
+    found = (
+        _number(run.series[name], asked.at.step_of(run, asked.metric.name), asked)
+        for run in table.runs
+        if name in run.series
+    )
+    return [value for value in found if value is not None and math.isfinite(value)]
+
+
+def _read_run(
+    run: OneRun, seed: int, asked: Asked, table: RunTable, folder: Path, factors: Mapping[str, float]
+) -> ReadRun:
+    step = asked.at.step_of(run, asked.metric.name)
+    numbers = {name: value for name, found in run.series.items() if (value := _number(found, step, asked)) is not None}
+    judged = numbers.get(asked.metric.name)
+    reason = run.failed
+    if reason is None and judged is None:
+        where = f" at {steps.words(asked.at, table)}" if asked.at.kind != "last" else ""
+        reason = f"there is no {asked.metric.name}{where}"
+    elif reason is None and judged is not None and math.isnan(judged):
+        reason = f"{asked.metric.name} is no number (NaN)"
+    finite = {name: factors.get(name, 1.0) * value for name, value in numbers.items() if math.isfinite(value)}
+    return ReadRun(run.variant, seed, folder, numbers=finite, series=run.series, reason=reason)
+
+
+def _number(found: Series, step: float | None, asked: Asked) -> float | None:
+    return float(found.values[-1]) if asked.at.kind == "last" else steps.value_at(found, step)
+
+
+def _settings(by_variant: Mapping[str, Sequence[OneRun]], name: str) -> dict[str, Any]:
+    """What all runs of a variant have alike, and another variant has not."""
+    runs, others = by_variant[name], [run for n, of_other in by_variant.items() if n != name for run in of_other]
+    alike = {key: value for key, value in runs[0].facts.items() if all(run.facts.get(key) == value for run in runs)}
+    own = {key: value for key, value in alike.items() if any(run.facts.get(key) != value for run in others)}
+    return {"variant": name, **{key: value for key, value in own.items() if text(value) != name}}

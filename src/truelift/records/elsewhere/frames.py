@@ -1,0 +1,82 @@
+"""Tables in memory: a pandas or polars frame, a dict of lists, a list of dicts. Neither library is imported."""
+
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from truelift.errors import InputError
+from truelift.records.elsewhere.columns import Columns, checked
+from truelift.records.elsewhere.json_lines import of_objects
+from truelift.records.elsewhere.run_table import Fact
+
+SOURCE = "the table"
+"""What messages call a table in memory."""
+
+
+def read_frame(table: Any) -> Columns:
+    """A frame (anything with `columns` or `column_names` and a column by name), a dict of lists, or a list of dicts.
+
+    A pandas index with a name is a column too.
+
+    Raises:
+        InputError: It is none of these, or its columns are of different lengths.
+    """
+    labels = getattr(table, "column_names", None) or getattr(table, "columns", None)  # Arrow's, else pandas's
+    if labels is not None and hasattr(table, "__getitem__"):
+        names = [str(name) for name in labels]
+        if len(set(names)) < len(names):
+            return checked(SOURCE, names, {}, [])
+        columns = [(str(name), _listed(table[name])) for name in labels]
+        named = [n for n in getattr(getattr(table, "index", None), "names", ()) if n is not None]
+        index = [(str(n), _listed(table.index.get_level_values(n))) for n in named]
+        return of_columns(SOURCE, [*(c for c in index if c[0] not in names), *columns])
+    if isinstance(table, Mapping):
+        for name, values in table.items():
+            if isinstance(values, str) or not isinstance(values, Iterable):
+                raise InputError(f'{SOURCE}: "{name}" must be a list, got {type(values).__name__}.')
+        return of_columns(SOURCE, [(str(name), _listed(values)) for name, values in table.items()])
+    if isinstance(table, Sequence) and not isinstance(table, str):
+        return of_objects(SOURCE, [(f"row {i}", _entry(entry)) for i, entry in enumerate(table, start=1)])
+    raise InputError(
+        f"{SOURCE} must be a pandas or polars frame, a dict of lists, a list of dicts or a path, "
+        f"got {type(table).__name__}."
+    )
+
+
+def of_columns(source: str, columns: Sequence[tuple[str, list[Fact]]]) -> Columns:
+    """The table of columns of one length.
+
+    Raises:
+        InputError: They differ in length.
+    """
+    rows = len(columns[0][1]) if columns else 0
+    for name, values in columns:
+        if len(values) != rows:
+            raise InputError(f'{source}: "{name}" has {len(values)} rows, "{columns[0][0]}" has {rows}.')
+    names = [name for name, _ in columns]
+    cells = {name: [_fact(value) for value in values] for name, values in columns}
+    return checked(source, names, cells, [f"row {i}" for i in range(1, rows + 1)])
+
+
+def _listed(values: Any) -> list[Any]:
+    for name in ("tolist", "to_pylist"):
+        if hasattr(values, name):
+            return list(getattr(values, name)())
+    return list(values)
+
+
+def _entry(entry: Any) -> Any:
+    return {str(name): _fact(value) for name, value in entry.items()} if isinstance(entry, Mapping) else entry
+
+
+def _fact(value: Any) -> Fact:
+    """A cell of whatever library as one of Python's own."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "item"):  # numpy's scalars
+        value = value.item()
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, numbers.Real) or type(value).__name__ == "Decimal":
+        return float(value)
+    return None if type(value).__name__ in ("NAType", "NaTType") else str(value)

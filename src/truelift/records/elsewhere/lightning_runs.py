@@ -1,0 +1,62 @@
+"""PyTorch Lightning's CSVLogger: folders with metrics.csv and hparams.yaml."""
+
+import math
+from pathlib import Path
+
+from truelift.records.elsewhere.cells import number
+from truelift.records.elsewhere.delimited import read_delimited
+from truelift.records.elsewhere.flat_yaml import read_flat_yaml
+from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
+from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
+
+KIND = "Lightning runs"
+
+
+def lightning_folders(folder: Path) -> list[Path]:
+    """Folders of versions: those with a metrics.csv."""
+    return sorted((path.parent for path in folder.rglob("metrics.csv")), key=_natural)
+
+
+def read_lightning(folder: Path, wanted: Wanted) -> RunTable:
+    """A run a version, named by its path, with the settings of its hparams.yaml.
+
+    Raises:
+        InputError: A metrics.csv is damaged.
+    """
+    runs = [_run(path, path.relative_to(folder).as_posix()) for path in lightning_folders(folder)]
+    return table_of(str(folder), KIND, runs, wanted)
+
+
+def _run(path: Path, name: str) -> TrackedRun:
+    table = read_delimited(path / "metrics.csv")
+    steps = next((table.cells[key] for key in ("step", "epoch") if key in table.cells), None)
+    series = {}
+    for key, cells in table.cells.items():
+        if key == "step":
+            continue
+        points = []
+        for i, cell in enumerate(cells):
+            at = f"{path / 'metrics.csv'}, {table.places[i]}"
+            value = _number(cell, key, at)
+            step = number(steps[i], "step", at) if steps else float(i)
+            if value is not None and step is not None:
+                points.append((step, value))
+        if points:
+            series[key] = series_of(points)
+    facts: dict[str, Fact] = read_flat_yaml(path / "hparams.yaml") if (path / "hparams.yaml").exists() else {}
+    return TrackedRun(name if name != "." else path.name, series, facts)
+
+
+def _number(cell: Fact, column: str, place: str) -> float | None:
+    # Lightning writes "inf" where a loss overflows: a diverged training, which is what NaN stands for.
+    if isinstance(cell, str) and cell.strip().lower() in ("inf", "-inf"):
+        return math.nan
+    return number(cell, column, place)
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """version_2 before version_10."""
+    import re
+
+    parts = re.split(r"(\d+)", str(path))
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]

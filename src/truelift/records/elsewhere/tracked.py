@@ -1,0 +1,109 @@
+"""From the runs of an experiment tracker to variants and seeds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from truelift.errors import InputError
+from truelift.records.elsewhere import names as usual
+from truelift.records.elsewhere.cells import seed_of, text
+from truelift.records.elsewhere.run_table import Fact, OneRun, RunTable, Series, Wanted
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One run, as a tracker tells it."""
+
+    name: str
+    """Of the run, or its folder's path with slashes."""
+    series: Mapping[str, Series]
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    """Its configuration, parameters and tags, by dotted name."""
+    failed: str | None = None
+    """Why it did not end well, if the tracker says so."""
+
+
+def series_of(points: Iterable[tuple[float, float]]) -> Series:
+    """A series of (step, value) in any order; of several values at one step the last counts."""
+    by_step = dict(points)
+    steps = sorted(by_step)
+    return Series(np.array(steps, dtype=np.float64), np.array([by_step[step] for step in steps], dtype=np.float64))
+
+
+def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted, counts: str = "step") -> RunTable:
+    """Each run's variant and seed: from its configuration, else from its name.
+
+    Args:
+        source: What was read.
+        kind: What the runs are, for messages: "MLflow runs".
+        runs: All of them.
+        wanted: What the user said.
+        counts: What the steps of the series count.
+
+    Raises:
+        InputError: There are no runs, a name that the user gave is not there, or a seed is none.
+    """
+    if not runs:
+        raise InputError(f"{source} holds no {kind}.")
+    columns = {
+        name: [run.facts.get(name) for run in runs]
+        for name in dict.fromkeys(name for run in runs for name in run.facts)
+    }
+    wanted = replace(
+        wanted,
+        variant=tuple(usual.resolved(name, columns) for name in wanted.variant),
+        seed=None if wanted.seed is None else usual.resolved(wanted.seed, columns),
+    )
+    parts = usual.names_parts([run.name for run in runs], wanted.baseline)
+    seeds, seed_from = _seeds(source, runs, columns, [seed for _, seed in parts], wanted)
+    variants, variant_from = _variants(runs, columns, [variant for variant, _ in parts], wanted)
+    for run, variant in zip(runs, variants, strict=True):
+        if not variant:
+            raise InputError(f'{source}: run "{run.name}" has no variant in {variant_from}.')
+    made = tuple(
+        OneRun(variant, seed, run.series, f'run "{run.name}"', run.facts, run.failed)
+        for run, variant, seed in zip(runs, variants, seeds, strict=True)
+    )
+    several = any(len(found.steps) > 1 for run in made for found in run.series.values())
+    return RunTable(f"{source} ({kind})", made, variant_from, seed_from, counts if several else None)
+
+
+def _seeds(
+    source: str,
+    runs: Sequence[TrackedRun],
+    columns: Mapping[str, Sequence[Fact]],
+    of_names: Sequence[int | None],
+    wanted: Wanted,
+) -> tuple[Sequence[int | str | None], str]:
+    name = wanted.seed
+    if name is not None:
+        usual.given("setting with the seed", name, columns)
+    else:
+        # A setting that is the same in all of many runs pairs nothing: a data split's, or a default that is not used.
+        found = [n for n in usual.find(usual.SEEDS, columns) if all(text(v) for v in columns[n])]
+        name = next((n for n in found if len({text(v) for v in columns[n]}) > 1), None)
+    if name is not None:
+        values = zip(columns[name], runs, strict=True)
+        return [seed_of(value, name, f'{source}, run "{run.name}"') for value, run in values], f"the setting {name}"
+    if all(seed is not None for seed in of_names):
+        return of_names, "the runs' names"
+    return [None] * len(runs), "nowhere"
+
+
+def _variants(
+    runs: Sequence[TrackedRun], columns: Mapping[str, Sequence[Fact]], of_names: Sequence[str], wanted: Wanted
+) -> tuple[Sequence[str], str]:
+    try:
+        found = usual.find_variants(columns, wanted.variant, wanted.baseline)
+    except InputError:
+        if wanted.variant:
+            raise
+        if wanted.baseline in {run.name for run in runs} - set(of_names):
+            return [run.name for run in runs], "the runs' names"
+        if wanted.baseline not in of_names and len(set(of_names)) == len(of_names):
+            raise
+        found = None  # none of the settings holds the baseline: the names do, or tell the nearest
+    if found is None or (not wanted.variant and wanted.baseline is None and len(set(found.variants)) < 2):
+        return of_names, "the runs' names"
+    return found.variants, f"the {'setting' if len(found.columns) == 1 else 'settings'} {', '.join(found.columns)}"

@@ -1,0 +1,210 @@
+"""The report for programs: JSON of the form that docs/json.md tells. Its version goes up when a key changes meaning."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from truelift import __version__
+from truelift.metrics import Metric
+from truelift.report.rows import Row
+from truelift.report.summary import Summary
+from truelift.verdicts import Guarded, WithFailures
+
+VERSION = 1
+"""Of the form."""
+
+
+class MetricForm(Struct, forbid_unknown_fields=True):
+    """A metric."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    relative: bool
+
+
+class GuardForm(Struct, forbid_unknown_fields=True):
+    """A variant under one guard; worse counts as positive."""
+
+    metric: str
+    unit: str
+    limit: float
+    pairs: int
+    worse: float | None
+    at_most: float | None
+    p_value: float | None
+    p_broken: float | None
+    holds: bool
+    broken: bool
+
+
+class FailuresForm(Struct, forbid_unknown_fields=True):
+    """The verdict with failed runs counted as the worst result of the study."""
+
+    runs: int
+    difference: float | None
+    p_adjusted: float | None
+    verdict: str
+
+
+class VariantForm(Struct, forbid_unknown_fields=True):
+    """A variant on one metric; what is null cannot be told, or belongs to no baseline."""
+
+    name: str
+    verdict: str
+    reason: str | None
+    ground: str | None
+    mean: float | None
+    sd: float | None
+    values: list[float | None]
+    pairs: int | None
+    difference: float | None
+    interval: list[float] | None
+    interval_confidence: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    p_no_effect: float | None
+    p_sign_flip: float | None
+    probability_better: float | None
+    correlation: float | None
+    smallest_detectable: float | None
+    standard_error_over_test_images: float | None
+    more_seeds: list[int | None] | None
+    guards: list[GuardForm]
+    with_failures: FailuresForm | None
+
+
+class ReportForm(Struct, forbid_unknown_fields=True):
+    """A study's report."""
+
+    schema: int
+    kind: str
+    truelift: str
+    name: str
+    question: str
+    metric: MetricForm
+    smallest_effect: float
+    baseline: str
+    seeds: list[int]
+    paired: bool
+    variants: list[VariantForm]
+    other_metrics: dict[str, list[VariantForm]]
+    problems: list[str]
+    notes: list[str]
+    files: list[str]
+
+
+class SeedsForm(Struct, forbid_unknown_fields=True):
+    """How many seeds are needed where paired results correlate so."""
+
+    correlation: float
+    seeds: int
+
+
+class PlanForm(Struct, forbid_unknown_fields=True):
+    """What `truelift plan` says."""
+
+    schema: int
+    kind: str
+    truelift: str
+    effect: float
+    sd: float
+    power: float
+    alpha: float
+    needed: list[SeedsForm]
+
+
+def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
+    """Everything that the report says in numbers.
+
+    Args:
+        summary: The report.
+        files: Of the report, as far as they were written.
+    """
+    asked = summary.asked
+    return ReportForm(
+        schema=VERSION,
+        kind="report",
+        truelift=__version__,
+        name=asked.name,
+        question=asked.question,
+        metric=_metric(summary.metric),
+        smallest_effect=asked.smallest_effect,
+        baseline=asked.baseline,
+        seeds=list(asked.seeds),
+        paired=asked.paired,
+        variants=[_variant(row) for row in summary.rows],
+        other_metrics={name: [_variant(row) for row in rows] for name, rows in summary.others.items()},
+        problems=list(summary.problems),
+        notes=[*asked.notes, *summary.cautions, *summary.notes],
+        files=[str(path) for path in files],
+    )
+
+
+def plan_form(effect: float, sd: float, power: float, alpha: float, needed: Sequence[tuple[float, int]]) -> PlanForm:
+    """The seeds that are needed, by correlation."""
+    seeds = [SeedsForm(correlation, count) for correlation, count in needed]
+    return PlanForm(VERSION, "plan", __version__, effect, sd, power, alpha, seeds)
+
+
+def to_json(form: ReportForm | PlanForm) -> str:
+    """As indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(form), indent=2).decode()
+
+
+def _metric(metric: Metric) -> MetricForm:
+    return MetricForm(metric.name, metric.unit, metric.higher_is_better, metric.relative)
+
+
+def _variant(row: Row) -> VariantForm:
+    c = row.comparison
+    return VariantForm(
+        name=row.variant,
+        verdict="baseline" if c is None else c.verdict,
+        reason=None if c is None else c.reason,
+        ground=None if c is None else c.ground,
+        mean=_number(row.mean),
+        sd=_number(row.sd),
+        values=[_number(value) for value in row.values],
+        pairs=None if c is None else c.seeds,
+        difference=None if c is None else _number(c.difference),
+        interval=None if c is None or c.interval is None else list(c.interval),
+        interval_confidence=None if c is None else c.interval_confidence,
+        p_value=None if c is None else c.p_value,
+        p_adjusted=None if c is None else c.p_adjusted,
+        p_no_effect=None if c is None else c.p_no_effect,
+        p_sign_flip=None if c is None else c.p_sign_flip,
+        probability_better=None if c is None else _number(c.probability_better),
+        correlation=None if c is None else c.correlation,
+        smallest_detectable=None if c is None else c.smallest_detectable,
+        standard_error_over_test_images=row.example_error,
+        more_seeds=None if c is None or c.more_seeds is None else list(c.more_seeds),
+        guards=[] if c is None else [_guard(guard) for guard in c.guards],
+        with_failures=None if c is None or c.with_failures is None else _failures(c.with_failures),
+    )
+
+
+def _guard(found: Guarded) -> GuardForm:
+    return GuardForm(
+        metric=found.metric,
+        unit=found.unit,
+        limit=found.limit,
+        pairs=found.seeds,
+        worse=_number(found.worse),
+        at_most=found.at_most,
+        p_value=found.p_value,
+        p_broken=found.p_broken,
+        holds=found.holds,
+        broken=found.broken,
+    )
+
+
+def _failures(found: WithFailures) -> FailuresForm:
+    return FailuresForm(found.runs, _number(found.difference), found.p_adjusted, found.verdict)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,21 @@
+"""The verdicts and the table as a piece of HTML, for a notebook."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from truelift.report import sections
+from truelift.report.summary import Summary
+
+SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "●", "undecided": "◆"}
+"""Before each verdict, for those who see no colours."""
+
+
+def notebook_html(summary: Summary) -> str:
+    """What a notebook shows: escaped, with its own few styles, without script."""
+    templates = Environment(loader=PackageLoader("truelift.report"), autoescape=True, undefined=StrictUndefined)
+    return templates.get_template("notebook.html").render(
+        summary=summary,
+        asked=summary.asked,
+        header=sections.HEADER,
+        rows=sections.cells(summary.rows),
+        symbols=SYMBOLS,
+    )

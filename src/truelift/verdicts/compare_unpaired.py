@@ -1,0 +1,289 @@
+"""Is a variant better than the baseline by more than noise, where runs are no pairs? The verdicts of `compare`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from truelift.errors import InputError
+from truelift.verdicts import wording
+from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
+from truelift.verdicts.compare import Pooling
+from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict, WithFailures
+from truelift.verdicts.failures import counted, flags_of, worst_result
+from truelift.verdicts.guards import Guard
+from truelift.verdicts.paired import sample_sd
+from truelift.verdicts.power import POWER, power_paired_t, seeds_needed
+from truelift.verdicts.sample import FEWEST_SEEDS, margins
+from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.student import noncentrality
+from truelift.verdicts.unpaired import Welch, probability_better, welch
+
+
+@dataclass(frozen=True)
+class _Asked:
+    higher_is_better: bool
+    smallest_effect: float
+    relative: bool
+    resolution: float
+    confidence: float
+    unit: str
+    may_be_constant: bool
+
+
+def compare_unpaired(
+    baseline: ArrayLike,
+    variants: Mapping[str, ArrayLike],
+    *,
+    higher_is_better: bool,
+    smallest_effect: float = 0.0,
+    relative: bool = False,
+    resolution: float = 0.0,
+    confidence: float = 0.95,
+    unit: str = "",
+    scale: Scale | None = None,
+    may_be_constant: bool = False,
+    failed: Mapping[str, ArrayLike] | None = None,
+    baseline_failed: ArrayLike | None = None,
+    guards: Sequence[Guard] = (),
+    pooling: Pooling = "none",
+) -> dict[str, Comparison]:
+    """Each variant against the baseline by Welch's test, with the verdicts of `compare` and for its arguments.
+
+    `Comparison.seeds` is the number of runs of the side that has fewer, `differences` are the variant's results less
+    the baseline's mean, and `probability_better` is over all pairs of a run of each.
+
+    Args:
+        baseline: One result a run, (n,). NaN marks a run that is missing.
+        variants: Name -> results, of any number of runs, NaN likewise.
+        higher_is_better: Whether a larger metric is better.
+        smallest_effect: The smallest effect that matters, >= 0, in units of the differences.
+        relative: Take differences in percent of the baseline, by log ratios: all results must be > 0.
+        resolution: The metric's smallest step, >= 0.
+        confidence: 1 - the level of the tests over all variants; in (0, 1).
+        unit: Of the differences.
+        scale: As for `compare`.
+        may_be_constant: The baseline's results may all be one number.
+        failed: Name -> one flag a result: this run failed, and is not merely missing.
+        baseline_failed: The same of the baseline.
+        guards: None: they need pairs.
+        pooling: none: likewise.
+
+    Raises:
+        InputError: For an argument outside its range, infinite values, or results whose scale cannot be told.
+    """
+    if guards or pooling != "none":
+        raise InputError("guards and pooling need runs that are pairs.")
+    at_least_zero("smallest_effect", smallest_effect)
+    at_least_zero("resolution", resolution)
+    fraction("confidence", confidence)
+    arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
+    if unit == "points" and not relative:
+        arms = in_points("the metric", arms, scale)
+    base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
+    asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant)
+    flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
+    base_flags = flags_of("baseline", baseline_failed, base)
+    lost = {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()}
+    second: dict[str, WithFailures] = {}
+    if any(lost.values()):
+        worst = worst_result((base, *others.values()), higher_is_better=higher_is_better)
+        filled = {name: counted(values, flags[name], worst) for name, values in others.items()}
+        second = {
+            name: WithFailures(runs=lost[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
+            for name, c in _compared(counted(base, base_flags, worst), filled, asked, {}).items()
+            if lost[name]
+        }
+    return _compared(base, others, asked, second)
+
+
+def _compared(
+    base: Array, others: Mapping[str, Array], asked: _Asked, second: Mapping[str, WithFailures]
+) -> dict[str, Comparison]:
+    ours = _working("baseline", base, asked)
+    samples = {name: _working(name, values, asked) for name, values in others.items()}
+    step = asked.resolution / math.exp(float(ours.mean())) if asked.relative and ours.size else asked.resolution
+    tests = {
+        name: welch(ours, values, resolution=step)
+        for name, values in samples.items()
+        if min(ours.size, values.size) >= 2
+    }
+    alpha = 1 - asked.confidence
+    adjusted, levels = _family({name: test.p_value for name, test in tests.items()}, alpha)
+    low, high = margins(asked.smallest_effect, relative=asked.relative)
+    equivalent = (
+        {
+            name: min(1.0, 2 * max(_tail(test, test.difference - low), _tail(test, high - test.difference)))
+            for name, test in tests.items()
+        }
+        if asked.smallest_effect
+        else {}
+    )
+    no_effect, no_effect_levels = _family(equivalent, alpha)
+    return {
+        name: _comparison(
+            ours,
+            values,
+            tests.get(name),
+            _Adjusted(adjusted.get(name), no_effect.get(name)),
+            Rule(
+                asked.higher_is_better,
+                asked.smallest_effect,
+                asked.confidence,
+                tests=max(1, len(tests)),
+                unit=asked.unit,
+                relative=asked.relative,
+                level=levels.get(name, alpha),
+                no_effect_level=no_effect_levels.get(name, alpha),
+            ),
+            asked,
+            second.get(name),
+        )
+        for name, values in samples.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Adjusted:
+    """P-values over all variants."""
+
+    p: float | None
+    no_effect: float | None
+
+
+def _family(p: Mapping[str, float], alpha: float) -> tuple[dict[str, float], dict[str, float]]:
+    values = list(p.values())
+    adjusted, levels = holm(values).tolist(), holm_levels(values, alpha).tolist()
+    return dict(zip(p, adjusted, strict=True)), dict(zip(p, levels, strict=True))
+
+
+def _tail(test: Welch, distance: float) -> float:
+    """One-sided: the chance that the difference lies so far inside a margin, were it the margin."""
+    if math.isinf(distance):
+        return 0.0
+    if test.error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return test.tail(distance)
+
+
+def _working(name: str, results: Array, asked: _Asked) -> Array:
+    """The results that are there; their logarithms where differences are relative."""
+    there = results[~np.isnan(results)]
+    if not asked.relative:
+        return there
+    if there.size and not there.min() > 0:
+        raise InputError(f'a relative comparison needs results above 0, got {there.min():g} of "{name}".')
+    return np.log(there)
+
+
+def _comparison(
+    base: Array,
+    variant: Array,
+    test: Welch | None,
+    adjusted: _Adjusted,
+    rule: Rule,
+    asked: _Asked,
+    second: WithFailures | None,
+) -> Comparison:
+    k = min(base.size, variant.size)
+
+    def shown(value: float) -> float:
+        return 100 * math.expm1(value) if asked.relative else value
+
+    def natural(values: Array) -> Array:
+        return np.exp(values) if asked.relative else values
+
+    difference = float(variant.mean() - base.mean()) if k else math.nan
+    decided = _decide(base, variant, test, adjusted, rule, asked)
+    if second is not None and decided.verdict != "undecided":
+        same = second.verdict == decided.verdict or (decided.verdict == "hurts" and second.verdict == "undecided")
+        decided = decided if same else replace(decided, verdict="undecided", ground="failures")
+    confidence = 1 - (rule.no_effect_level if decided.verdict == "no effect" else rule.level)
+    ends = test.interval(confidence) if test else None
+    detectable = None
+    if test is not None and test.error:
+        detectable = shown(noncentrality(max(1, math.floor(test.degrees)), rule.level, POWER) * test.error)
+    judged = replace(
+        decided,
+        difference=shown(difference),
+        interval=(shown(ends[0]), shown(ends[1])) if ends else None,
+        interval_confidence=confidence,
+        with_failures=second,
+    )
+    return Comparison(
+        seeds=k,
+        baseline_mean=float(natural(base).mean()) if k else math.nan,
+        variant_mean=float(natural(variant).mean()) if k else math.nan,
+        baseline_sd=sample_sd(natural(base)) if k >= 2 else None,
+        variant_sd=sample_sd(natural(variant)) if k >= 2 else None,
+        difference=judged.difference,
+        differences=tuple(shown(value) for value in (variant - base.mean()).tolist()) if k else (),
+        interval=judged.interval,
+        interval_confidence=confidence,
+        p_value=judged.p_value,
+        p_adjusted=adjusted.p,
+        p_no_effect=adjusted.no_effect,
+        p_sign_flip=None,
+        probability_better=probability_better(base, variant, higher_is_better=rule.higher_is_better) if k else math.nan,
+        correlation=None,
+        smallest_detectable=detectable,
+        verdict=judged.verdict,
+        ground=judged.ground,
+        reason=wording.reason(judged, rule),
+        more_seeds=judged.more_seeds,
+        guards=(),
+        with_failures=second,
+    )
+
+
+def _decide(
+    base: Array, variant: Array, test: Welch | None, adjusted: _Adjusted, rule: Rule, asked: _Asked
+) -> Judgement:
+    """The verdict, its ground and the number of runs that would decide, from the plainest case to the subtlest."""
+    k = min(base.size, variant.size)
+    facts = Judgement(
+        verdict="undecided",
+        ground="no pairs" if k == 0 else "one seed",
+        seeds=k,
+        difference=math.nan,
+        interval=None,
+        interval_confidence=rule.confidence,
+        p_value=test.p_value if test else None,
+        p_adjusted=adjusted.p,
+        more_seeds=None,
+    )
+    if test is None:
+        return facts
+    if k < FEWEST_SEEDS:
+        return replace(facts, ground="two seeds", more_seeds=_more_runs(base, variant, rule))
+    if not asked.may_be_constant and float(np.ptp(base)) == 0:
+        return replace(facts, ground="constant baseline")
+    if test.error == 0:
+        return replace(facts, ground="no difference" if test.difference == 0 else "no spread")
+    assert adjusted.p is not None
+    low, high = margins(rule.smallest_effect, relative=rule.relative)
+    if adjusted.p <= rule.alpha and not low < test.difference < high:
+        better = (test.difference > 0) == rule.higher_is_better
+        verdict: Verdict = "helps" if better else "hurts"
+        return replace(facts, ground="more than noise", verdict=verdict)
+    if adjusted.no_effect is not None and adjusted.no_effect <= rule.alpha:
+        return replace(facts, ground="equivalent", verdict="no effect")
+    planned = _more_runs(base, variant, rule)
+    if adjusted.p <= rule.alpha:
+        return replace(facts, ground="too small", more_seeds=planned)
+    return replace(facts, ground="chance" if test.p_value <= rule.alpha else "too wide", more_seeds=planned)
+
+
+def _more_runs(base: Array, variant: Array, rule: Rule) -> tuple[int, int | None] | None:
+    """Runs to add on either side for a power of 80 %, if the noise is as seen; None above 1000."""
+    k = min(base.size, variant.size)
+    low, high = margins(rule.smallest_effect, relative=rule.relative)
+    effect = min(-low, high) if rule.smallest_effect > 0 else abs(float(variant.mean() - base.mean()))
+    spread = math.hypot(sample_sd(base), sample_sd(variant))
+    if not spread or not effect or power_paired_t(effect, spread, k + MOST_MORE_SEEDS, rule.level) < POWER:
+        return None
+    more = max(1, seeds_needed(effect, spread, alpha=rule.level) - k)
+    return more, more

@@ -1,0 +1,201 @@
+"""Any function as a training: recorded, resumed after a kill, judged."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import truelift
+from truelift.errors import FailedError, InputError
+from truelift.records import Study
+from truelift.report import summarise
+
+VARIANTS: dict[str, dict[str, Any]] = {"plain": {}, "mixup": {"alpha": 0.2}}
+Calls = list[tuple[int, float]]
+
+
+def counting(calls: Calls) -> Callable[..., dict[str, float]]:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        calls.append((seed, alpha))
+        noise = random.Random(seed).random() + 0.1 * random.Random(1000 * alpha + seed).random()
+        return {"accuracy": 90 + noise + 5 * alpha, "train_loss": 1 - alpha}
+
+    return train
+
+
+def test_every_variant_runs_under_every_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: Calls = []
+    judged = truelift.compare(counting(calls), variants=VARIANTS, seeds=4, folder=tmp_path / "s", smallest_effect=0.5)
+    assert calls == [(s, a) for s in range(4) for a in (0.0, 0.2)]
+    assert judged.verdicts == {"mixup": "helps"}
+    assert judged.summary.metric.name == "accuracy"
+    assert "[8/8] mixup seed 3: accuracy" in capsys.readouterr().out
+    # The records alone give the same.
+    assert summarise(Study.read(tmp_path / "s")).rows == judged.summary.rows
+    assert judged.write() == tmp_path / "s" / "report.html"
+
+
+def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
+    calls: Calls = []
+    train = counting(calls)
+    first = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    again = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    assert len(calls) == 6
+    assert again.summary.rows == first.summary.rows
+    more = truelift.compare(train, variants={**VARIANTS, "b": {"alpha": 0.4}}, seeds=4, folder=tmp_path, quiet=True)
+    assert calls[6:] == [(0, 0.4), (1, 0.4), (2, 0.4), (3, 0.0), (3, 0.2), (3, 0.4)]
+    assert list(more.verdicts) == ["mixup", "b"]
+
+
+def test_another_setting_or_another_source_is_another_run(tmp_path: Path) -> None:
+    calls: Calls = []
+    truelift.compare(counting(calls), variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    changed = {**VARIANTS, "mixup": {"alpha": 0.3}}
+    truelift.compare(counting(calls), variants=changed, seeds=3, folder=tmp_path, quiet=True)
+    assert calls[6:] == [(s, 0.3) for s in range(3)]
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": 80 + seed + alpha}
+
+    judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    assert judged.summary.rows[0].values == (80, 81, 82)
+
+
+def test_numbers_of_other_libraries(tmp_path: Path) -> None:
+    def train(seed: int, alpha: float = 0.0) -> Mapping[str, Any]:
+        return {"loss": np.float32(seed + alpha), "steps": np.int64(3)}
+
+    judged = truelift.compare(train, variants=VARIANTS, seeds=[5, 2, 9], folder=tmp_path, quiet=True)
+    assert judged.summary.rows[0].values == (5, 2, 9)
+    assert judged.summary.metric.higher_is_better is False
+
+
+def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
+    broken = {"on": True}
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        if broken["on"] and seed == 1 and alpha:
+            raise RuntimeError("out of\nmemory")
+        return {"accuracy": 80.0 if seed != 2 or alpha else float("nan"), "train_loss": float("inf")}
+
+    judged = truelift.compare(train, variants=VARIANTS, seeds=4, folder=tmp_path, quiet=True)
+    failed, diverged = judged.summary.problems
+    assert failed.startswith("mixup, seed 1: failed: raised RuntimeError: out of memory (test_compare")
+    assert diverged == "plain, seed 2: failed: accuracy is no finite number"
+    broken["on"] = False
+    judged = truelift.compare(train, variants=VARIANTS, seeds=4, folder=tmp_path, quiet=True)
+    assert judged.summary.problems == ("plain, seed 2: failed: accuracy is no finite number",)
+
+
+def test_fractions_are_refused_until_it_is_told_what_they_are(tmp_path: Path) -> None:
+    calls: Calls = []
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": counting(calls)(seed, alpha)["accuracy"] / 100}
+
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9"):
+        truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    assert not (tmp_path / "study.json").exists()
+    judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True, scale="none")
+    assert len(calls) == 6  # what ran is kept
+    assert judged.summary.metric.unit == ""
+
+
+def test_all_runs_fail(tmp_path: Path) -> None:
+    def train(seed: int) -> dict[str, float]:
+        raise KeyError(seed)
+
+    with pytest.raises(FailedError, match="all 4 runs failed; the first: raised KeyError: 0"):
+        truelift.compare(train, variants={"a": {}, "b": {}}, seeds=2, folder=tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"variants": {"plain": {}}}, "at least one other, got plain"),
+        ({"variants": {"plain": {}, "a/b": {}}}, "a variant's name must be of letters"),
+        ({"variants": {"plain": {}, "b": {"alhpa": 1}}}, 'variant "b": train(seed, **settings) does not take them'),
+        ({"variants": {"plain": {}, "b": {"seed": 1}}}, 'variant "b" must not set seed'),
+        ({"variants": {"plain": {}, "b": {"alpha": {1}}}}, "settings must be what JSON has"),
+        ({"variants": {"plain": {}, "b": 3}}, 'variant "b" must be a dict'),
+        ({"seeds": 0}, "seeds must be a number of at least 1"),
+        ({"seeds": [1, 1]}, "seeds must be"),
+        ({"seeds": True}, "seeds must be"),
+        ({"baseline": "plian"}, 'Did you mean "plain"?'),
+        ({"smallest_effect": -1}, "smallest_effect must be finite and at least 0"),
+        ({"metric": "score"}, "--better must be higher or lower"),
+        ({"train": 3}, "train must be a function"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+    calls: Calls = []
+    asked = {"train": counting(calls), "variants": VARIANTS, "folder": tmp_path / "s", **changed}
+    with pytest.raises(InputError) as caught:
+        truelift.compare(asked.pop("train"), **asked)
+    assert words in str(caught.value)
+    assert calls == []
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (None, "train must return a dict of numbers by name, got None"),
+        ({}, "got {}"),
+        ({"accuracy": "high"}, "train must return numbers, got accuracy: 'high'"),
+        ({"accuracy": [1, 2]}, "train must return numbers, got accuracy: [1, 2]"),
+        ({"x": 1.0, "y": 2.0}, "metric must name what is judged, one of x, y"),
+    ],
+)
+def test_what_train_returns(tmp_path: Path, returned: Any, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        truelift.compare(lambda seed: returned, variants={"a": {}, "b": {}}, seeds=2, folder=tmp_path, quiet=True)
+    assert words in str(caught.value)
+
+
+SCRIPT = """
+import sys, time, pathlib, truelift
+log = pathlib.Path("calls.log")
+def train(seed, alpha=0.0):
+    with log.open("a") as file:
+        file.write(f"{seed} {alpha}\\n")
+    time.sleep(float(sys.argv[1]))
+    return {"accuracy": 90 + (seed * 7919 % 13) / 10 + alpha + (seed * 104729 % 7) * alpha / 100}
+judged = truelift.compare(train, variants={"plain": {}, "mixup": {"alpha": 2.0}}, seeds=4, folder="study")
+print(judged)
+"""
+
+
+def test_a_killed_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    command = [sys.executable, "script.py"]
+    process = subprocess.Popen([*command, "0.3"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    log = tmp_path / "calls.log"
+    deadline = time.monotonic() + 60
+    while not log.exists() or len(log.read_text().split("\n")) < 5:  # the fourth run is under way
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {path.parent for path in (tmp_path / "study").rglob("result.json")}
+    assert 2 <= len(finished) <= 4
+    before = log.read_text().splitlines()
+    done = subprocess.run([*command, "0"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    after = log.read_text().splitlines()[len(before) :]
+    assert len(after) == 8 - len(finished)
+    assert not set(before[: len(finished)]) & set(after)
+    assert "helps" in done.stdout
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "script.py").write_text((tmp_path / "script.py").read_text())
+    at_once = subprocess.run([*command, "0"], cwd=whole, capture_output=True, text=True, check=True)
+    assert at_once.stdout.split("Which of")[1] == done.stdout.split("Which of")[1]

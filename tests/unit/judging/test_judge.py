@@ -1,0 +1,270 @@
+"""Verdicts for tables: the numbers of `compare`, whatever the order of the rows, and what is said beside them."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import truelift
+from truelift.errors import InputError
+from truelift.verdicts import compare, welch
+
+ACCURACY = {
+    "plain": [90.1, 90.4, 90.2, 90.6, 90.3],
+    "mixup": [91.2, 91.6, 91.3, 91.5, 91.4],
+    "noise": [90, 91, 90, 90.2, 91],
+}
+
+
+def rows(accuracy: dict[str, list[float]] = ACCURACY, metric: str = "test_accuracy") -> list[dict[str, Any]]:
+    return [{"method": v, "seed": s, metric: x} for v, values in accuracy.items() for s, x in enumerate(values)]
+
+
+def epochs(metric: str = "test_accuracy", **more: Any) -> list[dict[str, Any]]:
+    """Two variants, three seeds, four epochs; the validation set is best in epoch 2, the test set in epoch 3."""
+    curve = {1: (80, 70), 2: (90, 80), 3: (85, 90), 4: (84, 85)}
+    return [
+        {"variant": v, "seed": s, "epoch": e, "val_accuracy": val + s, metric: test + s + 2 * (v == "mixup"), **more}
+        for v in ("plain", "mixup")
+        for s in range(3)
+        for e, (val, test) in curve.items()
+    ]
+
+
+def test_the_numbers_are_those_of_paired_seeds_in_any_order() -> None:
+    expected = compare(
+        ACCURACY["plain"], {n: ACCURACY[n] for n in ("mixup", "noise")}, higher_is_better=True, unit="points"
+    )
+    shuffled = rows()
+    random.Random(0).shuffle(shuffled)
+    judged = truelift.judge(shuffled, baseline="plain", metric="test_accuracy")
+    assert {name: judged[name].difference for name in expected} == {n: c.difference for n, c in expected.items()}
+    assert judged["mixup"].p_adjusted == expected["mixup"].p_adjusted
+    assert judged.verdicts == {name: c.verdict for name, c in expected.items()}
+    assert judged.verdicts["mixup"] == "helps"
+
+
+def test_what_is_found_by_itself_is_told() -> None:
+    judged = truelift.judge(rows())
+    assert judged.summary.asked.baseline == "plain"
+    assert judged.summary.metric.name == "test_accuracy"
+    assert judged.notes == ("Read 15 runs from the table: variant from the column method, seed from the column seed.",)
+
+
+def test_the_baseline_must_be_told_where_no_name_says_it() -> None:
+    accuracy = {"a": [1.0, 2.0], "b": [1.0, 2.0]}
+    with pytest.raises(InputError, match=r"which variant is the baseline\? Name it with --baseline \(a, b\)"):
+        truelift.judge(rows(accuracy))
+    with pytest.raises(InputError, match='Did you mean "plain"'):
+        truelift.judge(rows(), baseline="plan")
+
+
+def test_missing_pairs_and_numbers_are_named() -> None:
+    table = [row for row in rows() if (row["method"], row["seed"]) not in (("mixup", 1), ("plain", 4))]
+    table[0]["test_accuracy"] = float("nan")
+    judged = truelift.judge(table, baseline="plain")
+    assert judged.summary.problems == (
+        "plain, seed 0: failed: test_accuracy is no number (NaN)",
+        "plain, seed 4: there is no such run",
+        "mixup, seed 1: there is no such run",
+    )
+    assert judged["mixup"].seeds == 2
+
+
+def test_seeds_that_are_names() -> None:
+    table = [{**row, "seed": f"fold-{row['seed']}"} for row in rows()]
+    judged = truelift.judge(table, baseline="plain")
+    assert judged["mixup"].difference == truelift.judge(rows(), baseline="plain")["mixup"].difference
+    assert "0 is fold-0, 1 is fold-1" in judged.notes[-1]
+
+
+def test_runs_without_seeds_are_compared_by_welch() -> None:
+    table = [{k: v for k, v in row.items() if k != "seed"} for row in rows()][:-2]
+    judged = truelift.judge(table, baseline="plain")
+    expected = welch(ACCURACY["plain"], ACCURACY["mixup"])
+    assert not judged.summary.asked.paired
+    assert judged["mixup"].p_value == pytest.approx(expected.p_value)
+    assert "Welch's test" in judged.notes[-1]
+    assert "Welch's test" in judged.to_json()
+
+
+def test_seeds_that_nobody_shares_are_no_pairs() -> None:
+    table = [
+        {**row, "seed": row["seed"] + 10 * (row["method"] == "mixup")} for row in rows() if row["method"] != "noise"
+    ]
+    judged = truelift.judge(table, baseline="plain")
+    assert judged.notes[-1].startswith("No variant shares a seed with the baseline")
+    assert truelift.judge(rows(), baseline="plain", paired=False).summary.asked.paired is False
+
+
+@pytest.mark.parametrize(
+    ("at", "difference", "mean"),
+    [
+        (None, 2, 86.0),
+        ("last", 2, 86.0),
+        ("best-validation", 2, 81.0),
+        ("best=val_accuracy", 2, 81.0),
+        ("best=test_accuracy", 2, 91.0),
+        ("step=1", 2, 71.0),
+    ],
+)
+def test_the_step_that_counts(at: str | None, difference: float, mean: float) -> None:
+    judged = truelift.judge(epochs(), metric="test_accuracy", at=at)
+    assert judged.summary.rows[0].mean == pytest.approx(mean)
+    assert judged["mixup"].difference == difference
+
+
+def test_the_best_on_the_test_set_is_warned_about() -> None:
+    warned = "flatters every variant"
+    assert warned in " ".join(truelift.judge(epochs(), metric="test_accuracy", at="best=test_accuracy").notes)
+    assert warned in " ".join(truelift.judge(rows(metric="best_test_accuracy"), metric="best_test_accuracy").notes)
+    assert warned not in " ".join(truelift.judge(epochs(), metric="test_accuracy", at="best-validation").notes)
+    of_itself = truelift.judge(epochs(), metric="val_accuracy", at="best-validation").notes
+    assert "looks better than it is" in of_itself[-1]
+
+
+def test_a_run_that_ends_early_is_named() -> None:
+    table = [row for row in epochs() if (row["variant"], row["seed"]) != ("mixup", 1) or row["epoch"] < 3]
+    assert 'Most runs end at 4, but variant "mixup", seed 1 at 2.' in truelift.judge(table).notes
+    judged = truelift.judge(table, metric="test_accuracy", at="step=4")
+    assert judged.summary.problems == ("mixup, seed 1: failed: there is no test_accuracy at epoch 4",)
+
+
+def test_best_validation_needs_a_validation_set() -> None:
+    with pytest.raises(InputError, match="needs the metric of the validation set that belongs to test_accuracy"):
+        truelift.judge(rows(), at="best-validation")
+    table = [{**row, "val_loss": -row["val_accuracy"]} for row in epochs()]
+    for row in table:
+        del row["val_accuracy"]
+    with pytest.raises(InputError, match="name one, as in --at best=val_loss"):
+        truelift.judge(table, metric="test_accuracy", at="best-validation")
+    # The lowest loss is the best.
+    assert truelift.judge(table, metric="test_accuracy", at="best=val_loss").summary.rows[0].mean == 81
+
+
+def test_names_of_metrics_that_others_use() -> None:
+    for name in ("acc", "Val/Acc", "eval_accuracy", "test-acc", "top1"):
+        assert truelift.judge(rows(metric=name), metric=name).verdicts["mixup"] == "helps"
+    with pytest.raises(InputError, match="--better must be higher or lower"):
+        truelift.judge(rows(metric="bleu"), metric="bleu")
+    assert truelift.judge(rows(metric="bleu"), metric="bleu", better="lower").verdicts["mixup"] == "hurts"
+
+
+FRACTIONS = {name: [value / 100 for value in values] for name, values in ACCURACY.items()}
+
+
+@pytest.mark.parametrize("smallest_effect", [0.0, 0.5, 2.0])
+def test_fractions_are_never_taken_for_points(smallest_effect: float) -> None:
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9 to 0\.916: give --scale fraction"):
+        truelift.judge(rows(FRACTIONS), smallest_effect=smallest_effect)
+    asked: dict[str, Any] = {"smallest_effect": smallest_effect}
+    in_points = truelift.judge(rows(), **asked)
+    fraction = truelift.judge(rows(FRACTIONS), **asked, scale="fraction")
+    assert fraction.verdicts == in_points.verdicts
+    assert fraction["mixup"].difference == pytest.approx(in_points["mixup"].difference)
+    assert fraction.summary.metric.unit == "points"
+
+
+def test_scales_that_are_told() -> None:
+    assert truelift.judge(rows(FRACTIONS), scale="points")["mixup"].difference == pytest.approx(0.0108)
+    none = truelift.judge(rows(FRACTIONS), scale="none")
+    assert (none.summary.metric.unit, none["mixup"].difference) == ("", pytest.approx(0.0108))
+    other = {"table": rows(FRACTIONS, metric="iou"), "metric": "iou", "better": "higher"}
+    assert truelift.judge(**other)["mixup"].difference == pytest.approx(0.0108)  # nothing is known of its name
+    assert truelift.judge(**other, scale="fraction")["mixup"].difference == pytest.approx(1.08)
+    with pytest.raises(InputError, match=r"--scale fraction needs results of test_accuracy within 0 and 1, got 90 to"):
+        truelift.judge(rows(), scale="fraction")
+
+
+def test_a_frame_of_mlflows_search() -> None:
+    table = [
+        {
+            "run_id": str(i),
+            "status": "FAILED" if i == 4 else "FINISHED",
+            "params.method": row["method"],
+            "params.seed": str(row["seed"]),
+            "metrics.val_accuracy": row["test_accuracy"],
+            "tags.mlflow.user": "a",
+        }
+        for i, row in enumerate(rows())
+    ]
+    judged = truelift.judge(table, baseline="plain", metric="val_accuracy", seed="seed")
+    assert judged.verdicts["mixup"] == "helps"
+    assert judged.summary.problems == ("plain, seed 4: failed: its status is FAILED",)
+    assert "variant from the column params.method, seed from the column params.seed" in judged.notes[0]
+
+
+def test_guards(tmp_path: Path) -> None:
+    table = [{**row, "test_loss": 0.3 + row["seed"] / 50 + 0.2 * (row["method"] == "noise")} for row in rows()]
+    noise = random.Random(1)
+    for row in table:
+        row["test_loss"] += noise.random() / 50
+    asked: dict[str, Any] = {"baseline": "plain", "metric": "test_accuracy"}
+    judged = truelift.judge(table, **asked, guards={"test_loss": 0.1})
+    assert judged.verdicts == {"mixup": "helps", "noise": "hurts"}
+    assert [judged["mixup"].guards[0].holds, judged["noise"].guards[0].broken] == [True, True]
+    relative = truelift.judge(table, **asked, guards={"test_loss": "10 %"})
+    assert relative["mixup"].guards[0].unit == "percent of baseline"
+    for guards, words in (
+        ({"loss": 1}, 'unknown guard "loss"'),
+        ({"test_accuracy": 1}, "another metric than the one that is judged"),
+        ({"test_loss": "much"}, "must have a limit of at least 0"),
+        ({"test_loss": -1}, "must have a limit of at least 0"),
+    ):
+        with pytest.raises(InputError, match=words):
+            truelift.judge(table, **asked, guards=guards)
+    with pytest.raises(InputError, match="guards need runs that are pairs"):
+        truelift.judge(table, **asked, guards={"test_loss": 1}, paired=False)
+
+
+def test_a_variant_a_run_is_no_study() -> None:
+    table = [{"method": f"m{i}", "seed": i, "accuracy": i} for i in range(5)]
+    with pytest.raises(InputError, match="every variant has one run, with the variants from the column method"):
+        truelift.judge(table, baseline="m0")
+
+
+def test_it_shows_itself(tmp_path: Path) -> None:
+    hostile = {"plain": ACCURACY["plain"], "<script>&\x1b[31m": ACCURACY["mixup"]}
+    judged = truelift.judge(rows(hostile), baseline="plain", question="Is <i> better?")
+    assert "helps" in str(judged)
+    assert "\x1b" not in str(judged)
+    html = judged._repr_html_()
+    assert "&lt;script&gt;&amp;" in html
+    assert "<script" not in html
+    assert "Is &lt;i&gt; better?" in html
+    assert "Read 10 runs" in html
+    with pytest.raises(InputError, match="folder must be given"):
+        judged.write()
+    page = judged.write(tmp_path / "out")
+    assert page.read_text().count("<title>") == 1
+    assert {path.name for path in page.parent.iterdir()} == {f"report.{e}" for e in ("html", "md", "csv", "tex")}
+    assert json.loads(judged.to_json())["variants"][1]["verdict"] == "helps"
+    with pytest.raises(InputError, match='unknown variant "mix"'):
+        judged["mix"]
+
+
+def test_curves_of_other_runs_are_drawn() -> None:
+    table = [{**row, "train_loss": 1 / row["epoch"]} for row in epochs()]
+    judged = truelift.judge(table)
+    picture = judged.summary.pictures[0]
+    assert picture.drawn.name == "train_loss"
+    assert np.asarray(picture.curves["plain"].values).shape[-1] == 4
+
+
+def test_an_unpaired_report_says_so(tmp_path: Path) -> None:
+    judged = truelift.judge(rows(), paired=False)
+    page = judged.write(tmp_path).read_text()
+    for form in (page, (tmp_path / "report.md").read_text(), (tmp_path / "report.tex").read_text()):
+        assert "Welch" in form
+        assert "paired-t" not in form
+        assert "complete pairs" not in form
+
+
+def test_the_report_tells_how_the_runs_were_read(tmp_path: Path) -> None:
+    page = truelift.judge(epochs(), metric="test_accuracy", at="best=test_accuracy").write(tmp_path).read_text()
+    for form in (page, (tmp_path / "report.md").read_text()):
+        assert "How the runs were read" in form
+        assert "flatters every variant" in form
