@@ -13,10 +13,12 @@ from torch import nn
 from truelift.errors import DivergedError
 from truelift.records import read_failure, read_result
 from truelift.studies import worker
+from truelift.studies.plan import PlannedRun
+from truelift.studies.study import is_finished
 from truelift.training import Experiment, resolve, run
 from truelift.training.build import Training, assemble, load_data
 from truelift.training.divergence import MOST_IN_A_ROW, finite, first_not_finite
-from truelift.training.identity import write_config
+from truelift.training.identity import config, write_config
 from truelift.training.loop import fit
 from truelift.training.objectives import StepLosses
 from truelift.training.settings import parse_experiment
@@ -190,3 +192,14 @@ def test_a_worker_records_that_it_diverged(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "failure.json").read_text())["diverged"] is True
     worker.write_failure(tmp_path, "another")
     assert read_failure(tmp_path)["diverged"] is False
+
+
+def test_a_study_does_not_make_a_diverged_run_again(tmp_path: Path) -> None:
+    experiment, other = small(**DIVERGES), small()
+    planned = PlannedRun("v", 0, experiment, config(experiment))
+    write_config(tmp_path, experiment)
+    worker.write_failure(tmp_path, "the training diverged", diverged=True)
+    assert is_finished(tmp_path, planned)
+    assert not is_finished(tmp_path, PlannedRun("v", 0, other, config(other)))
+    worker.write_failure(tmp_path, "killed")
+    assert not is_finished(tmp_path, planned)
