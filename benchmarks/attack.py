@@ -1,9 +1,10 @@
 """The attacks of tests/attack at length.
 
-    .venv/bin/python -P benchmarks/attack.py [--cases 500]
+    .venv/bin/python -P benchmarks/attack.py [--cases 100] [--every 1]
 
-`--cases` is the number of random ones of each family, beside its table. The last line counts all cases and the faults
-of each kind: a traceback, a hang, something bad that was taken silently, something half written after an error.
+`--cases` is the number of random ones of each family, beside its table; `--every 2` takes every second of them all. The
+last line counts the cases and the faults of each kind: a traceback, a hang, something bad that was taken silently,
+something half written after an error.
 """
 
 import argparse
@@ -18,11 +19,12 @@ from tests.attack.suite import FAMILIES, Outcome, attack
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--cases", type=int, default=100)
+    parser.add_argument("--every", type=int, default=1)
     given = parser.parse_args()
     outcomes: list[Outcome] = []
     for family in FAMILIES:
-        outcomes.append(attack(family, given.cases))
+        outcomes.append(attack(family, given.cases, every=given.every))
         done = outcomes[-1]
         print(f"{family}: {done.cases} cases, {done.seconds:.0f} s, {len(done.faults)} faults", flush=True)
         for fault in done.faults:

@@ -22,6 +22,45 @@ class FailedError(RuntimeError):
     """
 
 
+class DivergedError(FailedError):
+    """The loss, its gradient or another number of the training is not finite.
+
+    Args:
+        what: That number: "loss".
+        value: inf or NaN.
+        step: At which it was first seen, counted from 1.
+        learning_rate: At that step, where it is known.
+        place: Where in that step it began: "the output of layer conv1".
+        skipped: So many steps before it were left out, one after another.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        value: float,
+        step: int,
+        learning_rate: float | None = None,
+        place: str | None = None,
+        *,
+        skipped: int = 0,
+    ) -> None:
+        self.step, self.learning_rate, self.place = step, learning_rate, place
+        message = f"the training diverged: the {what} is {value} at step {step}"
+        message += f" with learning rate {learning_rate:.4g}" if learning_rate is not None else ""
+        message += f", first in {place}" if place is not None else ""
+        super().__init__(message + (f"; the {skipped} steps before it were left out" if skipped else ""))
+
+
+# What torch says, in no class of its own on a CPU.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory was refused: by Python, or by torch, whose error is a `RuntimeError`."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, MemoryError) or told
+
+
 def printable(text: str) -> str:
     r"""`text` with everything that is not visible, line ends and control characters among it, written as escapes.
 

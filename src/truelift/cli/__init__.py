@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError
 
 from truelift import __version__, signals
 from truelift.cli.given import GIVEN, OPTION_STYLE
-from truelift.errors import FailedError, InputError, one_line, printable, shortened
+from truelift.errors import FailedError, InputError, is_out_of_memory, one_line, printable, shortened
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
@@ -70,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FailedError as error:
         print(f"truelift: failed: {printable(shortened(one_line(error)))}", file=sys.stderr)
         status = 1
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        _fail(f"there is not enough memory: {shortened(one_line(error))}")
     sys.exit(status)
 
 

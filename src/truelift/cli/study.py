@@ -64,7 +64,8 @@ def study(
             value = run.result()["metrics"].get(plan.metric.name)
             outcome = "metric missing" if value is None else f"{plan.metric.name} {value:.4g}"
         elif run.status == "failed":
-            outcome = f"failed: {run.failure()['reason']}"
+            failure = run.failure()
+            outcome = failure["reason"] if failure.get("diverged") else f"failed: {failure['reason']}"
         else:
             outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
         print(

@@ -32,18 +32,19 @@ class StandardOptions:
     """The changes of `augment`."""
 
     crop_padding: Annotated[int | None, at_least(0, 65_536)] = None
-    """Pad each side with so many zero pixels and crop back at a random place. Default: the data set's own (CIFAR 4),
-    or 0 with resized_crop_area."""
+    """Zero pixels added on each side before a random crop back to the image's size. Default: the data set's own (CIFAR
+    4), or 0 with resized_crop_area."""
 
     resized_crop_area: Annotated[float | None, SHARE_ABOVE_ZERO] = None
-    """In place of crop_padding: stretch a random box to the image's size, of so much of the area at least, in (0, 1];
-    ImageNet is customarily trained with 0.08, the default with data.stream."""
+    """In place of crop_padding: resize a random box to the image's size. The smallest share of the image's area that a
+    box may have, in (0, 1]; ImageNet's usual value is 0.08, the default with data.stream."""
 
     flip: bool | None = None
     """Mirror every second image on average. Default: the data set's own (CIFAR yes, digits no)."""
 
     colour_jitter: Annotated[float, SHARE] = 0.0
-    """Brightness, contrast and saturation each times a random factor at most so far from 1; in [0, 1], colours only."""
+    """Multiply brightness, contrast and saturation each by a random factor in [1 - x, 1 + x]; x in [0, 1], colours
+    only."""
 
     lighting: Annotated[float, at_least(0, 1000)] = 0.0
     """AlexNet's noise along the principal components of ImageNet's colours, with this standard deviation (0.1 there);

@@ -34,8 +34,8 @@ class DecodeOptions:
     """From encoded images to pixels."""
 
     resize: Annotated[int | None, SIDE] = None
-    """Resize the shorter side to so many pixels and crop the centre square. With stream: the square's side, in training
-    (a random box) and evaluation (the centre)."""
+    """Resize the shorter side to this number of pixels and crop the centre square. With stream: the square's side, in
+    training (a random box) and evaluation (the centre)."""
 
     on_error: Annotated[Literal["stop", "skip"], OPERATIONAL] = "stop"
     """What to do with an image that cannot be decoded: stop and name it, or skip and count it."""
@@ -159,10 +159,10 @@ def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels |
 
 
 def _room(n: int, image: Pixels) -> Pixels:
-    """Memory for so many images like this one.
+    """Memory for `count` images like this one.
 
     Raises:
-        InputError: The machine has not so much.
+        InputError: The machine has less.
     """
     wanted, there = n * image.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > there:

@@ -22,19 +22,19 @@ class SplitOptions:
     """Which images are for training, which for validation and which for the test."""
 
     train_images: Annotated[int | None, _COUNT] = None
-    """Keep only so many training images, the same share of each class, chosen by the split seed. A validation set that
+    """Number of training images to keep, the same share of each class, chosen by the split seed. A validation set that
     has to be cut is cut from these."""
 
     test_images: Annotated[int | None, _COUNT] = None
-    """Keep only so many test images, the same share of each class; the same ones whatever the seed."""
+    """Number of test images to keep, the same share of each class; the same ones for every seed."""
 
     validation_fraction: Annotated[float, SHARE_BELOW_ONE] = 0.1
     """Share of the training images cut off, class by class, for validation where the data has no validation set; in
     [0, 1), 0 for none."""
 
     validation_images: Annotated[int | None, _COUNT] = None
-    """In place of validation_fraction: the last so many training images, in the data's order, whatever the seed, where
-    the data has no validation set."""
+    """In place of validation_fraction: the number of training images, the last ones in the data's order for every seed,
+    where the data has no validation set."""
 
     test_fraction: Annotated[float, In("in (0, 1)", lambda value: 0 < value < 1)] = 0.2
     """Share of the training images cut off first, class by class, for the test where the data has no test set; in

@@ -73,7 +73,7 @@ class NameOptions:
     weights: str | None = None
     """A file of weights to start from (safetensors, or a state dict of torch.save), with the network's own names or,
     for an imagenet-resnet, torchvision's and timm's; or "published": torchvision's, for an imagenet-resnet. A head for
-    another number of classes is drawn anew."""
+    another number of classes is initialised at random."""
 
 
 @without_shared_fields

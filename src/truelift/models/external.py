@@ -136,7 +136,7 @@ def _torchvision(
 
 
 def _match_classes(network: Classifier, path: str, classes: int) -> None:
-    """Give a pretrained network a head for so many classes, unless it has one."""
+    """Give a pretrained network a head for `classes` classes, unless it has one."""
     if isinstance(network, Adapted):
         if getattr(network.head, "out_features", None) != classes:
             with_new_head(network, classes)

@@ -39,7 +39,7 @@ class WideResNet(Classifier):
 
     Args:
         depth: 6n+4 with n ≥ 1: 16, 22, 28, 40, ….
-        widen: The stages have 16, 32 and 64 times so many channels; at least 1.
+        widen: Widening factor k: the stages have 16k, 32k and 64k channels; at least 1.
         classes: K, at least 2.
         in_channels: C, at least 1.
 

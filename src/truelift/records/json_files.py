@@ -30,12 +30,14 @@ class _Result(Struct):
     train_images: Count | UnsetType = UNSET
     test_images: Count | UnsetType = UNSET
     skipped_images: Count | UnsetType = UNSET
+    skipped_steps: Count | UnsetType = UNSET
     left_out: list[str] | UnsetType = UNSET
     sources: dict[str, str] | UnsetType = UNSET
 
 
 class _Failure(Struct):
     reason: str
+    diverged: bool = False
 
 
 class _Data(Struct):
@@ -136,13 +138,13 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def read_failure(folder: Path) -> dict[str, Any]:
-    """The content of a run's failure.json; its `reason` is one line.
+    """The content of a run's failure.json; its `reason` is one line, `diverged` whether the training did.
 
     Raises:
         InputError: It is missing or damaged.
     """
     found, checked = _read(folder / "failure.json", _Failure, MOST_BYTES)
-    return {**found, "reason": " ".join(checked.reason.split())}
+    return {**found, "reason": " ".join(checked.reason.split()), "diverged": checked.diverged}
 
 
 def read_environment(folder: Path) -> dict[str, Any]:

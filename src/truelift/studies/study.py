@@ -24,11 +24,13 @@ from truelift.records import (
 from truelift.records.run import fingerprint_of
 from truelift.studies.held import refuse_other, source_from
 from truelift.studies.local import run_local
+from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.sources import changed, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.environment import now
+from truelift.training.experiment import Experiment
 from truelift.training.hardware import available_cores, pick_device, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
@@ -55,8 +57,10 @@ def preflight(plan: StudyPlan) -> None:
     """Load each data set once and put each variant together, so that bad input shows before anything is written.
 
     Raises:
-        InputError: The data cannot be had, or a variant's network does not fit it.
+        InputError: The data cannot be had, a variant's network does not fit it, or its runs will not have what they are
+            judged by.
     """
+    judged = (plan.metric.name, *(guard.metric.name for guard in plan.guards))
     loaded: dict[str, Splits] = {}
     for variant in plan.variants:
         if variant.command is None:
@@ -65,6 +69,7 @@ def preflight(plan: StudyPlan) -> None:
             key = fingerprint([tables.get(group) for group in ("data", "tasks")])
             if key not in loaded:
                 loaded[key] = load_data(experiment)
+            refuse_unmeasured(judged, variant.name, experiment, loaded[key])
             afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
             assemble(experiment, loaded[key])
 
@@ -134,7 +139,7 @@ def run_study(
 def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] = frozenset()) -> bool:
     """Whether a run's folder holds its result, and its config.toml says that it is this run.
 
-    Without a config.toml, the result itself must say so.
+    That it diverged is a result too: it would do so again. Without a config.toml, the result itself must say so.
 
     Args:
         folder: The run's.
@@ -142,6 +147,8 @@ def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] 
         fingerprints: Of all runs of the study.
     """
     run = Run(planned.variant, planned.seed, folder, fingerprints)
+    if run.status == "failed" and planned.experiment is not None and run.failure().get("diverged"):
+        return _is_experiment(folder, planned.experiment)
     if run.status != "done":
         return False
     there = (folder / "config.toml").exists()
@@ -149,9 +156,13 @@ def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] 
         return _is_of(read_config_file(folder) if there else run.result(), planned.config)
     if not there:
         return run.result().get("fingerprint") == fingerprint(planned.identity)
+    return _is_experiment(folder, planned.experiment)
+
+
+def _is_experiment(folder: Path, experiment: Experiment) -> bool:
     try:
-        return not differences(folder, planned.experiment)
-    except InputError:  # TOML, but no experiment's
+        return not differences(folder, experiment)
+    except InputError:  # no config.toml, or none of an experiment's
         return False
 
 

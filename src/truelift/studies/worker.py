@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from truelift import processes, signals
-from truelift.errors import InputError, one_line
+from truelift.errors import DivergedError, InputError, one_line
 from truelift.records import locked, read_config_file, write_json
 from truelift.records.files import read_bytes
 from truelift.records.locks import InUseError, lock_of
@@ -65,7 +65,7 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
         if status is not None:  # it was interrupted, and somebody's code has made another exception of it
             return status
         traceback.print_exc()
-        write_failure(folder, reason(error))
+        write_failure(folder, reason(error), diverged=isinstance(error, DivergedError))
         return 1
     return 0
 
@@ -195,16 +195,22 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]} …"
 
 
-def write_failure(folder: Path, why: str) -> None:
-    """Write failure.json, unless the run's folder is gone."""
+def write_failure(folder: Path, why: str, *, diverged: bool = False) -> None:
+    """Write failure.json, unless the run's folder is gone.
+
+    Args:
+        folder: The run's.
+        why: One line.
+        diverged: Whether the training did, which another try would do as well.
+    """
     if folder.is_dir():
-        write_json(folder / "failure.json", {"reason": why})
+        write_json(folder / "failure.json", {"reason": why} | ({"diverged": True} if diverged else {}))
 
 
 def reason(error: Exception) -> str:
     """An error as one line; one that nobody foresaw with its type."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, InputError | DivergedError) else f"{type(error).__name__}: {text}"
 
 
 def from_study() -> int:

@@ -41,9 +41,9 @@ class AveragedWeights:
         a ← d·a + (1 − d)·θ,   d = min(decay, (1 + t)/(10 + t)) with warm-up, else the decay
 
     Averages are kept in float32 at least: in bfloat16 a step of 1 − decay = 0.001 would be rounded away. Buffers of
-    floating point, batch norm's running statistics among them, are averaged likewise, where both numbers are finite;
-    other buffers (counts) are copied. Averaged statistics are near those of the averaged network, and cost no pass over
-    the data; `torch.optim.swa_utils.update_bn` measures them exactly.
+    floating point, batch norm's running statistics among them, are averaged in the same way, where both numbers are
+    finite; other buffers (counts) are copied. Averaged statistics are near those of the averaged network, and cost no
+    pass over the data; `torch.optim.swa_utils.update_bn` measures them exactly.
 
     Args:
         network: Its parameters and buffers are found by name in each update; shared ones count once.

@@ -57,7 +57,7 @@ class Exchange:
 
     Args:
         parameters: Those whose gradients are to be averaged.
-        bucket_bytes: Send as soon as gradients of so many bytes are whole.
+        bucket_bytes: Send as soon as the finished gradients have this many bytes.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], bucket_bytes: int = BUCKET_BYTES) -> None:

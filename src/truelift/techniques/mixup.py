@@ -12,7 +12,7 @@ from truelift.techniques.soft_labels import mixed_labels
 
 
 def mixup(images: Tensor, labels: Tensor, weight: float, partners: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Images mixed, x ← w·x + (1 − w)·x[partners], and their labels likewise.
+    """Images mixed, x ← w·x + (1 − w)·x[partners], and their labels in the same way.
 
     Args:
         images: x, float (N, C, H, W).

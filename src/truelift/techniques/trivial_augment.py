@@ -134,7 +134,7 @@ class TrivialAugmentOptions:
     """Options of TrivialAugment."""
 
     trivial_strengths: Annotated[int, at_least(2, 1000)] = STRENGTHS
-    """trivial-augment: of an operation so many strengths, evenly from none to the largest; at least 2."""
+    """trivial-augment: number of strengths of an operation, evenly from none to the largest; at least 2."""
 
 
 class TrivialAugment:

@@ -315,7 +315,7 @@ def _policies(
 ) -> list[Policy]:
     """The policies of an experiment, in the order in which they are called."""
     around = policies.Around(network, optimizer, lambda most: batches.at(0).images[:most], steps)
-    # Built before the schedule, which reads the optimizer's groups: a freezing of one's own may divide them.
+    # Built before the schedule, which reads the optimizer's groups: a user's own freezing may divide them.
     freezing = policies.freezing.build(experiment.freezing, around, compiled=experiment.compile)
     schedule = schedules.build(experiment.schedule, batches.batches_per_epoch, steps)
     found: list[Policy] = [ScheduledLearningRate(optimizer, schedule)]

@@ -60,8 +60,13 @@ class Experiment:
     """Weight of the newest batch in the running statistics, in (0, 1]; dynamic: 1/(1+n), n = 0 at an epoch's start.
     0.1 leaves your own network's momentum as it is."""
 
+    on_divergence: Annotated[Literal["stop", "skip-step"], Parameter(alias="--on-divergence")] = "stop"
+    """Where a loss or gradient is not finite. stop: the training ends, and says at which step and in which layer.
+    skip-step: the step is left out and counted (skipped_steps); after 10 in a row the training ends all the same."""
+
     evaluate_every_epochs: Annotated[int, at_least(1, 1_000_000), OPERATIONAL] = 1
-    """Evaluate on validation and test images so often (for the curves; nothing is chosen by it), and at the end."""
+    """Epochs between two evaluations on validation and test images, for the curves; nothing is chosen by them. The last
+    epoch is always evaluated."""
 
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""

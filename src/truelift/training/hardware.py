@@ -54,7 +54,7 @@ def pick_precision(wanted: Precision, device: str) -> Precision:
 
 
 def use_threads(threads: int | None) -> None:
-    """Let this process use so many CPU threads.
+    """Set the number of CPU threads of this process.
 
     Args:
         threads: None for as many as OMP_NUM_THREADS says, or else all cores that this process may use.

@@ -5,6 +5,7 @@ from a checkpoint, anywhere in an epoch, gives the weights of an undisturbed run
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,9 +17,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from truelift import signals
 from truelift.data import Batch
+from truelift.errors import DivergedError
 from truelift.records import Predictions
 from truelift.seeds import derive
 from truelift.training.build import Training
+from truelift.training.divergence import Guard, learning_rate
 from truelift.training.evaluation import predict, scores
 from truelift.training.objectives import StepLosses
 from truelift.training.policies import Progress
@@ -30,7 +33,9 @@ Record = Callable[[dict[str, Any]], None]
 """Takes a line of metrics."""
 
 
-def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds: float) -> None:
+def fit(
+    training: Training, record: Record, checkpoint: Path, checkpoint_seconds: float, guard: Guard | None = None
+) -> None:
     """Train from the meters' step to the end.
 
     Args:
@@ -38,16 +43,19 @@ def fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds
         record: Given each line of metrics. The last epoch's evaluation is left to the caller.
         checkpoint: Where to write checkpoints; the last one is written at the end.
         checkpoint_seconds: Time between two of them, at least 0.
+        guard: What looks at every step; by default the one that leaves steps out, where the experiment wants it.
 
     Raises:
-        DivergedError: The loss is infinite or not a number.
+        DivergedError: The loss, its gradient or an evaluation is infinite or not a number.
         PreemptedError: SIGTERM has come, the step is finished, and a checkpoint is written.
     """
+    if guard is None and training.experiment.on_divergence == "skip-step":
+        guard = Guard(training)
     with signals.deferred():
-        _fit(training, record, checkpoint, checkpoint_seconds)
+        _fit(training, record, checkpoint, checkpoint_seconds, guard)
 
 
-def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds: float) -> None:
+def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_seconds: float, guard: Guard | None) -> None:
     t, meters, experiment = training, training.meters, training.experiment
     # One process draws as it would alone; the others differ from it.
     noise_seed = derive(experiment.seed, "noise", *([t.world.rank] if t.world.rank else []))
@@ -70,25 +78,33 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
                 policy(progress)
 
             again = partial(_losses, t, batch, step_seed)
+            if guard is not None:
+                guard.before()
             losses, error = again()
             logged = t.rule.backward(losses, again)
             losses = {name: loss.detach() for name, loss in losses.items()}
             if t.exchange is not None:
                 t.exchange.finish([*losses.values(), error, *t.shared()])
-            if experiment.optimizer.clip_norm is not None:
-                clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
-            t.optimizer.step()
-            t.optimizer.zero_grad()
-            for policy in t.policies:
-                policy.stepped()
+            if guard is None or guard.passes(losses, again):
+                if experiment.optimizer.clip_norm is not None:
+                    clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
+                t.optimizer.step()
+                t.optimizer.zero_grad()
+                for policy in t.policies:
+                    policy.stepped()
+                meters.count(losses, error, logged, learning_rate(t))
+            else:
+                t.optimizer.zero_grad()
+                meters.leave_out()
 
-            meters.count(losses, error, logged)
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
-            if epoch_ends or meters.line_steps >= steps_per_line:
+            if meters.line_steps and (epoch_ends or meters.line_steps >= steps_per_line):
                 meters.stop()
-                of_policies = {name: value for policy in t.policies for name, value in policy.logged().items()}
+                also = {name: value for policy in t.policies for name, value in policy.logged().items()}
+                if experiment.on_divergence == "skip-step":
+                    also["skipped_steps"] = meters.skipped
                 batch_size = len(batch.labels) * t.world.size
-                record(meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=of_policies))
+                record(meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=also))
                 meters.start()
             stops = stop()
             if stops and not epoch_ends:
@@ -97,6 +113,7 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
             # At an epoch's end the evaluation comes first, so that no resumed run lacks it.
             if time.monotonic() >= checkpoint_due and not epoch_ends:
                 meters.stop()
+                meters.check()  # nobody wants to go on from weights that are no numbers
                 t.save(checkpoint)
                 checkpoint_due = time.monotonic() + checkpoint_seconds
                 meters.start()
@@ -118,6 +135,7 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
 
 
 def _end_here(training: Training, checkpoint: Path) -> NoReturn:
+    training.meters.check()
     training.save(checkpoint)
     signals.preempt()  # of several processes, this may have been told by another
     raise signals.PreemptedError
@@ -155,9 +173,16 @@ def evaluate(training: Training) -> dict[str, Predictions]:
 
 
 def evaluation_line(training: Training, predictions: dict[str, Predictions]) -> dict[str, Any]:
-    """The line of metrics for an evaluation."""
+    """The line of metrics for an evaluation.
+
+    Raises:
+        DivergedError: A loss is not finite.
+    """
     step = training.meters.step
     line: dict[str, Any] = {"kind": "evaluation", "step": step, "epoch": step / training.steps_per_epoch}
     for split, predicted in predictions.items():
         line |= scores(predicted, split)
+    for name, value in line.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise DivergedError(name.replace("_", " "), value, step)
     return line

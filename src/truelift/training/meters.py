@@ -8,11 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from truelift.errors import FailedError
-
-
-class DivergedError(FailedError):
-    """The loss is no longer a finite number."""
+from truelift.errors import DivergedError
 
 
 class Meters:
@@ -33,6 +29,11 @@ class Meters:
         self.epoch_sums: dict[str, float] = {}
         self.epoch_steps = 0
         self.last_error: Tensor | None = None
+        # Steps that were left out, since they were not finite.
+        self.skipped = 0
+        self.skipped_in_a_row = 0
+        # Each step's main loss and learning rate since the last line, so that the first that is not finite can be told.
+        self._steps: list[tuple[Tensor, float]] = []
         # Whether the training was stopped between an epoch and its evaluation.
         self.evaluation_due = False
         self.start()
@@ -54,7 +55,9 @@ class Meters:
         """Forget the losses of the epoch before."""
         self.epoch_sums, self.epoch_steps = {}, 0
 
-    def count(self, losses: Mapping[str, Tensor], error: Tensor, logged: Mapping[str, Tensor]) -> None:
+    def count(
+        self, losses: Mapping[str, Tensor], error: Tensor, logged: Mapping[str, Tensor], learning_rate: float
+    ) -> None:
         """One step made, with these losses, the main one first, the batch's error, and what the gradient rule said."""
         main, *others = losses
         of_others = {f"train_{name}_loss": losses[name] for name in others}
@@ -64,7 +67,32 @@ class Meters:
             self.line_sums[name] = value.detach().clone() if before is None else before.add_(value.detach())
         self.line_steps += 1
         self.step += 1
+        self.skipped_in_a_row = 0
         self.last_error = error.detach()
+        self._steps.append((losses[main].detach(), learning_rate))
+
+    def leave_out(self) -> None:
+        """One step left out: it counts as a step, and its losses nowhere."""
+        self.step += 1
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+
+    def check(self) -> None:
+        """Hold everything since the last line to be finite; it waits for the device.
+
+        Raises:
+            DivergedError: The mean of the main loss, or of another number, is not.
+        """
+        for name, sum_ in self.line_sums.items():
+            value, step, rate = float(sum_), self.step, self._steps[-1][1] if self._steps else None
+            if math.isfinite(value):
+                continue
+            told = "loss" if name == "train_loss" else name
+            for steps_ago, (loss, its_rate) in zip(range(len(self._steps) - 1, -1, -1), self._steps, strict=True):
+                if not math.isfinite(loss):
+                    told, value, step, rate = "loss", float(loss), self.step - steps_ago, its_rate
+                    break
+            raise DivergedError(told, value, step, rate)
 
     def line(self, *, batch_size: int, steps_per_epoch: int, logged: Mapping[str, float]) -> dict[str, Any]:
         """The line of metrics for the steps since the line before, with what policies log; the clock must be stopped.
@@ -72,11 +100,8 @@ class Meters:
         Raises:
             DivergedError: The mean of the main loss, or of another number, is not finite.
         """
+        self.check()
         sums = {name: float(value) for name, value in self.line_sums.items()}
-        for name, value in sums.items():
-            if not math.isfinite(value):
-                told = "loss" if name == "train_loss" else name
-                raise DivergedError(f"the training diverged: the {told} is {value} at step {self.step}")
         line = {
             "kind": "train",
             "step": self.step,
@@ -87,12 +112,18 @@ class Meters:
         }
         self.epoch_sums = {name: self.epoch_sums.get(name, 0.0) + sum_ for name, sum_ in sums.items()}
         self.epoch_steps += self.line_steps
-        self.line_sums = {}
+        self.line_sums, self._steps = {}, []
         self.line_steps, self.line_seconds = 0, 0.0
         return line
 
     def epoch_mean(self, name: str) -> float:
-        """Mean over the epoch's steps of what stands in the lines under this name, as far as they are in a line."""
+        """Mean over the epoch's steps of what stands in the lines under this name, as far as they are in a line.
+
+        Raises:
+            DivergedError: Every step was left out.
+        """
+        if not self.epoch_steps:
+            raise DivergedError("loss of every step of the last epoch", math.nan, self.step)
         return self.epoch_sums[name] / self.epoch_steps
 
     def state_dict(self) -> dict[str, Any]:

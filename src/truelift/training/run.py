@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 
 from truelift.data import Splits
-from truelift.errors import InputError
+from truelift.errors import DivergedError, InputError
 from truelift.own import sources
 from truelift.records import (
     MetricLines,
@@ -30,6 +30,7 @@ from truelift.training.build import Training, assemble, load_data
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.data_changes import refuse_changed_data
 from truelift.training.distributed import ALONE, World
+from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe, now
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment
@@ -94,7 +95,10 @@ def run(
                 metrics.flush()
                 reporter(line, training.steps)
 
-            fit(training, record, checkpoint, checkpoint_seconds)
+            try:
+                fit(training, record, checkpoint, checkpoint_seconds)
+            except DivergedError as error:
+                raise _traced(error, training, splits, checkpoint) from error
             predictions = evaluate(training)
             record(evaluation_line(training, predictions))
         end = End(training, splits, predictions)
@@ -151,6 +155,22 @@ def _taken_up(training: Training, splits: Splits, checkpoint: Path) -> Training:
         # Anew, since a part of it may have taken up its state.
         return assemble(training.experiment, splits, training.world, training.precision)
     return training
+
+
+def _traced(error: DivergedError, training: Training, splits: Splits, checkpoint: Path) -> DivergedError:
+    """The error with the place where it began, found by making the steps since the last checkpoint again."""
+    if error.place is not None or training.world.size > 1:  # several would have to do it together
+        return error
+    try:
+        again = assemble(training.experiment, splits, training.world, training.precision)
+        if checkpoint.exists():
+            again.load(checkpoint)
+        fit(again, lambda line: None, checkpoint, math.inf, Guard(again, until=error.step))
+    except DivergedError as found:
+        return found
+    except (NotFoundError, UnusableCheckpointError, MemoryError, RuntimeError):
+        return error  # what is known is enough
+    return error
 
 
 def _refuse_other(folder: Path, experiment: Experiment) -> None:
@@ -212,6 +232,7 @@ def _result(end: End) -> dict[str, Any]:
         "steps": training.steps,
         "epochs": training.epochs,
         "frozen_layers": 0,
+        **({"skipped_steps": meters.skipped} if training.experiment.on_divergence == "skip-step" else {}),
         **{name: value for policy in training.policies for name, value in policy.result().items()},
         "classes": len(splits.classes),
         "train_images": len(splits.train),

@@ -16,10 +16,10 @@ class TaskOptions:
     """Names of classes: one against as many random others, or several against each other. Default: all classes."""
 
     auxiliary: tuple[str, ...] = ()
-    """The auxiliary task's classes, likewise. Default: no auxiliary task."""
+    """The auxiliary task's classes, given in the same way. Default: no auxiliary task."""
 
     auxiliary_rotation: Annotated[float | None, In("in [-360, 360]", lambda degrees: -360 <= degrees <= 360)] = None
-    """The auxiliary task is the main one with its training images turned by so many degrees."""
+    """Degrees by which training images are turned: the auxiliary task is the main one on these images."""
 
     auxiliary_batch_size: Annotated[int | None, at_least(1, 10_000_000)] = None
     """Images of the auxiliary task a step; at least 1. Default: batch_size."""

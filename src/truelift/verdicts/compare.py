@@ -62,7 +62,7 @@ def compare(
 
     Args:
         baseline: One result a seed, shape (k,). NaN marks a run that is missing.
-        variants: Name -> results of the same seeds in the same order, NaN likewise. A pair counts if both are there.
+        variants: Name -> results of the same seeds in the same order, NaN if missing. A pair counts if both are there.
         higher_is_better: Whether a larger metric is better.
         smallest_effect: The smallest effect D that matters, >= 0, in units of the differences.
         relative: Take differences in percent of the baseline, by log ratios: all results must be > 0.

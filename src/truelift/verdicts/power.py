@@ -1,4 +1,4 @@
-"""How many seeds, and what so many can find."""
+"""How many seeds an effect needs, and the effect that a number of seeds can find."""
 
 import math
 

@@ -84,7 +84,7 @@ def test_a_result_is_given_back_as_it_is(tmp_path: Path) -> None:
 
 def test_failures_and_environments(tmp_path: Path) -> None:
     write_json(tmp_path / "failure.json", {"reason": "two\nlines\x0b"})
-    assert read_failure(tmp_path) == {"reason": "two lines"}
+    assert read_failure(tmp_path) == {"reason": "two lines", "diverged": False}
     for content in ({}, {"reason": 3}, [], {"reason": ["a"]}):
         write_json(tmp_path / "failure.json", content)
         assert "is damaged" in told(lambda _: read_failure(tmp_path), tmp_path / "failure.json")

@@ -1,5 +1,6 @@
 """Detection after training, on digits."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from truelift.data import ImageSet
 from truelift.errors import InputError
 from truelift.training import resolve, run
+from truelift.training.afterwards import detection
 from truelift.training.afterwards.detection import _attacked, fgsm, load_outliers
 from truelift.training.build import assemble, load_data
 from truelift.training.settings import parse_experiment
@@ -91,3 +93,17 @@ def test_the_attack_is_of_its_size_in_pixels(name: str) -> None:
     # Where the gradient is exactly 0 the pixel stays.
     assert ((off < 1e-2) | ((pixels - test.images).abs() < 1e-2)).all()
     assert (off < 1e-2).double().mean() > 0.9
+
+
+@pytest.mark.parametrize("given", [{"detection.fgsm_epsilon": 2.0}, {"detection.outliers": "noise"}])
+def test_a_class_without_training_images_is_told_before_the_training(tmp_path: Path, given: dict[str, Any]) -> None:
+    if "detection.outliers" in given:
+        given = {"detection.outliers": noise(tmp_path / "noise")}
+    splits = load_data(resolve(parse_experiment({}, "test")))
+    kept = torch.tensor([label not in (2, 5) for label in splits.train.labels.tolist()]).nonzero()[:, 0]
+    options = resolve(parse_experiment(given, "test")).detection
+    with pytest.raises(
+        InputError, match=r"^detection\.\w+ needs training images of every class, got none of 2 of 10: 2, 5"
+    ):
+        detection.build(options, replace(splits, train=splits.train.subset(kept)))
+    detection.build(options, splits)

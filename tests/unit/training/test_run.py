@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from truelift.data import AugmentationOptions, DataOptions
-from truelift.errors import InputError
+from truelift.errors import DivergedError, InputError
 from truelift.models import ModelOptions
 from truelift.records import Run
 from truelift.training import Experiment, resolve, run
 from truelift.training.build import assemble, load_data
 from truelift.training.loop import fit
-from truelift.training.meters import DivergedError
 from truelift.training.settings import parse_experiment
 
 
@@ -145,7 +144,11 @@ def test_bad_data_writes_nothing(tmp_path: Path) -> None:
 
 def test_divergence_is_told(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step"):
-        run(small(**{"optimizer.lr": 1e30, "precision": "fp32"}), tmp_path / "run", reporter=silent)
+        run(
+            small(**{"optimizer.lr": 1e9, "optimizer.weight_decay": 1e6, "precision": "fp32"}),
+            tmp_path / "run",
+            reporter=silent,
+        )
     assert not (tmp_path / "run" / "result.json").exists()
 
 

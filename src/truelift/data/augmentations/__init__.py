@@ -49,11 +49,11 @@ class ChangeOptions(
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
 class AugmentationOptions(ChangeOptions, StandardOptions):
-    """Random changes to the training images, drawn anew for each image of each batch."""
+    """Random changes to the training images, drawn for each image of each batch."""
 
     views: Annotated[int | None, at_least(1, 100_000)] = None
-    """Draw the changes to each image only so often, at least once: so many views of all images, an epoch each in turn,
-    which take memory like so many data sets. Default: new changes each epoch."""
+    """Number of augmented views to compute beforehand for each image, at least 1. Epochs use them in turn. Each takes
+    as much memory as the data set. Default: new changes in each epoch."""
 
     @property
     def anew(self) -> bool:

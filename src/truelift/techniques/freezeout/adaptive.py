@@ -25,8 +25,8 @@ INTERVALS = 20
 class AdaptiveFreezing(Front):
     """Freezes the next layer when its gradient, or what it makes of some images, has stopped moving.
 
-    The training is measured every so many steps. A layer that is quiet in `patience` measurements running freezes if
-    all layers before it are frozen or freeze with it; the last layer never does. What quiet means is the signal's:
+    The training is measured every `every_steps` steps. A layer that is quiet in `patience` measurements running freezes
+    if all layers before it are frozen or freeze with it; the last layer never does. What quiet means is the signal's:
 
         gradient: the norm of the gradient, summed over the interval, changed by less than the N-th percentile of all
             layers' changes (`GradientSignal`, as in AutoFreeze). By its nature some layers are always below it.
@@ -108,7 +108,7 @@ class AdaptiveFreezing(Front):
         self.patience = patience
         self.warmup = warmup
         self.most = min(math.floor(max_share * len(found) + 1e-9), len(found) - 1)
-        """At most so many layers freeze."""
+        """The largest number of layers that may freeze."""
         self.stages = [1.0] * len(found)
         """Where each layer has left the training, as a share of its steps; 1 for those that have not."""
         self._quiet = [0] * len(found)

@@ -40,9 +40,9 @@ class FreezeOut(Front):
         t0: t_0 in [0, 1]. The paper's practical default is 0.8, cubic, scaled: the first layer freezes at 0.512.
         scaling: linear, squared, cubic, or a function of your own.
         scale_lr: Whether α_i(0) = α/t_i.
-        freeze_every: Freeze so many layers at a time, when the last of them is due; at least 1. Fewer stages are fewer
-            recompilations under torch.compile, each of which takes seconds. The learning rates do not change: a layer
-            past its t_i stands still until then, but for its batch norm's running statistics.
+        freeze_every: Number of layers frozen at a time, when the last of them is due; at least 1. Fewer stages are
+            fewer recompilations under torch.compile, each of which takes seconds. The learning rates do not change: a
+            layer past its t_i stands still until then, but for its batch norm's running statistics.
 
     Raises:
         InputError: An argument is out of range; layers do not fit the network, or cannot be found; the optimizer lacks

@@ -276,7 +276,7 @@ class GaussianMixtureHead(nn.Module):
     def observe_shares(self, features: Tensor, shares: Tensor) -> None:
         """As `observe`, for soft targets: an image counts in each class by its share.
 
-        A class that has less than one image of the batch in all moves its variances so much less.
+        A class that has less than one image of the batch in all moves its variances less, in proportion.
 
         Args:
             features: (N, D).

@@ -43,7 +43,7 @@ class GaussianMixtureLoss(nn.Module):
 
     Args:
         margin: α, at least 0, or a schedule of the steps made (`constant`, `doubling`, `ramp`).
-        likelihood_weight: λ, likewise.
+        likelihood_weight: λ, at least 0 and finite.
         class_weights: (K,), at least 0: the weight of each class in the margin term, as in `torch.nn.CrossEntropyLoss`.
         label_smoothing: ε in [0, 1): share of the target spread evenly over all classes. The hard target keeps the
             margin: (1 − ε)·margin + (ε/K)·Σ_k −log softmax_k, over the logits with z_y − α·d_y in y's place.
@@ -118,7 +118,7 @@ class GaussianMixtureLoss(nn.Module):
         self.set_step(self._steps_made + 1)
 
     def set_step(self, steps: int) -> None:
-        """Put the margin and λ to where they are after so many steps, at least 0."""
+        """Set the margin and λ to their values after `steps` steps, at least 0."""
         if steps < 0:
             raise InputError(f"steps must be at least 0, got {steps}.")
         self._steps_made = steps  # beside the tensor, which would have to be waited for

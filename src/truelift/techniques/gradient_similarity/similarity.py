@@ -67,7 +67,8 @@ class GradientSimilarity:
             the parameters given. The weight then holds for all shared parameters.
         one_pass: Take the gradients of the measured parameters alone first, and those of all others in one backward
             pass of the weighted losses. The same result; cheaper where the measured ones are the trunk's last.
-        every_steps: Measure cosines so often, at least 1; in between the last weights hold, and one pass is enough.
+        every_steps: Steps between two measurements of the cosines, at least 1. In between the last weights hold, and
+            one pass is enough.
         average_decay: Of the cosines' moving averages, in [0, 1).
         use_average: Weigh by the moving average, not by the step's own cosine.
         shared: The parameters that the rule is for. Default: found in each step from the losses' graphs. Must be given

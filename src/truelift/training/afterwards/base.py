@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from truelift.data import Splits
+from truelift.errors import InputError
 from truelift.records import Predictions
 
 if TYPE_CHECKING:  # its settings name what is here
@@ -35,3 +36,18 @@ class End:
 
 Afterwards = Callable[[End], End]
 """Adds metrics or files, or puts other predictions in place of the head's."""
+
+
+def require_every_class(splits: Splits, option: str) -> None:
+    """Refuse training images without any of some class, before a training that would end in vain.
+
+    Raises:
+        InputError: There are such classes.
+    """
+    counts = splits.train.labels.bincount(minlength=len(splits.classes))
+    missing = [name for name, count in zip(splits.classes, counts.tolist(), strict=True) if not count]
+    if missing:
+        raise InputError(
+            f"{option} needs training images of every class, got none of {len(missing)} of {len(splits.classes)}: "
+            f"{', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}."
+        )

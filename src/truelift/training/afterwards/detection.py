@@ -24,7 +24,7 @@ from truelift.data import Batch, DataOptions, Images, Splits, load
 from truelift.errors import InputError
 from truelift.options import above, at_least
 from truelift.techniques.gaussian_mixture import FeatureGaussians
-from truelift.training.afterwards.base import Afterwards, End
+from truelift.training.afterwards.base import Afterwards, End, require_every_class
 from truelift.training.evaluation import evaluation_batches
 from truelift.training.objectives.heads import classifier_of, embedded
 
@@ -40,18 +40,20 @@ class DetectionOptions:
     """Images that belong to no class: a parquet file, or a folder of parquet files or class folders."""
 
     fgsm_epsilon: Annotated[float | None, above(0, 255)] = None
-    """Test images moved by so much in every pixel, in 1/255, along the loss's gradient's sign (FGSM); above 0."""
+    """FGSM: how far each pixel of a test image moves along the sign of the loss's gradient, in 1/255; above 0."""
 
     images: Annotated[int, at_least(2, 1_000_000_000)] = 2000
-    """At most so many test images, and as many of the other kind; at least 2."""
+    """Largest number of test images, and of images of the other kind; at least 2."""
 
 
 def build(options: DetectionOptions, splits: Splits) -> Afterwards:
     """What measures the areas that `options` ask for.
 
     Raises:
-        InputError: The outliers cannot be read, or do not fit.
+        InputError: The outliers cannot be read, or do not fit; or a class has no training images to fit a Gaussian to.
     """
+    if options.outliers is not None or options.fgsm_epsilon is not None:  # a Gaussian is fitted to each class
+        require_every_class(splits, "detection.outliers" if options.outliers is not None else "detection.fgsm_epsilon")
     outliers = load_outliers(options, splits)
 
     def detection(end: End) -> End:

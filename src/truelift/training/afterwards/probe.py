@@ -13,7 +13,7 @@ from truelift.errors import require
 from truelift.options import POSITIVE, OneOf, Registry, at_least
 from truelift.records import Predictions
 from truelift.seeds import derive
-from truelift.training.afterwards.base import Afterwards, End
+from truelift.training.afterwards.base import Afterwards, End, require_every_class
 from truelift.training.evaluation import evaluation_batches, scores
 
 if TYPE_CHECKING:  # its settings name what is here
@@ -87,7 +87,7 @@ class ProbeOptions:
     """The weight of its errors against that of the margin, scikit-learn's C; above 0."""
 
     images: Annotated[int | None, at_least(1, 1_000_000_000)] = None
-    """Fit on at most so many training images, at least 1. Default: all."""
+    """Largest number of training images to fit on, at least 1. Default: all."""
 
 
 def build(options: ProbeOptions, splits: Splits) -> Afterwards:
@@ -99,6 +99,8 @@ def build(options: ProbeOptions, splits: Splits) -> Afterwards:
     classes, probe = len(splits.classes), PROBES.find(options.name)
     fits = options.images is None or options.images >= classes
     require("probe.images", options.images, fits, f"at least {classes}, one a class")
+    if probe is not None:
+        require_every_class(splits, "probe")
 
     def probed(end: End) -> End:
         if probe is None:

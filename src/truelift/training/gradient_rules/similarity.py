@@ -36,7 +36,7 @@ class SimilarityOptions:
     """Which shared parameters enter the cosine."""
 
     every_steps: Annotated[int, at_least(1, 1_000_000_000)] = 1
-    """Measure the cosine so often, at least 1."""
+    """Steps between two measurements of the cosine, at least 1."""
 
     use_average: bool = False
     """Weigh by the cosine's moving average, not by the step's own."""

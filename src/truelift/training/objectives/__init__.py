@@ -47,7 +47,7 @@ class ObjectiveOptions(gaussian_mixture.MixtureOptions):
     """Your own objective's arguments: --objective.args.NAME VALUE."""
 
     feature_size: Annotated[int | None, at_least(1, 1_000_000)] = None
-    """A linear layer to so many features before the head; with 2 the report draws them. Default: none."""
+    """Size of a linear layer before the head; with 2 the report draws the features. Default: no such layer."""
 
 
 def needs_features(options: ObjectiveOptions) -> bool:

@@ -41,7 +41,7 @@ class AuxiliaryTask(Objective):
         return self.main.logits(network, images)
 
     def set_step(self, step: int) -> None:
-        """So many steps are made."""
+        """The number of steps made."""
         self.main.set_step(step)
 
     def parameter_rules(self, network: Classifier) -> list[ParameterRule]:

@@ -34,7 +34,7 @@ class ParameterRule:
 
     parameters: Sequence[nn.Parameter]
     lr_factor: float
-    """Their learning rate is so many times the others'."""
+    """Their learning rate, as a multiple of the others'."""
     decay: bool
     """Whether weight decay acts on them."""
 
@@ -70,7 +70,7 @@ class Objective(nn.Module):
         return logits
 
     def set_step(self, step: int) -> None:
-        """So many steps are made: move what follows them."""
+        """The number of steps made: update what follows it."""
 
     def parameter_rules(self, network: Classifier) -> list[ParameterRule]:
         """What the optimizer shall treat in another way; nothing by default."""

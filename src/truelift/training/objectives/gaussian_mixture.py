@@ -63,10 +63,10 @@ class MixtureOptions(SoftmaxOptions):
     """gaussian-mixture: class priors, uniform or from the labels seen."""
 
     means_lr_factor: Annotated[float, NONNEGATIVE] = 2.0
-    """The means' learning rate is so many times the network's; at least 0."""
+    """Learning rate of the means, as a multiple of the network's; at least 0."""
 
     variances_lr_factor: Annotated[float, NONNEGATIVE] = 0.01
-    """The learned variances' learning rate is so many times the network's; at least 0."""
+    """Learning rate of learned variances, as a multiple of the network's; at least 0."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
@@ -81,8 +81,8 @@ class GaussianMixture(Objective):
 
     Args:
         criterion: The loss.
-        means_lr_factor: The means' learning rate is so many times the network's.
-        variances_lr_factor: Likewise for learned variances, which are never decayed.
+        means_lr_factor: Learning rate of the means, as a multiple of the network's.
+        variances_lr_factor: The same for learned variances, which are never decayed.
     """
 
     def __init__(self, criterion: GaussianMixtureLoss, *, means_lr_factor: float, variances_lr_factor: float) -> None:

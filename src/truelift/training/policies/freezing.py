@@ -42,7 +42,7 @@ class FreezeOutOptions:
     """freezeout: divide each layer's learning rate by its freezing point."""
 
     freeze_every: Annotated[int, at_least(1, 1_000_000)] = 1
-    """freezeout: freeze so many layers at a time, at least 1; with compile each time costs a compilation."""
+    """freezeout: number of layers frozen at a time, at least 1. With compile, each time costs a compilation."""
 
     const_time: bool = False
     """freezeout: lengthen the training, in whole epochs, until its counted operations are those of the plain one."""
@@ -53,7 +53,7 @@ class AdaptiveOptions:
     """Options of adaptive freezing."""
 
     every_steps: Annotated[int | None, at_least(1, 1_000_000_000)] = None
-    """adaptive: measure so often, at least 1. Default: a twentieth of the training's steps."""
+    """adaptive: steps between two measurements, at least 1. Default: a twentieth of the training's steps."""
 
     percentile: Annotated[float, In("in [0, 100]", lambda percent: 0 <= percent <= 100)] = 50.0
     """adaptive-gradient: a layer is quiet while its gradient's change is below that percentile; in [0, 100]."""

@@ -25,7 +25,8 @@ class CacheOptions:
     memory, or in a file mapped into it (in TMPDIR). For training without augmentation, or with augmentation.views."""
 
     cache_gigabytes: Annotated[float, above(0, 1e6)] = 4.0
-    """What is kept takes so much at most, in 10⁹ bytes, above 0; layers whose output does not fit are not skipped."""
+    """Memory limit of the kept activations, in units of 10⁹ bytes, above 0. Layers whose output does not fit are not
+    skipped."""
 
 
 class CachedBatches:

@@ -1,0 +1,36 @@
+"""What counts as memory that was refused."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from truelift import cli
+from truelift.errors import is_out_of_memory
+
+
+def refused() -> None:
+    torch.empty(2**58, dtype=torch.uint8)
+
+
+def test_memory_that_torch_refuses() -> None:
+    with pytest.raises(RuntimeError) as told:
+        refused()
+    assert is_out_of_memory(told.value)
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_the_command_line_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bound = SimpleNamespace(args=(), kwargs={})
+    monkeypatch.setattr(cli, "app", SimpleNamespace(parse_args=lambda *tokens, **options: (refused, bound, None)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["recipes"])
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("truelift: error: there is not enough memory: ")

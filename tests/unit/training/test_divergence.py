@@ -1,0 +1,205 @@
+"""Steps that are not finite: told with the place where it began, or left out."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from truelift.errors import DivergedError
+from truelift.records import read_failure, read_result
+from truelift.studies import worker
+from truelift.studies.plan import PlannedRun
+from truelift.studies.study import is_finished
+from truelift.training import Experiment, resolve, run
+from truelift.training.build import Training, assemble, load_data
+from truelift.training.divergence import MOST_IN_A_ROW, finite, first_not_finite
+from truelift.training.identity import config, write_config
+from truelift.training.loop import fit
+from truelift.training.objectives import StepLosses
+from truelift.training.settings import parse_experiment
+
+
+def small(**settings: Any) -> Experiment:
+    base = {"model.name": "small-cnn", "epochs": 2, "data.train_images": 640, "batch_size": 32, "precision": "fp32"}
+    return resolve(parse_experiment({**base, **settings}, "test"))
+
+
+def silent(line: dict[str, Any], steps: int) -> None:
+    pass
+
+
+def spoil(training: Training, steps: set[int], value: float = float("nan")) -> None:
+    """Have the objective's loss be `value` at these steps, counted from 0."""
+    plain: Callable[..., StepLosses] = training.objective.forward
+
+    def forward(network: Any, batch: Any) -> StepLosses:
+        losses, error = plain(network, batch)
+        if training.meters.step in steps:
+            losses = {name: loss * value for name, loss in losses.items()}
+        return StepLosses(losses, error)
+
+    training.objective.forward = forward  # type: ignore[method-assign]
+
+
+# Each step multiplies every weight by 1 − 10¹⁵, or so.
+DIVERGES = {"optimizer.lr": 1e9, "optimizer.weight_decay": 1e6, "schedule.name": "constant"}
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0, 1e9])
+def test_the_step_the_rate_and_the_place(tmp_path: Path, checkpoint_seconds: float) -> None:
+    """Beside a loop written by hand that looks at every layer's output in every step."""
+    experiment = small(**DIVERGES)
+    with pytest.raises(
+        DivergedError, match=r"^the training diverged: .* at step \d+ with learning rate 1e\+09"
+    ) as told:
+        run(experiment, tmp_path / "run", reporter=silent, checkpoint_seconds=checkpoint_seconds)
+    training = assemble(experiment, load_data(experiment))
+    network, optimizer = training.network, training.optimizer
+    seen: list[str] = []
+    for name, layer in network.named_modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(
+                lambda layer, inputs, output, name=name: None if output.isfinite().all() else seen.append(name)
+            )
+    network.train()
+    step = 0
+    for batch in training.batches.epoch(0):
+        step += 1
+        optimizer.param_groups[0]["lr"] = 1e9
+        seen += [name for name, p in network.named_parameters() if not p.isfinite().all()]
+        losses, _ = training.objective(network, batch)
+        if seen:
+            break
+        next(iter(losses.values())).backward()
+        assert finite([p.grad for p in network.parameters() if p.grad is not None])
+        optimizer.step()
+        optimizer.zero_grad()
+    assert step > 1
+    assert told.value.step == step
+    assert told.value.learning_rate == 1e9
+    assert told.value.place in (f"the output of layer {seen[0]}", f"the weights {seen[0]}")
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.second = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.second(self.first(x)).sqrt().sum()
+        return out
+
+
+def test_the_first_place_of_each_kind() -> None:
+    network = Network()
+    zero = torch.zeros(2, 3)
+
+    def again() -> StepLosses:
+        return StepLosses({"loss": network(zero)}, torch.zeros(()))
+
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    # √0 is finite, and its derivative is not.
+    assert first_not_finite([network], again) == "the gradient at the output of layer second"
+    with torch.no_grad():
+        network.second.weight.fill_(1)
+        network.first.bias.fill_(3e38)
+    assert first_not_finite([network], again) == "the output of layer second"
+    with torch.no_grad():
+        network.first.bias[0] = float("nan")
+    assert first_not_finite([network], again) == "the weights first.bias"
+    with torch.no_grad():
+        network.first.bias.fill_(1)
+    assert first_not_finite([network], again) is None
+
+
+def test_a_step_left_out_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Weights, running statistics and the optimizer's state are those from before; the other steps are made."""
+    experiment = small(on_divergence="skip-step", epochs=1, **{"model.name": "resnet8", "model.width": 4})
+    splits = load_data(experiment)
+    training = assemble(experiment, splits)
+    spoil(training, {3, 4, 7})
+    states: list[Any] = []
+    lines: list[dict[str, Any]] = []
+    before = training.optimizer.step
+
+    def step(*arguments: Any) -> Any:
+        out = before(*arguments)
+        states.append(copy.deepcopy(training.network.state_dict()))
+        return out
+
+    training.optimizer.step = step  # type: ignore[method-assign]
+    fit(training, lines.append, tmp_path / "checkpoint.pt", 1e9)
+    assert training.meters.step == training.steps
+    assert training.meters.skipped == 3
+    assert len(states) == training.steps - 3
+    counts = [int(value) for name, value in states[-1].items() if name.endswith("num_batches_tracked")]
+    assert counts == [training.steps - 3] * len(counts)
+    assert counts
+    assert all(finite([value]) for value in training.network.state_dict().values() if value.is_floating_point())
+    assert lines[-1]["skipped_steps"] == 3
+    assert all(finite([torch.tensor(line["train_loss"])]) for line in lines)
+
+
+def test_gradients_alone_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    experiment = small(on_divergence="skip-step", epochs=1)
+    training = assemble(experiment, load_data(experiment))
+    parameter = next(training.network.parameters())
+    parameter.register_hook(lambda g: g * float("inf") if training.meters.step == 5 else g)
+    fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+    assert training.meters.skipped == 1
+    assert finite(list(training.network.parameters()))
+
+
+def test_too_many_in_a_row_end_the_training(tmp_path: Path) -> None:
+    experiment = small(on_divergence="skip-step", epochs=1)
+    training = assemble(experiment, load_data(experiment))
+    spoil(training, set(range(5, 5 + MOST_IN_A_ROW + 1)))
+    with pytest.raises(DivergedError, match=r"the loss is nan at step 16 .*; the 10 steps before it were left out"):
+        fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+
+
+def test_skipping_changes_nothing_where_all_is_finite(tmp_path: Path) -> None:
+    results = [run(small(on_divergence=how), tmp_path / how, reporter=silent) for how in ("stop", "skip-step")]
+    assert results[1].pop("skipped_steps") == 0
+    assert "skipped_steps" not in results[0]
+    metrics = [{k: v for k, v in r["metrics"].items() if "second" not in k} for r in results]
+    assert metrics[0] == metrics[1]
+    assert read_result(tmp_path / "skip-step")["skipped_steps"] == 0
+
+
+def test_a_checkpoint_of_numbers_that_are_none_is_not_written(tmp_path: Path) -> None:
+    experiment = small(epochs=1, **DIVERGES)
+    with pytest.raises(DivergedError):
+        fit(assemble(experiment, load_data(experiment)), lambda line: None, tmp_path / "checkpoint.pt", 0)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert finite([torch.as_tensor(value) for value in saved["meters"]["line_sums"].values()])
+
+
+def test_a_worker_records_that_it_diverged(tmp_path: Path) -> None:
+    write_config(tmp_path, small(**DIVERGES))
+    assert worker.main(tmp_path, 1e9) == 1
+    failure = read_failure(tmp_path)
+    assert failure["diverged"] is True
+    assert failure["reason"].startswith("the training diverged: the loss is ")
+    assert json.loads((tmp_path / "failure.json").read_text())["diverged"] is True
+    worker.write_failure(tmp_path, "another")
+    assert read_failure(tmp_path)["diverged"] is False
+
+
+def test_a_study_does_not_make_a_diverged_run_again(tmp_path: Path) -> None:
+    experiment, other = small(**DIVERGES), small()
+    planned = PlannedRun("v", 0, experiment, config(experiment))
+    write_config(tmp_path, experiment)
+    worker.write_failure(tmp_path, "the training diverged", diverged=True)
+    assert is_finished(tmp_path, planned)
+    assert not is_finished(tmp_path, PlannedRun("v", 0, other, config(other)))
+    worker.write_failure(tmp_path, "killed")
+    assert not is_finished(tmp_path, planned)
