@@ -28,7 +28,7 @@ if kind == "detached":  # it leaves group, session and parent
 (deep.parent / "new").write_text(str(os.getpid()))
 os.rename(deep.parent / "new", deep)
 time.sleep(float(sys.argv[4]) if len(sys.argv) > 4 else 1000)
-(out / "metrics.json").write_text('{"accuracy": 1}')
+(out / "metrics.json").write_text('{"accuracy": 95}')
 """
 
 
@@ -116,7 +116,7 @@ def started_until(there: Path, tmp_path: Path, study: Path) -> "subprocess.Popen
 def test_what_a_finished_program_leaves_running_is_ended(tmp_path: Path) -> None:
     study = tmp_path / "study.toml"
     (tmp_path / "job.sh").write_text(
-        f"sleep 1000.5 &\nsetsid sleep 1000.5 &\necho '{{\"accuracy\": 1}}' > $1/metrics.json # {tmp_path}\n"
+        f"sleep 1000.5 &\nsetsid sleep 1000.5 &\necho '{{\"accuracy\": 95}}' > $1/metrics.json # {tmp_path}\n"
     )
     study.write_text(
         f'command = "sh {tmp_path}/job.sh {{out}} {{seed}}"\nmetric = "accuracy"\nseeds = 1\n'

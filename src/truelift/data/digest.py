@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from truelift.data.files import is_regular
 from truelift.data.listing import Listing, Source
 
 _MOST_BYTES = 2**28
@@ -83,6 +84,8 @@ def _of_labels(listing: Listing) -> bytes:
 
 def _bytes(name: str) -> bytes:
     try:
+        if not is_regular(name):  # a pipe would be waited for
+            return b""
         with open(name, "rb") as file:
             return file.read(_MOST_READ)
     except OSError:  # whoever decodes it says so

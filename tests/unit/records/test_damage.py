@@ -101,7 +101,7 @@ def test_a_damaged_record_is_a_sentence_of_the_report(
     study: Path, damage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All records of one run at once for the report, and each alone for its reader."""
-    monkeypatch.setattr("truelift.report.write_forms", lambda summary: [summary.folder / "report.html"])
+    monkeypatch.setattr("truelift.cli.say.write_forms", lambda summary: [summary.folder / "report.html"])
     run = Study.read(study).runs[0]
     for name in RECORDS:
         shutil.copytree(run.folder, kept := study.parent / f"kept-{name}", dirs_exist_ok=True)

@@ -28,7 +28,7 @@ def test_a_failure_always_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / "failure.json").write_text("[]")
     assert run.failure()["reason"].startswith(f"{tmp_path / 'failure.json'} is damaged: Expected `object`")
     write_json(tmp_path / "failure.json", {"reason": "it\nbroke"})
-    assert run.failure() == {"reason": "it broke"}
+    assert run.failure() == {"reason": "it broke", "diverged": False}
 
 
 def test_a_result_is_required(tmp_path: Path) -> None:

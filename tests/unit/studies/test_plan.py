@@ -131,7 +131,7 @@ def test_paper_is_the_file_as_it_stands(tmp_path: Path) -> None:
         ('["b", "a"]', '["b", "wide"]', "variants must be the baseline, a, and at least one other, got"),
         ('["b", "a"]', '["a", "a"]', r"variants must be the baseline, a, .*, got \['a', 'a'\]"),
         ('["b", "a"]', '"a"', "variants must be of type list, got 'a'"),
-        ("seeds = 3", "seeds = 0", 'scale "quick": seeds must be a number of at least 1'),
+        ("seeds = 3", "seeds = 0", 'scale "quick": seeds must be a number from 1 to 100,000'),
     ],
 )
 def test_bad_scales_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -228,8 +228,8 @@ def test_equal_variants_are_found(tmp_path: Path) -> None:
         ("smallest_effect", "smalest_effect", 'Did you mean "smallest_effect"'),
         ("smallest_effect = 0.5", "smallest_effect = -1", "smallest_effect must be at least 0, got -1"),
         ("smallest_effect = 0.5", 'smallest_effect = "big"', "smallest_effect must be of type int or float"),
-        ("seeds = 2", "seeds = 0", "seeds must be a number of at least 1"),
-        ("seeds = 2", "seeds = [1, 1]", "list of different integers"),
+        ("seeds = 2", "seeds = 0", "seeds must be a number from 1 to 100,000"),
+        ("seeds = 2", "seeds = [1, 1]", "list of as many different integers"),
         ("last_relu", "last_rleu", r'variant "b": .*Did you mean --model.last_relu'),
         ("model.last_relu = false", "epochs = 0", 'variant "b": epochs must be at least 1'),
         ("model.last_relu = false", "seed = 4", "seed is set by the study"),
