@@ -22,6 +22,7 @@ _TECHNIQUES = {
     "predicted_saving": "freezeout",
 }
 
+_REFEREE = ("Ledger",)
 _JUDGING = ("Judged", "compare", "judge")
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "GaussianMixtureLoss",
     "GradientSimilarity",
     "Judged",
+    "Ledger",
     "ShardedGaussianMixtureHead",
     "TaskStatistics",
     "compare",
@@ -44,6 +46,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _JUDGING:
         return getattr(import_module("truelift.judging"), name)
+    if name in _REFEREE:
+        return getattr(import_module("truelift.referee"), name)
     if name not in _TECHNIQUES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"truelift.techniques.{_TECHNIQUES[name]}"), name)

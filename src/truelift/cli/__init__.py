@@ -26,6 +26,7 @@ _COMMANDS = {
     ),
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
+    "ledger": ("truelift.cli.ledger:ledger", "Begin or show the ledger of a referee for a search.", False),
     "plan": ("truelift.cli.plan:plan", "Say how many seeds a study needs.", False),
     "recipes": ("truelift.cli.recipes:recipes", "List the papers' studies and figures.", False),
     "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that are no studies.", True),

@@ -8,11 +8,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truelift import recipes
+from truelift.cli import refereed
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
 from truelift.cli.say import Output, show, warn
 from truelift.errors import InputError
 from truelift.records import Run
+from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study
@@ -32,6 +34,9 @@ def study(
     checkpoint_seconds: float = 30.0,
     json: bool = False,
     require: Requirement | None = None,
+    ledger: Path | None = None,
+    again: bool = False,
+    confirm: bool = False,
     experiment: ExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Compare variants over paired seeds. The same command goes on where it was stopped.
@@ -46,6 +51,10 @@ def study(
         json: Print the report as JSON (docs/json.md); how the runs go is told on the standard error.
         require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
             where it is undecided.
+        ledger: A referee's ledger, made where it is missing (docs/referee.md): variants are registered before they run,
+            on seeds that the ledger draws, and judged at its levels.
+        again: With --ledger: another look at variants that it has judged, on fresh seeds and at another level.
+        confirm: With --ledger: the last confirmation, by a metric on images that it has never judged by.
         experiment: Settings shared by all variants, in place of the file's.
     """
     if started_by_torchrun():
@@ -54,6 +63,8 @@ def study(
     if path.suffix != ".toml" and not path.exists():
         path = recipes.find(source)
     plan = read_plan(path, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment))
+    if ledger is None and (again or confirm):
+        raise InputError(f"{'again' if again else 'confirm'} needs --ledger.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
@@ -74,12 +85,19 @@ def study(
             file=sys.stderr if json else sys.stdout,
         )
 
+    if ledger is not None:
+        plan = refereed.entered(plan, ledger, again=again, confirm=confirm)
+        drawn = ", ".join(map(str, plan.seeds))
+        print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     records = run_study(
         plan, folder, repeat=repeat, report_run=report_run, warn=warn, jobs=jobs, checkpoint_seconds=checkpoint_seconds
     )
-    status = show(summarise(records), folder, Output(json, require))
+    summary = summarise(records)
+    if ledger is not None and not refereed.decided(Ledger(ledger), summary, records.runs):
+        warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")
+    status = show(summary, folder, Output(json, require))
     if require is not None:
         return status
     return 1 if any(run.status != "done" for run in records.runs) else 0

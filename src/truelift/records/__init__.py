@@ -20,9 +20,9 @@ files of the same names. What is damaged is an `InputError` that names the file 
 from truelift.records.aside import clear_way, set_aside
 from truelift.records.config_file import read_config_file
 from truelift.records.features import Features
-from truelift.records.files import whole_file, write_json, write_text
+from truelift.records.files import read_bytes, whole_file, write_json, write_text
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
-from truelift.records.locks import locked
+from truelift.records.locks import appended_file, locked
 from truelift.records.metric_lines import Curve, MetricLines, read_lines
 from truelift.records.predictions import Predictions
 from truelift.records.run import Run, Status
@@ -36,8 +36,10 @@ __all__ = [
     "Run",
     "Status",
     "Study",
+    "appended_file",
     "clear_way",
     "locked",
+    "read_bytes",
     "read_config_file",
     "read_environment",
     "read_failure",

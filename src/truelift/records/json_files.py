@@ -95,6 +95,22 @@ class _Guard(Struct):
     scale: _Scale | None = None
 
 
+class _Refereed(Struct):
+    number: Count
+    level: Annotated[float, Meta(gt=0, lt=0.5)]
+    look: Count
+
+
+class _Referee(Struct):
+    ledger: str
+    rule: str
+    alpha: Annotated[float, Meta(gt=0, lt=1)]
+    images: str
+    unseen: list[str]
+    confirmation: Count
+    candidates: dict[str, _Refereed]
+
+
 class _Plan(Struct):
     name: str
     question: str
@@ -117,6 +133,7 @@ class _Plan(Struct):
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    referee: _Referee | UnsetType = UNSET
 
 
 def read_json(path: Path) -> Any:

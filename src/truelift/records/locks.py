@@ -3,6 +3,8 @@
 import contextlib
 import os
 import re
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,45 @@ def check_held(folder: Path) -> bool:
 def lock_of(folder: Path) -> int | None:
     """The open file that holds `folder` for this process, if it does: a child that has it too holds the folder too."""
     return _held.get(_key(folder))
+
+
+@contextlib.contextmanager
+def appended_file(path: Path, *, wait_seconds: float = 30.0) -> Iterator[int]:
+    """Open a file that is only ever appended to, made where it is missing, and hold it against other writers.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        wait_seconds: How long another writer may hold it.
+
+    Returns:
+        The open file: what is written goes to its end.
+
+    Raises:
+        InputError: It is no regular file, or cannot be opened or locked.
+        InUseError: Another writer held it all the while.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = os.open(path, flags, 0o666)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened for writing: {one_line(error)}.") from None
+    _writing.add(file)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise InputError(f"{path} is no regular file.")
+        deadline = time.monotonic() + wait_seconds
+        try:
+            while not _try_lock(file):
+                if time.monotonic() > deadline:
+                    raise InUseError(f"{path} is in use by another process.")
+                time.sleep(0.01)
+        except OSError as error:
+            raise InputError(f"{path} cannot be locked: {one_line(error)}.") from None
+        yield file
+    finally:
+        _writing.discard(file)
+        os.close(file)
 
 
 @contextlib.contextmanager

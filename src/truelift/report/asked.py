@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from truelift.metrics import Limit, Metric
+from truelift.report.refereed import Referee, read_referee
 from truelift.verdicts import Pooling, PublishedFigure
 
 
@@ -46,6 +47,8 @@ class Asked:
     """The command that repeats the study."""
     paired: bool = True
     """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
+    referee: Referee | None = None
+    """The ledger that gave the variants' levels."""
     notes: tuple[str, ...] = ()
     """How runs that were made elsewhere were read, and what a reader should know of it."""
 
@@ -114,6 +117,7 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         scale=plan.get("scale") or None,
         repeat=str(plan["repeat"]),
         paired=bool(plan.get("paired", True)),
+        referee=read_referee(plan),
         notes=tuple(plan.get("notes", ())),
     )
 

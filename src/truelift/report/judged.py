@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ def judged(
         InputError: The scale of its results cannot be told, or a relative comparison has results that are not above 0.
     """
     values = told(asked, metric, found.results)
-    comparisons = (compare if asked.paired else compare_unpaired)(
+    levels = None if asked.referee is None or metric != asked.metric else asked.referee.levels
+    comparisons = (partial(compare, levels=levels) if asked.paired else compare_unpaired)(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
         higher_is_better=metric.higher_is_better,

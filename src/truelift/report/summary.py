@@ -14,6 +14,7 @@ from truelift.report.judged import Found, Results, judged
 from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
+from truelift.report.refereed import refereed_line
 from truelift.report.rows import Row, difference_digits, mean_digits
 from truelift.report.tradeoff import TradeOff, trade_off
 from truelift.verdicts import outlying_runs
@@ -77,6 +78,8 @@ def summarise(study: Study) -> Summary:
     ran_in = environments(study.runs)
 
     shown, features = pictures(done, [variant.name for variant in asked.variants]), panels(done, asked.order)
+    if unseen := () if asked.referee is None else asked.referee.unseen:
+        shown, features = tuple(picture for picture in shown if picture.drawn.name not in unseen), ()
     failed = frozenset((run.variant, run.seed) for run, status in statuses if status == "failed")
     records = Found(results, predictions, failed)
     rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
@@ -97,7 +100,7 @@ def summarise(study: Study) -> Summary:
         },
         others=others,
         problems=_problems(statuses, metric, results),
-        cautions=(*_cautions(asked, rows, metric.resolution(records.images)), *left_out),
+        cautions=(*_refereed(asked, rows), *_cautions(asked, rows, metric.resolution(records.images)), *left_out),
         published=beside(rows, asked.published, comparable=not asked.changed),
         trade_off=trade_off(
             of_reached,
@@ -119,8 +122,9 @@ def summarise(study: Study) -> Summary:
 def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], list[str]]:
     """The other metrics by name, and why some are left out."""
     others, left_out = {}, []
+    unseen = () if asked.referee is None else asked.referee.unseen
     for name in (logged.name for logged in LOGGED):
-        if name != asked.metric.name and _comparable(name, found.results):
+        if name != asked.metric.name and name not in unseen and _comparable(name, found.results):
             other = Metric.named(name)
             if other.in_points:
                 other = Metric.named(name, scale=asked.metric.scale) if asked.programs else other.of_trainings()
@@ -132,6 +136,16 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
             except InputError as error:  # nobody asked for this metric: the report goes on without it
                 left_out.append(f"{name} is left out of the other metrics: {error}")
     return others, left_out
+
+
+def _refereed(asked: Asked, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The levels of a ledger, and what is kept unseen."""
+    if asked.referee is None:
+        return ()
+    lines = [refereed_line(row.variant, asked.referee, row.comparison) for row in rows if row.comparison is not None]
+    unseen = ", ".join(asked.referee.unseen)
+    kept = (f"Not shown, for a confirmation is to be judged by it: {unseen}.",) if unseen else ()
+    return (*lines, *kept)
 
 
 def _comparable(name: str, results: Results) -> bool:

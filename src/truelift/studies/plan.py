@@ -132,6 +132,8 @@ class StudyPlan:
     """The file's folder, where files of a user's own parts are looked for too."""
     source: Path | None = None
     """The file."""
+    referee: Mapping[str, Any] | None = None
+    """What study.json says of the ledger that gave the seeds and the levels."""
 
     def experiment(self, variant: Variant, seed: int) -> Experiment:
         """The resolved experiment of a variant of ours under a seed.
@@ -222,6 +224,7 @@ class StudyPlan:
             ],
             "repeat": repeat,
             "created": created,
+            **({} if self.referee is None else {"referee": dict(self.referee)}),
         }
 
 

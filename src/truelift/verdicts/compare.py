@@ -49,6 +49,7 @@ def compare(
     baseline_failed: ArrayLike | None = None,
     guards: Sequence[Guard] = (),
     pooling: Pooling = "none",
+    levels: Mapping[str, float] | None = None,
 ) -> dict[str, Comparison]:
     """Each variant against the baseline over paired seeds, with one of four verdicts.
 
@@ -77,6 +78,8 @@ def compare(
         baseline_failed: The same of the baseline.
         guards: Other metrics that may get worse by a limit at most.
         pooling: none, or guarded: one noise for all variants, for 3 variants and more; declared before the study.
+        levels: Name -> the level of its two-sided test in (0, 1), as a referee gives it, in place of Holm's. The
+            adjusted p is then p (1 - confidence) / level: it decides where p is at most the level.
 
     Returns:
         Name -> Comparison, in the order of `variants`.
@@ -92,11 +95,15 @@ def compare(
         raise unknown_name("pooling", str(pooling), POOLINGS)
     if pooling == "guarded" and len(variants) < FEWEST_VARIANTS:
         raise InputError(f'pooling = "guarded" needs {FEWEST_VARIANTS} variants or more, got {len(variants)}.')
+    if levels is not None:
+        _check_levels(levels, variants, pooling)
     arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
     if unit == "points" and not relative:
         arms = in_points("the metric", arms, scale)
     base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
-    asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant, pooling)
+    asked = _Asked(
+        higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant, pooling, levels
+    )
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     second = _second_line(base, others, flags_of("baseline", baseline_failed, base), flags, asked)
     return _compared(base, others, asked, guards, second)
@@ -114,10 +121,21 @@ class _Asked:
     unit: str
     may_be_constant: bool
     pooling: Pooling
+    given: Mapping[str, float] | None
+    """Levels of a referee's."""
 
     @property
     def alpha(self) -> float:
         return 1 - self.confidence
+
+
+def _check_levels(levels: Mapping[str, float], variants: Mapping[str, ArrayLike], pooling: Pooling) -> None:
+    if levels.keys() != variants.keys():
+        raise InputError(f"levels must be given for {', '.join(variants)}, got {', '.join(levels) or 'none'}.")
+    for name, level in levels.items():
+        fraction(f'the level of "{name}"', level)
+    if pooling != "none":
+        raise InputError(f"levels must be left out with pooling = {pooling}, whose tests are one family.")
 
 
 def _second_line(
@@ -151,9 +169,11 @@ def _compared(
     no_effect = _no_effect(samples, asked)
     turned = [guard_samples(guard) for guard in guards]
     of_guards = [p_values(guard, one) for guard, one in zip(guards, turned, strict=True)]
-    both = {name: max(p, worst_p_value(of_guards, name)) for name, p in tests.judged.items()}
-    adjusted = _holm(both)
-    levels = dict(zip(both, holm_levels(list(both.values()), asked.alpha).tolist(), strict=True))
+    # A referee's budget is one-sided: of a level that is given for two sides, a guard has one.
+    sides = 1 if asked.given is None else 2
+    both = {name: min(1.0, max(p, sides * worst_p_value(of_guards, name))) for name, p in tests.judged.items()}
+    adjusted, levels = _corrected(both, asked)
+    levels = {name: level / sides for name, level in levels.items()}
     kept = [
         guarded(guard, one, p, levels, asked.alpha) for guard, one, p in zip(guards, turned, of_guards, strict=True)
     ]
@@ -177,6 +197,7 @@ def _compared(
                 unit=asked.unit,
                 relative=asked.relative,
                 level=tests.levels.get(name, asked.alpha),
+                refereed=asked.given is not None,
                 no_effect_level=no_effect.levels.get(name, asked.alpha),
             ),
             tuple(one[name] for one in kept if name in one),
@@ -205,13 +226,21 @@ def _holm(p: Mapping[str, float]) -> dict[str, float]:
 def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
     """Of a difference of 0."""
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
-    levels = dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True))
+    adjusted, levels = _corrected(p, asked)
     intervals = {name: _interval(samples[name], levels[name]) for name in p if samples[name].spread}
     if asked.pooling == "guarded" and len({sample.seeds for sample in samples.values()}) == 1:
         pairs = {sample.baseline.tobytes() for sample in samples.values()}
         if len(pairs) == 1 and len(p) == len(samples):
             return _pooled(samples, p, levels, asked)
-    return _Family(p, _holm(p), levels, intervals)
+    return _Family(p, adjusted, levels, intervals)
+
+
+def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float], dict[str, float]]:
+    """Adjusted p-values, and the level of each: Holm's, or a referee's."""
+    if asked.given is not None:
+        levels = {name: asked.given[name] for name in p}
+        return {name: min(1.0, value * asked.alpha / levels[name]) for name, value in p.items()}, levels
+    return _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True))
 
 
 def _pooled(

@@ -41,6 +41,7 @@ class Rule:
     relative: bool = False
     level: float = 0.05  # that Holm's correction asks of this variant now
     no_effect_level: float = 0.05  # the same in the family of equivalence tests
+    refereed: bool = False  # the level is a referee's, in place of Holm's
 
     @property
     def alpha(self) -> float:

@@ -88,7 +88,8 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return f"{without}; {_more(judged.more_seeds)}."
         case "chance":
             corrected = f"({_p(judged.p_value)}, corrected for all {_p(judged.p_adjusted)})"
-            alone = f"Alone it would count, but with {rule.tests} variants that can be chance {corrected}"
+            among = "among all that the referee's ledger holds" if rule.refereed else f"with {rule.tests} variants"
+            alone = f"Alone it would count, but {among} that can be chance {corrected}"
             return f"{alone}; the {_interval(judged, rule, ' is ')}; {_more(judged.more_seeds)}."
         case "too wide":
             both = "includes both 0 and effects that matter"

@@ -1,0 +1,111 @@
+"""A study whose variants are candidates of a referee's ledger."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from truelift.errors import InputError
+from truelift.metrics import LOGGED
+from truelift.records import Run
+from truelift.referee import Candidate, Decision, Ledger, images_of
+from truelift.report import Summary
+from truelift.studies.plan import StudyPlan
+from truelift.studies.study import preflight
+from truelift.verdicts import Comparison
+
+
+def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> StudyPlan:
+    """The plan with the seeds that the ledger draws, its variants registered at their levels.
+
+    Everything is checked before anything is registered: what cannot run costs no level.
+
+    Args:
+        plan: How many seeds it has is how many are drawn.
+        path: The ledger; made where it is missing.
+        again: Take another look at variants that were registered before.
+        confirm: The last confirmation.
+
+    Raises:
+        InputError: The ledger refuses; or the plan pools its variants.
+    """
+    if plan.pooling != "none":
+        raise InputError(
+            f'pooling must be "none" with a ledger, whose levels are a variant\'s own, got {plan.pooling}.'
+        )
+    if plan.metric.relative and confirm:
+        raise InputError(f"a confirmation is on other images, and {plan.metric.name} is computed on none.")
+    if len(plan.seeds) < 3:
+        raise InputError(f"a ledger needs 3 seeds or more, got {len(plan.seeds)}.")
+    preflight(plan)
+    settings = _settings(plan)
+    images = _images(plan)
+    names = [variant.name for variant in plan.variants if variant.name != plan.baseline]
+    ledger = Ledger(path)
+    registered = ledger.register_all(
+        {name: settings[name] for name in names},
+        baseline=plan.baseline,
+        baseline_settings=settings[plan.baseline],
+        metric=plan.metric.name,
+        higher_is_better=plan.metric.higher_is_better,
+        smallest_effect=plan.smallest_effect,
+        seeds=len(plan.seeds),
+        images=images,
+        again=again,
+        confirm=confirm,
+    )
+    return replace(plan, seeds=registered[0].seeds, referee=told(ledger, registered, _unseen(plan, images)))
+
+
+def told(ledger: Ledger, registered: tuple[Candidate, ...], unseen: list[str]) -> dict[str, Any]:
+    """What study.json says of the ledger."""
+    opened = ledger.state().opened
+    assert opened is not None
+    return {
+        "ledger": os.fspath(ledger.path),
+        "rule": opened.rule,
+        "alpha": opened.alpha,
+        "images": registered[0].registered.images,
+        "unseen": unseen,
+        "confirmation": registered[0].registered.confirmation,
+        "candidates": {one.name: {"number": one.number, "level": one.level, "look": one.look} for one in registered},
+    }
+
+
+def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Decision]:
+    """Record the verdicts of a study's variants; none while a run has not ended.
+
+    Args:
+        ledger: Where they are registered.
+        summary: Of the study.
+        runs: All that it has.
+    """
+    if any(run.status == "unfinished" for run in runs):
+        return []
+    referee = summary.asked.referee
+    assert referee is not None
+    comparisons: Mapping[str, Comparison] = {r.variant: r.comparison for r in summary.compared if r.comparison}
+    return [ledger.judge(referee.candidates[name].number, found) for name, found in comparisons.items()]
+
+
+def _settings(plan: StudyPlan) -> dict[str, Any]:
+    """What each variant is, its seed left out."""
+    found = {}
+    for run in plan.runs():
+        if run.variant not in found:
+            found[run.variant] = {name: value for name, value in run.identity.items() if name != "seed"}
+    return found
+
+
+def _images(plan: StudyPlan) -> str:
+    run = next(run for run in plan.runs() if run.variant == plan.baseline)
+    return images_of(plan.metric.name, "" if run.experiment is None else run.experiment.data.name)
+
+
+def _unseen(plan: StudyPlan, images: str) -> list[str]:
+    """Metrics of test images, where the study is judged by others: what is looked at is worn out too."""
+    trainings = all(variant.command is None for variant in plan.variants)
+    if not trainings or not images.startswith("validation"):
+        return []
+    return [one.name for one in LOGGED if one.by == "detection" or images_of(one.name).startswith("test")]

@@ -1,0 +1,442 @@
+"""The ledger as a file: candidates are registered, judged and promoted, by one process at a time."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
+
+from truelift.errors import InputError, one_line, require
+from truelift.records import appended_file, read_bytes
+from truelift.referee import chain as chains
+from truelift.referee.account import Account
+from truelift.referee.chain import MOST_BYTES, Chain
+from truelift.referee.entries import VERSION, Entered, Entry, Judged, Opened, Promoted, Registered, Settings
+from truelift.referee.images import images_of
+from truelift.referee.rules import Rule
+from truelift.referee.state import Candidate, Decision, State
+from truelift.verdicts import Comparison, compare
+
+MOST_SEEDS = 100_000
+
+
+class Ledger:
+    """One error budget over all candidates that are tried one after the other against a baseline.
+
+    >>> ledger = Ledger("ledger.jsonl", rule="lord")  # doctest: +SKIP
+    >>> one = ledger.register("mixup", {"alpha": 0.2}, baseline="plain", metric="val_accuracy")  # doctest: +SKIP
+    >>> ledger.judge_results(one, baseline=[90.1, 90.4, …], results=[91.2, 91.6, …])  # doctest: +SKIP
+
+    Args:
+        path: A JSON-lines file, made where it is missing.
+        rule: spending: alpha spending, for the chance of any false promotion; lord or saffron: for the false discovery
+            rate. By default the ledger's, or spending for a new one.
+        alpha: The budget. By default the ledger's, or 0.05.
+        candidates: How many candidates there will be at most, which share the budget evenly; for spending.
+
+    Raises:
+        InputError: A line was changed, removed, moved or cut; or the ledger has another rule or budget.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rule: Rule | None = None,
+        alpha: float | None = None,
+        candidates: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        with self._writing() as writer:
+            if writer.state.opened is None:
+                begun = Account(rule or "spending", alpha=0.05 if alpha is None else alpha, candidates=candidates)
+                nonce = secrets.token_hex(16)
+                writer.append(Opened(VERSION, begun.rule, begun.alpha, begun.candidates, nonce, _now()))
+                return
+            opened = writer.state.opened
+            asked = {"rule": rule, "alpha": alpha, "candidates": candidates}
+            for name, value in asked.items():
+                there = getattr(opened, name)
+                if value is not None and value != there:
+                    raise InputError(f"{self.path} has {name} {there}, which cannot be changed, got {value}.")
+
+    def state(self) -> State:
+        """What the ledger says now.
+
+        Raises:
+            InputError: It is damaged; the message names the line.
+        """
+        return State.of(self.path, self._read().lines)
+
+    def head(self) -> str:
+        """The hash of the last line: written down elsewhere, it tells whether the ledger was written anew."""
+        return self._read().hash
+
+    def notes(self) -> list[str]:
+        """What a reader should know of the file: a sentence each."""
+        chain = self._read()
+        told = [f"line {n} was cut short by a crash; what it said never took effect." for n in self.state().cut_short]
+        if chain.left:
+            told.append(
+                f"line {chain.physical + 1} is cut short, by a crash or because it is being written; it has no effect. "
+                "It stays, and the next entry says so."
+            )
+        if chain.lines and chains.read_head(self.path) is None:
+            told.append(
+                f"{chains.head_of(self.path).name} is missing: nobody can tell whether lines were removed at the end."
+            )
+        return told
+
+    def register(
+        self,
+        name: str,
+        settings: Any = None,
+        *,
+        baseline: str,
+        metric: str,
+        baseline_settings: Any = None,
+        higher_is_better: bool = True,
+        smallest_effect: float = 0.0,
+        seeds: int = 5,
+        images: str | None = None,
+        again: bool = False,
+        confirm: bool = False,
+    ) -> Candidate:
+        """Register one candidate before it runs; see `register_all`.
+
+        Args:
+            name: The candidate's.
+            settings: What it sets; what JSON has. By default its name stands for it.
+            baseline: The name of what it is compared with.
+            metric: What it will be judged by.
+            baseline_settings: What the baseline sets.
+            higher_is_better: Whether a larger metric is better.
+            smallest_effect: The smallest difference that matters, at least 0.
+            seeds: How many to draw, at least 3.
+            images: What the metric is computed on; by default as its name tells.
+            again: Take another look at a candidate that was registered before.
+            confirm: The last confirmation, on images that the ledger has never judged by.
+
+        Returns:
+            The candidate, with its level and its seeds.
+        """
+        return self.register_all(
+            {name: settings},
+            baseline=baseline,
+            metric=metric,
+            baseline_settings=baseline_settings,
+            higher_is_better=higher_is_better,
+            smallest_effect=smallest_effect,
+            seeds=seeds,
+            images=images,
+            again=again,
+            confirm=confirm,
+        )[0]
+
+    def register_all(
+        self,
+        candidates: Mapping[str, Any],
+        *,
+        baseline: str,
+        metric: str,
+        baseline_settings: Any = None,
+        higher_is_better: bool = True,
+        smallest_effect: float = 0.0,
+        seeds: int = 5,
+        images: str | None = None,
+        again: bool = False,
+        confirm: bool = False,
+        drawn: bool = True,
+        given: tuple[int, ...] = (),
+    ) -> tuple[Candidate, ...]:
+        """Register candidates that share their seeds and their baseline's runs, such as a study's variants.
+
+        What is registered and was never judged is given back as it is: the same call after a crash goes on with the
+        same level and seeds. What was judged is given back with its decision.
+
+        Args:
+            candidates: What each sets, by name.
+            baseline: See `register`, as all others.
+            metric: What they will be judged by.
+            baseline_settings: What the baseline sets.
+            higher_is_better: Whether a larger metric is better.
+            smallest_effect: The smallest difference that matters.
+            seeds: How many to draw.
+            images: What the metric is computed on.
+            again: Another look, at new seeds and levels.
+            confirm: The last confirmation.
+            drawn: False for runs that were there before: their seeds are `given`. With spending alone.
+            given: Those seeds.
+
+        Raises:
+            InputError: The budget is used up; the baseline is not the ledger's; a candidate was registered before and
+                `again` is not given; or a confirmation by images that the ledger has judged by, of what did not
+                pass.
+        """
+        require("smallest_effect", smallest_effect, 0 <= smallest_effect < float("inf"), "at least 0 and finite")
+        if drawn:
+            require("seeds", seeds, 3 <= seeds <= MOST_SEEDS, f"from 3 to {MOST_SEEDS:,}")
+        wanted = [Settings(name, value, digest_of(name, value)) for name, value in candidates.items()]
+        base = Settings(baseline, baseline_settings, digest_of(baseline, baseline_settings))
+        if not wanted or len({one.digest for one in wanted}) < len(wanted):
+            raise InputError(f"candidates must be one or more, all different, got {', '.join(candidates) or 'none'}.")
+        if base.digest in {one.digest for one in wanted}:
+            raise InputError(f'a candidate must not be the baseline "{baseline}" itself.')
+        where = images or images_of(metric)
+        with self._writing() as writer:
+            state = writer.state
+            assert state.opened is not None
+            if not drawn and state.opened.rule != "spending":
+                raise InputError(
+                    f"{self.path} has the rule {state.opened.rule}, which needs seeds that the ledger draws: runs "
+                    "that are there already can be judged with spending alone."
+                )
+            asked = (metric, higher_is_better, smallest_effect, where, confirm)
+            found = _same(state, wanted, base, asked, len(given) or seeds)
+            # Another look that a crash cut off goes on; one that was judged is no new one.
+            if found is not None and (not again or confirm or any(one.decision is None for one in found)):
+                return found
+            if confirm:
+                self._check_confirmation(state, wanted, base, where)
+            else:
+                self._check_ordinary(state, wanted, base, again=again)
+            confirmation = state.confirmations + 1 if confirm else 0
+            chosen = list(given) if not drawn else state.draw(writer.following_hash(), seeds)
+            fresh = State.of(self.path, writer.chain.lines)  # levels are spent where they are asked for
+            levels = fresh.levels(len(wanted), confirmation)
+            entered = [
+                Entered(
+                    number=len(state.candidates) + i + 1,
+                    name=one.name,
+                    settings=one.settings,
+                    digest=one.digest,
+                    level=level,
+                    look=state.look(one.digest, base.digest, confirmation),
+                )
+                for i, (one, level) in enumerate(zip(wanted, levels, strict=True))
+            ]
+            writer.append(
+                Registered(
+                    baseline=base,
+                    metric=metric,
+                    higher_is_better=higher_is_better,
+                    smallest_effect=float(smallest_effect),
+                    images=where,
+                    seeds=chosen,
+                    drawn=drawn,
+                    confirmation=confirmation,
+                    candidates=entered,
+                    created=_now(),
+                )
+            )
+            return tuple(writer.state.candidates[one.number] for one in entered)
+
+    def judge(self, candidate: Candidate | int, comparison: Comparison) -> Decision:
+        """Record what a comparison of a candidate with its baseline found.
+
+        It passes where the verdict is helps and the one-sided p-value is at most its level. What was judged before
+        keeps its decision.
+
+        Args:
+            candidate: As registered, or its number.
+            comparison: Of its runs with the baseline's, paired by the ledger's seeds: `judged["mixup"]` of
+                `truelift.compare`.
+
+        Raises:
+            InputError: There is no such candidate, or the comparison has more pairs than the candidate has seeds.
+        """
+        number = candidate if isinstance(candidate, int) else candidate.number
+        with self._writing() as writer:
+            if number not in writer.state.candidates:
+                raise InputError(f"{self.path} has no candidate {number}.")
+            one = writer.state.candidates[number]
+            if one.decision is not None:
+                return one.decision
+            if comparison.seeds > len(one.seeds):
+                raise InputError(
+                    f'candidate {number}, "{one.name}", has {len(one.seeds)} seeds, the comparison {comparison.seeds}.'
+                )
+            p = promotion_p_value(comparison, higher_is_better=one.registered.higher_is_better)
+            writer.append(
+                Judged(
+                    number=number,
+                    verdict=comparison.verdict,
+                    passed=comparison.verdict == "helps" and p <= one.level,
+                    p=p,
+                    differences=list(comparison.differences),
+                    reason=comparison.reason,
+                    created=_now(),
+                )
+            )
+            found = writer.state.candidates[number].decision
+        assert found is not None
+        return found
+
+    def judge_results(self, candidate: Candidate | int, *, baseline: ArrayLike, results: ArrayLike) -> Decision:
+        """Judge a candidate by its results, one a seed, in the order of its seeds; NaN for a run that failed.
+
+        Args:
+            candidate: As registered, or its number.
+            baseline: Results of the baseline, in units of the metric.
+            results: Of the candidate.
+        """
+        number = candidate if isinstance(candidate, int) else candidate.number
+        state = self.state()
+        if number not in state.candidates:
+            raise InputError(f"{self.path} has no candidate {number}.")
+        one = state.candidates[number]
+        base, values = np.asarray(baseline, dtype=np.float64), np.asarray(results, dtype=np.float64)
+        if base.shape != (len(one.seeds),) or values.shape != base.shape:
+            raise InputError(
+                f'candidate {number}, "{one.name}", needs {len(one.seeds)} results of either, one a seed, got '
+                f"{base.size} and {values.size}."
+            )
+        found = compare(
+            base,
+            {one.name: values},
+            higher_is_better=one.registered.higher_is_better,
+            smallest_effect=one.registered.smallest_effect,
+            failed={one.name: np.isnan(values)},
+            baseline_failed=np.isnan(base),
+            levels={one.name: 2 * one.level},
+        )
+        return self.judge(number, found[one.name])
+
+    def promote(self, candidate: Candidate | Decision | int) -> None:
+        """Let a candidate that passed be the baseline from now on.
+
+        Raises:
+            InputError: It did not pass, or not against the present baseline.
+        """
+        number = candidate if isinstance(candidate, int) else candidate.number
+        with self._writing() as writer:
+            if any(number == promoted for _, promoted in writer.state.promotions):
+                return
+            writer.append(Promoted(number, _now()))
+
+    def _check_ordinary(self, state: State, wanted: list[Settings], base: Settings, *, again: bool) -> None:
+        if state.baselines and state.baselines[-1].digest != base.digest:
+            present = state.baselines[-1]
+            also = " of other settings" if present.name == base.name else ""
+            raise InputError(
+                f'{self.path} compares with the baseline "{present.name}", got "{base.name}"{also}: promote a '
+                "candidate, or begin another ledger."
+            )
+        for one in wanted:
+            before = [c for c in state.ordinary if c.digest == one.digest and c.baseline.digest == base.digest]
+            if before and not again:
+                last = before[-1]
+                told = last.decision.verdict if last.decision else "not judged"
+                raise InputError(
+                    f'"{one.name}" was registered before, as candidate {last.number} (line {last.line}, {told}): '
+                    "another look costs another level and is taken on fresh seeds; ask for it (again)."
+                )
+
+    def _check_confirmation(self, state: State, wanted: list[Settings], base: Settings, images: str) -> None:
+        line = state.judged_by().get(images)
+        if line is not None:
+            raise InputError(
+                f"{self.path} has judged by the {images} since line {line}: a confirmation needs images that it has "
+                "never judged by, and so another metric."
+            )
+        if base.digest not in {one.digest for one in state.baselines}:
+            known = ", ".join(f'"{one.name}"' for one in state.baselines) or "none"
+            raise InputError(f'a confirmation is against a baseline of the ledger ({known}), got "{base.name}".')
+        helped = {c.digest for c in state.ordinary if c.decision is not None and c.decision.passed}
+        for one in wanted:
+            if one.digest not in helped:
+                raise InputError(f'a confirmation is of a candidate that passed, which "{one.name}" did not.')
+
+    def _read(self) -> Chain:
+        head = chains.read_head(self.path)  # first: the file may grow meanwhile
+        return chains.parse(self.path, read_bytes(self.path, MOST_BYTES), head)
+
+    @contextmanager
+    def _writing(self) -> Iterator["_Writer"]:
+        with appended_file(self.path) as file:
+            content = _content(file, self.path)
+            chain = chains.parse(self.path, content, chains.read_head(self.path))
+            yield _Writer(self.path, file, chain)
+
+
+class _Writer:
+    """A ledger that this process alone may append to."""
+
+    def __init__(self, path: Path, file: int, chain: Chain) -> None:
+        self.chain = chain
+        self.state = State.of(path, chain.lines)
+        self._path = path
+        self._file = file
+
+    def following_hash(self) -> str:
+        """The hash that the next line will hold: the last line's, or that of the line that ends a cut one."""
+        return chains.following(self.chain, {})[1].previous
+
+    def append(self, entry: Entry) -> None:
+        """Append a line, once it is known to be right, and have it on the disk before anything else happens."""
+        raw, _ = chains.following(self.chain, msgspec.to_builtins(entry))
+        content = _content(self._file, self._path) + raw
+        chain = chains.parse(self._path, content, None)
+        state = State.of(self._path, chain.lines)  # what cannot be is not written
+        while raw:
+            raw = raw[os.write(self._file, raw) :]
+        os.fsync(self._file)
+        chains.write_head(self._path, chain.lines[-1])
+        self.chain, self.state = chain, state
+
+
+def promotion_p_value(comparison: Comparison, *, higher_is_better: bool) -> float:
+    """One-sided p-value of a candidate being no better: p/2 of the two-sided one where it is better, else 1 - p/2.
+
+    1 where there are too few pairs for a p-value.
+    """
+    if comparison.p_value is None:
+        return 1.0
+    better = (comparison.difference > 0) == higher_is_better and comparison.difference != 0
+    return comparison.p_value / 2 if better else 1 - comparison.p_value / 2
+
+
+def digest_of(name: str, settings: Any) -> str:
+    """SHA-256 of settings in canonical JSON; of the name where there are none.
+
+    Raises:
+        InputError: They are not what JSON has.
+    """
+    try:
+        text = json.dumps([name] if settings is None else settings, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f'"{name}": settings must be what JSON has, since they name it: {one_line(error)}.') from None
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _same(
+    state: State, wanted: list[Settings], base: Settings, asked: tuple[Any, ...], seeds: int
+) -> tuple[Candidate, ...] | None:
+    """The last registration of just these candidates, if it asks the same."""
+    found = None
+    digests = [one.digest for one in wanted]
+    for one in state.candidates.values():
+        r = one.registered
+        there = (r.metric, r.higher_is_better, r.smallest_effect, r.images, bool(r.confirmation))
+        if there == asked and [c.digest for c in r.candidates] == digests and r.baseline.digest == base.digest:
+            found = r if len(r.seeds) == seeds else found
+    return None if found is None else tuple(state.candidates[c.number] for c in found.candidates)
+
+
+def _content(file: int, path: Path) -> bytes:
+    size = os.fstat(file).st_size
+    if size > MOST_BYTES:
+        raise InputError(f"{path} has {size:,} bytes, more than the {MOST_BYTES:,} that it may have.")
+    return os.pread(file, size, 0)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
