@@ -33,6 +33,8 @@ def judge(
     out: Path | None = None,
     json: bool = False,
     require: Requirement | None = None,
+    ledger: Path | None = None,
+    again: bool = False,
 ) -> int:
     """Give verdicts for runs that you already have, of whatever program.
 
@@ -56,6 +58,9 @@ def judge(
         json: Print the report as JSON and nothing else (docs/json.md).
         require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
             where it is undecided.
+        ledger: A referee's ledger of alpha spending (docs/referee.md): variants are registered in it and judged at its
+            levels.
+        again: With --ledger: another look at variants that it has judged by other runs, at another level.
     """
     judged = judge_runs(
         source,
@@ -71,6 +76,8 @@ def judge(
         guards=parse(guard),
         paired=False if unpaired else None,
         question=question,
+        ledger=ledger,
+        again=again,
         repeat=shlex.join(["truelift", *sys.argv[1:]]),
     )
     first, *others = judged.notes

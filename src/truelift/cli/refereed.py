@@ -1,6 +1,5 @@
 """A study whose variants are candidates of a referee's ledger."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from truelift.errors import InputError
 from truelift.metrics import LOGGED
 from truelift.records import Run
-from truelift.referee import Candidate, Decision, Ledger, images_of
+from truelift.referee import Decision, Ledger, images_of
 from truelift.report import Summary
 from truelift.studies.plan import StudyPlan
 from truelift.studies.study import preflight
@@ -55,22 +54,7 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
         again=again,
         confirm=confirm,
     )
-    return replace(plan, seeds=registered[0].seeds, referee=told(ledger, registered, _unseen(plan, images)))
-
-
-def told(ledger: Ledger, registered: tuple[Candidate, ...], unseen: list[str]) -> dict[str, Any]:
-    """What study.json says of the ledger."""
-    opened = ledger.state().opened
-    assert opened is not None
-    return {
-        "ledger": os.fspath(ledger.path),
-        "rule": opened.rule,
-        "alpha": opened.alpha,
-        "images": registered[0].registered.images,
-        "unseen": unseen,
-        "confirmation": registered[0].registered.confirmation,
-        "candidates": {one.name: {"number": one.number, "level": one.level, "look": one.look} for one in registered},
-    }
+    return replace(plan, seeds=registered[0].seeds, referee=ledger.record(registered, unseen=_unseen(plan, images)))
 
 
 def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Decision]:

@@ -3,13 +3,16 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from truelift.errors import InputError
 from truelift.judging import at as steps
 from truelift.judging import metric as of_metric
 from truelift.judging.guards import read as read_guards
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better
+from truelift.judging.refereed import refereed
 from truelift.judging.studied import Asked, study_of
 from truelift.records.elsewhere import Wanted, read_runs
 from truelift.report import summarise
@@ -35,6 +38,8 @@ def judge(
     paired: bool | None = None,
     question: str | None = None,
     repeat: str | None = None,
+    ledger: str | Path | None = None,
+    again: bool = False,
 ) -> Judged:
     """Which variants help, of runs that were made elsewhere?
 
@@ -57,6 +62,9 @@ def judge(
         paired: False compares unpaired although there are seeds.
         question: For the report.
         repeat: The command that repeats it, for the report.
+        ledger: A referee's ledger, of alpha spending: variants are registered in it and judged at its levels
+            (docs/referee.md).
+        again: With a ledger: another look at variants that it has judged by other runs.
 
     Raises:
         InputError: The table cannot be read, or something is not in it; one line says what.
@@ -86,6 +94,10 @@ def judge(
     )
     studied = study_of(runs, asked)
     summary = summarise(studied.study)
+    if ledger is not None:
+        summary = refereed(studied.study, summary, ledger, again=again)
+    elif again:
+        raise InputError("again needs a ledger.")
     summary = replace(summary, problems=(*summary.problems, *studied.missing))
     return Judged(summary)
 

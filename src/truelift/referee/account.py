@@ -88,8 +88,9 @@ class Account:
     def spent(self) -> float:
         """What is used of the budget, in units of alpha.
 
-        Spending: the sum of all levels. LORD++: the estimated false discovery proportion, which is the sum of all levels
-        over max(R, 1), R discoveries. SAFFRON: the same, summed over candidates with p above lambda or not judged, and divided by 1 - lambda.
+        Spending: the sum of all levels. LORD++: the estimated false discovery proportion, which is the sum of all
+        levels over max(R, 1), R discoveries. SAFFRON: the same, summed over candidates with p above lambda or not
+        judged, and divided by 1 - lambda.
         """
         if self.rule == "saffron":
             small = set(self._small)

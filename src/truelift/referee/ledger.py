@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +75,28 @@ class Ledger:
             InputError: It is damaged; the message names the line.
         """
         return State.of(self.path, self._read().lines)
+
+    def record(self, candidates: Sequence[Candidate], *, unseen: Sequence[str] = ()) -> dict[str, Any]:
+        """What study.json says of the ledger: the report judges by it.
+
+        Args:
+            candidates: That were registered together.
+            unseen: Metrics that the report is not to show.
+        """
+        opened = self.state().opened
+        assert opened is not None
+        registered = candidates[0].registered
+        return {
+            "ledger": os.fspath(self.path),
+            "rule": opened.rule,
+            "alpha": opened.alpha,
+            "images": registered.images,
+            "unseen": list(unseen),
+            "confirmation": registered.confirmation,
+            "candidates": {
+                one.name: {"number": one.number, "level": one.level, "look": one.look} for one in candidates
+            },
+        }
 
     def head(self) -> str:
         """The hash of the last line: written down elsewhere, it tells whether the ledger was written anew."""
@@ -200,7 +222,7 @@ class Ledger:
                     "that are there already can be judged with spending alone."
                 )
             asked = (metric, higher_is_better, smallest_effect, where, confirm)
-            found = _same(state, wanted, base, asked, len(given) or seeds)
+            found = _same(state, wanted, base, asked, given if not drawn else seeds)
             # Another look that a crash cut off goes on; one that was judged is no new one.
             if found is not None and (not again or confirm or any(one.decision is None for one in found)):
                 return found
@@ -418,7 +440,7 @@ def digest_of(name: str, settings: Any) -> str:
 
 
 def _same(
-    state: State, wanted: list[Settings], base: Settings, asked: tuple[Any, ...], seeds: int
+    state: State, wanted: list[Settings], base: Settings, asked: tuple[Any, ...], seeds: int | tuple[int, ...]
 ) -> tuple[Candidate, ...] | None:
     """The last registration of just these candidates, if it asks the same."""
     found = None
@@ -427,7 +449,7 @@ def _same(
         r = one.registered
         there = (r.metric, r.higher_is_better, r.smallest_effect, r.images, bool(r.confirmation))
         if there == asked and [c.digest for c in r.candidates] == digests and r.baseline.digest == base.digest:
-            found = r if len(r.seeds) == seeds else found
+            found = r if seeds == (len(r.seeds) if r.drawn else tuple(r.seeds)) else found
     return None if found is None else tuple(state.candidates[c.number] for c in found.candidates)
 
 

@@ -8,9 +8,9 @@ Tests may overlap: several variants of one study are registered together. What i
 and for SAFFRON as a p-value above lambda. Both take levels away, never add any.
 
 References: Foster and Stine 2008, "Alpha-investing" (spending); Ramdas, Yang, Wainwright and Jordan 2017, "Online
-control of the false discovery rate with decaying memory" (LORD++); Ramdas, Zrnic, Wainwright and Jordan 2018, "SAFFRON";
-Zrnic, Ramdas and Jordan 2021, "Asynchronous Online Testing of Multiple Hypotheses" (tests that overlap); Javanmard and
-Montanari 2018, "Online rules for control of false discovery rate" (the form of gamma).
+control of the false discovery rate with decaying memory" (LORD++); Ramdas, Zrnic, Wainwright and Jordan 2018,
+"SAFFRON"; Zrnic, Ramdas and Jordan 2021, "Asynchronous Online Testing of Multiple Hypotheses" (tests that overlap);
+Javanmard and Montanari 2018, "Online rules for control of false discovery rate" (the form of gamma).
 """
 
 import math

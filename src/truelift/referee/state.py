@@ -53,6 +53,8 @@ class Candidate:
     line: int = field(repr=False)
     """Of its registration."""
     decision: Decision | None = None
+    differences: tuple[float, ...] | None = field(default=None, repr=False)
+    """By which it was judged."""
 
 
 class State:
@@ -227,7 +229,7 @@ class State:
         if number := self._accounted.get(one.number):
             self.account.close(number, entry.p, entry.passed)
         decision = Decision(one.number, one.name, entry.passed, entry.verdict, entry.p, one.level, entry.reason)
-        self.candidates[one.number] = replace(one, decision=decision)
+        self.candidates[one.number] = replace(one, decision=decision, differences=tuple(entry.differences))
 
     def _promote(self, line: Line, entry: Promoted) -> None:
         one = self._known(line, entry.number)
