@@ -125,7 +125,9 @@ def _print(state: State, head: str) -> None:
         Console().print(table)
         print()
     unit = "of the budget" if opened.rule == "spending" else "of the budget, as the estimated false discovery rate"
-    print(f"{len(list(state.ordinary))} candidates, {state.account.passed} passed; {state.account.spent():.3g} {unit}")
+    count = len(list(state.ordinary))
+    known = f"{count} {'candidate' if count == 1 else 'candidates'}, {state.account.passed} passed"
+    print(f"{known}; {state.account.spent():.3g} {unit}")
     for line, number in state.promotions:
         print(f"line {line}: candidate {number}, {state.candidates[number].name}, is the baseline from here on")
     for images, line in state.judged_by().items():

@@ -177,8 +177,8 @@ def read_plan(folder: Path) -> dict[str, Any]:
     """The content of a study's study.json (docs/records.md lists the keys).
 
     Raises:
-        InputError: It is missing or damaged, names a variant or a seed that it does not list, lists a run twice, or
-            a run lies outside the study's folder.
+        InputError: It is missing or damaged, names a variant or a seed that it does not list, lists a run twice, has
+            other candidates of a ledger than its variants, or a run lies outside the study's folder.
     """
     path = folder / "study.json"
     found, plan = _read(path, _Plan, MOST_PLAN_BYTES)
@@ -186,6 +186,9 @@ def read_plan(folder: Path) -> dict[str, Any]:
         raise InputError(f'{path}: baseline must be one of the variants, got "{plan.baseline}".')
     if len(set(plan.seeds)) < len(plan.seeds):
         raise InputError(f"{path}: seeds must differ, got {plan.seeds}.")
+    if plan.referee is not UNSET and plan.referee.candidates.keys() != plan.variants.keys() - {plan.baseline}:
+        told = ", ".join(plan.referee.candidates) or "none"
+        raise InputError(f"{path}: the ledger's candidates must be the variants but for the baseline, got {told}.")
     seeds, seen = set(plan.seeds), set()
     for run in plan.runs:
         told = f'{path}: the run of variant "{run.variant}" with seed {run.seed}'

@@ -273,7 +273,8 @@ class Ledger:
                 `truelift.compare`.
 
         Raises:
-            InputError: There is no such candidate, or the comparison has more pairs than the candidate has seeds.
+            InputError: There is no such candidate, the comparison has more pairs than the candidate has seeds, or it was made
+                with another smallest effect.
         """
         number = candidate if isinstance(candidate, int) else candidate.number
         with self._writing() as writer:
@@ -285,6 +286,12 @@ class Ledger:
             if comparison.seeds > len(one.seeds):
                 raise InputError(
                     f'candidate {number}, "{one.name}", has {len(one.seeds)} seeds, the comparison {comparison.seeds}.'
+                )
+            smallest = one.registered.smallest_effect
+            if comparison.verdict == "helps" and abs(comparison.difference) < smallest:
+                raise InputError(
+                    f'candidate {number}, "{one.name}", was registered with the smallest effect {smallest:g}, and the '
+                    f"comparison calls {comparison.difference:g} a help: compare with the same smallest effect."
                 )
             p = promotion_p_value(comparison, higher_is_better=one.registered.higher_is_better)
             writer.append(

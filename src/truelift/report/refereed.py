@@ -53,7 +53,9 @@ def read_referee(plan: Mapping[str, Any]) -> Referee | None:
         alpha=found["alpha"],
         unseen=tuple(found["unseen"]),
         confirmation=found["confirmation"],
-        candidates={name: Refereed(**one) for name, one in found["candidates"].items()},
+        candidates={
+            name: Refereed(one["number"], one["level"], one["look"]) for name, one in found["candidates"].items()
+        },
     )
 
 

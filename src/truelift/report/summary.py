@@ -100,7 +100,11 @@ def summarise(study: Study) -> Summary:
         },
         others=others,
         problems=_problems(statuses, metric, results),
-        cautions=(*_refereed(asked, rows), *_cautions(asked, rows, metric.resolution(records.images)), *left_out),
+        cautions=(
+            *_refereed(asked, rows, results),
+            *_cautions(asked, rows, metric.resolution(records.images)),
+            *left_out,
+        ),
         published=beside(rows, asked.published, comparable=not asked.changed),
         trade_off=trade_off(
             of_reached,
@@ -138,12 +142,12 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
     return others, left_out
 
 
-def _refereed(asked: Asked, rows: Sequence[Row]) -> tuple[str, ...]:
+def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str, ...]:
     """The levels of a ledger, and what is kept unseen."""
     if asked.referee is None:
         return ()
     lines = [refereed_line(row.variant, asked.referee, row.comparison) for row in rows if row.comparison is not None]
-    unseen = ", ".join(asked.referee.unseen)
+    unseen = ", ".join(name for name in asked.referee.unseen if any(name in found for found in results.values()))
     kept = (f"Not shown, for a confirmation is to be judged by it: {unseen}.",) if unseen else ()
     return (*lines, *kept)
 

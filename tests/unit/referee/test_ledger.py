@@ -85,6 +85,10 @@ def test_a_smallest_effect_and_failed_runs_keep_a_candidate_from_passing(tmp_pat
     small = ledger.judge_results(one, baseline=BASE, results=BASE + 1 + NOISE / 10)
     assert small.p < small.level
     assert (small.passed, small.verdict) == (False, "no effect")
+    of_zero = compare(BASE, {"x": BASE + 1 + NOISE / 10}, higher_is_better=True)["x"]
+    other = ledger.register("other", **METRIC, smallest_effect=2.0)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="registered with the smallest effect 2, and the comparison calls"):
+        ledger.judge(other, of_zero)
     two = ledger.register("fails", {}, **METRIC)  # type: ignore[arg-type]
     results = BASE + 1 + NOISE / 10
     results[0] = np.nan
