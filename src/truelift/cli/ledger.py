@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from truelift.cli.say import warn
-from truelift.errors import InputError
+from truelift.errors import InputError, printable
 from truelift.referee import Candidate, Ledger, Rule, State
 
 
@@ -121,7 +121,7 @@ def _print(state: State, head: str) -> None:
                 p,
                 verdict,
             )
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         Console().print(table)
         print()
     unit = "of the budget" if opened.rule == "spending" else "of the budget, as the estimated false discovery rate"
@@ -129,7 +129,9 @@ def _print(state: State, head: str) -> None:
     known = f"{count} {'candidate' if count == 1 else 'candidates'}, {state.account.passed} passed"
     print(f"{known}; {state.account.spent():.3g} {unit}")
     for line, number in state.promotions:
-        print(f"line {line}: candidate {number}, {state.candidates[number].name}, is the baseline from here on")
+        print(
+            f"line {line}: candidate {number}, {printable(state.candidates[number].name)}, is the baseline from here on"
+        )
     for images, line in state.judged_by().items():
-        print(f"judged by the {images} since line {line}")
+        print(f"judged by the {printable(images)} since line {line}")
     print(f"last line's hash: {head}")

@@ -145,8 +145,11 @@ def _with(path: Path, chain: Chain, raw: bytes, *, unended: bool = False) -> Cha
     if told[1] != chain.hash:
         before = f"line {chain.lines[-1].number} was changed" if chain.lines else f"line {number} was changed"
         raise InputError(f"{path}, {before}: its hash is not the one that line {number} holds.")
-    again, line = encode(found, number, chain.hash)
-    if again != raw:
+    try:
+        again, line = encode(found, number, chain.hash)
+    except InputError:  # a number too large for a float
+        again, line = b"", None
+    if again != raw or line is None:
         raise InputError(f"{path}, line {number} was changed: it is not written as a ledger writes.")
     return Chain((*chain.lines, line), number, unended=unended)
 
@@ -178,7 +181,11 @@ def _hash(raw: bytes) -> str:
 
 def _decode(raw: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(raw)
+        found = json.loads(raw, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON")

@@ -273,8 +273,8 @@ class Ledger:
                 `truelift.compare`.
 
         Raises:
-            InputError: There is no such candidate, the comparison has more pairs than the candidate has seeds, or it was made
-                with another smallest effect.
+            InputError: There is no such candidate, the comparison has more pairs than the candidate has seeds, or it
+                was made with another smallest effect.
         """
         number = candidate if isinstance(candidate, int) else candidate.number
         with self._writing() as writer:

@@ -163,3 +163,20 @@ def test_a_thousand_runs_are_read_quickly(study: Path) -> None:
     began = time.process_time()
     assert {run.status for run in Study.read(study).runs} == {"done"}
     assert time.process_time() - began < 1
+
+
+def test_the_ledgers_candidates_are_the_variants(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"base": [1.0, 2.0, 3.0], "other": [1.0, 2.0, 3.0]}, 3)
+    plan = json.loads((study / "study.json").read_text())
+    referee = {"ledger": "l.jsonl", "rule": "lord", "alpha": 0.05, "images": "", "unseen": [], "confirmation": 0}
+    one = {"number": 1, "level": 0.01, "look": 1, "more": "is passed over"}
+    for names, reason in ((["other"], None), ([], "got none"), (["base", "other"], "got base, other")):
+        plan["referee"] = {**referee, "candidates": dict.fromkeys(names, one)}
+        (study / "study.json").write_text(json.dumps(plan))
+        if reason is None:
+            assert read_plan(study)["referee"]["rule"] == "lord"
+        else:
+            assert reason in told(read_plan, study)
+    plan["referee"]["candidates"] = {"other": {**one, "level": 0.5}}
+    (study / "study.json").write_text(json.dumps(plan))
+    assert "Expected `float` < 0.5" in told(read_plan, study)

@@ -213,6 +213,8 @@ TAMPERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "three less at the end": (lambda ls: ls[:-3], "lines 6 to 8 are missing"),
     "a part of a line": (lambda ls: [*ls[:4], ls[4][:50], *ls[5:]], "line 5 is no line of a ledger"),
     "an empty line": (lambda ls: [*ls[:4], b"", *ls[4:]], "line 5 is no line of a ledger"),
+    "no number": (lambda ls: [*ls[:2], ls[2].replace(b'"p":', b'"p":NaN,"q":'), *ls[3:]], "line 3 is no line"),
+    "too large a number": (lambda ls: [*ls[:2], ls[2].replace(b'"p":', b'"p":1e999,"q":'), *ls[3:]], "line 3 was ch"),
     "a list": (lambda ls: [*ls[:4], b"[1]", *ls[5:]], "line 5 is no line of a ledger"),
     "no UTF-8": (lambda ls: [*ls[:4], b"\xff\xfe", *ls[5:]], "line 5 is no line of a ledger"),
     "depth": (lambda ls: [*ls[:4], b"[" * 100_000, *ls[5:]], "line 5 is no line of a ledger"),
