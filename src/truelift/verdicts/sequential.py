@@ -159,9 +159,14 @@ def _cosine(t: float, k: int) -> float:
 
 def _nodes(start: Array, end: Array) -> tuple[Array, Array]:
     """Gauss-Legendre nodes and weights of intervals (..., ), each (..., nodes); none of a width below 0."""
-    x, w = np.polynomial.legendre.leggauss(_NODES)
+    x, w = _legendre(_NODES)
     half = np.maximum(0.0, end - start)[..., None] / 2
     return start[..., None] + half * (x + 1), half * w
+
+
+@lru_cache(maxsize=4)
+def _legendre(nodes: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(nodes)
 
 
 def _step_back(low: float, k: int, bound: float, after: _Chances) -> _Chances:
@@ -198,8 +203,12 @@ def _mean(theta: Array, k: int, bound: float, after: _Chances) -> Array:
     total = np.zeros(theta.shape)
     for start, end in ((away, kink), (kink, math.pi - kink), (math.pi - kink, math.pi - away)):
         for shift in (turn, turn - math.pi):
-            phi, weight = _nodes(*(np.clip(side + shift, first, math.pi - first) for side in (start, end)))
-            cosine = np.abs(reach[:, None] * np.cos(phi - turn[:, None]))
+            ends = [np.clip(side + shift, first, math.pi - first) for side in (start, end)]
+            here = np.flatnonzero(ends[1] > ends[0])
+            if not here.size:
+                continue
+            phi, weight = _nodes(ends[0][here], ends[1][here])
+            cosine = np.abs(reach[here, None] * np.cos(phi - turn[here, None]))
             following = np.maximum(np.arccos(np.minimum(1, cosine)), after.low)
-            total += (weight * math.exp(log_density) * np.sin(phi) ** (k - 1) * after(following)).sum(axis=1)
+            total[here] += (weight * math.exp(log_density) * np.sin(phi) ** (k - 1) * after(following)).sum(axis=1)
     return total
