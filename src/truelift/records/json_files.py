@@ -95,6 +95,18 @@ class _Guard(Struct):
     scale: _Scale | None = None
 
 
+class _UntilDecided(Struct):
+    max_seeds: Annotated[int, Meta(ge=3, le=200)]
+    looks: Annotated[list[Annotated[int, Meta(ge=3)]], Meta(min_length=1)]
+    alpha: Annotated[float, Meta(gt=0, lt=1)]
+
+
+class _EarlierPlan(Struct):
+    seeds: list[int]
+    created: str
+    folders: dict[str, str]
+
+
 class _Plan(Struct):
     name: str
     question: str
@@ -117,6 +129,8 @@ class _Plan(Struct):
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    until_decided: _UntilDecided | None = None
+    earlier: list[_EarlierPlan] | UnsetType = UNSET
 
 
 def read_json(path: Path) -> Any:
@@ -169,6 +183,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
         raise InputError(f'{path}: baseline must be one of the variants, got "{plan.baseline}".')
     if len(set(plan.seeds)) < len(plan.seeds):
         raise InputError(f"{path}: seeds must differ, got {plan.seeds}.")
+    _check_looks(path, plan)
     seeds, seen = set(plan.seeds), set()
     for run in plan.runs:
         told = f'{path}: the run of variant "{run.variant}" with seed {run.seed}'
@@ -180,6 +195,19 @@ def read_plan(folder: Path) -> dict[str, Any]:
         if not _is_inside(run.folder):
             raise InputError(f'{told} must lie in the study\'s folder, got "{run.folder}".')
     return found
+
+
+def _check_looks(path: Path, plan: _Plan) -> None:
+    """Refuse looks that do not rise to the number of seeds."""
+    until = plan.until_decided
+    if until is None:
+        return
+    rising = all(a < b for a, b in zip(until.looks, until.looks[1:], strict=False))
+    if not rising or not until.looks[-1] == until.max_seeds == len(plan.seeds):
+        raise InputError(
+            f"{path}: looks must rise to max_seeds, {until.max_seeds}, and so many seeds be listed, "
+            f"got {until.looks} and {len(plan.seeds)} seeds."
+        )
 
 
 def _is_inside(folder: str) -> bool:

@@ -2,13 +2,13 @@
 
 The rule, over the plan's seeds in their order. As soon as seed n of the baseline and of every open variant has ended,
 all variants are judged by what they have, those that have stopped by what they had at their stop (`compare` with
-`looks`: p-values valid at any stop, Holm over all variants; "no effect" is a Holm family of its own). A variant at a new
-look stops where it is decided, or futile; the rest stops at the last seed. Its verdict is then final.
+`looks`: p-values valid at any stop, Holm over all variants; "no effect" is a Holm family of its own). A variant at a
+new look stops where it is decided, or futile; the rest stops at the last seed. Its verdict is then final.
 
-Why the error stays below alpha: a p-value over all looks so far only falls while a variant goes on, so it is never below
-what it would be at the last look, and Holm rejects at some stop only what it rejects with these. Futility only stops
-more. Since the rule asks for outcomes by the order of the seeds alone, it finds the same however many runs went on at
-a time, in whatever order they ended, and however often the study was killed.
+Why the error stays below alpha: a p-value over all looks so far only falls while a variant goes on, so it is never
+below what it would be at the last look, and Holm rejects at some stop only what it rejects with these. Futility only
+stops more. Since the rule asks for outcomes by the order of the seeds alone, it finds the same however many runs went
+on at a time, in whatever order they ended, and however often the study was killed.
 
 A run that failed, or left no result, has ended: its pair is missing, and a look at k waits for k complete pairs. Where
 so many are missing that the last look is not reached, the last one that was counts.
