@@ -18,8 +18,8 @@ Decide = Callable[[Study], Mapping[str, Comparison]]
 class Growing:
     """The runs that are needed, as far as it is known by now.
 
-    A failed run has ended, and is tried again by the next command, as in any study. But what has been decided, or given
-    up, stays so: neither that variant's failed runs nor the baseline's are tried again that it was judged with.
+    A failed run has ended, and is tried again by the next command, as in any study. But what a variant was decided with,
+    or given up, stays as it is: up to its last seed no variant's failed runs are tried again.
 
     Args:
         folder: The study's, with its study.json.
@@ -97,16 +97,10 @@ class Growing:
         failed = [path for path in pending if Run(*self._runs[path], path).status == "failed"]
         stays: set[Path] = set()
         if failed:
-            found = self._decide(Study.read(self._folder))
-            final = {
-                name: c.stop.seeds
-                for name, c in found.items()
-                if c.stop is not None and c.stop.ended in ("decided", "futile")
-            }
-            of_baseline = max(final.values(), default=0)
+            stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
+            judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
             for path in failed:
-                variant, number = self._place[path]
-                if number < (final.get(variant, 0) if variant in found else of_baseline):
+                if self._place[path][1] < judged:
                     stays.add(path)
                 else:  # it has not ended, as long as it waits for its turn
                     (path / "failure.json").unlink(missing_ok=True)

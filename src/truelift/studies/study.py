@@ -117,10 +117,16 @@ def run_study(
     earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints)]
-    if pending:
+    # Of a study until decided it is not known yet whether any of them is needed.
+    checked = bool(pending) and (plan.looks is None or not (folder / "study.json").exists())
+    if checked:
         preflight(plan)
 
     def prepare(path: Path) -> None:
+        nonlocal checked
+        if not checked:
+            preflight(plan)
+            checked = True
         for line in make_room(path):
             warn(line)
         write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
