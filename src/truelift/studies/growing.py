@@ -18,8 +18,8 @@ Decide = Callable[[Study], Mapping[str, Comparison]]
 class Growing:
     """The runs that are needed, as far as it is known by now.
 
-    A failed run has ended, and is tried again by the next command, as in any study. But what a variant was decided with,
-    or given up, stays as it is: up to its last seed no variant's failed runs are tried again.
+    A failed run has ended, and is tried again by the next command, as in any study. But what a variant was decided or
+    given up with stays as it is: up to its last seed no variant's failed runs are tried again.
 
     Args:
         folder: The study's, with its study.json.

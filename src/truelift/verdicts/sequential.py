@@ -108,15 +108,16 @@ def nominal_level(looks: tuple[int, ...], alpha: float) -> float:
 
 
 def tabulated_probability(looks: tuple[int, ...], level: float) -> float:
-    """`crossing_probability` from a table, within 0.1 % of it where verdicts are made (0.004 to 0.1): a report asks for
-    a hundred of them. Increasing in `level`.
+    """`crossing_probability` from a table, which a report asks a hundred times.
+
+    Increasing in `level`; within 0.1 % of it where verdicts are made (0.004 to 0.1), and some percent far below.
     """
     if level <= 0:
         return 0.0
     if level >= 1:
         return 1.0
     if level < _LEVELS[0]:  # where it is proportional
-        return float(np.exp(_table(looks)(math.log(_LEVELS[0])))) * level / _LEVELS[0]
+        return float(np.exp(_table(looks)(math.log(_LEVELS[0]))) * level / _LEVELS[0])
     return float(np.exp(_table(looks)(math.log(level))))
 
 
