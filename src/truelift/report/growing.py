@@ -7,7 +7,7 @@ from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked, read_asked
 from truelift.report.judged import Found, compared
 from truelift.verdicts import Comparison, Looks, Stop, until_decided
-from truelift.verdicts.wording import missing_runs, stopped
+from truelift.verdicts.wording import stopped
 
 Statuses = Mapping[tuple[str, int], Status]
 """Of each run, by variant and seed."""
@@ -115,8 +115,14 @@ def told(grown: Grown, asked: Asked) -> list[str]:
         for name in asked.order:
             seeds = [seed for seed in asked.seeds if (name, seed) in runs]
             if seeds:
-                lines.append(missing_runs(name, seeds, what))
+                lines.append(f"{name}, {_shown(seeds)}: {what}")
     return lines
+
+
+def _shown(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
 def _ended(asked: Asked, name: str, statuses: Statuses) -> int:

@@ -5,6 +5,7 @@ from truelift.report.asked import Asked
 from truelift.report.growing import told
 from truelift.report.rows import difference_digits
 from truelift.report.summary import Summary
+from truelift.verdicts import Look
 from truelift.verdicts.numbers import number, p_value
 
 HEADING = "Seeds until decided"
@@ -33,14 +34,22 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
             row.variant,
             str(look.seeds),
             shown(look.difference),
-            " to ".join(map(shown, look.interval)),
-            " or ".join(map(shown, look.boundary)),
+            *(
+                (" to ".join(map(shown, look.interval)), " or ".join(map(shown, look.boundary)))
+                if _wide(look)
+                else "––"
+            ),
             p_value(look.p_at_look),
             p_value(look.p_value),
         )
         for row in summary.compared
         for look in (row.comparison.path if row.comparison is not None else ())
     ]
+
+
+def _wide(look: Look) -> bool:
+    """Whether there is a spread; without one, signs alone are counted."""
+    return look.boundary[0] < look.boundary[1]
 
 
 def rule(asked: Asked) -> str:
