@@ -1,6 +1,6 @@
 """How often do studies without an effect get a verdict, and how often is a real effect found?
 
-    python benchmarks/statistics.py        (about a minute on one core)
+    python benchmarks/statistics.py        (some five minutes on one core)
 
 Every cell simulates studies; verdicts are computed on the arrays of all studies at once, and those of the first ones
 are held against `truelift.verdicts.compare`, as a user's study is judged. In a null world baseline and variants have
@@ -15,8 +15,9 @@ The last line is one JSON object: `false_positive_rate_max` over the null worlds
 the worlds that break the t-test's assumptions on purpose (not held to the limit; they show what the method cannot do),
 `power_at_5_seeds_2sd`, the share of studies found to help at an effect of 2 standard deviations of the paired
 differences; `any_stop_false_positive_max`, over plans of looks, of Gaussian studies that are judged while they grow (at
-most 0.055; other worlds are printed beside), and `coverage_at_stop_min`, of their intervals (at least 0.94); `false_no_effect_max` (at most 0.05), `ratio_coverage_min` (at least 0.94), `guarded_power_m3_k5` (at least
-0.85) and `example_error_over_truth_max` (at most 1.1).
+most 0.055; other worlds are printed beside), and `coverage_at_stop_min`, of their intervals (at least 0.94);
+`false_no_effect_max` (at most 0.05), `ratio_coverage_min` (at least 0.94), `guarded_power_m3_k5` (at least 0.85) and
+`example_error_over_truth_max` (at most 1.1).
 """
 
 import os

@@ -3,8 +3,8 @@
     python benchmarks/until_decided.py        (some two minutes on one core)
 
 Studies of three variants, whose paired differences have a true mean of 3 standard deviations (strong), none (null) and
-1 (weak), at most K seeds, a look at every seed from the third. All verdicts are computed on the arrays of all studies at
-once, from the levels of `truelift.verdicts.Looks`; of the first hundred, `until_decided` with `compare`, as a user's
+1 (weak), at most K seeds, a look at every seed from the third. All verdicts are computed on the arrays of all studies
+at once, from the levels of `truelift.verdicts.Looks`; of the first hundred, `until_decided` with `compare`, as a user's
 study is judged, must find the same verdicts and stops.
 
 The last line is one JSON object, for K = 15: `false_positive_rate`, the share of studies in which null is decided (at
