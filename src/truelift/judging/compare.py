@@ -69,8 +69,8 @@ def compare(
         train: Any function that returns a dict of numbers. It should draw everything from `seed`.
         variants: The settings of each, by name. They must be what JSON has: numbers, texts, booleans, lists, dicts.
         seeds: How many, or a list of whole numbers; by default 5.
-        until_decided: Judge while it runs, and run no more seeds than a variant needs; then `metric` must be given, since
-            the plan is written before the first run.
+        until_decided: Judge while it runs, and run no more seeds than a variant needs; then `metric` must be given,
+            since the plan is written before the first run.
         max_seeds: Then: seeds of a variant at most.
         looks: Then: at how many seeds to judge; by default at every one from the third.
         folder: Where it is recorded. `truelift report FOLDER` makes its report again.
@@ -110,6 +110,7 @@ def compare(
             _until_decided(_Runner(train, home, given, better, quiet), home, planned)
         return Judged(summarise(Study.read(home)), folder=home)
     planned = _plan(train, variants, names, _seeds(5 if seeds is None else seeds))
+    earlier_plans(home, {"runs": _runs(planned), "seeds": _seeds_of(planned)})  # refuses what was planned otherwise
     with locked(home):
         runner = _Runner(train, home, given, better, quiet)
         for number, run in enumerate(planned, start=1):
@@ -356,13 +357,21 @@ def _record(
         "higher_is_better": metric.higher_is_better,
         "relative": metric.relative,
         "baseline": names[0],
-        "seeds": list(dict.fromkeys(run.seed for run in planned)),
+        "seeds": _seeds_of(planned),
         "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
         "shared": {"function": function},
-        "runs": [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in planned],
+        "runs": _runs(planned),
         "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",
         "created": _now(),
     }
+
+
+def _runs(planned: Sequence[_Planned]) -> list[dict[str, Any]]:
+    return [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in planned]
+
+
+def _seeds_of(planned: Sequence[_Planned]) -> list[int]:
+    return list(dict.fromkeys(run.seed for run in planned))
 
 
 def _now() -> str:

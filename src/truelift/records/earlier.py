@@ -38,7 +38,7 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
     if before.get("until_decided") != plan.get("until_decided") and looked:
         raise InputError(
             f"{folder} was planned with {words(before)}, and {looked} seeds have results: that cannot be changed any "
-            f"more. Go on with this plan, or give another --out for {words(plan)}."
+            f"more. Go on with this plan, or take another folder (--out) for {words(plan)}."
         )
     if before["seeds"] != list(plan["seeds"]) and looked:
         both = {run["folder"] for run in plan["runs"]}
