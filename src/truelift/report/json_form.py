@@ -1,8 +1,9 @@
 """The report for programs: JSON of the form that docs/json.md tells. Its version goes up when a key changes meaning."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -158,6 +159,22 @@ class PlanForm(Struct, forbid_unknown_fields=True):
     needed: list[SeedsForm]
 
 
+class StudyPlanForm(Struct, forbid_unknown_fields=True):
+    """What `truelift plan FILE` says."""
+
+    schema: int
+    kind: str
+    truelift: str
+    name: str
+    question: str
+    metric: str
+    smallest_effect: float
+    baseline: str
+    variants: list[str]
+    seeds: list[int]
+    until_decided: UntilDecidedForm | None
+
+
 def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
     """Everything that the report says in numbers.
 
@@ -195,7 +212,29 @@ def plan_form(effect: float, sd: float, power: float, alpha: float, needed: Sequ
     return PlanForm(VERSION, "plan", __version__, effect, sd, power, alpha, seeds)
 
 
-def to_json(form: ReportForm | PlanForm) -> str:
+def study_plan_form(plan: Mapping[str, Any]) -> StudyPlanForm:
+    """The plan of a study.
+
+    Args:
+        plan: The content that its study.json is to have.
+    """
+    until = plan["until_decided"]
+    return StudyPlanForm(
+        schema=VERSION,
+        kind="study plan",
+        truelift=__version__,
+        name=plan["name"],
+        question=plan["question"],
+        metric=plan["metric"],
+        smallest_effect=plan["smallest_effect"],
+        baseline=plan["baseline"],
+        variants=list(plan["variants"]),
+        seeds=list(plan["seeds"]),
+        until_decided=None if until is None else UntilDecidedForm(**until),
+    )
+
+
+def to_json(form: ReportForm | PlanForm | StudyPlanForm) -> str:
     """As indented JSON."""
     return msgspec.json.format(msgspec.json.encode(form), indent=2).decode()
 

@@ -186,7 +186,7 @@ def test_a_failed_run_delays_a_look_and_counts_as_the_worst_beside():
     looks = Looks((3, 5, 8, 10))
     others["strong"][1] = np.nan
     found = _all(base, others, looks)
-    assert [look.seeds for look in found["strong"].path][0] == 3
+    assert next(look.seeds for look in found["strong"].path) == 3
     assert found["strong"].stop.seeds > found["strong"].path[-1].seeds  # a seed more than pairs
     assert found["strong"].with_failures.runs == 1
     assert found["null"].with_failures is None
@@ -299,7 +299,7 @@ def test_a_mean_that_turned_around_decides_nothing():
 
 
 def test_only_the_level_of_its_looks_is_taken():
-    with pytest.raises(InputError, match="looks' alpha must be 1 - confidence, got 0.1"):
+    with pytest.raises(InputError, match=r"looks' alpha must be 1 - confidence, got 0\.1"):
         compare([1, 2, 3], {"v": [2, 3, 5]}, higher_is_better=True, looks=Looks((3, 5), 0.1))
     variants = {name: [2.0, 3.0, 5.0] for name in "abc"}
     with pytest.raises(InputError, match='pooling = "guarded" has no form that holds at any stop'):
