@@ -19,7 +19,7 @@ LOOKS = {"max_seeds": 6, "looks": [3, 4, 5, 6], "alpha": 0.05}
 VALUES: dict[str, list[float | None]] = {
     "base": [90.0, 91.0, 92.0, 91.0, 90.0, 90.5],
     "better": [92.3, 94.1, 95.0, 94.5, 93.0, 12.0],  # the last one was run ahead, and would tell otherwise
-    "a_b": [90.2, 90.8, 92.5, 90.4, 90.9, 90.1],
+    "a_b": [90.9, 91.4, 93.9, 91.2, 91.6, 90.4],
 }
 
 
@@ -84,7 +84,7 @@ def test_the_picture_tells_a_screen_reader(grown):
     told = [label for label in labels if "boundaries at" in label]
     assert len(told) == 2
     assert re.fullmatch(
-        r"better: mean difference, .* at 2 looks; at 4 pairs \+2\.98, boundary \+\d.*; helps, decided",
+        r"better: mean difference, .* at 2 looks; at 4 pairs \+2\.97, boundary \+\d.*; helps, decided",
         told[0],
     )
 
