@@ -1,6 +1,6 @@
 """How often do studies without an effect get a verdict, and how often is a real effect found?
 
-    python benchmarks/statistics.py        (about a minute on one core)
+    python benchmarks/statistics.py        (some five minutes on one core)
 
 Every cell simulates studies; verdicts are computed on the arrays of all studies at once, and those of the first ones
 are held against `truelift.verdicts.compare`, as a user's study is judged. In a null world baseline and variants have
@@ -14,8 +14,10 @@ failed and collapsing runs; the runs that are named as outlying.
 The last line is one JSON object: `false_positive_rate_max` over the null worlds, `false_positive_rate_stress_max` over
 the worlds that break the t-test's assumptions on purpose (not held to the limit; they show what the method cannot do),
 `power_at_5_seeds_2sd`, the share of studies found to help at an effect of 2 standard deviations of the paired
-differences; `false_no_effect_max` (at most 0.05), `ratio_coverage_min` (at least 0.94), `guarded_power_m3_k5` (at least
-0.85) and `example_error_over_truth_max` (at most 1.1).
+differences; `any_stop_false_positive_max`, over plans of looks, of Gaussian studies that are judged while they grow (at
+most 0.055; other worlds are printed beside), and `coverage_at_stop_min`, of their intervals (at least 0.94);
+`false_no_effect_max` (at most 0.05), `ratio_coverage_min` (at least 0.94), `guarded_power_m3_k5` (at least 0.85) and
+`example_error_over_truth_max` (at most 1.1).
 """
 
 import os
@@ -34,8 +36,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from truelift.verdicts import compare, example_standard_error, outlying_runs, power_paired_t
+from truelift.verdicts import Looks, compare, example_standard_error, outlying_runs, power_paired_t
 from truelift.verdicts.pooled import dunnett_critical
+from truelift.verdicts.sequential import nominal_level
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]
@@ -187,6 +190,98 @@ def _same_as_compare() -> None:
         )
         told = [c.p_no_effect is not None and c.p_no_effect <= 0.05 for c in found.values()]
         assert told == expected.tolist()
+
+
+def any_stop() -> float:
+    """The share of null studies with a verdict at some look, where one looks at all of them; Holm over the variants."""
+    print(
+        "\nA verdict at any stop without an effect: looks at every seed from 3 to 5, 10, 20, 30, and at 3, 5, 8, 12, 20"
+    )
+    plans = [Looks.at_every_seed(most) for most in (5, 10, 20, 30)] + [Looks((3, 5, 8, 12, 20))]
+    worst = 0.0
+    worlds = [
+        *(World(f"gaussian, {m} variants", partial(paired, gaussian, 0.5, m)) for m in (1, 3, 7)),
+        *(world for world in NULL_WORLDS if not world.name.startswith("gaussian")),
+        *STRESS_WORLDS,
+    ]
+    for world in worlds:
+        rates = [any_stop_rate(world, looks) for looks in plans]
+        if world.name.startswith("gaussian"):
+            worst = max(worst, *rates)
+        print(row(world.name, rates), flush=True)
+    return worst
+
+
+def any_stop_rate(world: World, looks: Looks) -> float:
+    """Of one world and plan; what `compare` with these looks decides of the first fifty studies is the same."""
+    most = looks.most_seeds
+    generator = np.random.default_rng([most, len(looks.seeds), *world.name.encode()])
+    runs = np.stack([world.draw(generator, most) for _ in range(STUDIES)])
+    d = runs[:, 1:] - runs[:, :1]
+    least = np.min([_p(d[..., :k], world.resolution) * (most / k) ** 1.5 for k in looks.seeds], axis=0)
+    steps = np.array([nominal_level(looks.seeds, 0.05 / left) for left in range(d.shape[1], 0, -1)])
+    order = np.argsort(least, axis=1)
+    decided = np.logical_and.accumulate(np.take_along_axis(least, order, 1) <= steps, axis=1)[:, 0]
+    decided &= np.ptp(runs[:, 0], axis=1) > 0
+    for index in range(50):
+        base, *others = runs[index]
+        variants = {str(i): results for i, results in enumerate(others)}
+        found = compare(base, variants, higher_is_better=True, resolution=world.resolution, looks=looks)
+        told = any(c.p_adjusted is not None and c.p_adjusted <= 0.05 for c in found.values()) and np.ptp(base) > 0
+        assert told == decided[index]
+    return float(decided.mean())
+
+
+def _p(d: Array, resolution: float = 0.0) -> Array:
+    """Student's two-sided p-values, (…, k) -> (…)."""
+    from scipy import special
+
+    k = d.shape[-1]
+    spread = np.maximum(d.std(axis=-1, ddof=1), resolution / math.sqrt(6))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(d.mean(axis=-1) == 0, 0.0, np.abs(d.mean(axis=-1)) * math.sqrt(k) / spread)
+    return np.asarray(2 * special.stdtr(k - 1, -t))
+
+
+def coverage_at_stop() -> float:
+    """How often the interval of a study that stops when it is decided holds the true difference."""
+    print(
+        "\nCoverage of the 95 % interval at the stop, looks at every seed from 3 to 5, 10, 20, and at 3, 5, 8, 12, 20"
+    )
+    plans = [Looks.at_every_seed(most) for most in (5, 10, 20)] + [Looks((3, 5, 8, 12, 20))]
+    least = 1.0
+    for effect in (0.0, 0.5, 1.0, 2.0, 3.0):
+        rates = [coverage_rate(effect, looks) for looks in plans]
+        least = min(least, *rates)
+        print(row(f"effect {effect:g} sd", rates), flush=True)
+    return least
+
+
+def coverage_rate(effect: float, looks: Looks) -> float:
+    """Of one effect and plan; the first fifty studies' intervals are those of `compare` with these looks."""
+    from scipy import special
+
+    most = looks.most_seeds
+    d = effect + np.random.default_rng([most, len(looks.seeds), int(10 * effect)]).normal(size=(STUDIES, most))
+    low, high = np.full(STUDIES, -np.inf), np.full(STUDIES, np.inf)
+    going, stop = np.ones(STUDIES, dtype=bool), np.full(STUDIES, most)
+    for k in looks.seeds:
+        first = d[:, :k]
+        mean = first.mean(axis=1)
+        half = -special.stdtrit(k - 1, looks.level(k) / 2) * first.std(axis=1, ddof=1) / math.sqrt(k)
+        innermost = np.maximum(low, mean - half), np.minimum(high, mean + half)
+        apart = innermost[0] > innermost[1]  # the looks contradict each other
+        ends = np.where(apart, mean - half, innermost[0]), np.where(apart, mean + half, innermost[1])
+        low, high = np.where(going, np.minimum(ends[0], mean), low), np.where(going, np.maximum(ends[1], mean), high)
+        stop[going & ((low > 0) | (high < 0))] = k
+        going &= stop > k
+    for index in range(50):
+        base = np.arange(most) / 7
+        cut = np.where(np.arange(most) < stop[index], base + d[index], np.nan)
+        found = compare(base, {"v": cut}, higher_is_better=True, looks=looks)["v"]
+        assert found.interval is not None
+        assert np.allclose(found.interval, (low[index], high[index]), atol=1e-9)
+    return float(((low <= effect) & (effect <= high)).mean())
 
 
 def ratio_coverage() -> float:
@@ -347,6 +442,8 @@ def main() -> None:
         "false_positive_rate_max": max(worst[world.name] for world in NULL_WORLDS),
         "false_positive_rate_stress_max": max(worst[world.name] for world in STRESS_WORLDS),
         "power_at_5_seeds_2sd": powers[SEEDS.index(5)],
+        "any_stop_false_positive_max": any_stop(),
+        "coverage_at_stop_min": coverage_at_stop(),
         "false_no_effect_max": false_no_effect(),
         "ratio_coverage_min": ratio_coverage(),
         "guarded_power_m3_k5": guarded(),

@@ -54,11 +54,16 @@ def test_the_keys_of_the_docs_are_those_of_the_form() -> None:
     forms: dict[str, Any] = {
         "report": json_form.ReportForm,
         "metric": json_form.MetricForm,
+        "until decided": json_form.UntilDecidedForm,
+        "earlier plan": json_form.EarlierForm,
         "variant": json_form.VariantForm,
+        "look": json_form.LookForm,
+        "stop": json_form.StopForm,
         "guard": json_form.GuardForm,
         "failures": json_form.FailuresForm,
         "plan": json_form.PlanForm,
         "seeds": json_form.SeedsForm,
+        "study plan": json_form.StudyPlanForm,
     }
     assert told == {name: list(form.__struct_fields__) for name, form in forms.items()}
     assert f"| `schema` | {json_form.VERSION} |" in (DOCS / "json.md").read_text()

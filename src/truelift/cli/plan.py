@@ -1,22 +1,104 @@
 """`truelift plan`."""
 
-from truelift.errors import require
-from truelift.verdicts import seeds_needed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from truelift.errors import InputError, require
+from truelift.records import shown_looks
+from truelift.studies.looks import GivenLooks
+from truelift.verdicts import Looks, seeds_needed
+from truelift.verdicts.student import critical
+
+if TYPE_CHECKING:
+    from truelift.studies.plan import StudyPlan
 
 CORRELATIONS = (0.0, 0.5, 0.75)
 """Of paired results, for which seeds are told."""
 
 
-def plan(*, effect: float, sd: float, power: float = 0.8, alpha: float = 0.05, json: bool = False) -> int:
-    """Say how many seeds a study needs.
+def plan(
+    source: str | None = None,
+    /,
+    *,
+    scale: str = "paper",
+    seeds: int | None = None,
+    until_decided: bool = False,
+    max_seeds: int | None = None,
+    looks: str | None = None,
+    effect: float | None = None,
+    sd: float | None = None,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    json: bool = False,
+) -> int:
+    """Say how many seeds a study needs, or what a study file plans.
 
     Args:
+        source: A study file, or the name of a recipe, whose plan of runs is told. Without one, --effect and --sd.
+        scale: Of the study file.
+        seeds: As for truelift study.
+        until_decided: Likewise.
+        max_seeds: Likewise.
+        looks: Likewise.
         effect: The smallest difference that matters, in the metric's unit; above 0.
         sd: Standard deviation of one variant's results over seeds, in the same unit; above 0.
         power: Chance to find such an effect; in (0, 1).
         alpha: Chance to find one where there is none; in (0, 1).
         json: Print it as JSON (docs/json.md).
     """
+    given = GivenLooks(until_decided, max_seeds, looks)
+    if source is None:
+        for name, value in {"effect": effect, "sd": sd}.items():
+            if value is None:
+                raise InputError(f"plan needs a study file, or --effect and --sd: --{name} is missing.")
+        if seeds is not None or given != GivenLooks() or scale != "paper":
+            raise InputError("scale, seeds and looks are of a study: give its file.")
+        assert effect is not None
+        assert sd is not None
+        return _needed(effect, sd, power, alpha, json=json)
+    if effect is not None or sd is not None:
+        raise InputError("effect and sd are for the number of seeds alone: give them without a study file.")
+    # Here, because they take the time that PyTorch takes, which --effect does not need.
+    from truelift import recipes
+    from truelift.studies.plan import read_plan
+
+    path = Path(source)
+    if path.suffix != ".toml" and not path.exists():
+        path = recipes.find(source)
+    found = read_plan(path, scale=scale, seeds=seeds, looks=given)
+    if json:
+        from truelift.report.json_form import study_plan_form, to_json
+
+        print(to_json(study_plan_form(found.record("", ""))))
+    else:
+        print("\n".join(_told(found)))
+    return 0
+
+
+def _told(found: "StudyPlan") -> list[str]:
+    """What a study will run, and where it is judged."""
+    runs = len(found.seeds) * len(found.variants)
+    names = ", ".join(variant.name for variant in found.variants)
+    lines = [found.question, f"variants: {names}; the baseline is {found.baseline}"]
+    if found.looks is None:
+        return [*lines, f"{len(found.seeds)} seeds each, {runs} runs, judged once"]
+    lines.append(
+        f"until decided: at most {found.looks.most_seeds} seeds each, {runs} runs at most; "
+        f"looks at {shown_looks(found.looks.seeds)} pairs, {found.looks.alpha:.0%} false verdicts over all looks"
+    )
+    # Holm's first step is the strictest: of the rest a variant is asked less, as the others are decided.
+    strictest = Looks(found.looks.seeds, found.looks.alpha / (len(found.variants) - 1))
+    lines += ["pairs  p must reach  |t| must reach", *(_look(strictest.level(k), k) for k in strictest.seeds)]
+    if len(found.variants) > 2:
+        lines.append(f"(of the first of {len(found.variants) - 1} variants to be decided; of the others less)")
+    return lines
+
+
+def _look(level: float, pairs: int) -> str:
+    return f"{pairs:>5}  {level:>12.5f}  {critical(pairs - 1, level):>14.2f}"
+
+
+def _needed(effect: float, sd: float, power: float, alpha: float, *, json: bool) -> int:
     require("effect", effect, effect > 0, "above 0")
     # Paired results correlate, and pairing takes the shared part of the noise out: sd of a difference = sd·√(2(1 − r)).
     needed = [

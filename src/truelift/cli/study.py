@@ -16,6 +16,8 @@ from truelift.errors import InputError
 from truelift.records import Run
 from truelift.referee import Ledger
 from truelift.report import summarise
+from truelift.report.growing import decide
+from truelift.studies.looks import GivenLooks
 from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study
 from truelift.training import Experiment
@@ -29,6 +31,9 @@ def study(
     *,
     scale: str = "paper",
     seeds: int | None = None,
+    until_decided: bool = False,
+    max_seeds: int | None = None,
+    looks: str | None = None,
     jobs: int | None = None,
     out: Path | None = None,
     checkpoint_seconds: float = 30.0,
@@ -45,6 +50,9 @@ def study(
         source: A study file (TOML), or the name of a recipe.
         scale: One of the file's scales, a shorter form most likely; paper: the file as it stands.
         seeds: Run seeds 0 to SEEDS-1, whatever the file says.
+        until_decided: Judge while it runs, and run no more seeds than a variant needs; at most MAX_SEEDS.
+        max_seeds: With --until-decided: seeds of a variant at most.
+        looks: With --until-decided: at how many seeds to judge, such as 3,5,8,12. Default: at every one from the third.
         jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
@@ -62,9 +70,12 @@ def study(
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         path = recipes.find(source)
-    plan = read_plan(path, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment))
     if ledger is None and (again or confirm):
         raise InputError(f"{'again' if again else 'confirm'} needs --ledger.")
+    growing = GivenLooks(until_decided, max_seeds, looks)
+    plan = read_plan(path, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment), looks=growing)
+    if ledger is not None and plan.looks is not None:
+        raise InputError("ledger must be left out of a study until decided: a ledger's levels are for one look.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
@@ -79,11 +90,11 @@ def study(
             outcome = failure["reason"] if failure.get("diverged") else f"failed: {failure['reason']}"
         else:
             outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
-        print(
-            f"[{ended}/{total}] {run.variant} seed {run.seed}: {outcome}",
-            flush=True,
-            file=sys.stderr if json else sys.stdout,
-        )
+        of = "/" if plan.looks is None else " of at most "
+        tell(f"[{ended}{of}{total}] {run.variant} seed {run.seed}: {outcome}")
+
+    def tell(line: str) -> None:
+        print(line, flush=True, file=sys.stderr if json else sys.stdout)
 
     if ledger is not None:
         plan = refereed.entered(plan, ledger, again=again, confirm=confirm)
@@ -92,7 +103,15 @@ def study(
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     records = run_study(
-        plan, folder, repeat=repeat, report_run=report_run, warn=warn, jobs=jobs, checkpoint_seconds=checkpoint_seconds
+        plan,
+        folder,
+        repeat=repeat,
+        report_run=report_run,
+        warn=warn,
+        tell=tell,
+        decide=decide,
+        jobs=jobs,
+        checkpoint_seconds=checkpoint_seconds,
     )
     summary = summarise(records)
     if ledger is not None and not refereed.decided(Ledger(ledger), summary, records.runs):
@@ -100,4 +119,6 @@ def study(
     status = show(summary, folder, Output(json, require))
     if require is not None:
         return status
-    return 1 if any(run.status != "done" for run in records.runs) else 0
+    unneeded = frozenset() if summary.grown is None else summary.grown.not_needed | summary.grown.ahead
+    missing = (run for run in records.runs if run.status != "done" and (run.variant, run.seed) not in unneeded)
+    return 1 if any(missing) else 0

@@ -18,9 +18,14 @@ from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.metrics import Metric
 from truelift.own import raised
-from truelift.records import Run, Study, locked, write_json
+from truelift.records import Run, Study, earlier_plans, locked, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
+from truelift.report.growing import decide
+from truelift.studies.growing import Growing
+from truelift.studies.looks import read_looks
+from truelift.studies.looks import record as looks_record
+from truelift.verdicts import Looks
 from truelift.verdicts.checks import at_least_zero
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -41,7 +46,10 @@ def compare(
     train: Train,
     *,
     variants: Mapping[str, Mapping[str, Any]],
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] | None = None,
+    until_decided: bool = False,
+    max_seeds: int | None = None,
+    looks: Sequence[int] | None = None,
     folder: str | Path,
     baseline: str | None = None,
     metric: str | None = None,
@@ -60,7 +68,11 @@ def compare(
     Args:
         train: Any function that returns a dict of numbers. It should draw everything from `seed`.
         variants: The settings of each, by name. They must be what JSON has: numbers, texts, booleans, lists, dicts.
-        seeds: How many, or a list of whole numbers.
+        seeds: How many, or a list of whole numbers; by default 5.
+        until_decided: Judge while it runs, and run no more seeds than a variant needs; then `metric` must be given,
+            since the plan is written before the first run.
+        max_seeds: Then: seeds of a variant at most.
+        looks: Then: at how many seeds to judge; by default at every one from the third.
         folder: Where it is recorded. `truelift report FOLDER` makes its report again.
         baseline: One of the variants; by default the first.
         metric: What is judged; by default the first usual one that `train` returns, or the only one.
@@ -78,8 +90,27 @@ def compare(
     at_least_zero("smallest_effect", smallest_effect)
     home = Path(folder)
     names = _checked_names(variants, baseline)
-    planned = _plan(train, variants, names, _seeds(seeds))
     given = None if metric is None else named(metric, better)
+    asked: dict[str, Any] = {
+        "question": question or f"Which of {', '.join(names)} is best?",
+        "smallest_effect": smallest_effect,
+        "metric_scale": scale,
+    }
+    plan_of_looks = _looks(until_decided, max_seeds, looks, seeds)
+    if plan_of_looks is not None:
+        if given is None:
+            raise InputError("until_decided needs metric: what is judged is part of the plan, before the first run.")
+        planned = _plan(train, variants, names, _seeds(plan_of_looks.most_seeds))
+        by = replace(given, unit="") if scale == "none" and given.in_points else given
+        record = _record(
+            home, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
+        )
+        with locked(home):
+            write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
+            _until_decided(_Runner(train, home, given, better, quiet), home, planned)
+        return Judged(summarise(Study.read(home)), folder=home)
+    planned = _plan(train, variants, names, _seeds(5 if seeds is None else seeds))
+    earlier_plans(home, {"runs": _runs(planned), "seeds": _seeds_of(planned)})  # refuses what was planned otherwise
     with locked(home):
         runner = _Runner(train, home, given, better, quiet)
         for number, run in enumerate(planned, start=1):
@@ -87,12 +118,45 @@ def compare(
         if runner.metric is None:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
-        asked = {"question": question or f"Which of {', '.join(names)} is best?", "smallest_effect": smallest_effect}
-        write_json(
-            home / "study.json",
-            _record(home, train, planned, variants, names, judged_by, {**asked, "metric_scale": scale}),
-        )
+        record = _record(home, train, planned, variants, names, judged_by, asked)
+        write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
+
+
+def _looks(
+    until_decided: bool, max_seeds: int | None, looks: Sequence[int] | None, seeds: int | Sequence[int] | None
+) -> Looks | None:
+    """The plan of looks; None for a fixed number of seeds."""
+    table = {"max_seeds": max_seeds, "looks": None if looks is None else list(looks)}
+    given = {name: value for name, value in table.items() if value is not None}
+    if not until_decided:
+        if given:
+            raise InputError(f"{next(iter(given))} is for until_decided=True.")
+        return None
+    if seeds is not None:
+        raise InputError("seeds is a fixed number, which until_decided has not: give max_seeds.")
+    return read_looks(given)
+
+
+def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -> None:
+    """Run seed by seed what is needed."""
+    runs = {home / run.folder: run for run in planned}
+    pending = [path for path in runs if not (path / "result.json").exists()]
+    growing = Growing(
+        home,
+        {path: (run.variant, run.seed) for path, run in runs.items()},
+        pending,
+        decide=decide,
+        prepare=lambda _: None,
+        tell=runner.say,
+    )
+    for path in growing.folders():
+        run = runs[path]
+        runner.run(run, f"[{growing.runs_ended + 1} of at most {growing.runs_at_most}] {run.variant} seed {run.seed}")
+        for line in growing.ended(path):
+            runner.say(line)
+    if runner.reasons and not any((path / "result.json").exists() for path in runs):
+        raise FailedError(f"all {len(runner.reasons)} runs failed; the first: {runner.reasons[0]}")
 
 
 def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | None) -> list[str]:
@@ -208,7 +272,7 @@ class _Runner:
         settings = {"seed": run.seed, "settings": dict(run.settings)}
         write_json(path / "result.json", {"metrics": finite, "finished": _now(), **settings})
         self.results.append(metrics[judged_by])
-        self._say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
+        self.say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
 
     def _learn(self, metrics: Mapping[str, float]) -> Metric:
         if self.metric is None:
@@ -220,9 +284,10 @@ class _Runner:
     def _fail(self, path: Path, reason: str, told: str) -> None:
         self.reasons.append(reason)
         write_json(path / "failure.json", {"reason": reason})
-        self._say(f"{told}: failed: {reason}")
+        self.say(f"{told}: failed: {reason}")
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line, unless it is to be quiet."""
         if not self._quiet:
             print(line, flush=True)
 
@@ -292,13 +357,21 @@ def _record(
         "higher_is_better": metric.higher_is_better,
         "relative": metric.relative,
         "baseline": names[0],
-        "seeds": list(dict.fromkeys(run.seed for run in planned)),
+        "seeds": _seeds_of(planned),
         "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
         "shared": {"function": function},
-        "runs": [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in planned],
+        "runs": _runs(planned),
         "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",
         "created": _now(),
     }
+
+
+def _runs(planned: Sequence[_Planned]) -> list[dict[str, Any]]:
+    return [{"variant": run.variant, "seed": run.seed, "folder": run.folder} for run in planned]
+
+
+def _seeds_of(planned: Sequence[_Planned]) -> list[int]:
+    return list(dict.fromkeys(run.seed for run in planned))
 
 
 def _now() -> str:

@@ -19,6 +19,7 @@ files of the same names. What is damaged is an `InputError` that names the file 
 
 from truelift.records.aside import clear_way, set_aside
 from truelift.records.config_file import read_config_file
+from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
 from truelift.records.files import read_bytes, whole_file, write_json, write_text
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
@@ -38,7 +39,9 @@ __all__ = [
     "Study",
     "appended_file",
     "clear_way",
+    "earlier_plans",
     "locked",
+    "looks_before",
     "read_bytes",
     "read_config_file",
     "read_environment",
@@ -48,6 +51,7 @@ __all__ = [
     "read_plan",
     "read_result",
     "set_aside",
+    "shown_looks",
     "whole_file",
     "write_json",
     "write_text",

@@ -95,6 +95,18 @@ class _Guard(Struct):
     scale: _Scale | None = None
 
 
+class _UntilDecided(Struct):
+    max_seeds: Annotated[int, Meta(ge=3, le=200)]
+    looks: Annotated[list[Annotated[int, Meta(ge=3)]], Meta(min_length=1)]
+    alpha: Annotated[float, Meta(gt=0, lt=1)]
+
+
+class _EarlierPlan(Struct):
+    seeds: list[int]
+    created: str
+    folders: dict[str, str]
+
+
 class _Refereed(Struct):
     number: Count
     level: Annotated[float, Meta(gt=0, lt=0.5)]
@@ -133,6 +145,8 @@ class _Plan(Struct):
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    until_decided: _UntilDecided | None = None
+    earlier: list[_EarlierPlan] | UnsetType = UNSET
     referee: _Referee | UnsetType = UNSET
 
 
@@ -189,6 +203,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     if plan.referee is not UNSET and plan.referee.candidates.keys() != plan.variants.keys() - {plan.baseline}:
         told = ", ".join(plan.referee.candidates) or "none"
         raise InputError(f"{path}: the ledger's candidates must be the variants but for the baseline, got {told}.")
+    _check_looks(path, plan)
     seeds, seen = set(plan.seeds), set()
     for run in plan.runs:
         told = f'{path}: the run of variant "{run.variant}" with seed {run.seed}'
@@ -200,6 +215,19 @@ def read_plan(folder: Path) -> dict[str, Any]:
         if not _is_inside(run.folder):
             raise InputError(f'{told} must lie in the study\'s folder, got "{run.folder}".')
     return {**found, **msgspec.to_builtins(plan)}  # with what a key that is missing stands for
+
+
+def _check_looks(path: Path, plan: _Plan) -> None:
+    """Refuse looks that do not rise to the number of seeds."""
+    until = plan.until_decided
+    if until is None:
+        return
+    rising = all(a < b for a, b in zip(until.looks, until.looks[1:], strict=False))
+    if not rising or not until.looks[-1] == until.max_seeds == len(plan.seeds):
+        raise InputError(
+            f"{path}: looks must rise to max_seeds, {until.max_seeds}, and so many seeds be listed, "
+            f"got {until.looks} and {len(plan.seeds)} seeds."
+        )
 
 
 def _is_inside(folder: str) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from truelift.metrics import Limit, Metric
+from truelift.records import looks_before
 from truelift.report.refereed import Referee, read_referee
-from truelift.verdicts import Pooling, PublishedFigure
+from truelift.verdicts import Looks, Pooling, PublishedFigure
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Asked:
     pooling: Pooling
     baseline: str
     seeds: tuple[int, ...]
+    """All that the plan may run."""
+    looks: Looks | None
+    """Of a study that runs seeds until it is decided; None for a fixed number."""
+    earlier: tuple[tuple[int, str], ...]
+    """Plans before this one whose results could be judged: how many seeds, and when they were last run."""
     variants: tuple[Variant, ...]
     """In the study file's order."""
     shared: Mapping[str, object]
@@ -106,6 +112,8 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         pooling=plan.get("pooling", "none"),
         baseline=plan["baseline"],
         seeds=tuple(plan["seeds"]),
+        looks=None if (until := plan.get("until_decided")) is None else Looks(tuple(until["looks"]), until["alpha"]),
+        earlier=tuple((len(one["seeds"]), one["created"]) for one in looks_before(plan)),
         variants=tuple(Variant(name, v["command"], v["settings"]) for name, v in plan["variants"].items()),
         shared=plan["shared"],
         # Studies of earlier versions have none of these.

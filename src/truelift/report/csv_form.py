@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from truelift.metrics import Metric
+from truelift.report import path
 from truelift.report.plain import csv_cell, one_line
 from truelift.report.published import Beside
 from truelift.report.rows import Row
@@ -23,6 +24,10 @@ _OF_COMPARISON = (
     *("verdict", "reason"),
 )
 _OF_GUARD = ("metric", "limit", "unit", "worse", "at_most", "p_value", "holds")
+_OF_LOOK = (
+    *("difference", "interval_low", "interval_high", "boundary_low", "boundary_high"),
+    *("p_at_look", "p_any_stop"),
+)
 _OF_FIGURE = ("", "_source", "_runs", "_sd", "_difference", "_low", "_high", "_agreement")
 _OF_SAVING = ("counted_saving", "measured_saving", "measured_saving_sd", "pareto_front")
 _AT_EQUAL_TIME = tuple(
@@ -50,6 +55,7 @@ def csv_table(summary: Summary) -> str:
     study's metric, at the end.
     """
     further = [
+        _path(summary.compared),
         _guards(summary.compared),
         _published(summary.published),
         _savings(summary.trade_off.choices),
@@ -67,7 +73,7 @@ def csv_table(summary: Summary) -> str:
             own = row.variant if metric == summary.metric else None
             writer.writerow(_shown([*line, *row.values, *(x for columns in further for x in columns.of(own))]))
     # A note has a line of its own at the end: "note" for a metric, the sentence for a reason.
-    for note in summary.notes:
+    for note in (*summary.notes, *path.lines(summary)):
         noted = dict.fromkeys((*_OF_METRIC, *_OF_COMPARISON), "") | {"metric": "note", "reason": one_line(note)}
         writer.writerow([csv_cell(field) for field in noted.values()] + [""] * (len(header) - len(noted)))
     return out.getvalue()
@@ -103,6 +109,30 @@ def _compared(row: Row) -> list[object]:
         c.verdict,
         c.reason,
     ]
+
+
+def _path(rows: Sequence[Row]) -> _Columns:
+    """Where a variant stopped, and a set of columns a look."""
+    looks = sorted({look.seeds for row in rows if row.comparison is not None for look in row.comparison.path})
+    fields: dict[str, list[object]] = {}
+    stops = False
+    for row in rows:
+        assert row.comparison is not None
+        stop = row.comparison.stop
+        stops |= stop is not None
+        found = {look.seeds: look for look in row.comparison.path}
+        line: list[object] = [None, None] if stop is None else [stop.seeds, stop.ended or "goes on"]
+        for seeds in looks:
+            look = found.get(seeds)
+            line += (
+                [None] * len(_OF_LOOK)
+                if look is None
+                else [look.difference, *look.interval, *look.boundary, look.p_at_look, look.p_value]
+            )
+        fields[row.variant] = line
+    if not stops:
+        return _Columns((), {})
+    return _Columns(["stopped_after", "stop", *(f"look_{k}_{name}" for k in looks for name in _OF_LOOK)], fields)
 
 
 def _guards(rows: Sequence[Row]) -> _Columns:

@@ -1,17 +1,19 @@
 """The report for programs: JSON of the form that docs/json.md tells. Its version goes up when a key changes meaning."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from truelift import __version__
 from truelift.metrics import Metric
+from truelift.report import path
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
-from truelift.verdicts import Guarded, WithFailures
+from truelift.verdicts import Guarded, Look, WithFailures
 
 VERSION = 1
 """Of the form."""
@@ -50,6 +52,42 @@ class FailuresForm(Struct, forbid_unknown_fields=True):
     verdict: str
 
 
+class LookForm(Struct, forbid_unknown_fields=True):
+    """One look at a variant in a study that runs seeds until it is decided."""
+
+    pairs: int
+    difference: float
+    interval: list[float]
+    boundary: list[float]
+    level: float
+    p_at_look: float
+    p_any_stop: float
+    p_no_effect: float | None
+    futile: bool
+
+
+class StopForm(Struct, forbid_unknown_fields=True):
+    """Where a variant stopped."""
+
+    seeds: int
+    ended: str | None
+
+
+class UntilDecidedForm(Struct, forbid_unknown_fields=True):
+    """The plan of such a study, written before its first run."""
+
+    max_seeds: int
+    looks: list[int]
+    alpha: float
+
+
+class EarlierForm(Struct, forbid_unknown_fields=True):
+    """A plan before this one whose results could be judged."""
+
+    seeds: int
+    last_run: str
+
+
 class VariantForm(Struct, forbid_unknown_fields=True):
     """A variant on one metric; what is null cannot be told, or belongs to no baseline."""
 
@@ -75,6 +113,8 @@ class VariantForm(Struct, forbid_unknown_fields=True):
     more_seeds: list[int | None] | None
     guards: list[GuardForm]
     with_failures: FailuresForm | None
+    path: list[LookForm]
+    stop: StopForm | None
 
 
 class ReportForm(Struct, forbid_unknown_fields=True):
@@ -89,6 +129,8 @@ class ReportForm(Struct, forbid_unknown_fields=True):
     smallest_effect: float
     baseline: str
     seeds: list[int]
+    until_decided: UntilDecidedForm | None
+    earlier: list[EarlierForm]
     paired: bool
     variants: list[VariantForm]
     other_metrics: dict[str, list[VariantForm]]
@@ -117,6 +159,22 @@ class PlanForm(Struct, forbid_unknown_fields=True):
     needed: list[SeedsForm]
 
 
+class StudyPlanForm(Struct, forbid_unknown_fields=True):
+    """What `truelift plan FILE` says."""
+
+    schema: int
+    kind: str
+    truelift: str
+    name: str
+    question: str
+    metric: str
+    smallest_effect: float
+    baseline: str
+    variants: list[str]
+    seeds: list[int]
+    until_decided: UntilDecidedForm | None
+
+
 def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
     """Everything that the report says in numbers.
 
@@ -135,11 +193,15 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         smallest_effect=asked.smallest_effect,
         baseline=asked.baseline,
         seeds=list(asked.seeds),
+        until_decided=None
+        if asked.looks is None
+        else UntilDecidedForm(asked.looks.most_seeds, list(asked.looks.seeds), asked.looks.alpha),
+        earlier=[EarlierForm(seeds, when) for seeds, when in asked.earlier],
         paired=asked.paired,
         variants=[_variant(row) for row in summary.rows],
         other_metrics={name: [_variant(row) for row in rows] for name, rows in summary.others.items()},
         problems=list(summary.problems),
-        notes=[*asked.notes, *summary.cautions, *summary.notes],
+        notes=[*asked.notes, *summary.cautions, *summary.notes, *path.lines(summary)],
         files=[str(path) for path in files],
     )
 
@@ -150,7 +212,29 @@ def plan_form(effect: float, sd: float, power: float, alpha: float, needed: Sequ
     return PlanForm(VERSION, "plan", __version__, effect, sd, power, alpha, seeds)
 
 
-def to_json(form: ReportForm | PlanForm) -> str:
+def study_plan_form(plan: Mapping[str, Any]) -> StudyPlanForm:
+    """The plan of a study.
+
+    Args:
+        plan: The content that its study.json is to have.
+    """
+    until = plan["until_decided"]
+    return StudyPlanForm(
+        schema=VERSION,
+        kind="study plan",
+        truelift=__version__,
+        name=plan["name"],
+        question=plan["question"],
+        metric=plan["metric"],
+        smallest_effect=plan["smallest_effect"],
+        baseline=plan["baseline"],
+        variants=list(plan["variants"]),
+        seeds=list(plan["seeds"]),
+        until_decided=None if until is None else UntilDecidedForm(**until),
+    )
+
+
+def to_json(form: ReportForm | PlanForm | StudyPlanForm) -> str:
     """As indented JSON."""
     return msgspec.json.format(msgspec.json.encode(form), indent=2).decode()
 
@@ -184,6 +268,22 @@ def _variant(row: Row) -> VariantForm:
         more_seeds=None if c is None or c.more_seeds is None else list(c.more_seeds),
         guards=[] if c is None else [_guard(guard) for guard in c.guards],
         with_failures=None if c is None or c.with_failures is None else _failures(c.with_failures),
+        path=[] if c is None else [_look(look) for look in c.path],
+        stop=None if c is None or c.stop is None else StopForm(c.stop.seeds, c.stop.ended),
+    )
+
+
+def _look(found: Look) -> LookForm:
+    return LookForm(
+        pairs=found.seeds,
+        difference=found.difference,
+        interval=list(found.interval),
+        boundary=list(found.boundary),
+        level=found.level,
+        p_at_look=found.p_at_look,
+        p_any_stop=found.p_value,
+        p_no_effect=found.p_no_effect,
+        futile=found.futile,
     )
 
 

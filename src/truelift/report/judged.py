@@ -13,7 +13,7 @@ from truelift.metrics import Limit, Metric
 from truelift.records import Predictions
 from truelift.report.asked import Asked
 from truelift.report.rows import Row
-from truelift.verdicts import Guard, compare, compare_unpaired, example_standard_error, in_points
+from truelift.verdicts import Comparison, Guard, compare, compare_unpaired, example_standard_error, in_points
 
 Results = Mapping[tuple[str, int], Mapping[str, float]]
 """The metrics of each done run, by variant and seed."""
@@ -42,9 +42,36 @@ def judged(
     Raises:
         InputError: The scale of its results cannot be told, or a relative comparison has results that are not above 0.
     """
+    comparisons = compared(asked, metric, found, smallest_effect=smallest_effect, guards=guards)
+    return rows_of(asked, metric, found, comparisons)
+
+
+def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str, Comparison]) -> tuple[Row, ...]:
+    """The rows of variants that were judged already, the baseline first.
+
+    Raises:
+        InputError: As `told`.
+    """
+    values = told(asked, metric, found.results)
+    # In points, so of no use beside a difference in percent.
+    errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
+    return tuple(
+        Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in asked.order
+    )
+
+
+def compared(
+    asked: Asked, metric: Metric, found: Found, *, smallest_effect: float, guards: Sequence[Limit] = ()
+) -> dict[str, Comparison]:
+    """Each variant but the baseline, judged by a metric.
+
+    Raises:
+        InputError: As `judged`.
+    """
     values = told(asked, metric, found.results)
     levels = None if asked.referee is None or metric != asked.metric else asked.referee.levels
-    comparisons = (partial(compare, levels=levels) if asked.paired else compare_unpaired)(
+    test = partial(compare, looks=asked.looks, levels=levels) if asked.paired else compare_unpaired
+    return test(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
         higher_is_better=metric.higher_is_better,
@@ -58,11 +85,6 @@ def judged(
         baseline_failed=_failed(asked, asked.baseline, found),
         guards=[_guard(asked, limit, found) for limit in guards],
         pooling=asked.pooling if len(asked.order) > 3 else "none",
-    )
-    # In points, so of no use beside a difference in percent.
-    errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
-    return tuple(
-        Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in asked.order
     )
 
 

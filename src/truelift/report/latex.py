@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from truelift.report import published, sections, tradeoff
+from truelift.report import path, published, sections, tradeoff
+from truelift.report.notes import second_look
 from truelift.report.plain import latex_text, one_line
 from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
@@ -12,8 +13,11 @@ from truelift.report.summary import Summary
 def latex_table(summary: Summary) -> str:
     """A table for a paper, and of published figures and savings where there are some; needs the package booktabs."""
     asked, saving = summary.asked, summary.trade_off
-    caption = f"{asked.question} {sections.header_legend(summary)}"
+    again = second_look(asked)
+    caption = f"{asked.question} {sections.header_legend(summary)}{f' {again}' if again else ''}"
     tables = [_table(caption, "lrrrrrl", sections.HEADER, sections.cells(summary.rows))]
+    if cells := path.cells(summary):
+        tables.append(_table(path.LEGEND, "lrrrrrr", path.HEADER, cells))
     if summary.published:
         beside = published.cells(summary.published, mean_digits(summary.rows))
         tables.append(_table(published.legend(asked.changed), "llrrrrl", published.HEADER, beside))
@@ -23,7 +27,7 @@ def latex_table(summary: Summary) -> str:
     if saving.at_equal_time:
         compared = sections.cells(saving.at_equal_time)
         tables.append(_table(tradeoff.EQUAL_TIME_LEGEND, "lrrrrrl", sections.HEADER, compared))
-    noted = [f"% note: {one_line(note)}" for note in summary.notes]
+    noted = [f"% note: {one_line(note)}" for note in (*summary.notes, *path.lines(summary))]
     return "\n".join([r"% \usepackage{booktabs}", *noted, *tables])
 
 

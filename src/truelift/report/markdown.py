@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from truelift.report import published, sections, tradeoff
+from truelift.report import path, published, sections, tradeoff
 from truelift.report.notes import HEADING
 from truelift.report.plain import markdown_code, markdown_text
 from truelift.report.rows import mean_digits
@@ -25,6 +25,9 @@ def markdown(summary: Summary) -> str:
     if summary.problems:
         parts += ["## Runs that are missing", _list(summary.problems)]
         parts += [sections.ONLY_PAIRS] if asked.paired else []
+    if summary.grown is not None:
+        parts += [f"## {path.HEADING}", _list(path.lines(summary))]
+        parts += [table(path.HEADER, path.cells(summary)), path.LEGEND]
     if asked.notes:
         parts += ["## How the runs were read", _list(asked.notes)]
     if summary.cautions:
@@ -48,7 +51,7 @@ def markdown(summary: Summary) -> str:
     for title, lines in (("Cost", sections.cost(summary)), ("Environment", sections.environment(summary))):
         parts += [f"## {title}", *map(markdown_text, lines)] if lines else []
     parts += ["## How to repeat it", markdown_code(asked.repeat)]
-    parts += ["## How to read this", *map(markdown_text, sections.reading(summary))]
+    parts += ["## How to read this", *map(markdown_text, path.reading(summary))]
     return "\n\n".join(parts) + "\n"
 
 

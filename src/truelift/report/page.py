@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from truelift.report import published, sections, tradeoff
+from truelift.report import path, path_figure, published, sections, tradeoff
 from truelift.report.feature_figure import FeaturesFigure, features_figure
 from truelift.report.figures import (
     CLASS_PALETTE,
@@ -18,6 +18,7 @@ from truelift.report.figures import (
     differences_figure,
 )
 from truelift.report.notes import HEADING
+from truelift.report.path_figure import path_figures
 from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
@@ -31,6 +32,8 @@ class _Figures:
 
     differences: Markup
     trade_off: Markup | None
+    path: tuple[tuple[str, Markup], ...]
+    """With the variants' names."""
     curves: tuple[Markup, ...]
     features: FeaturesFigure | None
 
@@ -54,6 +57,8 @@ def html_page(summary: Summary) -> str:
         symbols=_SYMBOLS,
         light=_variables(PALETTE, CLASS_PALETTE),
         dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE),
+        path=path,
+        path_caption=path_figure.CAPTION,
         published=published,
         records=HEADING,
         sections=sections,
@@ -65,6 +70,7 @@ def _figures(summary: Summary) -> _Figures:
     names, saving = summary.asked.order, summary.trade_off
     return _Figures(
         differences=differences_figure(summary),
+        path=path_figures(summary),
         trade_off=tradeoff_figure(saving.choices, saving.metric, saving.lengths) if saving.choices else None,
         curves=tuple(
             curves_figure(names, picture.curves, picture.drawn.label, name=f"curves-{i}", linear=picture.drawn.linear)

@@ -16,6 +16,12 @@ HEADER_LEGEND = (
     "where p does not decide. P(better): share "
     "of the pairs in which the variant is better; p: paired t, corrected for all variants."
 )
+UNTIL_DECIDED_LEGEND = (
+    "Mean and standard deviation over the seeds that were judged; difference to the baseline, mean over paired seeds, "
+    "with the innermost interval of all looks, at the level of the verdict's correction. P(better): share of the pairs "
+    "in which the variant is better; p: over all looks so far, valid wherever the study stops, corrected for all "
+    "variants."
+)
 UNPAIRED_LEGEND = (
     "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
     "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
@@ -36,6 +42,8 @@ OTHERS_LEGEND = (
 
 def header_legend(summary: Summary) -> str:
     """What the columns are."""
+    if summary.asked.looks is not None:
+        return UNTIL_DECIDED_LEGEND
     return HEADER_LEGEND if summary.asked.paired else UNPAIRED_LEGEND
 
 
@@ -182,10 +190,11 @@ def reading(summary: Summary) -> list[str]:
             "Holm-corrected p-value of Welch's test is at most 0.05. Everything else is undecided: that is no proof of "
             "no effect. Runs under the same seeds would need fewer of them.",
         ]
+    p = "paired-t p-value" if summary.asked.looks is None else "p-value over all looks"
     return [
         *(smaller if scale else []),
         f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean "
-        f"difference {matters} in that direction and its paired-t p-value, corrected for all variants, is at most 0.05."
+        f"difference {matters} in that direction and its {p}, corrected for all variants, is at most 0.05."
         " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
         "Everything else is undecided: that proves nothing.",
         *(_guards(summary) if summary.asked.guards else []),

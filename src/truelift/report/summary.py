@@ -1,5 +1,6 @@
 """Everything that a report says, computed once from a study's records; its forms only show it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked, read_asked
 from truelift.report.curves import Picture, pictures
 from truelift.report.environments import Environment, environments
-from truelift.report.judged import Found, Results, judged
+from truelift.report.growing import Grown, by_run, found_in, grown
+from truelift.report.judged import Found, Results, judged, rows_of
 from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
@@ -49,6 +51,8 @@ class Summary:
     seconds: Mapping[str, float]
     """Seconds of training, by variant, over all done runs; empty where a program does not say."""
     environments: tuple[Environment, ...]
+    grown: Grown | None = None
+    """Of a study that runs seeds until it is decided: where each variant stopped or stands."""
     notes: tuple[str, ...] = ()
     """What was wrong with records, and what differs between runs that should not: a sentence each."""
 
@@ -73,20 +77,29 @@ def summarise(study: Study) -> Summary:
     # Once for each run, so that a study that still runs is seen at one moment by all parts of the report.
     statuses = [(run, run.status) for run in study.runs]
     done = [run for run, status in statuses if status == "done"]
-    results: Results = {(run.variant, run.seed): run.result()["metrics"] for run in done}
-    predictions = {(run.variant, run.seed): found for run in done if (found := run.predictions())}
+    records = found_in(statuses)
+    every_result = records.results
     ran_in = environments(study.runs)
 
     shown, features = pictures(done, [variant.name for variant in asked.variants]), panels(done, asked.order)
     if unseen := () if asked.referee is None else asked.referee.unseen:
         shown, features = tuple(picture for picture in shown if picture.drawn.name not in unseen), ()
-    failed = frozenset((run.variant, run.seed) for run, status in statuses if status == "failed")
-    records = Found(results, predictions, failed)
-    rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
+    growth = None
+    if asked.looks is None:
+        rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
+    else:
+        begun = frozenset((run.variant, run.seed) for run in study.runs if os.path.lexists(run.folder))
+        growth = grown(asked, records, by_run(statuses), begun)
+        records = growth.found  # from here on, as if no other run had been made
+        rows = rows_of(asked, asked.metric, records, growth.comparisons)
+        left_out_runs = growth.not_needed | growth.ahead | growth.to_come
+        statuses = [(run, status) for run, status in statuses if (run.variant, run.seed) not in left_out_runs]
+    results = records.results
     others, left_out = _others(asked, records)
     reached = asked.reached
     of_reached = rows if reached == asked.metric else judged(asked, reached, records, smallest_effect=0.0)
-    lengths = asked.other_lengths()
+    # Its differences have no test that holds at any stop.
+    lengths = asked.other_lengths() if growth is None else frozenset()
     digits = difference_digits(rows)
     metric = asked.metric
     return Summary(
@@ -99,7 +112,7 @@ def summarise(study: Study) -> Summary:
             if row.comparison is not None
         },
         others=others,
-        problems=_problems(statuses, metric, results),
+        problems=_problems(statuses, metric, every_result),
         cautions=(
             *_refereed(asked, rows, results),
             *_cautions(asked, rows, metric.resolution(records.images)),
@@ -117,8 +130,9 @@ def summarise(study: Study) -> Summary:
         ),
         pictures=shown,
         panels=features,
-        seconds=_seconds(asked, results),
+        seconds=_seconds(asked, every_result),
         environments=ran_in,
+        grown=growth,
         notes=notes(study, asked),  # all that is read has been read by now
     )
 

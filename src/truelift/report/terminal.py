@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from truelift.report import published, sections
+from truelift.report import path, published, sections
 from truelift.report.notes import MOST_AT_ONCE
 from truelift.report.plain import one_line
 from truelift.report.rows import Row, mean_digits
@@ -21,10 +21,12 @@ def print_summary(summary: Summary, console: Console) -> None:
     """The question, the table and the verdicts."""
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     _print(console, summary.asked.question, style="bold")
-    counted = f"{len(summary.asked.seeds)} seeds" if summary.asked.paired else "runs that are no pairs"
+    at_most = "at most " if summary.asked.looks is not None else ""
+    counted = f"{at_most}{len(summary.asked.seeds)} seeds" if summary.asked.paired else "runs that are no pairs"
     console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()
-    for line in (*(headline.line for headline in summary.headlines.values()), *summary.problems, *summary.cautions):
+    verdicts = (headline.line for headline in summary.headlines.values())
+    for line in (*verdicts, *path.lines(summary), *summary.problems, *summary.cautions):
         _print(console, line)
     if compared := summary.trade_off.at_equal_time:
         console.print()

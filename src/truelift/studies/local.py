@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -74,7 +74,7 @@ class _Workers:
 
 
 def run_local(
-    folders: Sequence[Path],
+    folders: Iterable[Path],
     *,
     jobs: int,
     threads: int,
@@ -87,7 +87,8 @@ def run_local(
     After Ctrl-C, SIGTERM or another exception here, the workers end before it goes on its way.
 
     Args:
-        folders: Each with a config.toml.
+        folders: Each with a config.toml when its turn comes. The next is asked for when a process is free, and all that
+            have ended were yielded: so it may depend on them.
         jobs: Processes at a time, at least 1.
         threads: CPU threads of each, at least 1.
         gpus: Those that the processes share out among them, each seeing one of them alone; none: nothing is said.
@@ -106,10 +107,17 @@ def run_local(
     with ThreadPoolExecutor(jobs) as pool:
         try:
             options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
-            running = {pool.submit(_run, workers, folder, threads, free, options): folder for folder in folders}
-            for done in as_completed(running):
-                done.result()
-                yield running[done]
+            running: dict[Future[None], Path] = {}
+            following = iter(folders)
+            while True:
+                while len(running) < jobs and (folder := next(following, None)) is not None:
+                    running[pool.submit(_run, workers, folder, threads, free, options)] = folder
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    folder = running.pop(done)
+                    done.result()
+                    yield folder
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             workers.stop(PREEMPTED_STOP_SECONDS if signals.preempted() else STOP_SECONDS)

@@ -17,18 +17,22 @@ from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.studies.command import check_command
 from truelift.studies.guards import read_guards, read_pooling, read_scale
+from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
+from truelift.studies.looks import record as looks_record
 from truelift.studies.published import read_published
 from truelift.studies.relative import absolute, is_relative, typed
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve
 from truelift.training.identity import OPERATIONAL_OPTIONS, config
 from truelift.training.settings import flatten, parse_experiment
-from truelift.verdicts import Pooling, PublishedFigure
+from truelift.verdicts import Looks, Pooling, PublishedFigure
+from truelift.verdicts.compare import NO_POOLING
 
 _KEYS = (
     "question",
     "baseline",
     "seeds",
+    "until_decided",
     "metric",
     "higher_is_better",
     "smallest_effect",
@@ -44,10 +48,14 @@ _KEYS = (
     "scales",
     "published",
 )
+NO_LOOKS = GivenLooks()
 # A run's folder and record each; their list is held in memory several times.
 _MOST_SEEDS = 100_000
 # Of a name that is part of a folder's: file systems take 255 bytes.
 _LONGEST_NAME = 100
+
+_OF_SCALE = ("takes", "seeds", "until_decided", "variants")
+"""Keys of a scale that are no settings."""
 
 PAPER = "paper"
 """The scale that is the file as it stands: in a recipe the paper's own."""
@@ -71,6 +79,8 @@ class Scale:
     takes: str
     """How long it takes, and on what."""
     seeds: tuple[int, ...]
+    looks: Looks | None
+    """Of a study that runs seeds until it is decided; None for a fixed number."""
     settings: Mapping[str, Any]
     """In place of the shared ones, by dotted name."""
     variants: tuple[str, ...]
@@ -117,6 +127,9 @@ class StudyPlan:
     """Other metrics that may get worse by a limit at most."""
     pooling: Pooling
     seeds: tuple[int, ...]
+    """All that may be run."""
+    looks: Looks | None
+    """Where it is judged while it grows, until it is decided; None for a fixed number of seeds."""
     vary_split: bool
     shared: Mapping[str, Any]
     variants: tuple[Variant, ...]
@@ -214,6 +227,7 @@ class StudyPlan:
             "pooling": self.pooling,
             "baseline": self.baseline,
             "seeds": list(self.seeds),
+            "until_decided": looks_record(self.looks),
             "variants": {v.name: {"settings": dict(v.settings), "command": v.command} for v in self.variants},
             "shared": dict(self.shared),
             "published": {name: [asdict(figure) for figure in figures] for name, figures in self.published.items()},
@@ -229,7 +243,12 @@ class StudyPlan:
 
 
 def read_plan(
-    path: Path, *, scale: str = PAPER, seeds: int | None = None, overrides: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    scale: str = PAPER,
+    seeds: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    looks: GivenLooks = NO_LOOKS,
 ) -> StudyPlan:
     """Read a study file.
 
@@ -238,6 +257,7 @@ def read_plan(
         scale: One of the file's scales, or paper for the file as it stands.
         seeds: Run seeds 0..seeds-1, whatever the file and the scale say.
         overrides: Shared settings that take the place of the file's, by dotted name.
+        looks: Whether seeds are run until it is decided, whatever the file says.
 
     Raises:
         InputError: The file or a value in it is wrong; the message names the file.
@@ -245,14 +265,22 @@ def read_plan(
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
-        plan = replace(_plan(path.stem, read_toml(path), scale, seeds, overrides or {}), home=path.parent, source=path)
+        plan = _plan(path.stem, read_toml(path), scale, seeds, overrides or {}, looks)
+        plan = replace(plan, home=path.parent, source=path)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
-def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, overrides: Mapping[str, Any]) -> StudyPlan:
+def _plan(
+    name: str,
+    tables: dict[str, Any],
+    scale: str,
+    seeds: int | None,
+    overrides: Mapping[str, Any],
+    given: GivenLooks,
+) -> StudyPlan:
     for key in tables:
         if key not in _KEYS:
             raise unknown_name("key", key, _KEYS)
@@ -266,7 +294,7 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     if len(variants) < 2:
         raise InputError(f"a study needs the baseline and at least one other variant, got {', '.join(names)} alone.")
     published = read_published(_typed(tables, "published", dict, {}), names)
-    whole = Scale(_typed(tables, "takes", str, ""), _seeds(tables.get("seeds", 5)), {}, tuple(names))
+    whole = Scale(_typed(tables, "takes", str, ""), *_seeds_or_looks(tables, None), {}, tuple(names))
     scales = {key: _scale(key, table, whole, baseline) for key, table in _typed(tables, "scales", dict, {}).items()}
     applied = {PAPER: whole, **scales}.get(scale)
     if applied is None:
@@ -298,6 +326,11 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
     metric = metric if programs else metric.of_trainings()
     if metric.in_points and smallest_effect > 100:
         raise InputError(f"smallest_effect must be at most 100 points, got {smallest_effect}.")
+    looks = chosen_looks(applied.looks, given, seeds)
+    pooling = read_pooling(tables.get("pooling", "none"), len(variants) - 1)
+    if looks is not None and pooling != "none":
+        raise InputError(f"{NO_POOLING}.")
+    chosen = applied.seeds if seeds is None else _seeds(seeds)
     return StudyPlan(
         name=name if applied is whole else f"{name}-{scale}",
         scale=None if applied is whole else scale,
@@ -307,8 +340,9 @@ def _plan(name: str, tables: dict[str, Any], scale: str, seeds: int | None, over
         metric=metric,
         smallest_effect=float(smallest_effect),
         guards=read_guards(_typed(tables, "guards", dict, {}), metric=metric.name, scale=stated, programs=programs),
-        pooling=read_pooling(tables.get("pooling", "none"), len(variants) - 1),
-        seeds=applied.seeds if seeds is None else _seeds(seeds),
+        pooling=pooling,
+        seeds=chosen if looks is None else tuple(range(looks.most_seeds)),
+        looks=looks,
         vary_split=_typed(tables, "vary_split", bool, True),
         shared=shared,
         variants=variants,
@@ -337,6 +371,18 @@ def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], defa
         names = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
         raise InputError(f"{key} must be of type {names}, got {value!r}.")
     return value
+
+
+def _seeds_or_looks(table: dict[str, Any], whole: Scale | None) -> tuple[tuple[int, ...], Looks | None]:
+    """The seeds of a file or a scale, which has those of the file where it says nothing; and its looks."""
+    if "until_decided" in table:
+        if "seeds" in table:
+            raise InputError("seeds and until_decided exclude each other: max_seeds says how many at most.")
+        looks = read_looks(table["until_decided"])
+        return tuple(range(looks.most_seeds)), looks
+    if whole is not None and "seeds" not in table:
+        return whole.seeds, whole.looks
+    return _seeds(table.get("seeds", 5)), None
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -371,7 +417,7 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
     _check_named_table("scale", name, table)
     if name == PAPER:
         raise InputError(f"a scale's name must not be {PAPER}, which is the file as it stands.")
-    settings = flatten({key: value for key, value in table.items() if key not in ("takes", "seeds", "variants")})
+    settings = flatten({key: value for key, value in table.items() if key not in _OF_SCALE})
     try:
         kept = _typed(table, "variants", list, whole.variants)
         for variant in kept:
@@ -379,7 +425,7 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
                 raise unknown_name("variant", str(variant), whole.variants)
         if baseline not in kept or len(set(kept)) < 2:
             raise InputError(f"variants must be the baseline, {baseline}, and at least one other, got {kept}.")
-        return Scale(_typed(table, "takes", str, ""), _seeds(table.get("seeds", whole.seeds)), settings, tuple(kept))
+        return Scale(_typed(table, "takes", str, ""), *_seeds_or_looks(table, whole), settings, tuple(kept))
     except InputError as error:
         raise InputError(f'scale "{name}": {error}') from None
 

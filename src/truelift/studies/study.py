@@ -14,6 +14,7 @@ from truelift.records import (
     Run,
     Study,
     clear_way,
+    earlier_plans,
     locked,
     read_config_file,
     read_result,
@@ -22,6 +23,7 @@ from truelift.records import (
     write_text,
 )
 from truelift.records.run import fingerprint_of
+from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import refuse_other, source_from
 from truelift.studies.local import run_local
 from truelift.studies.measured import refuse_unmeasured
@@ -81,6 +83,8 @@ def run_study(
     repeat: str,
     report_run: Callable[[Run, int, int], None],
     warn: Callable[[str], None],
+    tell: Callable[[str], None] = print,
+    decide: Decide | None = None,
     jobs: int | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> Study:
@@ -90,8 +94,11 @@ def run_study(
         plan: From `read_plan`.
         folder: The study's; made where it is missing.
         repeat: The command that repeats the study.
-        report_run: Told of each run that has ended, how many have, and how many there are.
+        report_run: Told of each run that has ended, how many have, and how many there are: of a study until decided at
+            most, as it stands.
         warn: Told what is wrong with the records that are there, and what is done about it.
+        tell: Told which variant needs no more seeds, and why.
+        decide: Judges what is there of a study until decided; a plan with looks needs it.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
@@ -105,25 +112,43 @@ def run_study(
         raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
     runs = {_folder(folder, run): run for run in plan.runs()}
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
+    record = plan.record(repeat, now(), found) | _source(folder, plan)
     _refuse_other(folder, plan, list(found.values()))
+    earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints)]
-    if pending:
+    # Of a study until decided it is not known yet whether any of them is needed.
+    checked = bool(pending) and (plan.looks is None or not (folder / "study.json").exists())
+    if checked:
         preflight(plan)
+
+    def prepare(path: Path) -> None:
+        nonlocal checked
+        if not checked:
+            preflight(plan)
+            checked = True
+        for line in make_room(path):
+            warn(line)
+        write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
+
     with locked(folder):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
             if line is not None:
                 warn(line)
-        write_json(folder / "study.json", plan.record(repeat, now(), found) | _source(folder, plan))
-        for path in pending:
-            for line in make_room(path):
-                warn(line)
-            write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
+        write_json(folder / "study.json", record | {"earlier": earlier_plans(folder, record)})
+        growing = None
+        if plan.looks is None:
+            for path in pending:
+                prepare(path)
+        else:
+            assert decide is not None, "a plan with looks is judged while it grows"
+            of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
+            growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
         # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
         devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
         shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
         running = run_local(
-            pending,
+            pending if growing is None else growing.folders(),
             jobs=shares.jobs,
             threads=shares.threads,
             gpus=shares.gpus,
@@ -132,7 +157,14 @@ def run_study(
         )
         with contextlib.closing(running):  # the workers end whatever ends this
             for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
-                report_run(Run(runs[path].variant, runs[path].seed, path), ended, len(runs))
+                run = Run(runs[path].variant, runs[path].seed, path)
+                if growing is None:
+                    report_run(run, ended, len(runs))
+                else:
+                    settled = growing.ended(path)
+                    report_run(run, growing.runs_ended, growing.runs_at_most)
+                    for line in settled:
+                        tell(line)
     return Study.read(folder)
 
 

@@ -8,7 +8,7 @@
 from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
 from truelift.verdicts.compare import POOLINGS, Pooling, compare
 from truelift.verdicts.compare_unpaired import compare_unpaired
-from truelift.verdicts.comparison import VERDICTS, Comparison, Ground, Verdict, WithFailures
+from truelift.verdicts.comparison import VERDICTS, Comparison, Ground, Stop, Verdict, WithFailures
 from truelift.verdicts.equal_time import at_equal_time
 from truelift.verdicts.equivalence import below_p_value, equivalence_p_value
 from truelift.verdicts.guards import Guard, Guarded
@@ -26,8 +26,11 @@ from truelift.verdicts.pooled import dunnett_p_value, step_down_dunnett
 from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
 from truelift.verdicts.requirement import Met, Requirement, met
 from truelift.verdicts.scale import SCALES, Scale, in_points
+from truelift.verdicts.sequential import Looks
+from truelift.verdicts.sequential_path import Look
 from truelift.verdicts.several import holm, holm_levels
 from truelift.verdicts.unpaired import Welch, welch
+from truelift.verdicts.until_decided import until_decided
 
 __all__ = [
     "POOLINGS",
@@ -38,12 +41,15 @@ __all__ = [
     "Ground",
     "Guard",
     "Guarded",
+    "Look",
+    "Looks",
     "Met",
     "Outlier",
     "Pooling",
     "PublishedFigure",
     "Requirement",
     "Scale",
+    "Stop",
     "Verdict",
     "Welch",
     "WithFailures",
@@ -71,5 +77,6 @@ __all__ = [
     "sign_flip_p_value",
     "spread",
     "step_down_dunnett",
+    "until_decided",
     "welch",
 ]

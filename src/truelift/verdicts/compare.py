@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, require, unknown_name
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
-from truelift.verdicts.equivalence import equivalence_p_value
+from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
 from truelift.verdicts.failures import Flags, counted, flags_of, worst_result
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
@@ -24,10 +24,13 @@ from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_dow
 from truelift.verdicts.power import detectable_effect
 from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
 from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.sequential import Looks
+from truelift.verdicts.sequential_path import Look, path
 from truelift.verdicts.several import holm, holm_levels
-from truelift.verdicts.student import critical
 
 FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0.0625
+
+NO_POOLING = 'pooling = "guarded" has no form that holds at any stop: leave it out, or give a fixed number of seeds'
 
 Pooling = Literal["none", "guarded"]
 POOLINGS: tuple[Pooling, ...] = ("none", "guarded")
@@ -49,6 +52,7 @@ def compare(
     baseline_failed: ArrayLike | None = None,
     guards: Sequence[Guard] = (),
     pooling: Pooling = "none",
+    looks: Looks | None = None,
     levels: Mapping[str, float] | None = None,
 ) -> dict[str, Comparison]:
     """Each variant against the baseline over paired seeds, with one of four verdicts.
@@ -78,6 +82,8 @@ def compare(
         baseline_failed: The same of the baseline.
         guards: Other metrics that may get worse by a limit at most.
         pooling: none, or guarded: one noise for all variants, for 3 variants and more; declared before the study.
+        looks: Of a study that is judged while it grows: p-values and intervals hold wherever it stops. A variant that
+            has stopped has NaN from there on; `until_decided` finds where. Their alpha is 1 - confidence.
         levels: Name -> the level of its two-sided test in (0, 1), as a referee gives it, in place of Holm's. The
             adjusted p is then p (1 - confidence) / level: it decides where p is at most the level.
 
@@ -93,16 +99,29 @@ def compare(
     fraction("confidence", confidence)
     if pooling not in POOLINGS:
         raise unknown_name("pooling", str(pooling), POOLINGS)
+    if looks is not None:
+        require("looks' alpha", looks.alpha, math.isclose(looks.alpha, 1 - confidence), "1 - confidence")
+        if pooling != "none":
+            raise InputError(f"{NO_POOLING}.")
     if pooling == "guarded" and len(variants) < FEWEST_VARIANTS:
         raise InputError(f'pooling = "guarded" needs {FEWEST_VARIANTS} variants or more, got {len(variants)}.')
     if levels is not None:
-        _check_levels(levels, variants, pooling)
+        _check_levels(levels, variants, pooling, looks)
     arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
     if unit == "points" and not relative:
         arms = in_points("the metric", arms, scale)
     base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
     asked = _Asked(
-        higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant, pooling, levels
+        higher_is_better,
+        smallest_effect,
+        relative,
+        resolution,
+        confidence,
+        unit,
+        may_be_constant,
+        pooling,
+        looks,
+        levels,
     )
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     second = _second_line(base, others, flags_of("baseline", baseline_failed, base), flags, asked)
@@ -121,6 +140,7 @@ class _Asked:
     unit: str
     may_be_constant: bool
     pooling: Pooling
+    looks: Looks | None
     given: Mapping[str, float] | None
     """Levels of a referee's."""
 
@@ -128,21 +148,32 @@ class _Asked:
     def alpha(self) -> float:
         return 1 - self.confidence
 
+    @property
+    def evidence(self) -> Evidence:
+        return OneLook() if self.looks is None else AnyStop(self.looks)
 
-def _check_levels(levels: Mapping[str, float], variants: Mapping[str, ArrayLike], pooling: Pooling) -> None:
+
+def _check_levels(
+    levels: Mapping[str, float], variants: Mapping[str, ArrayLike], pooling: Pooling, looks: Looks | None
+) -> None:
     if levels.keys() != variants.keys():
         raise InputError(f"levels must be given for {', '.join(variants)}, got {', '.join(levels) or 'none'}.")
     for name, level in levels.items():
         fraction(f'the level of "{name}"', level)
     if pooling != "none":
         raise InputError(f"levels must be left out with pooling = {pooling}, whose tests are one family.")
+    if looks is not None:
+        raise InputError("levels must be left out with looks: each is for one look.")
 
 
 def _second_line(
     base: Array, others: Mapping[str, Array], base_failed: Flags, failed: Mapping[str, Flags], asked: _Asked
 ) -> dict[str, WithFailures]:
     """By variant, for those of which a run, or one of the baseline's, failed."""
-    lost = {name: int(flags.sum() + base_failed.sum()) for name, flags in failed.items()}
+    lost = {
+        name: int(flags.sum() + base_failed[: _judged(others[name], flags, asked)].sum())
+        for name, flags in failed.items()
+    }
     if not any(lost.values()):
         return {}
     worst = worst_result((base, *others.values()), higher_is_better=asked.higher_is_better)
@@ -154,6 +185,12 @@ def _second_line(
     }
 
 
+def _judged(results: Array, failed: Flags, asked: _Asked) -> int:
+    """How many seeds a variant is judged by: where it stopped, it has neither results nor failures from there on."""
+    there = np.flatnonzero(~np.isnan(results) | failed)
+    return results.size if asked.looks is None else int(there[-1]) + 1 if there.size else 0
+
+
 def _compared(
     base: Array,
     others: Mapping[str, Array],
@@ -161,21 +198,24 @@ def _compared(
     guards: Sequence[Guard],
     second: Mapping[str, WithFailures],
 ) -> dict[str, Comparison]:
+    evidence = asked.evidence
     samples = {
-        name: sample_of(name, base, values, relative=asked.relative, resolution=asked.resolution)
+        name: evidence.counted(sample_of(name, base, values, relative=asked.relative, resolution=asked.resolution))
         for name, values in others.items()
     }
+    samples = {name: replace(sample, p_value=evidence.p_value(sample)) for name, sample in samples.items()}
     tests = _tests(samples, asked)
     no_effect = _no_effect(samples, asked)
-    turned = [guard_samples(guard) for guard in guards]
-    of_guards = [p_values(guard, one) for guard, one in zip(guards, turned, strict=True)]
+    turned = [guard_samples(guard, evidence) for guard in guards]
+    of_guards = [p_values(guard, one, evidence) for guard, one in zip(guards, turned, strict=True)]
     # A referee's budget is one-sided: of a level that is given for two sides, a guard has one.
     sides = 1 if asked.given is None else 2
     both = {name: min(1.0, max(p, sides * worst_p_value(of_guards, name))) for name, p in tests.judged.items()}
     adjusted, levels = _corrected(both, asked)
     levels = {name: level / sides for name, level in levels.items()}
     kept = [
-        guarded(guard, one, p, levels, asked.alpha) for guard, one, p in zip(guards, turned, of_guards, strict=True)
+        guarded(guard, one, p, levels, asked.alpha, evidence)
+        for guard, one, p in zip(guards, turned, of_guards, strict=True)
     ]
     known = base[~np.isnan(base)]
     constant = not asked.may_be_constant and known.size >= FEWEST_SEEDS and float(np.ptp(known)) == 0
@@ -187,6 +227,7 @@ def _compared(
                 p_no_effect=no_effect.adjusted.get(name),
                 p_guarded=adjusted.get(name) if guards else None,
                 constant_baseline=constant,
+                may_decide=evidence.may_decide(sample),
             ),
             tests.intervals.get(name),
             Rule(
@@ -199,9 +240,11 @@ def _compared(
                 level=tests.levels.get(name, asked.alpha),
                 refereed=asked.given is not None,
                 no_effect_level=no_effect.levels.get(name, asked.alpha),
+                looks=asked.looks,
             ),
             tuple(one[name] for one in kept if name in one),
             second.get(name),
+            evidence,
         )
         for name, sample in samples.items()
     }
@@ -227,7 +270,7 @@ def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
     """Of a difference of 0."""
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted, levels = _corrected(p, asked)
-    intervals = {name: _interval(samples[name], levels[name]) for name in p if samples[name].spread}
+    intervals = {name: asked.evidence.interval(samples[name], levels[name]) for name in p if samples[name].spread}
     if asked.pooling == "guarded" and len({sample.seeds for sample in samples.values()}) == 1:
         pairs = {sample.baseline.tobytes() for sample in samples.values()}
         if len(pairs) == 1 and len(p) == len(samples):
@@ -256,7 +299,7 @@ def _pooled(
     for (name, sample), among in zip(samples.items(), found.among, strict=True):
         if sample.spread:
             half = dunnett_critical(asked.alpha, among, found.degrees) * found.standard_error
-            low, high = _interval(sample, asked.alpha)
+            low, high = asked.evidence.interval(sample, asked.alpha)
             intervals[name] = (min(low, sample.difference - half), max(high, sample.difference + half))
     return _Family(p, adjusted, levels, intervals)
 
@@ -268,17 +311,11 @@ def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
     low, high = margins(asked.smallest_effect, relative=asked.relative)
     p = {
         # Doubled: at the level of the other tests, so that it decides where their interval lies within the margins.
-        name: min(1.0, 2 * equivalence_p_value(sample.differences, low, high, resolution=sample.resolution))
+        name: min(1.0, 2 * asked.evidence.between(sample, low, high))
         for name, sample in samples.items()
-        if sample.seeds >= 2
+        if sample.p_value is not None
     }
     return _Family(p, _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True)), {})
-
-
-def _interval(sample: Sample, level: float) -> tuple[float, float]:
-    assert sample.spread
-    half = critical(sample.seeds - 1, level) * sample.spread / math.sqrt(sample.seeds)
-    return sample.difference - half, sample.difference + half
 
 
 def _comparison(
@@ -288,10 +325,12 @@ def _comparison(
     rule: Rule,
     guards: tuple[Guarded, ...],
     second: WithFailures | None,
+    evidence: Evidence,
 ) -> Comparison:
     k, d = sample.seeds, sample.differences
     detectable = None
-    if sample.spread:  # neither unknown nor 0: without spread an interval of no width would claim certainty
+    fixed = rule.looks is None  # what is known of a fixed number of seeds alone is not told at a stop
+    if sample.spread and fixed:  # neither unknown nor 0: without spread an interval of no width would claim certainty
         detectable = sample.shown(detectable_effect(sample.spread, k, alpha=rule.level))
     facts = Judgement(
         verdict="undecided",
@@ -309,7 +348,7 @@ def _comparison(
     judged = judge(sample, facts, tested, rule)
     if judged.verdict == "no effect" and interval is not None:
         # The interval of the two one-sided tests: it lies within the margins exactly where they decide.
-        of_tests = _interval(sample, rule.no_effect_level)
+        of_tests = evidence.interval(sample, rule.no_effect_level)
         judged = replace(judged, interval=_shown(sample, of_tests), interval_confidence=1 - rule.no_effect_level)
     return Comparison(
         seeds=k,
@@ -324,7 +363,7 @@ def _comparison(
         p_value=sample.p_value,
         p_adjusted=tested.p_adjusted,
         p_no_effect=tested.p_no_effect,
-        p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS else None,
+        p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS and fixed else None,
         probability_better=probability_better(d, higher_is_better=rule.higher_is_better) if k else math.nan,
         correlation=correlation(sample.baseline, sample.variant),
         smallest_detectable=detectable,
@@ -334,7 +373,18 @@ def _comparison(
         more_seeds=judged.more_seeds,
         guards=guards,
         with_failures=second,
+        path=_path(sample, rule),
     )
+
+
+def _path(sample: Sample, rule: Rule) -> tuple[Look, ...]:
+    """Every look so far, at the level that the correction asks of this variant now, in units of the differences."""
+    if rule.looks is None or not sample.seeds:
+        return ()
+    at_level = replace(rule.looks, alpha=rule.level)
+    matters = margins(rule.smallest_effect, relative=rule.relative)
+    found = path(sample.differences, at_level, margins=matters, resolution=sample.resolution)
+    return tuple(look.shown(sample.shown) for look in found)
 
 
 def _shown(sample: Sample, interval: tuple[float, float] | None) -> tuple[float, float] | None:

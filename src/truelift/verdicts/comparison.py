@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from truelift.verdicts.guards import Guarded
+from truelift.verdicts.sequential import Looks
+from truelift.verdicts.sequential_path import Look
 
 Verdict = Literal["helps", "hurts", "no effect", "undecided"]
 VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided")
@@ -11,6 +13,7 @@ VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided")
 Ground = Literal[
     "no pairs",  # no seed has both results
     "one seed",  # one pair, so no noise is known
+    "no look yet",  # a study that is judged while it grows has not reached its first look
     "two seeds",  # two pairs, whose noise rests on normality alone
     "constant baseline",  # all of the baseline's results are one number
     "no difference",  # all pairs are exactly equal
@@ -25,6 +28,9 @@ Ground = Literal[
     "chance",  # significant alone, not with the correction for several variants
     "too wide",  # the interval holds 0 and effects that matter
 ]
+
+Ended = Literal["decided", "futile", "last look"]
+"""Why a variant needs no more seeds."""
 
 MOST_MORE_SEEDS = 1000  # nobody runs more; beyond it a number of seeds is no advice
 
@@ -41,6 +47,7 @@ class Rule:
     relative: bool = False
     level: float = 0.05  # that Holm's correction asks of this variant now
     no_effect_level: float = 0.05  # the same in the family of equivalence tests
+    looks: Looks | None = None  # of a study that is judged while it grows
     refereed: bool = False  # the level is a referee's, in place of Holm's
 
     @property
@@ -58,6 +65,18 @@ class WithFailures:
     difference: float
     p_adjusted: float | None
     verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Where a variant stands in a study that is judged while it grows."""
+
+    seeds: int
+    """Of the plan's seeds, how many are judged: its data are those of the first so many."""
+    ended: Ended | None
+    """Why it needs no more; None where it goes on."""
+    most: int
+    """Of the plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +127,5 @@ class Comparison:
     more_seeds: tuple[int, int | None] | None  # from how many to how many more; None above 1000, or not known
     guards: tuple[Guarded, ...]  # in the order given
     with_failures: WithFailures | None  # None where no run of the variant or the baseline failed
+    path: tuple[Look, ...] = ()  # every look so far, of a study that is judged while it grows; else empty
+    stop: Stop | None = None  # where such a study stopped for this variant

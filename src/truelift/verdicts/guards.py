@@ -4,14 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.verdicts.checks import at_least_zero
-from truelift.verdicts.equivalence import below_p_value
-from truelift.verdicts.sample import FEWEST_SEEDS, Sample, sample_of
+from truelift.verdicts.evidence import Evidence
+from truelift.verdicts.sample import Sample, sample_of
 from truelift.verdicts.several import holm
-from truelift.verdicts.student import critical
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +53,8 @@ class Guarded:
     """Whether it is shown to be worse by more than the limit."""
 
 
-def guard_samples(guard: Guard) -> dict[str, Sample]:
-    """The pairs of each variant, turned so that worse is positive.
+def guard_samples(guard: Guard, evidence: Evidence) -> dict[str, Sample]:
+    """The pairs of each variant that count, turned so that worse is positive.
 
     Raises:
         InputError: A limit below 0, or results that cannot be compared.
@@ -65,7 +63,7 @@ def guard_samples(guard: Guard) -> dict[str, Sample]:
     turned = {}
     for name, values in guard.variants.items():
         found = sample_of(name, guard.baseline, values, relative=guard.relative, resolution=guard.resolution)
-        turned[name] = found.turned() if guard.higher_is_better else found
+        turned[name] = evidence.counted(found.turned() if guard.higher_is_better else found)
     return turned
 
 
@@ -78,12 +76,10 @@ def limit_of(guard: Guard, found: Sample) -> float:
     return math.log1p(guard.limit / 100)
 
 
-def p_values(guard: Guard, samples: Mapping[str, Sample]) -> dict[str, float | None]:
+def p_values(guard: Guard, samples: Mapping[str, Sample], evidence: Evidence) -> dict[str, float | None]:
     """One-sided p-values, by variant, of being worse by less than the limit."""
     return {
-        name: below_p_value(found.differences, limit_of(guard, found), resolution=found.resolution)
-        if found.seeds >= FEWEST_SEEDS
-        else None
+        name: evidence.below(found, limit_of(guard, found)) if evidence.may_decide(found) else None
         for name, found in samples.items()
     }
 
@@ -94,6 +90,7 @@ def guarded(
     p: Mapping[str, float | None],
     levels: Mapping[str, float],
     alpha: float,
+    evidence: Evidence,
 ) -> dict[str, Guarded]:
     """Each variant under the guard.
 
@@ -103,26 +100,32 @@ def guarded(
         p: From `p_values`.
         levels: The level that each variant is held to.
         alpha: Of the family of all variants, for `broken`.
+        evidence: That `p` is of.
     """
     tested = [name for name, value in p.items() if value is not None]
-    broken = dict(zip(tested, holm([_broken(guard, samples[name]) for name in tested]).tolist(), strict=True))
+    broken = dict(zip(tested, holm([_broken(guard, samples[name], evidence) for name in tested]).tolist(), strict=True))
     return {
-        name: _guarded(guard, found, p[name], broken.get(name), levels.get(name, alpha), alpha)
+        name: _guarded(guard, found, p[name], broken.get(name), levels.get(name, alpha), alpha, evidence)
         for name, found in samples.items()
     }
 
 
-def _broken(guard: Guard, found: Sample) -> float:
-    return below_p_value(np.negative(found.differences), -limit_of(guard, found), resolution=found.resolution)
+def _broken(guard: Guard, found: Sample, evidence: Evidence) -> float:
+    return evidence.below(found.turned(), -limit_of(guard, found))
 
 
 def _guarded(
-    guard: Guard, found: Sample, p_value: float | None, p_broken: float | None, level: float, alpha: float
+    guard: Guard,
+    found: Sample,
+    p_value: float | None,
+    p_broken: float | None,
+    level: float,
+    alpha: float,
+    evidence: Evidence,
 ) -> Guarded:
     at_most = None
     if p_value is not None and found.spread:
-        half = critical(found.seeds - 1, 2 * level) * found.spread / math.sqrt(found.seeds)
-        at_most = _worse(guard, found, found.difference + half)
+        at_most = _worse(guard, found, evidence.upper(found, level))
     return Guarded(
         metric=guard.metric,
         unit=guard.unit,

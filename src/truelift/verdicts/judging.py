@@ -18,6 +18,8 @@ class Tested:
     p_guarded: float | None
     """Of the metric and every guard at once; None without guards."""
     constant_baseline: bool
+    may_decide: bool = True
+    """Whether there are pairs enough; said of more than two, as before a first look at five."""
 
 
 def judge(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> Judgement:
@@ -37,6 +39,8 @@ def _of_metric(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> 
     k = sample.seeds
     if k == 0:
         return facts
+    if rule.looks is not None and not tested.may_decide:
+        return replace(facts, ground="no look yet")
     if k == 1:
         return replace(facts, ground="one seed")
     if k < FEWEST_SEEDS:
@@ -47,19 +51,26 @@ def _of_metric(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> 
         return replace(facts, ground="no difference")
     assert tested.p_adjusted is not None
     low, high = margins(rule.smallest_effect, relative=rule.relative)
-    if tested.p_adjusted <= rule.alpha and not low < sample.difference < high:
+    decided = tested.p_adjusted <= rule.alpha and not _looks_disagree(facts, rule)
+    if decided and not low < sample.difference < high:
         better = (sample.difference > 0) == rule.higher_is_better
         return replace(facts, ground="more than noise", verdict="helps" if better else "hurts")
-    if tested.p_no_effect is not None and tested.p_no_effect <= rule.alpha:
+    equivalent = tested.p_no_effect is not None and tested.p_no_effect <= rule.alpha
+    if equivalent and low < sample.difference < high:
         return replace(facts, ground="equivalent", verdict="no effect")
     if facts.interval is None:
         more = math.ceil(1 - math.log2(rule.level)) - k  # until 2^(1 - k) reaches the level
-        return replace(facts, ground="no spread", more_seeds=(more, more))
+        return replace(facts, ground="no spread", more_seeds=None if rule.looks else (more, more))
     planned = _more_seeds(sample, rule)
-    if tested.p_adjusted <= rule.alpha:
+    if decided:
         return replace(facts, ground="too small", more_seeds=planned)
     chance = sample.p_value is not None and sample.p_value <= rule.alpha
     return replace(facts, ground="chance" if chance else "too wide", more_seeds=planned)
+
+
+def _looks_disagree(facts: Judgement, rule: Rule) -> bool:
+    """Whether an early look has decided, and the mean is back on the other side of 0 by now."""
+    return rule.looks is not None and facts.interval is not None and facts.interval[0] <= 0 <= facts.interval[1]
 
 
 def _with_guards(found: Judgement, tested: Tested, rule: Rule) -> Judgement:
@@ -87,6 +98,8 @@ def _more_seeds(sample: Sample, rule: Rule) -> tuple[int, int | None] | None:
 
     Planned for the smallest effect where there is one, else for the effect as seen.
     """
+    if rule.looks is not None:  # its plan says how many
+        return None
     k = sample.seeds
     low, high = margins(rule.smallest_effect, relative=rule.relative)
     effect = min(-low, high) if rule.smallest_effect > 0 else abs(sample.difference)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from truelift.verdicts.agreement import Agreement
-from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict, WithFailures
+from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Stop, Verdict, WithFailures
 from truelift.verdicts.guards import Guarded
 from truelift.verdicts.numbers import number, places_that_show
 
@@ -52,6 +52,9 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return "No seed has a result of both the baseline and the variant."
         case "one seed":
             return "One seed decides nothing: without a second there is no noise to hold it against."
+        case "no look yet":
+            assert rule.looks is not None
+            return f"No look yet: the first is at {rule.looks.seeds[0]} pairs, and {k} are there."
         case "two seeds":
             return "Two seeds decide nothing: their noise is known too badly; run three at least, better five."
         case "constant baseline":
@@ -64,7 +67,7 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "too small":
             small, matters = _amount(judged.difference, rule, "+"), _amount(rule.smallest_effect, rule)
             real = f"Real ({_p(judged.p_adjusted)}), {small}, but the {_interval(judged, rule, ', ')}"
-            return f"{real}, does not tell whether it reaches the {matters} that matter; {_more(judged.more_seeds)}."
+            return f"{real}, does not tell whether it reaches the {matters} that matter{_more(judged, rule)}."
         case "more than noise":
             word = "Better" if judged.verdict == "helps" else "Worse"
             size = _amount(abs(judged.difference), rule)
@@ -85,15 +88,29 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "no spread":
             same = _amount(judged.difference, rule, "+")
             without = f"All {k} seeds differ by exactly {same}, so there is no noise to hold it against"
-            return f"{without}; {_more(judged.more_seeds)}."
+            return f"{without}{_more(judged, rule)}."
         case "chance":
             corrected = f"({_p(judged.p_value)}, corrected for all {_p(judged.p_adjusted)})"
             among = "among all that the referee's ledger holds" if rule.refereed else f"with {rule.tests} variants"
             alone = f"Alone it would count, but {among} that can be chance {corrected}"
-            return f"{alone}; the {_interval(judged, rule, ' is ')}; {_more(judged.more_seeds)}."
+            return f"{alone}; the {_interval(judged, rule, ' is ')}{_more(judged, rule)}."
         case "too wide":
             both = "includes both 0 and effects that matter"
-            return f"The {_interval(judged, rule, ', ')}, {both}; {_more(judged.more_seeds)}."
+            return f"The {_interval(judged, rule, ', ')}, {both}{_more(judged, rule)}."
+
+
+def stopped(stop: Stop) -> str:
+    """Where a variant stands in a study that is judged while it grows, in one sentence."""
+    seeds = f"{stop.seeds} {'seed' if stop.seeds == 1 else 'seeds'}"
+    match stop.ended:
+        case "decided":
+            return f"Decided after {seeds} of at most {stop.most}."
+        case "futile":
+            return f"Stopped after {seeds}: {stop.most} are unlikely to decide it."
+        case "last look":
+            return f"All {stop.most} seeds of the plan are used."
+        case None:
+            return f"It goes on: {seeds} of at most {stop.most} are judged."
 
 
 def second_line(variant: str, c: Comparison, *, unit: str, digits: int) -> str | None:
@@ -201,15 +218,17 @@ def _interval(judged: Judgement, rule: Rule, between: str) -> str:
     return f"{_percent(judged.interval_confidence)} interval{between}{ends}"
 
 
-def _more(seeds: tuple[int, int | None] | None) -> str:
-    if seeds is None:
-        return f"more than {MOST_MORE_SEEDS} more seeds would be needed to decide"
-    fewest, most = seeds
+def _more(judged: Judgement, rule: Rule) -> str:
+    if rule.looks is not None:  # `stopped` says whether it goes on
+        return ""
+    if judged.more_seeds is None:
+        return f"; more than {MOST_MORE_SEEDS} more seeds would be needed to decide"
+    fewest, most = judged.more_seeds
     if most is None:
-        return f"{fewest} to more than {MOST_MORE_SEEDS} more seeds would be needed, as the noise turns out"
+        return f"; {fewest} to more than {MOST_MORE_SEEDS} more seeds would be needed, as the noise turns out"
     if fewest == most:
-        return f"about {fewest} more {'seed' if fewest == 1 else 'seeds'} would be needed"
-    return f"some {fewest} to {most} more seeds would be needed, as the noise turns out"
+        return f"; about {fewest} more {'seed' if fewest == 1 else 'seeds'} would be needed"
+    return f"; some {fewest} to {most} more seeds would be needed, as the noise turns out"
 
 
 def _p(value: float | None) -> str:

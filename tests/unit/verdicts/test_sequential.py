@@ -65,7 +65,7 @@ def test_fewer_looks_cost_less():
 
 def test_path_agrees_with_itself():
     d = np.random.default_rng(3).normal(0.02, 0.05, size=8)
-    found = path(d, Looks.at_every_seed(8), smallest_effect=0.2)
+    found = path(d, Looks.at_every_seed(8), margins=(-0.2, 0.2))
     assert [look.seeds for look in found] == list(range(3, 9))
     outside = inside = False
     for look in found:
@@ -76,7 +76,7 @@ def test_path_agrees_with_itself():
         assert look.p_no_effect is not None
         assert (look.p_no_effect <= 0.05) == inside
     assert inside
-    assert path(d[:5], Looks.at_every_seed(8), smallest_effect=0.2) == found[:3]  # later seeds change no earlier look
+    assert path(d[:5], Looks.at_every_seed(8), margins=(-0.2, 0.2)) == found[:3]  # later seeds change no earlier look
 
 
 def test_futility_against_the_noncentral_t():

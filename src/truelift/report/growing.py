@@ -1,0 +1,145 @@
+"""A study that runs seeds until it is decided: where each variant stopped or stands, from the records alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from truelift.records import Run, Status, Study
+from truelift.report.asked import Asked, read_asked
+from truelift.report.judged import Found, compared
+from truelift.verdicts import Comparison, Looks, Stop, until_decided
+from truelift.verdicts.wording import stopped
+
+Statuses = Mapping[tuple[str, int], Status]
+"""Of each run, by variant and seed."""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """How far the study has grown."""
+
+    looks: Looks
+    comparisons: Mapping[str, Comparison]
+    """By variant, the baseline left out; each with its stop."""
+    found: Found
+    """What the runs left that are judged."""
+    not_needed: frozenset[tuple[str, int]]
+    """Runs, by variant and seed, that were not made because their variant had stopped."""
+    ahead: frozenset[tuple[str, int]]
+    """Runs that were made all the same, since the others still ran; they do not count."""
+    to_come: frozenset[tuple[str, int]]
+    """Runs that have not begun, of variants that go on."""
+
+    @property
+    def stops(self) -> dict[str, Stop]:
+        """By variant."""
+        return {name: c.stop for name, c in self.comparisons.items() if c.stop is not None}
+
+
+def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple[str, int]]) -> Grown:
+    """Judge what is there of a study until decided.
+
+    Args:
+        asked: Its plan, with looks.
+        found: What the runs left.
+        statuses: Of every run of the plan.
+        begun: Unfinished runs that have a folder.
+
+    Raises:
+        InputError: As `compared`.
+    """
+    assert asked.looks is not None
+    ended = {name: _ended(asked, name, statuses) for name in asked.order}
+
+    def judge(counts: Mapping[str, int]) -> Mapping[str, Comparison]:
+        judged = _first(asked, found, counts)
+        return compared(asked, asked.metric, judged, smallest_effect=asked.smallest_effect, guards=asked.guards)
+
+    others = {name: ended[name] for name in asked.order[1:]}
+    comparisons = until_decided(judge, others, ended[asked.baseline], asked.looks)
+    stops = {name: c.stop for name, c in comparisons.items() if c.stop is not None}
+    goes_on = any(stop.ended is None for stop in stops.values())
+    last = {name: None if stop.ended is None else stop.seeds for name, stop in stops.items()}
+    last[asked.baseline] = None if goes_on else max(stop.seeds for stop in stops.values())
+    sets: dict[str, set[tuple[str, int]]] = {"not needed": set(), "ahead": set(), "to come": set()}
+    for name, end in last.items():
+        for number, seed in enumerate(asked.seeds):
+            run = (name, seed)
+            over = statuses[run] != "unfinished"
+            if end is not None and number >= end:
+                sets["ahead" if over else "not needed"].add(run)
+            elif not over and run not in begun:
+                sets["to come"].add(run)
+    return Grown(
+        looks=asked.looks,
+        comparisons=comparisons,
+        found=_first(asked, found, {name: stop.seeds for name, stop in stops.items()}),
+        not_needed=frozenset(sets["not needed"]),
+        ahead=frozenset(sets["ahead"]),
+        to_come=frozenset(sets["to come"]),
+    )
+
+
+def decide(study: Study) -> Mapping[str, Comparison]:
+    """Every variant of a study until decided, judged by what is there.
+
+    Raises:
+        InputError: As `compared`.
+    """
+    asked = read_asked(study.plan)
+    statuses = [(run, run.status) for run in study.runs]
+    return grown(asked, found_in(statuses), by_run(statuses), frozenset()).comparisons
+
+
+def found_in(statuses: list[tuple[Run, Status]]) -> Found:
+    """What runs left, as they were found."""
+    done = [run for run, status in statuses if status == "done"]
+    return Found(
+        {(run.variant, run.seed): run.result()["metrics"] for run in done},
+        {(run.variant, run.seed): found for run in done if (found := run.predictions())},
+        frozenset((run.variant, run.seed) for run, status in statuses if status == "failed"),
+    )
+
+
+def by_run(statuses: list[tuple[Run, Status]]) -> Statuses:
+    """The states by variant and seed."""
+    return {(run.variant, run.seed): status for run, status in statuses}
+
+
+def told(grown: Grown, asked: Asked) -> list[str]:
+    """Where each variant stopped or stands, and what was run that does not count: a line each."""
+    lines = [f"{name}: {c.verdict}. {stopped(stop)}" for name, c in grown.comparisons.items() if (stop := c.stop)]
+    for what, runs in (
+        ("not needed, and not run.", grown.not_needed),
+        ("run ahead while others were not over; kept, and not judged.", grown.ahead),
+    ):
+        for name in asked.order:
+            seeds = [seed for seed in asked.seeds if (name, seed) in runs]
+            if seeds:
+                lines.append(f"{name}, {_shown(seeds)}: {what}")
+    return lines
+
+
+def _shown(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+
+
+def _ended(asked: Asked, name: str, statuses: Statuses) -> int:
+    """How many of the plan's seeds have ended, up to the first that has not."""
+    for number, seed in enumerate(asked.seeds):
+        if statuses[name, seed] == "unfinished":
+            return number
+    return len(asked.seeds)
+
+
+def _first(asked: Asked, found: Found, counts: Mapping[str, int]) -> Found:
+    """What the first so many seeds of each variant left; of the baseline as many as any of them has."""
+    most = {**counts, asked.baseline: max(counts.values())}
+    kept = {(name, seed) for name, count in most.items() for seed in asked.seeds[:count]}
+    return replace(
+        found,
+        results={run: metrics for run, metrics in found.results.items() if run in kept},
+        predictions={run: predictions for run, predictions in found.predictions.items() if run in kept},
+        failed=found.failed & kept,
+    )

@@ -1,0 +1,68 @@
+"""The path of a study that runs seeds until it is decided: estimate, interval and boundary at every look."""
+
+from truelift.report import sections
+from truelift.report.asked import Asked
+from truelift.report.growing import told
+from truelift.report.rows import difference_digits
+from truelift.report.summary import Summary
+from truelift.verdicts import Look
+from truelift.verdicts.numbers import number, p_value
+
+HEADING = "Seeds until decided"
+HEADER = ("variant", "pairs", "difference", "interval", "decides beyond", "p at this look", "p at any stop")
+LEGEND = (
+    "Each look at the level that the correction for several variants asks of its variant in the end. Where a "
+    "difference lies beyond its boundary, the interval leaves out 0, and p at any stop, over all looks so far, is at "
+    "most that level."
+)
+
+
+def lines(summary: Summary) -> list[str]:
+    """Where each variant stopped or stands, and which runs were not needed."""
+    return [] if summary.grown is None else told(summary.grown, summary.asked)
+
+
+def cells(summary: Summary) -> list[tuple[str, ...]]:
+    """A row a look, under HEADER."""
+    digits = difference_digits(summary.rows)
+
+    def shown(value: float) -> str:
+        return number(value, digits=digits, sign=True)
+
+    return [
+        (
+            row.variant,
+            str(look.seeds),
+            shown(look.difference),
+            *(
+                (" to ".join(map(shown, look.interval)), " or ".join(map(shown, look.boundary)))
+                if _wide(look)
+                else "––"
+            ),
+            p_value(look.p_at_look),
+            p_value(look.p_value),
+        )
+        for row in summary.compared
+        for look in (row.comparison.path if row.comparison is not None else ())
+    ]
+
+
+def _wide(look: Look) -> bool:
+    """Whether there is a spread; without one, signs alone are counted."""
+    return look.boundary[0] < look.boundary[1]
+
+
+def rule(asked: Asked) -> str:
+    """How such a study is judged."""
+    assert asked.looks is not None
+    return (
+        f"Planned beforehand: at most {asked.looks.most_seeds} seeds, judged at {len(asked.looks.seeds)} numbers of "
+        "pairs while it ran. A variant stops where it is decided, or where the last seed is unlikely to decide it; the "
+        "baseline runs until all have stopped. The p-values hold wherever it stops: that any look finds what is not "
+        "there happens in 5 % of studies at most. The interval is the innermost of all looks so far."
+    )
+
+
+def reading(summary: Summary) -> list[str]:
+    """The rule of the verdict, and that of the looks."""
+    return [*sections.reading(summary), *([rule(summary.asked)] if summary.asked.looks is not None else [])]

@@ -1,0 +1,142 @@
+"""Which run of a study comes next while seeds are run until it is decided.
+
+Runs are started seed by seed, those of variants that go on and of the baseline while one does. With several processes
+the next is started as soon as one is free, though the look before may still wait for a run: so a study runs ahead by
+what keeps its processes busy, and by no more.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from truelift.records import Run, Study
+from truelift.verdicts import Comparison
+
+Decide = Callable[[Study], Mapping[str, Comparison]]
+"""Every variant but the baseline, judged by what is there; each with its `stop`."""
+
+
+class Growing:
+    """The runs that are needed, as far as it is known by now.
+
+    A failed run has ended, and is tried again by the next command, as in any study. But what a variant was decided or
+    given up with stays as it is: up to its last seed no variant's failed runs are tried again.
+
+    Args:
+        folder: The study's, with its study.json.
+        runs: Each run's folder, with its variant and seed, in the order in which they are to run.
+        pending: Those that are not finished.
+        decide: Judges what is there.
+        prepare: Called before a run starts.
+        tell: Told what is settled already.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        runs: Mapping[Path, tuple[str, int]],
+        pending: Collection[Path],
+        *,
+        decide: Decide,
+        prepare: Callable[[Path], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._decide = decide
+        self._prepare = prepare
+        self._place: dict[Path, tuple[str, int]] = {}
+        seeds = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
+        for path, (variant, seed) in runs.items():
+            self._place[path] = (variant, seeds[seed])
+        self._runs = runs
+        self._settled: dict[str, int] = {}
+        self._variants: frozenset[str] = frozenset()
+        self._blocked = False
+        self._pending = self._to_run(pending)
+        self._waiting = set(self._pending)
+        """Neither ended nor started."""
+        self._over = set(runs) - self._waiting
+        self._seen = -1
+        for line in self._settle():
+            tell(line)
+
+    @property
+    def runs_ended(self) -> int:
+        """How many runs have ended, in earlier commands too."""
+        return len(self._over)
+
+    @property
+    def runs_at_most(self) -> int:
+        """How many runs there are in the end, if all that go on need all their seeds."""
+        return sum(path not in self._waiting or self._is_needed(path) for path in self._runs)
+
+    def folders(self) -> Iterator[Path]:
+        """The next run to start, each time it is asked for: ready to run."""
+        for path in self._pending:
+            if self._blocked:
+                return
+            if self._is_needed(path):
+                self._prepare(path)
+                self._waiting.discard(path)
+                yield path
+
+    def ended(self, path: Path) -> list[str]:
+        """Take up a run that has ended.
+
+        Returns:
+            Which variants are settled by it, a line each.
+        """
+        self._over.add(path)
+        variant, seed = self._runs[path]
+        if Run(variant, seed, path).status == "unfinished":
+            self._blocked = True  # its folder was removed, say: no look can be taken past it
+            return []
+        return self._settle()
+
+    def _to_run(self, pending: Collection[Path]) -> list[Path]:
+        """Of the runs that are not finished, those that may be run, the failed ones made ready to be tried again."""
+        failed = [path for path in pending if Run(*self._runs[path], path).status == "failed"]
+        stays: set[Path] = set()
+        if failed:
+            stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
+            judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
+            for path in failed:
+                if self._place[path][1] < judged:
+                    stays.add(path)
+                else:  # it has not ended, as long as it waits for its turn
+                    (path / "failure.json").unlink(missing_ok=True)
+        return [path for path in pending if path not in stays]
+
+    def _settle(self) -> list[str]:
+        """Judge again, if a seed more has ended of all that go on."""
+        there = self._seeds_over()
+        if there == self._seen:
+            return []
+        self._seen = there
+        lines = []
+        found = self._decide(Study.read(self._folder))
+        self._variants = frozenset(found)
+        for name, c in found.items():
+            assert c.stop is not None
+            if c.stop.ended is not None and name not in self._settled:
+                self._settled[name] = c.stop.seeds
+                lines.append(f"{name} settled after {c.stop.seeds} seeds: {_outcome(c)}")
+        return lines
+
+    def _seeds_over(self) -> int:
+        """Of the plan's seeds, how many have ended in all runs that are needed."""
+        missing = (
+            number for path, (_, number) in self._place.items() if self._is_needed(path) and path not in self._over
+        )
+        return min(missing, default=len(self._place))
+
+    def _is_needed(self, path: Path) -> bool:
+        """Whether the run's variant goes on; the baseline does while another one does."""
+        variant = self._place[path][0]
+        if variant in self._variants:
+            return variant not in self._settled
+        return not self._variants or len(self._settled) < len(self._variants)
+
+
+def _outcome(c: Comparison) -> str:
+    assert c.stop is not None
+    return f"{c.verdict}, {c.stop.ended}" if c.stop.ended == "futile" else c.verdict
