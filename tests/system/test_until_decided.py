@@ -128,13 +128,13 @@ def test_on_digits_killed_in_the_middle(truelift: Truelift, tmp_path: Path) -> N
     study.write_text(
         "[until_decided]\nmax_seeds = 4\n"
         '[experiment]\nmodel.name = "resnet8"\nmodel.width = 4\nepochs = 2\ndata.train_images = 200\n'
-        'batch_size = 32\nprecision = "fp32"\n[variants.a]\n[variants.slow]\noptimizer.lr = 0.00001\n[variants.twin]\n'
+        'batch_size = 32\nprecision = "fp32"\n[variants.a]\n[variants.slow]\noptimizer.lr = 0.00001\n'
     )
     whole = truelift("study", study, "--out", "whole", "--jobs", "2")
     assert whole.returncode == 0, whole.stderr
     command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "killed", "--jobs", "2"]
     command += ["--checkpoint_seconds", "0"]
-    kill_after(command, tmp_path / "killed", 5, tmp_path)
+    kill_after(command, tmp_path / "killed", 3, tmp_path)
     done = truelift("study", study, "--out", "killed", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     found, wanted = (path_of(truelift, folder)["variants"] for folder in ("killed", "whole"))

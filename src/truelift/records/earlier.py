@@ -4,7 +4,6 @@ A plan counts as looked at where it could have been judged: where three seeds or
 of one other variant, and the new plan has these runs too. Below three seeds nothing is decided, so nothing was seen.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from truelift.records.json_files import read_plan
 from truelift.records.run import Run, fingerprint_of
 
 FEWEST_SEEDS = 3
+LOST = ""
+"""In place of a time: study.json was lost."""
 
 
 def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -23,16 +24,18 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
         folder: The study's, which need not be there.
         plan: The content that study.json is to have.
 
+    Returns:
+        Each with `seeds`, `created` (`LOST` where a plan of looks is written anew, over results that are there) and
+        `folders`.
+
     Raises:
         InputError: The study could be judged before, and was planned until decided with other looks, or with a fixed
             number of seeds where it now has none, or the other way round.
     """
-    if not os.path.lexists(folder / "study.json"):
-        return []
     try:
         before = read_plan(folder)
-    except InputError:  # somebody else says so
-        return []
+    except InputError:  # it is not there, or damaged, which somebody else says
+        return _lost(folder, plan)
     kept = list(before.get("earlier", []))
     looked = _looked(folder, before, plan)
     if before.get("until_decided") != plan.get("until_decided") and looked:
@@ -70,6 +73,14 @@ def shown_looks(looks: Sequence[int]) -> str:
     """Numbers of seeds: 3 to 12, or 3, 5, 8, 12."""
     every = len(looks) > 2 and list(looks) == list(range(looks[0], looks[-1] + 1))
     return f"{looks[0]} to {looks[-1]}" if every else ", ".join(map(str, looks))
+
+
+def _lost(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of a plan of looks that is written when there are results: nothing shows that it was made before."""
+    looked = 0 if plan.get("until_decided") is None else _looked(folder, plan, plan)
+    return (
+        [{"seeds": list(plan["seeds"])[:looked], "created": LOST, "folders": _folders(plan["runs"])}] if looked else []
+    )
 
 
 def _looked(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any]) -> int:

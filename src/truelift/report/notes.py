@@ -96,6 +96,11 @@ def second_look(asked: Asked) -> str | None:
     """That results were looked at before, with another number of seeds; None where they were not."""
     if not asked.earlier:
         return None
+    if asked.looks is not None:
+        return (
+            f"This plan of looks was written when {max(seeds for seeds, _ in asked.earlier)} seeds had results, and no "
+            "study.json was there that could be read: nothing shows that it was made before."
+        )
     before = ", ".join(f"{seeds} seeds ({when[:10]})" for seeds, when in asked.earlier)
     return (
         f"{_ORDINALS.get(len(asked.earlier), 'One more')} look: its results could be judged before, with {before}, and "

@@ -94,7 +94,11 @@ class Growing:
 
     def _to_run(self, pending: Collection[Path]) -> list[Path]:
         """Of the runs that are not finished, those that may be run, the failed ones made ready to be tried again."""
-        failed = [path for path in pending if Run(*self._runs[path], path).status == "failed"]
+        statuses = {path: Run(*self._runs[path], path).status for path in pending}
+        for path, status in statuses.items():
+            if status == "done":  # the result of another configuration, which nothing may be judged by
+                self._prepare(path)
+        failed = [path for path, status in statuses.items() if status == "failed"]
         stays: set[Path] = set()
         if failed:
             stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]

@@ -93,6 +93,16 @@ def test_a_plan_of_looks_cannot_change_after_a_look(tmp_path, before, after):
         earlier_plans(tmp_path, plan([0, 1, 2, 3, 4], until=after))
 
 
+def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path):
+    made(tmp_path, plan([0, 1, 2, 3, 4], until=UNTIL), 4)
+    (tmp_path / "study.json").unlink()
+    now = plan([0, 1, 2, 3, 4], until=UNTIL)
+    found = earlier_plans(tmp_path, now)
+    assert [(one["seeds"], one["created"]) for one in found] == [([0, 1, 2, 3], "")]
+    assert looks_before({**now, "earlier": found}) == found
+    assert earlier_plans(tmp_path, plan([0, 1, 2, 3, 4])) == []  # a fixed plan that was stopped looks the same
+
+
 def test_nothing_is_remembered_of_no_study(tmp_path):
     assert earlier_plans(tmp_path, plan([0, 1, 2])) == []
     (tmp_path / "study.json").write_text("{")

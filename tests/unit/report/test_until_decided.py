@@ -123,3 +123,11 @@ def test_a_second_look_is_said_in_every_form(tmp_path):
     assert any(re.search(said, note) for note in form.notes)
     write_json(folder / "study.json", {**Study.read(folder).plan, "earlier": []})
     assert all("look:" not in path.read_text() for path in write_report(folder))
+
+
+def test_a_plan_of_looks_that_was_lost_is_said(tmp_path):
+    folders = {name: f"runs/{name}/seed-0-00000000" for name in VALUES}
+    earlier = [{"seeds": [0, 1, 2, 3], "created": "", "folders": folders}]
+    folder = make_study(tmp_path / "study", VALUES, 6, until_decided=LOOKS, earlier=earlier)
+    for path in write_report(folder):
+        assert "This plan of looks was written when 4 seeds had results" in path.read_text(), path

@@ -176,3 +176,21 @@ def test_nothing_goes_on_past_a_run_without_an_outcome(tmp_path):
     path = next(following)
     assert plan.ended(path) == []
     assert next(following, None) is None
+
+
+def test_a_result_that_is_no_run_of_the_plan_is_not_judged(tmp_path):
+    runs = made(tmp_path)
+    run_all(tmp_path, runs)
+    stale = next(path for path, run in runs.items() if run == ("strong", 0))
+    pending = [stale, *(path for path in runs if not (path / "result.json").exists())]
+    cleared: list[Path] = []
+
+    def prepare(path: Path) -> None:
+        cleared.append(path)
+        (path / "result.json").unlink(missing_ok=True)
+
+    told: list[str] = []
+    plan = Growing(tmp_path, runs, pending, decide=decide, prepare=prepare, tell=told.append)
+    assert cleared == [stale]
+    assert told == []  # nothing is settled without it
+    assert next(plan.folders()) == stale
