@@ -138,6 +138,16 @@ def real(name: str, value: object, holds: Callable[[float], bool], rule: str) ->
     require(name, shown(value), holds(as_float), rule)
 
 
+def check_seconds(name: str, value: object) -> None:
+    """Refuse what is no time in seconds: below 0, or longer than any training.
+
+    Raises:
+        InputError: "NAME must be RULE, got VALUE."
+    """
+    real(name, value, lambda seconds: seconds >= 0, "at least 0")
+    real(name, value, lambda seconds: seconds <= 10**9, "at most 1000000000")
+
+
 def shown(value: object) -> str:
     """A value in a message: a text in quotes, so that it is not taken for the number in it."""
     return repr(value) if isinstance(value, str | bytes) else str(value)

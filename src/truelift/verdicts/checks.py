@@ -53,5 +53,5 @@ def fraction(name: str, value: float) -> None:
 def planned_power(power: float, alpha: float) -> None:
     """Refuse a level outside (0, 1) and a power that is not above it."""
     fraction("alpha", alpha)
-    if not alpha < power < 1:  # without any effect the power is alpha already
-        raise InputError(f"power must be between alpha = {alpha} and 1, got {power}.")
+    # Without any effect the power is alpha already.
+    real("power", power, lambda p: alpha < p < 1, f"between alpha = {alpha} and 1")

@@ -41,11 +41,12 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _states() -> list[Any]:
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - a network of somebody's may draw from it
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    of_numpy: Any = np.random.get_state()  # noqa: NPY002 - a network of somebody's may draw from it
+    name, keys, *rest = of_numpy
     return [
         random.getstate(),
-        (name, keys.tobytes(), *rest),  # type: ignore[union-attr]
+        (name, keys.tobytes(), *rest),
         torch.get_rng_state(),
         *(torch.cuda.get_rng_state(device) for device in devices),
     ]

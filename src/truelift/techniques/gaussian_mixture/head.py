@@ -153,6 +153,8 @@ class GaussianMixtureHead(nn.Module):
         self.reset_parameters()
 
     def _initial(self, variances: Tensor | float, shape: tuple[int, int]) -> Tensor:
+        if not isinstance(variances, Tensor):
+            real("initial_variances", variances, math.isfinite, "a tensor, or a number, above variance_floor, finite")
         given = torch.as_tensor(variances, dtype=torch.float32)
         try:
             given = given.expand(shape).clone()

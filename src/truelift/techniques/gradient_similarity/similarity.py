@@ -219,7 +219,7 @@ class GradientSimilarity:
         for name, value in (("averages", averages), ("weights", weights)):
             holds = (value is None and averages is weights) or (isinstance(value, Tensor) and value.ndim == 2)
             require(f"the state's {name}", type(value).__name__, holds, "a tensor (G, T), as averages and weights are")
-        if averages is not None:
+        if averages is not None and weights is not None:
             holds = averages.shape[0] == weights.shape[0] and averages.shape[1] + 1 == weights.shape[1]
             shapes = f"{tuple(averages.shape)} and {tuple(weights.shape)}"
             require("the state's averages and weights", shapes, holds, "of shapes (G, A) and (G, A + 1)")
