@@ -234,9 +234,10 @@ class ActivationCache:
         with untouched(self.network), draws.watching():
             now = self._behind(self._probe, 0, self.layer)
         if draws.seen:
+            first, self.layer = self.layer, 0
             raise InputError(
                 f"frozen layers must not draw at random, for what they give to be kept, got a draw in the first "
-                f"{self.layer}, or around them: is there dropout or an augmentation that stays on?"
+                f"{first}, or around them: is there dropout or an augmentation that stays on?"
             )
         if not alike(kept, now):
             raise InputError(

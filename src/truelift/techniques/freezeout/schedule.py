@@ -41,7 +41,7 @@ def freezing_points(layers: int, t0: float, scaling: Scaling | Callable[[float],
     else:
         given = [scaling(x) for x in unscaled]
         for point in given:
-            real("what scaling returns", point, lambda s: 0 <= s <= 1, "a number in [0, 1]")
+            real("what scaling returns", point, math.isfinite, "a finite number")
         points = [float(point) for point in given]
         rising = all(a <= b for a, b in itertools.pairwise(points))
         if not (rising and points[0] >= 0 and points[-1] == 1):
