@@ -1,7 +1,9 @@
 """The one error that a user's input can cause, and the nearest valid name for a misspelt one."""
 
 import difflib
-from collections.abc import Iterable
+import numbers
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class InputError(ValueError):
@@ -101,6 +103,67 @@ def require(name: str, value: object, holds: bool, rule: str) -> None:
     """
     if not holds:
         raise InputError(f"{name} must be {rule}, got {value}.")
+
+
+MOST = 10**12
+"""Above any count of steps, images or classes that there will be, and far below where a number overflows."""
+
+
+def whole(name: str, value: object, least: int, most: int = MOST) -> None:
+    """Refuse what is no whole number from `least` to `most`; a truth value is none.
+
+    Raises:
+        InputError: "NAME must be RULE, got VALUE."
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        require(name, shown(value), False, f"a whole number of at least {least}")
+    number: Any = value
+    require(name, value, number >= least, f"at least {least}")
+    require(name, value, number <= most, f"at most {most}")
+
+
+def real(name: str, value: object, holds: Callable[[float], bool], rule: str) -> None:
+    """Refuse what is no number, or one for which `holds` does not hold; a tensor of one number is a number.
+
+    Raises:
+        InputError: "NAME must be RULE, got VALUE."
+    """
+    number: Any = value
+    try:
+        as_float = float("nan") if isinstance(value, bool | str | bytes) else float(number)
+    except OverflowError:  # a whole number beyond all others
+        as_float = float("inf") if number > 0 else float("-inf")
+    except (TypeError, ValueError, RuntimeError):
+        as_float = float("nan")
+    require(name, shown(value), holds(as_float), rule)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse what is no time in seconds: below 0, or longer than any training.
+
+    Raises:
+        InputError: "NAME must be RULE, got VALUE."
+    """
+    real(name, value, lambda seconds: seconds >= 0, "at least 0")
+    real(name, value, lambda seconds: seconds <= 10**9, "at most 1000000000")
+
+
+def shown(value: object) -> str:
+    """A value in a message: a text in quotes, so that it is not taken for the number in it."""
+    return repr(value) if isinstance(value, str | bytes) else str(value)
+
+
+def known(kind: str, name: object, names: Iterable[str]) -> None:
+    """Refuse what is none of the `names` of a `kind`.
+
+    Raises:
+        InputError: It is none; the nearest is told.
+    """
+    names = list(names)
+    if not isinstance(name, str):
+        require(kind, shown(name), False, f"one of {', '.join(names)}")
+    elif name not in names:
+        raise unknown_name(kind, name, names)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

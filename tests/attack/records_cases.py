@@ -17,7 +17,7 @@ import numpy as np
 from tests.attack.case import Attack, Case, command
 from tests.attack.mutations import mutated_bytes
 
-_VALUES: tuple[bytes, ...] = (
+VALUES: tuple[bytes, ...] = (
     *(
         b"null",
         b"0",
@@ -99,15 +99,17 @@ def cases(random: Random, number: int) -> Iterator[Case]:
     """Each record as something else, each value of each JSON record as another, then so many damaged files."""
     yield Case("records: sound", functools.partial(_report, change=lambda folder: None), bad=False)
     for name in (*_JSON, *_OTHERS):
-        for told, change in _CHANGES.items():
+        for told, change in CHANGES.items():
             yield _case(f"{name} is {told}", name, change)
     for name in _JSON:
         content = json.loads((_study() / name).read_text())
-        for path in _paths(content):
-            for value in _VALUES:
-                yield _case(f"{name} {path} = {value[:20]!r}", name, functools.partial(_set, keys=path, value=value))
-            yield _case(f"{name} without {path}", name, functools.partial(_set, keys=path, value=None))
-    for value in _VALUES:
+        for path in places(content):
+            for value in VALUES:
+                yield _case(
+                    f"{name} {path} = {value[:20]!r}", name, functools.partial(change_value, keys=path, value=value)
+                )
+            yield _case(f"{name} without {path}", name, functools.partial(change_value, keys=path, value=None))
+    for value in VALUES:
         line = b'{"kind": "train", "step": ' + value + b', "train_loss": ' + value + b"}\n"
         yield _case(f"a line of metrics with {value[:20]!r}", _OTHERS[0], functools.partial(_append, content=line))
     for told, arrays in _ARRAYS.items():
@@ -116,7 +118,7 @@ def cases(random: Random, number: int) -> Iterator[Case]:
     for i in range(number):
         name = random.choice((*_JSON, *_OTHERS))
         content = mutated_bytes((_study() / name).read_bytes(), random)
-        yield _case(f"damaged {i}: {name}", name, functools.partial(_write, content=content))
+        yield _case(f"damaged {i}: {name}", name, functools.partial(write_bytes, content=content))
 
 
 def _case(name: str, file: str, change: Callable[[Path], object]) -> Case:
@@ -132,7 +134,8 @@ def _report(folder: Path, change: Callable[[Path], object]) -> Attack:
     return command("report", "study")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Other content."""
     path.write_bytes(content)
 
 
@@ -140,7 +143,7 @@ def _append(path: Path, content: bytes) -> None:
     path.write_bytes(path.read_bytes() + content)
 
 
-def _set(path: Path, *, keys: tuple[Any, ...], value: bytes | None) -> None:
+def change_value(path: Path, *, keys: tuple[Any, ...], value: bytes | None) -> None:
     """Another value at a place in a JSON file, given as bytes since Python cannot say all of them; None: no value."""
     content = json.loads(path.read_text())
     holder = content
@@ -154,13 +157,13 @@ def _set(path: Path, *, keys: tuple[Any, ...], value: bytes | None) -> None:
     path.write_bytes(json.dumps(content).encode().replace(b'"@here@"', value))
 
 
-def _paths(content: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places(content: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The places in a JSON value; of a list the first alone."""
     items = content.items() if isinstance(content, dict) else list(enumerate(content))[:1]
     for key, value in items:
         yield (*before, key)
         if isinstance(value, dict | list):
-            yield from _paths(value, (*before, key))
+            yield from places(value, (*before, key))
 
 
 def _gone(path: Path) -> None:
@@ -200,7 +203,7 @@ def _twice(path: Path) -> None:
     path.write_bytes(path.read_bytes() * 2)
 
 
-_CHANGES: dict[str, Callable[[Path], None]] = {
+CHANGES: dict[str, Callable[[Path], None]] = {
     "gone": _gone,
     "a folder": _a_folder,
     "a pipe": _a_pipe,
@@ -209,19 +212,19 @@ _CHANGES: dict[str, Callable[[Path], None]] = {
     "a terabyte": _a_terabyte,
     "half": _half,
     "twice": _twice,
-    "empty": functools.partial(_write, content=b""),
-    "blank lines": functools.partial(_write, content=b"\n\n\n"),
-    "zeros": functools.partial(_write, content=bytes(1000)),
-    "other bytes": functools.partial(_write, content=b"\xff\xfe\xfd"),
-    "UTF-16": functools.partial(_write, content="{}".encode("utf-16")),
-    "deep": functools.partial(_write, content=b"[" * 100_000),
-    "deep tables": functools.partial(_write, content=b'{"a":' * 50_000),
-    "a list": functools.partial(_write, content=b"[]"),
-    "a number": functools.partial(_write, content=b"3"),
-    "null": functools.partial(_write, content=b"null"),
-    "no keys": functools.partial(_write, content=b"{}"),
-    "a pickle": functools.partial(_write, content=b"cos\nsystem\n(S'touch /tmp/attack-has-run'\ntR."),
-    "a long line": functools.partial(_write, content=b"x" * 10_000_000),
+    "empty": functools.partial(write_bytes, content=b""),
+    "blank lines": functools.partial(write_bytes, content=b"\n\n\n"),
+    "zeros": functools.partial(write_bytes, content=bytes(1000)),
+    "other bytes": functools.partial(write_bytes, content=b"\xff\xfe\xfd"),
+    "UTF-16": functools.partial(write_bytes, content="{}".encode("utf-16")),
+    "deep": functools.partial(write_bytes, content=b"[" * 100_000),
+    "deep tables": functools.partial(write_bytes, content=b'{"a":' * 50_000),
+    "a list": functools.partial(write_bytes, content=b"[]"),
+    "a number": functools.partial(write_bytes, content=b"3"),
+    "null": functools.partial(write_bytes, content=b"null"),
+    "no keys": functools.partial(write_bytes, content=b"{}"),
+    "a pickle": functools.partial(write_bytes, content=b"cos\nsystem\n(S'touch /tmp/attack-has-run'\ntR."),
+    "a long line": functools.partial(write_bytes, content=b"x" * 10_000_000),
 }
 
 

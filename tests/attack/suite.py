@@ -31,6 +31,7 @@ FAMILIES = (
     "parquet",
     "shards",
     "records",
+    "finished",
     "texts",
 )
 """Modules `tests.attack.NAME_cases`, each with `cases(random, number)`: its table, then so many random ones."""

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,8 @@ from truelift.studies.looks import read_looks
 from truelift.studies.looks import record as looks_record
 from truelift.verdicts import Looks
 from truelift.verdicts.checks import at_least_zero
+
+_MOST_SEEDS = 100_000
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -174,7 +176,13 @@ def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | No
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if isinstance(seeds, int) and seeds > _MOST_SEEDS:
+        raise InputError(f"seeds must be at most {_MOST_SEEDS:,}, got {seeds}.")
+    several = isinstance(seeds, int | Iterable) and not isinstance(seeds, str | bytes)
+    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds) if several else ()
+    for seed in found if len(found) <= _MOST_SEEDS else ():
+        if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
+            raise InputError(f"seeds must be numbers of 64 bits, got {seed}.")
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in found)
     holds = whole and len(found) > 0 and len(set(found)) == len(found) and not isinstance(seeds, bool)
     require("seeds", repr(seeds), holds, "a number of at least 1, or a list of different whole numbers")

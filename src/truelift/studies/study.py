@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from truelift.data import Splits
-from truelift.errors import InputError
+from truelift.errors import InputError, check_seconds, whole
 from truelift.records import (
     Run,
     Study,
@@ -36,6 +36,9 @@ from truelift.training.experiment import Experiment
 from truelift.training.hardware import available_cores, pick_device, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
+
+MOST_JOBS = 1024
+"""Each is a process that loads torch and its data."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,9 @@ def run_study(
         InputError: Bad input, found before anything is written; or another process runs this study, or the folder holds
             another study.
     """
-    if jobs is not None and jobs < 1:
-        raise InputError(f"jobs must be at least 1, got {jobs}.")
-    if not checkpoint_seconds >= 0:
-        raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
+    if jobs is not None:
+        whole("jobs", jobs, 1, MOST_JOBS)
+    check_seconds("checkpoint_seconds", checkpoint_seconds)
     runs = {_folder(folder, run): run for run in plan.runs()}
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found) | _source(folder, plan)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from truelift.errors import InputError, require
+from truelift.errors import InputError, real, require
 from truelift.options import SHARE_BELOW_ONE
 
 
@@ -23,7 +23,7 @@ def average_(averages: Sequence[Tensor], values: Sequence[Tensor], decay: float)
     Raises:
         InputError: The decay is out of range.
     """
-    require("decay", decay, 0 <= decay <= 1, "in [0, 1]")
+    real("decay", decay, lambda d: 0 <= d <= 1, "in [0, 1]")
     if averages:
         converted = [value.detach().to(average.dtype) for average, value in zip(averages, values, strict=True)]
         torch._foreach_lerp_(list(averages), converted, 1 - decay)
@@ -71,7 +71,7 @@ class AveragedWeights:
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.999, warmup: bool = True) -> None:
-        require("decay", decay, 0 <= decay < 1, "in [0, 1)")
+        real("decay", decay, lambda d: 0 <= d < 1, "in [0, 1)")
         self.network = network
         self.decay = decay
         self.warmup = warmup

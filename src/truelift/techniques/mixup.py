@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from truelift.errors import require
+from truelift.errors import real, whole
 from truelift.options import above
 from truelift.techniques.soft_labels import mixed_labels
 
@@ -62,8 +62,8 @@ class Mixup:
     stage: Literal["inputs"] = "inputs"
 
     def __init__(self, classes: int, alpha: float = 0.2) -> None:
-        require("classes", classes, classes >= 2, "at least 2")
-        require("alpha", alpha, 0 < alpha < float("inf"), "above 0 and finite")
+        whole("classes", classes, 2, 10**9)
+        real("alpha", alpha, lambda a: 0 < a < float("inf"), "above 0 and finite")
         self.classes = classes
         self.alpha = alpha
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from truelift.errors import require
+from truelift.errors import real, require
 from truelift.options import SHARE
 
 
@@ -78,7 +78,7 @@ class RandomErasing:
     stage: Literal["inputs"] = "inputs"
 
     def __init__(self, probability: float = 0.5, area: tuple[float, float] = (0.02, 0.4)) -> None:
-        require("probability", probability, 0 <= probability <= 1, "in [0, 1]")
+        real("probability", probability, lambda p: 0 <= p <= 1, "in [0, 1]")
         require("area", area, 0 <= area[0] <= area[1] <= 1, "two ascending shares in [0, 1]")
         self.probability = probability
         self.area = area

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from truelift.errors import InputError, require
+from truelift.errors import InputError, real, require
 from truelift.options import NONNEGATIVE
 
 Losses = Tensor | Mapping[str, Tensor]
@@ -27,7 +27,7 @@ def ascent(gradients: Sequence[Tensor], rho: float) -> list[Tensor]:
     Source:
         arXiv 2010.01412, equation 2 with p = 2.
     """
-    require("rho", rho, 0 <= rho < float("inf"), "at least 0 and finite")
+    real("rho", rho, lambda r: 0 <= r < float("inf"), "at least 0 and finite")
     norm = _norm(gradients)
     norm = torch.where(norm > 0, norm, 1)
     # Divided first: ρ/‖g‖ leaves float32's range where the gradient is very small.
@@ -88,7 +88,7 @@ class SharpnessAware:
     """
 
     def __init__(self, climbing: nn.Module | Iterable[nn.Module] | Iterable[Tensor], rho: float = 0.05) -> None:
-        require("rho", rho, 0 <= rho < float("inf"), "at least 0 and finite")
+        real("rho", rho, lambda r: 0 <= r < float("inf"), "at least 0 and finite")
         given = [climbing] if isinstance(climbing, nn.Module) else list(climbing)
         self.rho = rho
         self._modules = [part for part in given if isinstance(part, nn.Module)]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from truelift.errors import whole
 from truelift.options import at_least
 
 STRENGTHS = 31
@@ -144,7 +145,10 @@ class TrivialAugment:
         o uniform in the 14 operations, s uniform in 0..30, ± uniform;   x ← o(x, ±s/30), rounded to 8 bits
 
     Args:
-        strengths: How many strengths there are, at least 2.
+        strengths: How many strengths there are, from 2 to 1000.
+
+    Raises:
+        InputError: They are out of range.
 
     Example:
         >>> images, labels = TrivialAugment()(images, labels, torch.Generator().manual_seed(step))
@@ -159,6 +163,7 @@ class TrivialAugment:
     stage: Literal["pixels"] = "pixels"
 
     def __init__(self, strengths: int = STRENGTHS) -> None:
+        whole("strengths", strengths, 2, 1000)
         self.strengths = strengths
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from truelift.errors import InputError
+from truelift.errors import InputError, whole
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -66,10 +66,7 @@ def use_threads(threads: int | None) -> None:
         if "OMP_NUM_THREADS" in os.environ:  # torch has read it
             return
         threads = available_cores()
-    if threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}.")
-    if threads > 4096:
-        raise InputError(f"threads must be at most 4096, got {threads}.")
+    whole("threads", threads, 1, 4096)
     torch.set_num_threads(threads)
 
 

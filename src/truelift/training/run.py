@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 
 from truelift.data import Splits
-from truelift.errors import DivergedError, InputError
+from truelift.errors import DivergedError, InputError, check_seconds
 from truelift.own import sources
 from truelift.records import (
     MetricLines,
@@ -64,8 +64,7 @@ def run(
             use. Nothing is written then.
         DivergedError: The loss is infinite or not a number.
     """
-    if not checkpoint_seconds >= 0:
-        raise InputError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds}.")
+    check_seconds("checkpoint_seconds", checkpoint_seconds)
     _refuse_other(folder, experiment)
     finished = _finished(folder)
     if finished is not None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from truelift.errors import InputError
+from truelift.errors import InputError, real, whole
 
 Array = NDArray[np.float64]
 
@@ -32,30 +32,26 @@ def differences_of(values: ArrayLike, *, fewest: int) -> Array:
 
 def enough_seeds(seeds: int) -> None:
     """Refuse fewer than two seeds."""
-    if seeds < 2:
-        raise InputError(f"seeds must be 2 or more, got {seeds}.")
+    whole("seeds", seeds, 2, 10**18)
 
 
 def positive(name: str, value: float) -> None:
     """Refuse what is not finite and above 0."""
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"{name} must be finite and above 0, got {value}.")
+    real(name, value, lambda v: 0 < v < math.inf, "finite and above 0")
 
 
 def at_least_zero(name: str, value: float) -> None:
     """Refuse what is not finite and at least 0."""
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{name} must be finite and at least 0, got {value}.")
+    real(name, value, lambda v: 0 <= v < math.inf, "finite and at least 0")
 
 
 def fraction(name: str, value: float) -> None:
     """Refuse what is not between 0 and 1."""
-    if not 0 < value < 1:
-        raise InputError(f"{name} must be between 0 and 1, got {value}.")
+    real(name, value, lambda v: 0 < v < 1, "between 0 and 1")
 
 
 def planned_power(power: float, alpha: float) -> None:
     """Refuse a level outside (0, 1) and a power that is not above it."""
     fraction("alpha", alpha)
-    if not alpha < power < 1:  # without any effect the power is alpha already
-        raise InputError(f"power must be between alpha = {alpha} and 1, got {power}.")
+    # Without any effect the power is alpha already.
+    real("power", power, lambda p: alpha < p < 1, f"between alpha = {alpha} and 1")

@@ -2,6 +2,7 @@
 
 import math
 
+from truelift.errors import real
 from truelift.verdicts.checks import enough_seeds, fraction, planned_power, positive
 from truelift.verdicts.student import noncentrality, power_of
 
@@ -24,6 +25,7 @@ def power_paired_t(effect: float, sd: float, seeds: int, alpha: float = 0.05) ->
     Raises:
         InputError: For an argument outside its range.
     """
+    real("effect", effect, math.isfinite, "finite")
     positive("sd", sd)
     enough_seeds(seeds)
     fraction("alpha", alpha)
@@ -49,6 +51,7 @@ def seeds_needed(effect: float, sd: float, *, power: float = POWER, alpha: float
     from scipy import special
 
     positive("sd", sd)
+    real("effect", effect, math.isfinite, "finite")
     positive("the size of effect", abs(effect))
     planned_power(power, alpha)
     size = abs(effect) / sd

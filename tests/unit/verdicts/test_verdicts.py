@@ -164,7 +164,7 @@ class TestPlanning:
     def test_refuses(self) -> None:
         with pytest.raises(InputError, match="sd must be finite and above 0, got 0"):
             power_paired_t(1, 0, 5)
-        with pytest.raises(InputError, match="seeds must be 2 or more, got 1"):
+        with pytest.raises(InputError, match="seeds must be at least 2, got 1"):
             power_paired_t(1, 1, 1)
         with pytest.raises(InputError, match="the size of effect must be finite and above 0, got 0"):
             seeds_needed(0, 1)

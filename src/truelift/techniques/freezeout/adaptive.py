@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from truelift.errors import InputError, require, unknown_name
-from truelift.techniques.freezeout.front import Front
+from truelift.errors import InputError, known, real, require, whole
+from truelift.techniques.freezeout.front import Front, check_state
 from truelift.techniques.freezeout.gradient import GradientSignal
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.representation import RepresentationSignal
@@ -90,14 +90,13 @@ class AdaptiveFreezing(Front):
         warmup: float = 0.2,
         max_share: float = 1.0,
     ) -> None:
-        if signal not in get_args(SignalName):
-            raise unknown_name("signal", signal, get_args(SignalName))
-        require("every_steps", every_steps, every_steps is None or every_steps >= 1, "at least 1")
-        require("percentile", percentile, 0 <= percentile <= 100, "in [0, 100]")
-        require("tolerance", tolerance, 0 <= tolerance <= 1, "in [0, 1]")
-        require("patience", patience, patience >= 1, "at least 1")
-        require("warmup", warmup, 0 <= warmup <= 1, "in [0, 1]")
-        require("max_share", max_share, 0 <= max_share <= 1, "in [0, 1]")
+        known("signal", signal, get_args(SignalName))
+        if every_steps is not None:
+            whole("every_steps", every_steps, 1)
+        real("percentile", percentile, lambda p: 0 <= p <= 100, "in [0, 100]")
+        whole("patience", patience, 1)
+        for name, share in (("tolerance", tolerance), ("warmup", warmup), ("max_share", max_share)):
+            real(name, share, lambda s: 0 <= s <= 1, "in [0, 1]")
         found = find_layers(network, layers, example=example)
         given = "none" if images is None else len(images)
         if (images is not None) != (signal == "representation"):
@@ -146,6 +145,8 @@ class AdaptiveFreezing(Front):
         Raises:
             InputError: The state is of other settings or of an earlier step; nothing is changed then.
         """
+        check_state(state, self.state_dict())
+        check_state(state["settings"], self._settings)
         for name, mine in self._settings.items():
             if state["settings"][name] != mine:
                 raise InputError(

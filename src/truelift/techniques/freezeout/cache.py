@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from truelift.errors import InputError, require
+from truelift.errors import InputError, require, whole
+from truelift.techniques.freezeout.draws import Draws
 from truelift.techniques.freezeout.front import Front
 from truelift.techniques.freezeout.kept import Form, alike
 from truelift.techniques.freezeout.place import behind, behind_each, called, passing_on
@@ -26,8 +27,8 @@ class ActivationCache:
 
     That it does depend on the image alone is tried, on two images in two different batches, before anything is kept,
     and that it has not changed at each later `advance`: layers that go by their batch's statistics, or draw at random
-    though frozen, are refused. What a layer returns may be a tensor or tuples, lists and dictionaries of tensors and
-    other things, with the images along one axis of each tensor, whichever.
+    though frozen, whatever comes out of it, are refused. What a layer returns may be a tensor or tuples, lists and
+    dictionaries of tensors and other things, with the images along one axis of each tensor, whichever.
 
     Of the boundaries behind the frozen layers the last one is used whose activations fit the budget. One piece of
     memory is taken, as large as the largest of those that may be used, and each image's activations are replaced in
@@ -75,8 +76,8 @@ class ActivationCache:
         folder: Path | None = None,
         example: Tensor | None = None,
     ) -> None:
-        require("samples", samples, samples >= 1, "at least 1")
-        require("budget_bytes", budget_bytes, budget_bytes > 0, "above 0")
+        whole("samples", samples, 1)
+        whole("budget_bytes", budget_bytes, 1, 1 << 60)
         require("device", device, device is None or folder is None, "left out where folder is given")
         self.network = network
         self.freezing = freezing
@@ -174,6 +175,7 @@ class ActivationCache:
         images = images[:2]
         others = _others(images)
         layers = [called(layer) for layer in self.freezing.layers]
+        unkept: list[str] = []
         with untouched(self.network), torch.no_grad():
             large, _ = behind_each(self.network, others, layers)
             self.network.eval()  # nothing at random, to compare with; what draws all the same draws the same
@@ -182,6 +184,7 @@ class ActivationCache:
             for number, value in small.items():
                 form = Form.of(value, large.get(number), (len(images), len(others)))
                 if form is None:
+                    unkept.append(type(value).__name__)
                     continue
                 if not alike(value, form.last(large[number], len(images))):
                     self._dependent = number
@@ -189,6 +192,11 @@ class ActivationCache:
                 torch.set_rng_state(drawn)
                 if self._begins(number, form.unpack(form.pack(value)), wanted):
                     self._forms[number] = form
+        if not self._forms and self._dependent is None and unkept:
+            raise InputError(
+                f"layers must return dense tensors with the images along one axis, or structures of them, to be kept, "
+                f"got {unkept[0]} behind the first."
+            )
         if not self._forms and self._dependent is None:
             raise InputError("layers must follow each other directly, got something between the first and the second.")
 
@@ -222,8 +230,15 @@ class ActivationCache:
             InputError: They do.
         """
         kept = self.take(torch.arange(len(self._probe)))
-        with untouched(self.network):
+        draws = Draws()
+        with untouched(self.network), draws.watching():
             now = self._behind(self._probe, 0, self.layer)
+        if draws.seen:
+            first, self.layer = self.layer, 0
+            raise InputError(
+                f"frozen layers must not draw at random, for what they give to be kept, got a draw in the first "
+                f"{first}, or around them: is there dropout or an augmentation that stays on?"
+            )
         if not alike(kept, now):
             raise InputError(
                 f"frozen layers must stay as they are while their activations are kept, got a change in the first "
@@ -251,6 +266,8 @@ class ActivationCache:
             batches = (self._forms[before].unpack(part) for part in parts)
         for batch in batches:
             rows = self._forms[target].pack(self._behind(batch, before, target))
+            if before == 0:
+                require("rows of kept activations", len(rows), len(rows) == len(batch), f"{len(batch)}, one an image")
             # Each image's own place: what stood there has just been read.
             self._rows[begin : begin + len(rows), : rows.shape[1]] = rows
             begin += len(rows)
@@ -277,6 +294,9 @@ def _after(layers: Sequence[Iterable[nn.Module]], number: int) -> list[nn.Module
 
 
 def _others(images: Tensor) -> Tensor:
-    """A batch of twice the size that ends with the images and begins with quite different ones."""
+    """A batch that ends with the images and begins with quite different ones, one more than them.
+
+    So the images stand at odd places where they stood at even ones, in a batch of odd size where they were in an even.
+    """
     others = 2 * images + 1 if images.is_floating_point() else images.flip(0)
-    return torch.cat([others, images])
+    return torch.cat([others, others[:1], images])

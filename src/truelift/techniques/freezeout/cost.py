@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from truelift.errors import InputError
+from truelift.errors import InputError, whole
 from truelift.techniques.freezeout.layer import Layer
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.schedule import Scaling, freezing_points, freezing_stages
@@ -138,10 +138,8 @@ def timed_costs(
     Raises:
         InputError: An argument is out of range.
     """
-    if probes < 2:
-        raise InputError(f"probes must be at least 2, got {probes}.")
-    if repeats < 1:
-        raise InputError(f"repeats must be at least 1, got {repeats}.")
+    whole("probes", probes, 2, 10**6)
+    whole("repeats", repeats, 1, 10**6)
     counted = counted_costs(network, images, layers)
     network = copy.deepcopy(network).train()
     found = find_layers(network, layers, example=images[:2])

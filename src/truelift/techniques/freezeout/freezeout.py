@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from truelift.errors import InputError
-from truelift.techniques.freezeout.front import Front
+from truelift.techniques.freezeout.front import Front, check_state
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.rates import check_rates, rates_by_layer
 from truelift.techniques.freezeout.schedule import Scaling, factor, freezing_points, freezing_stages
@@ -105,6 +105,7 @@ class FreezeOut(Front):
         Raises:
             InputError: The state is of another schedule; nothing is changed then.
         """
+        check_state(state, self.state_dict())
         for name, mine in self.state_dict().items():
             if name != "made" and state[name] != mine:
                 raise InputError(f"the state must be of the same schedule, got {name} {state[name]}, not {mine}.")

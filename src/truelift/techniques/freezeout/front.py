@@ -3,13 +3,14 @@
 import contextlib
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from types import MethodType
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
-from truelift.errors import InputError, require
+from truelift.errors import InputError, whole
 from truelift.techniques.freezeout.layer import Layer
 
 # Where an optimizer's `step` tells who freezes: a list of one.
@@ -29,7 +30,7 @@ class Front(ABC):
     """Where each of the L layers leaves the training, as a share of its steps; 1 for what never does."""
 
     def __init__(self, layers: list[Layer], optimizer: Optimizer, steps: int) -> None:
-        require("steps", steps, steps >= 1, "at least 1")
+        whole("steps", steps, 1)
         self.layers = layers
         self.steps = steps
         self.optimizer = optimizer
@@ -110,11 +111,12 @@ class Front(ABC):
         self.optimizer.step = MethodType(step, self.optimizer)  # type: ignore[method-assign]
 
     def _check_later(self, made: int) -> None:
-        """Refuse the state of an earlier step.
+        """Refuse the state of an earlier step, or of one after the end.
 
         Raises:
             InputError: It is of one.
         """
+        whole("the state's steps made", made, 0, self.steps)
         if made < self._made:
             raise InputError(f"the state must be of a later step than {self._made}, got {made}: nothing thaws.")
 
@@ -139,6 +141,18 @@ class Front(ABC):
         for module in self.layers[layer]:
             module.eval()
         self._frozen = layer + 1
+
+
+def check_state(state: Any, names: Iterable[str]) -> None:
+    """Refuse what is no state of a rule: a dictionary with these names.
+
+    Raises:
+        InputError: It is none.
+    """
+    lacking = [name for name in names if not isinstance(state, dict) or name not in state]
+    if lacking:
+        got = f"one without {lacking[0]}" if isinstance(state, dict) else type(state).__name__
+        raise InputError(f"the state must be what state_dict gave, got {got}.")
 
 
 def _check_optimizer(optimizer: Optimizer, layers: list[list[Tensor]]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from truelift.errors import InputError
 from truelift.techniques.freezeout.signals import Signal
 
 
@@ -34,6 +35,9 @@ class GradientSignal(Signal):
         parameters: Each layer's own parameters.
         percentile: N, in [0, 100].
 
+    Raises:
+        InputError: A parameter has no shape yet.
+
     Source:
         Liu, Agarwal, Venkataraman, "AutoFreeze: Automatically Freezing Model Blocks to Accelerate Fine-tuning", arXiv
         2102.01386, and the authors' code, which sums gradients, takes the 1-norm and leaves out BERT's classifier.
@@ -41,6 +45,8 @@ class GradientSignal(Signal):
 
     def __init__(self, parameters: list[list[Tensor]], percentile: float) -> None:
         self.parameters = parameters[:-1]
+        if any(torch.nn.parameter.is_lazy(p) for layer in parameters for p in layer):
+            raise InputError("network must be initialised by a pass of its own first, got parameters without a shape.")
         self.percentile = percentile
         self.sums = [[_zeros(p) for p in layer] for layer in self.parameters]
         self.norms: list[float] | None = None

@@ -55,6 +55,8 @@ class Form:
             return None
         parts: list[Any] = []
         for one, two in zip(few, many, strict=True):
+            if any(isinstance(part, Tensor) and (part.is_nested or not _is_dense(part)) for part in (one, two)):
+                return None
             if not isinstance(one, Tensor) or not isinstance(two, Tensor) or one.shape == two.shape:
                 parts.append(one)
                 continue
@@ -115,7 +117,7 @@ def alike(one: Any, other: Any) -> bool:
 
 def _alike(one: Any, other: Any) -> bool:
     if not isinstance(one, Tensor) or not isinstance(other, Tensor):
-        return type(one) is type(other) and bool(one == other)
+        return type(one) is type(other) and _equal(one, other)
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     if not (one.is_floating_point() or one.is_complex()):
@@ -125,6 +127,18 @@ def _alike(one: Any, other: Any) -> bool:
         return False
     difference = (one - other)[finite].abs()
     return not difference.numel() or bool(difference.max() <= _precision(one) ** 0.5 * one[finite].abs().max())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two things, which may be arrays, are equal."""
+    same = one == other
+    if hasattr(same, "all"):
+        return getattr(one, "shape", ()) == getattr(other, "shape", ()) and bool(same.all())
+    return bool(same)
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.layout == torch.strided
 
 
 def _precision(x: Tensor) -> float:

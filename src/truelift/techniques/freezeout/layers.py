@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, require
 from truelift.techniques.freezeout.discovery import discovered
 from truelift.techniques.freezeout.layer import Layer
 from truelift.techniques.freezeout.trace import Example
@@ -37,6 +37,8 @@ def find_layers(network: nn.Module, layers: Layers | None = None, *, example: Ex
             is in two, or the network does not take the example or uses no parameter.
     """
     if layers is not None:
+        kind = type(layers).__name__
+        require("layers", kind, isinstance(layers, Sequence) and not isinstance(layers, str), "a list")
         return _checked(network, _given(network, layers))
     if tells_layers(network):
         return _checked(network, [[module] for module in network.layers()])  # type: ignore[operator]
@@ -121,5 +123,9 @@ def _given(network: nn.Module, layers: Layers) -> list[list[nn.Module | nn.Param
                 raise InputError(f'layers: no module is named like "{layer}". Known: {", ".join(list(names)[:8])}, ….')
             found += [[names[name]] for name in outer if any(True for _ in names[name].parameters())]
         else:
-            found.append(list(layer))
+            parts = list(layer) if isinstance(layer, Sequence | nn.ParameterList) else [layer]
+            for part in parts:
+                holds = isinstance(part, nn.Module | nn.Parameter)
+                require("layers", f"one of type {type(part).__name__}", holds, "modules, parameters, names, or lists")
+            found.append(parts)
     return found

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known, real, whole
 
 Scaling = Literal["linear", "squared", "cubic"]
 _POWERS = {"linear": 1, "squared": 2, "cubic": 3}
@@ -30,19 +30,19 @@ def freezing_points(layers: int, t0: float, scaling: Scaling | Callable[[float],
         Brock, Lim, Ritchie, Weston, "FreezeOut", arXiv 1706.04983, and the authors' code, which numbers the layers so
         that the head has i = L − 1 and divides by that number.
     """
-    if layers < 2:
-        raise InputError(f"layers must be at least 2, got {layers}.")
-    if not 0 <= t0 <= 1:
-        raise InputError(f"t0 must be in [0, 1], got {t0}.")
+    whole("layers", layers, 2, 10**6)
+    real("t0", t0, lambda t: 0 <= t <= 1, "in [0, 1]")
     # The last one is 1 whatever the rounding: the head trains to the end.
     unscaled = [*(t0 + (1 - t0) * i / (layers - 1) for i in range(layers - 1)), 1.0]
-    if isinstance(scaling, str):
-        if scaling not in _POWERS:
-            raise unknown_name("scaling", scaling, get_args(Scaling))
+    if not callable(scaling):
+        known("scaling", scaling, get_args(Scaling))
         power = _POWERS[scaling]
         points = [x**power for x in unscaled]
     else:
-        points = [float(scaling(x)) for x in unscaled]
+        given = [scaling(x) for x in unscaled]
+        for point in given:
+            real("what scaling returns", point, math.isfinite, "a finite number")
+        points = [float(point) for point in given]
         rising = all(a <= b for a, b in itertools.pairwise(points))
         if not (rising and points[0] >= 0 and points[-1] == 1):
             raise InputError(f"scaling must rise from 0 or more to 1 at 1, got freezing points {points}.")
@@ -55,8 +55,7 @@ def freezing_stages(points: list[float], freeze_every: int) -> list[float]:
     Raises:
         InputError: `freeze_every` is below 1.
     """
-    if freeze_every < 1:
-        raise InputError(f"freeze_every must be at least 1, got {freeze_every}.")
+    whole("freeze_every", freeze_every, 1)
     last = len(points) - 1
     return [points[min((i // freeze_every + 1) * freeze_every - 1, last)] for i in range(len(points))]
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from truelift.errors import InputError, unknown_name
-from truelift.techniques.gaussian_mixture.head import Covariance, GaussianMixtureHead, check_features
+from truelift.errors import InputError, real, unknown_name
+from truelift.techniques.gaussian_mixture.head import Covariance, GaussianMixtureHead, check_features, check_sizes
 
 
 class FeatureGaussians:
@@ -34,12 +34,8 @@ class FeatureGaussians:
     """
 
     def __init__(self, features: int, classes: int, *, shrinkage: float = 1e-3) -> None:
-        if features < 1:
-            raise InputError(f"features must be at least 1, got {features}.")
-        if classes < 2:
-            raise InputError(f"classes must be at least 2, got {classes}.")
-        if not 0 <= shrinkage <= 1:
-            raise InputError(f"shrinkage must be in [0, 1], got {shrinkage}.")
+        check_sizes(features, classes)
+        real("shrinkage", shrinkage, lambda s: 0 <= s <= 1, "in [0, 1]")
         self.features = features
         self.classes = classes
         self.shrinkage = shrinkage

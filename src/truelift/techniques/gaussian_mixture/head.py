@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, known, real, require, unknown_name, whole
 from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum, wide_type
 from truelift.techniques.gaussian_mixture.soft import distances, spread
 
@@ -103,16 +103,11 @@ class GaussianMixtureHead(nn.Module):
         means: Initialisation | Tensor = "kaiming",
     ) -> None:
         super().__init__()
-        require("features", features, features >= 1, "at least 1")
-        require("classes", classes, classes >= 2, "at least 2")
-        require("variance_floor", variance_floor, 0 < variance_floor < 1, "in (0, 1)")
-        require("variance_momentum", variance_momentum, 0 < variance_momentum <= 1, "in (0, 1]")
-        for kind, name, known in (
-            ("covariance", covariance, get_args(Covariance)),
-            ("variances", variances, get_args(Variances)),
-        ):
-            if name not in known:
-                raise unknown_name(kind, name, known)
+        check_sizes(features, classes)
+        real("variance_floor", variance_floor, lambda v: 0 < v < 1, "in (0, 1)")
+        real("variance_momentum", variance_momentum, lambda v: 0 < v <= 1, "in (0, 1]")
+        known("covariance", covariance, get_args(Covariance))
+        known("variances", variances, get_args(Variances))
         require("variances", variances, covariance != "identity" or variances == "fixed", "fixed for identity")
         self.features = features
         self.classes = classes
@@ -124,8 +119,8 @@ class GaussianMixtureHead(nn.Module):
         self._initial_means = means.detach().clone() if isinstance(means, Tensor) else means
         if isinstance(means, Tensor):
             require("means' shape", tuple(means.shape), means.shape == (classes, features), f"({classes}, {features})")
-        elif means not in get_args(Initialisation):
-            raise unknown_name("initialisation of the means", str(means), get_args(Initialisation))
+        else:
+            known("initialisation of the means", means, get_args(Initialisation))
         self.means = nn.Parameter(torch.empty(classes, features))
 
         shape = {
@@ -158,6 +153,8 @@ class GaussianMixtureHead(nn.Module):
         self.reset_parameters()
 
     def _initial(self, variances: Tensor | float, shape: tuple[int, int]) -> Tensor:
+        if not isinstance(variances, Tensor):
+            real("initial_variances", variances, math.isfinite, "a tensor, or a number, above variance_floor, finite")
         given = torch.as_tensor(variances, dtype=torch.float32)
         try:
             given = given.expand(shape).clone()
@@ -373,6 +370,16 @@ class GaussianMixtureHead(nn.Module):
             return log_priors
         volumes = -self.half_log_volumes().expand(self.classes)
         return volumes if log_priors is None else volumes + log_priors
+
+
+def check_sizes(features: int, classes: int, fewest: int = 2) -> None:
+    """Refuse sizes of a head that no machine can hold.
+
+    Raises:
+        InputError: They are out of range.
+    """
+    whole("features", features, 1, 10**7)
+    whole("classes", classes, fewest, 10**9)
 
 
 def check_features(features: Tensor, size: int) -> None:

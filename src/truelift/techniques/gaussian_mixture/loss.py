@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, real, whole
 from truelift.techniques.gaussian_mixture import soft
 from truelift.techniques.gaussian_mixture.head import GaussianMixtureHead
 from truelift.techniques.gaussian_mixture.schedules import Schedule, constant
@@ -93,8 +93,8 @@ class GaussianMixtureLoss(nn.Module):
         super().__init__()
         self._schedules = {"margin": _schedule("margin", margin)}
         self._schedules["likelihood_weight"] = _schedule("likelihood_weight", likelihood_weight)
-        if not 0 <= label_smoothing < 1:
-            raise InputError(f"label_smoothing must be in [0, 1), got {label_smoothing}.")
+        real("label_smoothing", label_smoothing, lambda s: 0 <= s < 1, "in [0, 1)")
+        whole("ignore_index", ignore_index, -(2**63), 2**63 - 1)
         if reduction not in ("mean", "sum", "none"):
             raise InputError(f"reduction must be mean, sum or none, got {reduction}.")
         weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
@@ -119,13 +119,12 @@ class GaussianMixtureLoss(nn.Module):
 
     def set_step(self, steps: int) -> None:
         """Set the margin and λ to their values after `steps` steps, at least 0."""
-        if steps < 0:
-            raise InputError(f"steps must be at least 0, got {steps}.")
+        whole("steps", steps, 0)
         self._steps_made = steps  # beside the tensor, which would have to be waited for
         self.steps.fill_(steps)
         for name, schedule in self._schedules.items():
             value = schedule(steps)
-            if not 0 <= value < float("inf"):
+            if isinstance(value, str) or not 0 <= value < float("inf"):
                 raise InputError(f"{name} must be at least 0 and finite, got {value} at step {steps}.")
             getattr(self, name).fill_(value)
 
@@ -253,6 +252,5 @@ def _follow_steps(module: GaussianMixtureLoss, _: object) -> None:
 def _schedule(name: str, value: float | Schedule) -> Schedule:
     if callable(value):
         return value
-    if not 0 <= value < float("inf"):
-        raise InputError(f"{name} must be at least 0 and finite, got {value}.")
+    real(name, value, lambda v: 0 <= v < float("inf"), "at least 0 and finite")
     return constant(value)

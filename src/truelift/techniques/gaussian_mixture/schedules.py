@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from truelift.errors import InputError
+from truelift.errors import real, whole
 
 Schedule = Callable[[int], float]
 """From steps made to a value, at least 0. Those here are plain objects, which can be copied, pickled and compared."""
@@ -28,7 +28,7 @@ def doubling(initial: float, *, every_steps: int, cap: float) -> Schedule:
     """
     _check("initial", initial)
     _check("cap", cap, least=initial)
-    _check("every_steps", every_steps, least=1)
+    whole("every_steps", every_steps, 1)
     return _Doubling(initial, every_steps, cap)
 
 
@@ -43,7 +43,7 @@ def ramp(final: float, *, steps: int) -> Schedule:
         InputError: An argument is out of range.
     """
     _check("final", final)
-    _check("steps", steps, least=1)
+    whole("steps", steps, 1)
     return _Ramp(final, steps)
 
 
@@ -76,5 +76,4 @@ class _Ramp:
 
 
 def _check(name: str, value: float, least: float = 0) -> None:
-    if not least <= value < float("inf"):
-        raise InputError(f"{name} must be at least {least:g} and finite, got {value}.")
+    real(name, value, lambda v: least <= v < float("inf"), f"at least {least:g} and finite")

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from truelift.errors import InputError
-from truelift.techniques.gaussian_mixture.head import Separation, check_features
+from truelift.techniques.gaussian_mixture.head import Separation, check_features, check_sizes
 from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum, wide_type
 
 
@@ -76,8 +76,7 @@ class ShardedGaussianMixtureHead(nn.Module):
         if not dist.is_initialized():
             raise InputError("ShardedGaussianMixtureHead needs torch.distributed: call init_process_group first.")
         processes, rank = dist.get_world_size(group), dist.get_rank(group)
-        if not classes >= max(2, processes):
-            raise InputError(f"classes must be at least {max(2, processes)}, got {classes}.")
+        check_sizes(features, classes, max(2, processes))
         share, rest = divmod(classes, processes)
         self.features = features
         self.classes = classes

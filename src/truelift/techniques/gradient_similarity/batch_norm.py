@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known, whole
 
 StatisticsRule = Literal["main", "joint", "separate"]
 
@@ -40,10 +40,8 @@ class TaskStatistics(nn.Module):
 
     def __init__(self, network: nn.Module, rule: StatisticsRule = "main", *, tasks: int = 2) -> None:
         super().__init__()
-        if rule not in ("main", "joint", "separate"):
-            raise unknown_name("rule for batch-norm statistics", rule, ("main", "joint", "separate"))
-        if tasks < 1:
-            raise InputError(f"tasks must be at least 1, got {tasks}.")
+        known("rule for batch-norm statistics", rule, ("main", "joint", "separate"))
+        whole("tasks", tasks, 1, 10_000)
         self.rule = rule
         self.tasks = tasks
         # In a tuple, so that they are not this module's children: they are the network's.

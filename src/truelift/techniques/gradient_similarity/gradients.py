@@ -1,6 +1,7 @@
 """Each loss's gradients, side by side: summed over parts of a batch, averaged over processes, measured, combined."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -27,6 +28,32 @@ class Gradients:
         self._sums: list[dict[int, Tensor]] = [{} for _ in range(losses)]
         self._sparse_dims: dict[int, int] = {}  # 0 for a leaf that has had a dense gradient too
         self._averaging = Averaging(group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """By leaf, not by its identity, which is another in a copy."""
+        leaves = {id(leaf): leaf for reached in (*self._reached, self._leaves) for leaf in reached.values()}
+        places = {key: number for number, key in enumerate(leaves)}
+        reached, sums = (
+            [{places[key]: tensor for key, tensor in found.items()} for found in of_losses]
+            for of_losses in (self._reached, self._sums)
+        )
+        return {
+            "several": self._several,
+            "averaging": self._averaging,
+            "all": list(leaves.values()),
+            "leaves": [places[key] for key in self._leaves],
+            "reached": [list(found) for found in reached],
+            "sums": sums,
+            "sparse_dims": {places[key]: dims for key, dims in self._sparse_dims.items()},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        every = state["all"]
+        self._several, self._averaging = state["several"], state["averaging"]
+        self._leaves = {id(every[n]): every[n] for n in state["leaves"]}
+        self._reached = [{id(every[n]): every[n] for n in found} for found in state["reached"]]
+        self._sums = [{id(every[n]): total for n, total in found.items()} for found in state["sums"]]
+        self._sparse_dims = {id(every[n]): dims for n, dims in state["sparse_dims"].items()}
 
     @property
     def losses(self) -> int:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from truelift.errors import InputError
+from truelift.errors import real
 
 Rule = Callable[[Tensor], Tensor]
 """From the Gram matrix (T, T), float64, to the weights c, (T,)."""
@@ -50,8 +50,7 @@ def similarity_weights(cosine: Tensor, rule: Weighting, threshold: float = 0.0) 
 
 def multi_task(weight: float = 1.0) -> Rule:
     """The plain sum, the auxiliary losses times `weight`, which must be at least 0 and finite."""
-    if not 0 <= weight < float("inf"):
-        raise InputError(f"weight must be at least 0 and finite, got {weight}.")
+    real("weight", weight, lambda w: 0 <= w < float("inf"), "at least 0 and finite")
 
     def rule(gram: Tensor) -> Tensor:
         weights = torch.full_like(gram[0], weight)
@@ -103,8 +102,7 @@ class GradVac:
     """
 
     def __init__(self, beta: float = 0.01) -> None:
-        if not 0 < beta <= 1:
-            raise InputError(f"beta must be in (0, 1], got {beta}.")
+        real("beta", beta, lambda b: 0 < b <= 1, "in (0, 1]")
         self.beta = beta
         self.average: Tensor | None = None
 

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, known, real, require, whole
 from truelift.techniques.exchange import agree, processes
 from truelift.techniques.gradient_similarity.agreement import Fingerprints
 from truelift.techniques.gradient_similarity.gradients import Gradients
@@ -109,15 +109,18 @@ class GradientSimilarity:
         network: nn.Module | None = None,
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
-        if isinstance(rule, str) and rule not in ("weighted", "unweighted"):
-            raise unknown_name("rule", rule, ("weighted", "unweighted"))
-        if granularity not in ("global", "layer", "tensor"):
-            raise unknown_name("granularity", granularity, ("global", "layer", "tensor"))
-        if isinstance(measured, str) and measured not in ("all", "convolutions"):
-            raise unknown_name("choice of measured parameters", measured, ("all", "convolutions"))
-        require("threshold", threshold, 0 <= threshold < 1, "in [0, 1)")
-        require("every_steps", every_steps, every_steps >= 1, "at least 1")
-        require("average_decay", average_decay, 0 <= average_decay < 1, "in [0, 1)")
+        if not callable(rule):
+            known("rule", rule, ("weighted", "unweighted"))
+        known("granularity", granularity, ("global", "layer", "tensor"))
+        if isinstance(measured, str):
+            known("choice of measured parameters", measured, ("all", "convolutions"))
+        else:
+            measured = _parameters("measured", measured)
+        real("threshold", threshold, lambda t: 0 <= t < 1, "in [0, 1)")
+        whole("every_steps", every_steps, 1)
+        real("average_decay", average_decay, lambda d: 0 <= d < 1, "in [0, 1)")
+        a_network = network is None or isinstance(network, nn.Module)
+        require("network", type(network).__name__, a_network, "a torch.nn.Module")
         grouped = granularity != "global"
         require("network", network, granularity != "layer" or network is not None, "given for granularity layer")
         require("every_steps", every_steps, not grouped or every_steps == 1, "1 for one cosine a layer or tensor")
@@ -133,16 +136,25 @@ class GradientSimilarity:
         self.every_steps = every_steps
         self.average_decay = average_decay
         self.use_average = use_average
-        self._shared = None if shared is None else list(shared)
-        require("shared", self._shared, self._shared != [], "at least one parameter")
-        self._modules = {} if network is None else _modules(network)
-        self._order = {} if network is None else {id(p): number for number, p in enumerate(network.parameters())}
+        self._shared = None if shared is None else _parameters("shared", shared)
+        self._network = network
+        self._name_parameters()
         self._fingerprints = Fingerprints()
         self._group = process_group
         self._steps = 0
         self._averages: Tensor | None = None
         self._weights: Tensor | None = None
         self._pending: Gradients | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._name_parameters()
+
+    def _name_parameters(self) -> None:
+        """Learn where the network has its parameters, by their identities, which are others in a copy."""
+        network = self._network
+        self._modules = {} if network is None else _modules(network)
+        self._order = {} if network is None else {id(p): number for number, p in enumerate(network.parameters())}
 
     def backward(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> Combined:
         """Leave in `.grad` what the rule says, and take up what `accumulate` collected before.
@@ -159,7 +171,8 @@ class GradientSimilarity:
         in_parts, self._pending = self._pending is not None, None
         leaves = [_union(gradients.reached(t), found.leaves) for t, found in enumerate(reaches)]
         shared, weights = self._agree(leaves, losses[0].device)
-        measuring = self._steps % self.every_steps == 0 or self._weights is None
+        known_for = None if self._weights is None else self._weights.shape[1]  # so many losses
+        measuring = self._steps % self.every_steps == 0 or known_for != len(losses)
         if not in_parts and (self.one_pass or not measuring):
             return self._in_one_pass(losses, reaches, shared, weights, measuring, scaler)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
@@ -195,9 +208,23 @@ class GradientSimilarity:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
-        self._steps = int(state["steps"])
-        self._averages, self._weights = state.get("averages"), state.get("weights")
+        """Take up what `state_dict` gave; what `accumulate` has collected is dropped.
+
+        Raises:
+            InputError: It is no such state; nothing is changed then.
+        """
+        require("the state", type(state).__name__, isinstance(state, dict) and "steps" in state, "what state_dict gave")
+        whole("the state's steps", state["steps"], 0)
+        averages, weights = state.get("averages"), state.get("weights")
+        for name, value in (("averages", averages), ("weights", weights)):
+            holds = (value is None and averages is weights) or (isinstance(value, Tensor) and value.ndim == 2)
+            require(f"the state's {name}", type(value).__name__, holds, "a tensor (G, T), as averages and weights are")
+        if averages is not None and weights is not None:
+            holds = averages.shape[0] == weights.shape[0] and averages.shape[1] + 1 == weights.shape[1]
+            shapes = f"{tuple(averages.shape)} and {tuple(weights.shape)}"
+            require("the state's averages and weights", shapes, holds, "of shapes (G, A) and (G, A + 1)")
+        self._steps, self._pending = int(state["steps"]), None
+        self._averages, self._weights = averages, weights
         if "rule" in state and not isinstance(self.rule, str) and hasattr(self.rule, "load_state_dict"):
             self.rule.load_state_dict(state["rule"])
 
@@ -302,7 +329,14 @@ class GradientSimilarity:
         if self.granularity == "tensor":
             return list(range(len(shared)))
         if self.granularity == "layer":
-            modules = [self._modules.get(id(p), "") for p in shared]
+            for p in shared:
+                require(
+                    "network",
+                    f"one without one of shape {tuple(p.shape)}",
+                    id(p) in self._modules,
+                    "that of the shared parameters for granularity layer",
+                )
+            modules = [self._modules[id(p)] for p in shared]
             numbers = {module: number for number, module in enumerate(dict.fromkeys(modules))}
             return [numbers[module] for module in modules]
         if every or self.measured == "all":
@@ -350,6 +384,10 @@ def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | Non
         raise InputError("auxiliary must be at least one loss, got none.")
     losses = [main, *auxiliary]
     for t, loss in enumerate(losses):
+        if not isinstance(loss, Tensor):
+            raise InputError(f"the {_loss_name(t)} loss must be a tensor, got {type(loss).__name__}.")
+        if loss.is_meta:
+            raise InputError(f"the {_loss_name(t)} loss must have a value, got a tensor on the meta device.")
         if loss.numel() != 1:
             raise InputError(f"the {_loss_name(t)} loss must be a scalar, got the shape {tuple(loss.shape)}.")
         if loss.is_complex():
@@ -357,6 +395,21 @@ def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | Non
         if loss.grad_fn is None:
             raise InputError(f"the {_loss_name(t)} loss must have a graph, got a tensor that no parameter led to.")
     return losses if scaler is None else [scaler.scale(loss) for loss in losses]
+
+
+def _parameters(name: str, given: Any) -> list[Tensor]:
+    """The parameters given.
+
+    Raises:
+        InputError: They are none, or something else.
+    """
+    several = isinstance(given, Iterable) and not isinstance(given, Tensor | str)
+    require(name, type(given).__name__, several, "a list of parameters")
+    found = list(given)
+    require(name, found, found != [], "at least one parameter")
+    for one in found:
+        require(name, f"one of type {type(one).__name__}", isinstance(one, Tensor), "a list of parameters")
+    return found
 
 
 def _loss_name(t: int) -> str:

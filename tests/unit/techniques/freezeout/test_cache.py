@@ -1,10 +1,12 @@
 """Kept activations: the same numbers as from the images, within the budget, and wherever they are kept."""
 
 import copy
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -207,7 +209,7 @@ def test_bad_input() -> None:
     network, freezing, cache = made(2)
     for name, options in (
         ("samples must be at least 1, got 0", {"samples": 0, "budget_bytes": 1}),
-        ("budget_bytes must be above 0, got -1", {"samples": 1, "budget_bytes": -1}),
+        ("budget_bytes must be at least 1, got -1", {"samples": 1, "budget_bytes": -1}),
         ("device must be left out", {"samples": 1, "budget_bytes": 1, "device": "cpu", "folder": Path()}),
     ):
         with pytest.raises(InputError, match=name):
@@ -273,6 +275,78 @@ def test_layers_that_go_by_their_batch_are_refused_before_anything_is_kept(name:
     assert cache.layer == 1
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+class Seldom(nn.Module):
+    """Drops an image now and then, by a generator of Python's, torch's or its own."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.source = source
+        self.own = torch.Generator().manual_seed(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.source == "python":
+            drawn = random.random()
+        else:
+            drawn = float(torch.rand((), generator=self.own if self.source == "own" else None))
+        return x if drawn > 1e-6 else 0 * x
+
+
+@pytest.mark.parametrize("source", ["python", "torch", "own"])
+def test_draws_are_seen_though_they_do_not_show(source: str) -> None:
+    _, cache = kept(nn.Linear(4, 4), Seldom(source), nn.Linear(4, 3), frozen=2)
+    with pytest.raises(InputError, match="frozen layers must not draw at random"):
+        cache.advance(lambda: ROWS.split(5))
+    assert cache.layer == 0
+
+
+class Odd(nn.Module):
+    """Goes by an image's place in its batch, or by whether the batch's size is odd."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.by == "size":
+            return x + len(x) % 2
+        return x * (1 + torch.arange(len(x), dtype=x.dtype)[:, None] % 2)
+
+
+@pytest.mark.parametrize("by", ["size", "place"])
+def test_odd_and_even_batches_differ(by: str) -> None:
+    _, cache = kept(nn.Linear(4, 4), Odd(by), nn.Linear(4, 3), frozen=2)
+    with pytest.raises(InputError, match="whatever its batch"):
+        cache.advance(lambda: ROWS.split(5))
+
+
+class Returning(nn.Module):
+    """Something else than a dense tensor."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Any:
+        if self.kind == "sparse":
+            return x.to_sparse()
+        if self.kind == "ragged":
+            return x[x[:, 0] > x[:, 0].min()]
+        return x, np.ones(3)
+
+
+class Taking(nn.Module):
+    def forward(self, given: Any) -> Any:
+        x = given[0] if isinstance(given, tuple) else given
+        return x.to_dense() if x.is_sparse else x
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("sparse", 1), ("ragged", 1), ("array", 2)])
+def test_what_cannot_be_kept_by_images_is_passed_over(kind: str, layer: int) -> None:
+    modules = nn.Linear(4, 4), Returning(kind), nn.Sequential(Taking(), nn.Linear(4, 3))
+    _, cache = kept(*modules, frozen=2)
+    assert cache.advance(lambda: ROWS.split(5)) == layer
 
 
 class Around(nn.Module):

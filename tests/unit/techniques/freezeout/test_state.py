@@ -327,3 +327,15 @@ def test_modes_inside_a_frozen_layer_are_kept_too() -> None:
     network[0][1].train()  # the batch norm alone
     freezing.step()
     assert not network[0][1].training
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_is_no_state_is_refused(rule: str) -> None:
+    network, optimizer, freezing = start(rule)
+    good = freezing.state_dict()
+    lacking = {key: value for key, value in good.items() if key != "made"}
+    for bad in (None, {}, lacking, *({**good, "made": made} for made in (-1, 1.5, "3", STEPS + 1, 10**9))):
+        with pytest.raises(InputError, match="the state"):
+            freezing.load_state_dict(bad)
+    train(network, optimizer, freezing, make_batches())
+    assert freezing.frozen >= 1

@@ -105,11 +105,11 @@ def test_a_schedule_that_leaves_its_range_is_refused_when_it_does() -> None:
         (lambda: constant(-1.0), "value must be at least 0 and finite, got -1.0."),
         (lambda: constant(float("nan")), "value must be at least 0 and finite, got nan."),
         (lambda: doubling(-0.1, every_steps=1, cap=1), "initial must be at least 0 and finite, got -0.1."),
-        (lambda: doubling(0.1, every_steps=0, cap=1), "every_steps must be at least 1 and finite, got 0."),
+        (lambda: doubling(0.1, every_steps=0, cap=1), "every_steps must be at least 1, got 0."),
         (lambda: doubling(0.3, every_steps=1, cap=0.2), "cap must be at least 0.3 and finite, got 0.2."),
         (lambda: ramp(-1.0, steps=1), "final must be at least 0 and finite, got -1.0."),
         (lambda: ramp(float("inf"), steps=1), "final must be at least 0 and finite, got inf."),
-        (lambda: ramp(0.1, steps=0), "steps must be at least 1 and finite, got 0."),
+        (lambda: ramp(0.1, steps=0), "steps must be at least 1, got 0."),
     ],
 )
 def test_bad_schedules(make: Callable[[], object], message: str) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from similarity_cases import (
     step,
     written,
 )
+from torch import Tensor, nn
 
+from truelift.errors import InputError
 from truelift.techniques.gradient_similarity import GradientSimilarity, GradVac
 
 
@@ -116,3 +119,69 @@ def test_state_of_a_new_one() -> None:
     step(make_net(2), make_batch(), similarity)
     similarity.load_state_dict(state)
     assert similarity.state_dict() == state
+
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda things: pickle.loads(pickle.dumps(things))}
+
+
+class TwoHeads(nn.Module):
+    """A trunk of two modules and two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh())
+        self.heads = nn.ModuleList([nn.Linear(5, 3), nn.Linear(5, 3)])
+        self.double()
+
+    def losses(self, number: int) -> tuple[Tensor, Tensor]:
+        x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+        features = self.trunk(x)
+        return self.heads[0](features).square().mean(), (self.heads[1](features) - 1).square().mean()
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("granularity", ["global", "layer", "tensor"])
+def test_a_copy_between_parts_of_a_batch_goes_on_with_its_own_network(way: str, granularity: Any) -> None:
+    network = TwoHeads()
+    similarity = GradientSimilarity("weighted", granularity=granularity, network=network)
+    similarity.accumulate(*network.losses(0))
+    twin, its = COPIES[way]((network, similarity))
+    similarity.backward(*network.losses(1))
+    assert all(p.grad is None for p in twin.parameters())
+    its.backward(*twin.losses(1))
+    for mine, other in zip(network.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(mine.grad, other.grad)  # type: ignore[arg-type]
+
+
+def test_a_state_drops_what_was_collected() -> None:
+    network, other = TwoHeads(), TwoHeads()
+    similarity, fresh = GradientSimilarity(), GradientSimilarity()
+    state = similarity.state_dict()
+    similarity.accumulate(*network.losses(0))
+    similarity.load_state_dict(state)
+    similarity.backward(*network.losses(1))
+    fresh.backward(*other.losses(1))
+    for mine, its in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine.grad, its.grad)  # type: ignore[arg-type]
+
+
+def test_another_number_of_losses_is_measured_anew() -> None:
+    network = TwoHeads()
+    similarity = GradientSimilarity(every_steps=5)
+    similarity.backward(*network.losses(0))
+    main, auxiliary = network.losses(1)
+    combined = similarity.backward(main, auxiliary, 2 * auxiliary)
+    assert combined.weights.shape == (1, 3)
+    assert combined.cosines.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [None, {}, {"steps": -1}, {"steps": 1.5}, {"steps": 1, "averages": 3, "weights": 3}, {"steps": 1, "weights": 3}],
+)
+def test_what_is_no_state_is_refused(state: Any) -> None:
+    similarity = GradientSimilarity()
+    with pytest.raises(InputError, match="the state"):
+        similarity.load_state_dict(state)
+    assert similarity.state_dict() == {"steps": 0}
