@@ -1,6 +1,7 @@
 """From an experiment and its images to everything that the loop needs."""
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +25,7 @@ from truelift.data import (
     pick_task,
     rotate,
 )
-from truelift.errors import require
+from truelift.errors import InputError, one_line, require
 from truelift.models import Classifier, Whole, build_model, check_image_size, initialise
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
@@ -181,6 +182,8 @@ def assemble(
     precision = pick_precision(precision or experiment.precision, device)
     autocast = make_autocast(device, precision)
     network = _network(experiment, splits, device)
+    if min(experiment.batch_size, len(splits.train)) == world.size:
+        _check_one_image(network, splits.train.shape[0], _sides(experiment, splits)[0], device)
     epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.shape)
     if experiment.compile:
         network.compile_features()
@@ -263,6 +266,22 @@ def _check_shared(experiment: Experiment, images: int, world: World) -> None:
     for name, batch in (("batch_size", min(main, images)), ("tasks.auxiliary_batch_size", auxiliary or main)):
         require(name, batch, batch % world.size == 0, f"a multiple of the {world.size} processes that share it")
     require("freezing.cache", cache, cache == "none", f"none where {world.size} processes share a batch")
+
+
+def _check_one_image(network: Classifier, channels: int, side: int, device: str) -> None:
+    """Refuse batches of one image where a layer needs several, as batch norm does behind the last pooling.
+
+    Raises:
+        InputError: A copy of the network refuses one image.
+    """
+    with torch.no_grad(), torch.random.fork_rng():
+        try:
+            copy.deepcopy(network).train()(torch.zeros(1, channels, side, side, device=device))
+        except ValueError as error:
+            told = (
+                f"batch_size must be 2 or more in each process, since a layer needs several images: {one_line(error)}"
+            )
+            raise InputError(f"{told}.") from None
 
 
 def _sides(experiment: Experiment, splits: Splits) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ def build(
         planar,
         detection.build(detection_options, splits),
         operations,
-        own_metrics.build(metrics),
+        own_metrics.build(metrics, splits),
     )
 
 
