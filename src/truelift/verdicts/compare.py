@@ -270,7 +270,13 @@ def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
     """Of a difference of 0."""
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted, levels = _corrected(p, asked)
-    intervals = {name: asked.evidence.interval(samples[name], levels[name]) for name in p if samples[name].spread}
+
+    def has_interval(sample: Sample) -> bool:
+        return bool(sample.spread) and (asked.looks is None or asked.evidence.may_decide(sample))
+
+    intervals = {
+        name: asked.evidence.interval(samples[name], levels[name]) for name in p if has_interval(samples[name])
+    }
     if asked.pooling == "guarded" and len({sample.seeds for sample in samples.values()}) == 1:
         pairs = {sample.baseline.tobytes() for sample in samples.values()}
         if len(pairs) == 1 and len(p) == len(samples):
@@ -330,6 +336,8 @@ def _comparison(
     k, d = sample.seeds, sample.differences
     detectable = None
     fixed = rule.looks is None  # what is known of a fixed number of seeds alone is not told at a stop
+    if not fixed and not tested.may_decide:  # 1 among the others' tests, and nothing for a reader
+        sample, tested = replace(sample, p_value=None), replace(tested, p_adjusted=None, p_no_effect=None)
     if sample.spread and fixed:  # neither unknown nor 0: without spread an interval of no width would claim certainty
         detectable = sample.shown(detectable_effect(sample.spread, k, alpha=rule.level))
     facts = Judgement(

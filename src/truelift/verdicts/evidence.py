@@ -28,6 +28,9 @@ class Evidence(Protocol):
     def may_decide(self, sample: Sample) -> bool:
         """Whether there are pairs enough for a verdict."""
 
+    def in_family(self, sample: Sample) -> bool:
+        """Whether it is one of the tests that are corrected together."""
+
     def interval(self, sample: Sample, level: float) -> tuple[float, float]:
         """The interval of confidence 1 - level for the mean; the sample has a spread."""
 
@@ -55,6 +58,10 @@ class OneLook:
     def may_decide(self, sample: Sample) -> bool:
         """From three pairs on."""
         return sample.seeds >= FEWEST_SEEDS
+
+    def in_family(self, sample: Sample) -> bool:
+        """Where it may decide: what is never tested takes no level from the others."""
+        return self.may_decide(sample)
 
     def interval(self, sample: Sample, level: float) -> tuple[float, float]:
         """Student's."""
@@ -104,11 +111,15 @@ class AnyStop:
     def p_value(self, sample: Sample) -> float | None:
         """P(A_K <= min_j p_j (K / j)^1.5), p_j Student's at look j: see `Looks.p_value`."""
         found = [paired_t_p_value(part, resolution=sample.resolution) for part in self._at(sample.differences)]
-        return self.looks.p_value(found) if found else None
+        return self._over_looks(found)
 
     def may_decide(self, sample: Sample) -> bool:
         """From the first look on."""
         return sample.seeds >= self.looks.seeds[0]
+
+    def in_family(self, sample: Sample) -> bool:
+        """Always, with p = 1 before its first look: what is tested later shares the level from the beginning."""
+        return True
 
     def interval(self, sample: Sample, level: float) -> tuple[float, float]:
         """The innermost ends of all looks' intervals; where they contradict each other, the last look's."""
@@ -141,7 +152,10 @@ class AnyStop:
         return [differences[:k] for k in self._taken(differences.size)]
 
     def _one_sided(self, p_values: list[float]) -> float:
-        return self.looks.p_value([min(1.0, 2 * p) for p in p_values]) / 2
+        return 1.0 if not p_values else self._over_looks([min(1.0, 2 * p) for p in p_values]) / 2
+
+    def _over_looks(self, p_values: list[float]) -> float:
+        return self.looks.p_value(p_values) if p_values else 1.0
 
     def _ends(self, sample: Sample, level: float) -> list[tuple[float, float]]:
         """Each look's interval, where it has a spread."""

@@ -79,7 +79,7 @@ def limit_of(guard: Guard, found: Sample) -> float:
 def p_values(guard: Guard, samples: Mapping[str, Sample], evidence: Evidence) -> dict[str, float | None]:
     """One-sided p-values, by variant, of being worse by less than the limit."""
     return {
-        name: evidence.below(found, limit_of(guard, found)) if evidence.may_decide(found) else None
+        name: evidence.below(found, limit_of(guard, found)) if evidence.in_family(found) else None
         for name, found in samples.items()
     }
 
@@ -124,7 +124,7 @@ def _guarded(
     evidence: Evidence,
 ) -> Guarded:
     at_most = None
-    if p_value is not None and found.spread:
+    if p_value is not None and found.spread and evidence.may_decide(found):
         at_most = _worse(guard, found, evidence.upper(found, level))
     return Guarded(
         metric=guard.metric,
@@ -133,8 +133,8 @@ def _guarded(
         seeds=found.seeds,
         worse=_worse(guard, found, found.difference),
         at_most=at_most,
-        p_value=p_value,
-        p_broken=p_broken,
+        p_value=p_value if evidence.may_decide(found) else None,
+        p_broken=p_broken if evidence.may_decide(found) else None,
         holds=p_value is not None and p_value <= level,
         broken=p_broken is not None and p_broken <= alpha,
     )

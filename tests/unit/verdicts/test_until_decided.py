@@ -311,3 +311,22 @@ def test_the_p_value_falls_along_a_path():
     for c in _all(base, others, Looks.at_every_seed(10)).values():
         assert all(a.p_value >= b.p_value for a, b in itertools.pairwise(c.path))
         assert c.p_value == c.path[-1].p_value
+
+
+def test_what_has_no_look_yet_shares_the_level_already():
+    # Two variants may be tested at once, and the third, whose first runs failed, later: all three share the level.
+    base, others = _study()
+    looks = Looks.at_every_seed(10)
+    late = {**others, "weak": np.where(np.arange(10) < 6, np.nan, others["weak"])}
+    first = np.where(np.arange(10) < 5, 1.0, np.nan)
+    found = compare(base, {n: v * first for n, v in late.items()}, higher_is_better=True, looks=looks)
+    assert (found["weak"].ground, found["weak"].p_value, found["weak"].p_adjusted) == ("no pairs", None, None)
+    alone = compare(base, {"strong": others["strong"] * first}, higher_is_better=True, looks=looks)["strong"]
+    assert found["strong"].p_adjusted == pytest.approx(min(1.0, 3 * alone.p_value))
+    guard = Guard(metric="cost", limit=1.0, higher_is_better=False, baseline=base, variants=late)
+    told = compare(base, late, higher_is_better=True, looks=looks, guards=[guard])
+    assert told["weak"].guards[0].p_value is not None
+    early = {n: v * first for n, v in late.items()}
+    guard = Guard(metric="cost", limit=1.0, higher_is_better=False, baseline=base, variants=early)
+    told = compare(base, early, higher_is_better=True, looks=looks, guards=[guard])
+    assert (told["weak"].guards[0].p_value, told["weak"].guards[0].at_most) == (None, None)
