@@ -32,7 +32,7 @@ def read_digits() -> Source:
         return (partial(Image.fromarray, pixels[i]) for i in indices)
 
     train = Listing(
-        rows[:, -1].astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(pixels)
+        rows[:, -1].astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(list(pixels))
     )
     return Source(train, validation=None, test=None, classes=tuple(map(str, range(10))))
 

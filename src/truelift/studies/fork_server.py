@@ -13,6 +13,7 @@ once its runs have ended, which the study's end tells as well.
 """
 
 import array
+import contextlib
 import gc
 import json
 import os
@@ -48,7 +49,7 @@ class _Server:
     """The runs that it has forked, and the way to the study."""
 
     def __init__(self, channel: socket.socket) -> None:
-        self._channel: socket.socket | None = channel
+        self._channel = channel
         self._handlers = {number: signal.getsignal(number) for number in _STANDARD}
         # A scheduler may signal every process of a job. The runs are told by the study, and the server by its end.
         for number in _STANDARD:
@@ -69,28 +70,32 @@ class _Server:
         return alone
 
     def serve(self) -> list[str] | None:
-        """Fork runs until the study is gone; the arguments of a run in the process forked for it, none in the server."""
-        assert self._channel is not None
+        """Fork runs until the study is gone; gives a run's arguments in its process, and none in the server."""
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         self._channel.sendall(READY)
-        deadline: float | None = None
-        while self._channel is not None or (self._statuses and deadline is not None and time.monotonic() < deadline):
-            readable = [self._awake] if self._channel is None else [self._awake, self._channel]
-            found, _, _ = select.select(readable, [], [], 1.0)
+        while self._asked(self._channel.fileno()):
+            request = _receive(self._channel)
+            if request is None:
+                break
+            arguments = self._fork(*request)
+            if arguments is not None:
+                return arguments
+        self._channel.close()
+        deadline = time.monotonic() + _LAST_SECONDS
+        while self._statuses and time.monotonic() < deadline:
+            self._asked(None)
+        return None
+
+    def _asked(self, channel: int | None) -> bool:
+        """Whether the study asks for something, or is gone; meanwhile tells it which runs have ended."""
+        while True:
+            found, _, _ = select.select([self._awake, *([] if channel is None else [channel])], [], [], 1.0)
             if self._awake in found:
                 os.read(self._awake, 4096)
             self._reap()
-            if self._channel in found:
-                request = _receive(self._channel)
-                if request is None:
-                    self._channel.close()
-                    self._channel, deadline = None, time.monotonic() + _LAST_SECONDS
-                    continue
-                arguments = self._fork(*request)
-                if arguments is not None:
-                    return arguments
-        return None
+            if channel is None or channel in found:
+                return channel is not None
 
     def _reap(self) -> None:
         for process in list(self._statuses):
@@ -102,7 +107,6 @@ class _Server:
 
     def _fork(self, request: dict[str, Any], files: list[int]) -> list[str] | None:
         """In the server nothing, in the run its arguments."""
-        assert self._channel is not None
         log, pipe, status = files
         server = os.getpid()
         # A signal that comes before the run handles it waits until it does.
@@ -118,19 +122,15 @@ class _Server:
         os.close(log)
         os.close(pipe)
         handle = os.pidfd_open(process)  # not yet reaped, so that it is this process
-        try:
+        with contextlib.suppress(OSError):  # the study is gone, as the next look at the channel says
             socket.send_fds(self._channel, [process.to_bytes(HEADER_BYTES, "big")], [handle])
-        except OSError:  # the study is gone, as the next look at the channel says
-            pass
-        finally:
-            os.close(handle)
+        os.close(handle)
         return None
 
     def _become(self, request: dict[str, Any], log: int, pipe: int, others: list[int], server: int) -> None:
         """Make of this forked process what a worker that was started anew would be."""
         os.setsid()
         processes.end_with_parent(server)
-        assert self._channel is not None
         self._channel.close()
         signal.set_wakeup_fd(-1)
         for file, place in ((pipe, 0), (log, 1), (log, 2)):
@@ -182,10 +182,8 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 def _tell(file: int, status: int) -> None:
     """Tell a run's status to the study, if it is still there."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(file, array.array("i", [status]).tobytes())
-    except OSError:
-        pass
 
 
 def main(channel: int, parent: int) -> list[str] | None:

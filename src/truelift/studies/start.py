@@ -165,9 +165,7 @@ class ForkServer:
             self._process.wait()
 
 
-def start(
-    server: ForkServer | None, arguments: Sequence[str], log: int, environment: Mapping[str, str]
-) -> Worker:
+def start(server: ForkServer | None, arguments: Sequence[str], log: int, environment: Mapping[str, str]) -> Worker:
     """A worker, forked from a server that is ready, or from none where there is none, or it is gone.
 
     Args:
