@@ -1,6 +1,6 @@
 """A process that has imported everything, and forks a study's runs.
 
-    python -m truelift.studies.fork_server CHANNEL PARENT
+    python -m truelift.studies.fork_server CHANNEL PARENT FOLDER ARGUMENT ...
 
 Importing torch and what belongs to it takes seconds, a fork some milliseconds. A run stays a process of its own: it
 leads a session of its own, its memory is given back, and nothing that happens in it reaches another. What a fork cannot
@@ -8,8 +8,9 @@ take along is not there yet: the server trains nothing, touches no GPU and has o
 it says that it is ready. The libraries whose numbers of threads are settled as they are loaded find the same
 environment here as in a worker that is started anew, so that a run's numbers are the same, bit for bit.
 
-CHANNEL is an open socket to the study's process, PARENT that process's number. The server ends when the channel does,
-once its runs have ended, which the study's end tells as well.
+CHANNEL is an open socket to the study's process, PARENT that process's number. FOLDER and ARGUMENTs are that process's
+too, for whoever lists processes: the runs have this command line. The server ends when the channel does, which the
+study's end tells as well, once its runs have ended.
 """
 
 import array
@@ -35,6 +36,10 @@ PRELOADED = (
     "torch._dynamo",  # which every optimizer imports when it is made
 )
 """What every run imports, sooner or later."""
+
+WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""The server's environment beside the study's: pyarrow's allocator would start a thread as it is loaded, to give memory
+back. A run's environment is the study's alone."""
 
 HEADER_BYTES = 8
 """Of a request's length, before the request."""
@@ -195,7 +200,8 @@ def main(channel: int, parent: int) -> list[str] | None:
 
 if __name__ == "__main__":
     run = main(int(sys.argv[1]), int(sys.argv[2]))
-    if run is not None:
-        from truelift.studies import worker
+    if run is None:
+        os._exit(0)  # to take everything apart that was imported would take a second
+    from truelift.studies import worker
 
-        worker.begin(run)
+    worker.begin(run)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from truelift import processes
-from truelift.studies.fork_server import HEADER_BYTES, READY
+from truelift.studies.fork_server import HEADER_BYTES, READY, WITHOUT_THREADS
 
 _END_SECONDS = 5.0
 """What a server has to end once its runs have, before it is killed."""
@@ -101,17 +101,19 @@ class ForkServer:
     def __init__(self, threads: int) -> None:
         self.about = (threads, os.getcwd())
         ours, theirs = socket.socketpair()
+        about = [os.getcwd(), *sys.argv[1:]]
         with theirs:
             number = str(theirs.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "truelift.studies.fork_server", number, str(os.getpid())],
+                [sys.executable, "-m", "truelift.studies.fork_server", number, str(os.getpid()), *about],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment_for(threads),
+                env=environment_for(threads) | WITHOUT_THREADS,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        self.pid = self._process.pid
         self._channel = ours
         self._ready: bool | None = None
         self._readiness, self._turn = threading.Lock(), threading.Lock()

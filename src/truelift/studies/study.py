@@ -31,7 +31,7 @@ from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.environment import now
 from truelift.training.experiment import Experiment
-from truelift.training.hardware import available_cores, pick_device, visible_gpus
+from truelift.training.hardware import available_cores, pick_device, threads_of, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
 
@@ -108,8 +108,12 @@ def run_study(
     _refuse_other(folder, plan, list(found.values()))
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints)]
+    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+    devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
+    shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
     if pending:
-        preflight(plan)
+        with threads_of(shares.threads):  # what is fitted and kept is then what the runs would fit
+            preflight(plan)
     with locked(folder):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
             if line is not None:
@@ -119,9 +123,6 @@ def run_study(
             for line in make_room(path):
                 warn(line)
             write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
-        # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
-        devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
-        shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
         running = run_local(
             pending,
             jobs=shares.jobs,
