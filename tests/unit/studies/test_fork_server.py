@@ -56,7 +56,7 @@ def images(out, then=""):
     if then == "wait":
         time.sleep(1000)
     labels = np.arange(64) % 2
-    return {"train": ((labels * 200)[:, None, None] * np.ones((64, 8, 8), np.uint8), labels)}
+    return {"train": (((labels * 200)[:, None, None] * np.ones((64, 8, 8), int)).astype(np.uint8), labels)}
 """
 
 
