@@ -39,7 +39,8 @@ import json, os, pathlib, random, signal, sys, threading, time
 import numpy as np
 
 def images(out, then=""):
-    handlers = [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    found = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    handlers = [getattr(handler, "__qualname__", str(handler)) for handler in found]
     told = {
         "environment": dict(os.environ), "folder": os.getcwd(), "path": sys.path, "arguments": sys.argv,
         "standard input": os.readlink("/proc/self/fd/0"), "handlers": handlers, "umask": os.umask(0o022),
