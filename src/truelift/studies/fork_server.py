@@ -34,6 +34,10 @@ PRELOADED = (
     "truelift.training.run",
     "truelift.studies.worker",
     "torch._dynamo",  # which every optimizer imports when it is made
+    "filelock",
+    "numpy.ma",
+    "PIL.ImageFile",
+    "torch.utils.serialization",
 )
 """What every run imports, sooner or later."""
 
