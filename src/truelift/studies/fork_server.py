@@ -72,11 +72,11 @@ class _Server:
         processes.end_with_parent(parent)
         for name in PRELOADED:
             import_module(name)
-        alone = _is_alone()
+        fit = _can_be_forked()
         gc.collect()
         gc.freeze()  # what is there stays, so that no collection in a run has its pages copied
         processes.outlive_parent()
-        return alone
+        return fit
 
     def serve(self) -> list[str] | None:
         """Fork runs until the study is gone; gives a run's arguments in its process, and none in the server."""
@@ -158,17 +158,19 @@ class _Server:
         np.random.seed()  # noqa: NPY002
 
 
-def _is_alone() -> bool:
-    """Whether a fork of this process finds one thread alone.
+def _can_be_forked() -> bool:
+    """Whether a fork of this process finds one thread alone, and CUDA untouched.
 
     The threads of OpenBLAS end before a fork by themselves, and come back when there is something to compute: so one
     fork is made first, and the server computes nothing afterwards.
     """
+    import torch
+
     process = os.fork()
     if process == 0:
-        os._exit(0)
-    os.waitpid(process, 0)
-    return len(os.listdir("/proc/self/task")) == 1
+        os._exit(bool(torch.cuda._is_in_bad_fork()))
+    _, status = os.waitpid(process, 0)
+    return status == 0 and len(os.listdir("/proc/self/task")) == 1
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
