@@ -76,6 +76,8 @@ _PLACES = (
 )
 
 _BENIGN = "plain text"
+_CODE = re.compile(r"^(```+)\n.*?^\1$", re.DOTALL | re.MULTILINE)
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _TAGS = re.compile(r"path|use|g|defs|clippath|rect|text|tspan|style")
 
 
@@ -166,14 +168,17 @@ def _reported(attacked: Path, harmless: Path, text: str) -> None:
         pages.append({file.suffix: file.read_text(encoding="utf-8") for file in files})
     found, wanted = (_Elements(page[".html"]) for page in pages)
     assert not found.runs, found.runs
-    assert found.tags == wanted.tags, "the page has other elements"
+    if text.encode(errors="ignore").decode() == text:  # else a record with it is damaged, and the page says so
+        assert found.tags == wanted.tags, "the page has other elements"
     lines, normal = (list(csv.reader(io.StringIO(page[".csv"]))) for page in pages)
     assert [len(line) for line in lines] == [len(line) for line in normal], "the table has other cells"
     for cell in (cell for line in lines for cell in line):
         assert not cell.startswith(("=", "@", "+", "\t", "\r", "＝")) or _is_number(cell), f"a formula: {cell!r}"
     for page in pages[0].values():
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page), "a control character"
-    assert "<script" not in pages[0][".md"].replace(text, ""), "markup in Markdown"
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]", page), (
+            "a control character"
+        )
+    assert "<script" not in _CODE.sub("", pages[0][".md"]), "markup in Markdown"
 
 
 def _is_number(text: str) -> bool:

@@ -83,7 +83,7 @@ class _Variant(Struct):
 class _Published(Struct):
     value: float
     source: str
-    runs: Count | None = None
+    runs: Annotated[int, Meta(ge=1)] = 1
     sd: float | None = None
 
 
@@ -179,7 +179,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
         seen.add((run.variant, run.seed))
         if not _is_inside(run.folder):
             raise InputError(f'{told} must lie in the study\'s folder, got "{run.folder}".')
-    return found
+    return {**found, **msgspec.to_builtins(plan)}  # with what a key that is missing stands for
 
 
 def _is_inside(folder: str) -> bool:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from truelift.report.curves import Curve, rolling_mean
-from truelift.report.plain import one_line
+from truelift.report.plain import one_line, shortened
 from truelift.report.summary import Summary
 
 # After Okabe and Ito, told apart by colour-blind readers; each at least 3:1 against a white page. These are the names
@@ -41,6 +41,8 @@ _DASHES = ("-", "--", ":", "-.")
 
 # Drawn in this colour, then given the page's own.
 TEXT = "#010203"
+# Characters of a name beside an axis, of a name in a legend, and of what an axis shows.
+LONGEST_TICK, LONGEST_NAME, LONGEST_LABEL = 30, 40, 56
 # Enough for a picture of this size; keeps the page small.
 _MOST_POINTS = 300
 # The share of a curve that its rolling average runs over.
@@ -94,10 +96,11 @@ def differences_figure(summary: Summary) -> Markup:
             if c.interval is not None:
                 axes.plot(c.interval, (y, y), color=colour, lw=3, solid_capstyle="butt")
             axes.plot(c.difference, y, "D", color=colour, ms=7)
-        axes.set_yticks(range(len(rows)), [row.variant for row in rows])
+        axes.set_yticks(range(len(rows)), [shortened(row.variant, LONGEST_TICK) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         unit = f", {summary.metric.unit}" if summary.metric.unit else ""
-        axes.set_xlabel(f"{one_line(f'difference in {summary.metric.label} to {summary.rows[0].variant}')}{unit}")
+        shown = f"difference in {summary.metric.label} to {summary.rows[0].variant}"
+        axes.set_xlabel(shortened(shown, LONGEST_LABEL) + shortened(unit, LONGEST_TICK))
         better = "right is better" if summary.metric.higher_is_better else "left is better"
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
@@ -117,13 +120,13 @@ def curves_figure(
         name: Prefix of the figure's ids in the page.
         linear: Never on a logarithmic axis: for what may be 0, or negative.
     """
-    columns = 2 if max(map(len, found)) <= 24 else 1  # that fit names of this length
+    columns = 2 if max(map(len, found)) <= 20 else 1  # that fit names of this length
     with styled():
         figure = Figure(figsize=(4.2, 3.2 + 0.2 * -(-len(found) // columns)), layout="constrained")
         axes = figure.add_subplot()
         for index, variant in enumerate(names):
             if variant in found:
-                _draw(axes, found[variant], variant, index)
+                _draw(axes, found[variant], shortened(variant, LONGEST_NAME), index)
         if not linear and _wide([line.get_ydata() for line in axes.get_lines()]):
             axes.set_yscale("log")
             low, high = axes.get_ylim()
@@ -134,7 +137,7 @@ def curves_figure(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axes.set_xlabel("step")
-        axes.set_ylabel(label)
+        axes.set_ylabel(shortened(label, LONGEST_LABEL))
         axes.grid()
         # Outside, where it covers no curve.
         figure.legend(loc="outside upper left", ncols=columns)

@@ -1,13 +1,16 @@
 """A user's text made harmless for the form that shows it: names, questions and messages may hold anything."""
 
 import re
-import unicodedata
 
 # What a spreadsheet takes for the beginning of a formula; the last four are read as the first four.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
-# Characters that turn the direction of text, so that it reads as something else.
-_TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A)), "\u200e", "\u200f", "\u061c"}
+_UNSEEN = (
+    "\xad\u061c\u180e\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+)
+STEERING = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN}]")
+"""Control characters other than tabs and ends of lines, halves of characters, and what is not seen itself but turns the
+direction of text or hides in it; the joiners that some scripts need are none of them."""
 
 
 def one_line(text: str) -> str:
@@ -16,8 +19,17 @@ def one_line(text: str) -> str:
     >>> one_line("a\x1b[31mb\n\nc")
     'a[31mb c'
     """
-    kept = (c for c in text if c.isspace() or not (unicodedata.category(c) in ("Cc", "Cs") or c in _TURNING))
-    return " ".join("".join(kept).split())
+    return " ".join(STEERING.sub(lambda found: " " if found[0].isspace() else "", text).split())
+
+
+def shortened(text: str, most: int) -> str:
+    """Text on one line, its middle left out where it has more than `most` characters: room in a picture is limited.
+
+    >>> shortened("a" * 9 + "b" * 9, 9)
+    'aaaa…bbbb'
+    """
+    text = one_line(text)
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
 
 
 def csv_cell(text: str) -> str:

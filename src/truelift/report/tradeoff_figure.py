@@ -1,5 +1,7 @@
 """The picture of saving against the study's metric, with the Pareto front."""
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
@@ -9,26 +11,35 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from truelift.metrics import Metric
-from truelift.report.figures import PALETTE, TEXT, styled, svg_element
+from truelift.report.figures import LONGEST_LABEL, LONGEST_TICK, PALETTE, TEXT, styled, svg_element
 from truelift.report.labels import label_offsets
-from truelift.report.plain import one_line
+from truelift.report.plain import one_line, shortened
 from truelift.report.tradeoff import Choice
 from truelift.verdicts import paired_t_interval
 
 _MARKERS = "os^Dv<>P"
 _FONT_SIZE = 9.0
 
+Parts = dict[str, tuple[str, str]]
+"""Family and name in it of each variant."""
 Looks = dict[str, tuple[str, str]]
 """Colour and marker of each family."""
 
 
-def name_parts(name: str) -> tuple[str, str]:
-    """A variant's family and its name in it: "cubic-scaled-0.8" is "0.8" of the family "cubic-scaled".
+def name_parts(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Each variant's family and its name in it: "cubic-scaled-0.8" is "0.8" of the family "cubic-scaled".
 
-    A name without a hyphen is a family of its own.
+    What stands behind the last hyphen is a name in a family where it is a number, or where others share what stands
+    before it. The other variants' names stay whole, each a family of its own.
     """
-    family, _, member = name.rpartition("-")
-    return (family, member) if family else (name, name)
+    split = {name: name.rpartition("-")[::2] for name in names}
+    sizes = Counter(family for family, _ in split.values())
+    return {
+        name: (family, member)
+        if family and (sizes[family] > 1 or re.fullmatch(r"\d+(\.\d+)?", member))
+        else (name, name)
+        for name, (family, member) in split.items()
+    }
 
 
 def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collection[str] = ()) -> Markup:
@@ -41,28 +52,29 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collecti
         metric: The study's.
         lengths: The baseline and those that are the same training in other lengths: a line runs through them.
     """
-    looks = _looks([choice.variant for choice in choices])
+    parts = name_parts([choice.variant for choice in choices])
+    looks = _looks(parts)
     label = one_line(metric.label) + (", %" if metric.in_points else "")
     with styled():
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
         _draw_front(axes, choices)
-        for colour, members in _lines(choices, looks, lengths):
+        for colour, members in _lines(choices, parts, looks, lengths):
             points = sorted((choice.measured.mean, choice.metric.mean) for choice in members)
             axes.plot(*zip(*points, strict=True), color=colour, alpha=0.6, lw=0.8, ls=":")
         for choice in choices:
-            _draw(axes, choice, *looks[name_parts(choice.variant)[0]])
+            _draw(axes, choice, *looks[parts[choice.variant][0]])
         axes.set_xlabel("training time saved, %")
-        axes.set_ylabel(label)
+        axes.set_ylabel(shortened(label, LONGEST_LABEL))
         axes.margins(0.07)
         axes.grid()
         figure.legend(handles=_legend(looks), loc="outside upper left", ncols=4, fontsize=9, handletextpad=0.5)
-        _write_names(figure, axes, choices, looks)
+        _write_names(figure, axes, choices, parts, looks)
         return svg_element(figure, "tradeoff", f"{label} against training time saved, with the Pareto front")
 
 
-def _looks(names: Sequence[str]) -> Looks:
-    families = dict.fromkeys(name_parts(name)[0] for name in names)
+def _looks(parts: Parts) -> Looks:
+    families = dict.fromkeys(family for family, _ in parts.values())
     first_parts = list(dict.fromkeys(family.split("-")[0] for family in families))
     looks: Looks = {}
     for family in families:
@@ -72,19 +84,24 @@ def _looks(names: Sequence[str]) -> Looks:
     return looks
 
 
-def _lines(choices: Sequence[Choice], looks: Looks, lengths: Collection[str]) -> Iterator[tuple[str, list[Choice]]]:
+def _lines(
+    choices: Sequence[Choice], parts: Parts, looks: Looks, lengths: Collection[str]
+) -> Iterator[tuple[str, list[Choice]]]:
     """What belongs together, with its colour: the families, but for what is the baseline in other lengths."""
     of_baseline = [choice for choice in choices if choice.variant in lengths]
     for family, (colour, _) in looks.items():
-        members = [choice for choice in choices if name_parts(choice.variant)[0] == family]
+        members = [choice for choice in choices if parts[choice.variant][0] == family]
         if any(choice.variant not in lengths for choice in members):
             yield colour, members
     if of_baseline:
-        yield looks[name_parts(of_baseline[0].variant)[0]][0], of_baseline
+        yield looks[parts[of_baseline[0].variant][0]][0], of_baseline
 
 
 def _legend(looks: Looks) -> list[Line2D]:
-    families = [Line2D([], [], color=c, marker=m, ls="", ms=6, label=family) for family, (c, m) in looks.items()]
+    families = [
+        Line2D([], [], color=c, marker=m, ls="", ms=6, label=shortened(family, LONGEST_TICK))
+        for family, (c, m) in looks.items()
+    ]
     counted = Line2D([], [], color=TEXT, marker="o", mfc="none", alpha=0.6, lw=0.8, ms=4, label="counted saving")
     return [*families, counted, Line2D([], [], color=TEXT, alpha=0.45, lw=1.2, label="Pareto front")]
 
@@ -108,7 +125,7 @@ def _draw(axes: Axes, choice: Choice, colour: str, marker: str) -> None:
     axes.plot(x, y, marker, color=colour, ms=6, mew=0, zorder=3)
 
 
-def _write_names(figure: Figure, axes: Axes, choices: Sequence[Choice], looks: Looks) -> None:
+def _write_names(figure: Figure, axes: Axes, choices: Sequence[Choice], parts: Parts, looks: Looks) -> None:
     """Each point's name in its family, where it covers least."""
     figure.draw_without_rendering()  # only now it is known where the axes lie
     scale = 72 / figure.dpi
@@ -129,7 +146,7 @@ def _write_names(figure: Figure, axes: Axes, choices: Sequence[Choice], looks: L
     for (x, y), (after, step) in pairwise(place(*point) for point in _front(choices)):
         covered += [(x - 0.5, min(y, step), x + 0.5, max(y, step)), (x, step - 0.5, after, step + 0.5)]
     left, bottom, right, top = (float(edge) * scale for edge in axes.get_window_extent().extents)
-    names = [name_parts(choice.variant) for choice in choices]
+    names = [(parts[choice.variant][0], shortened(parts[choice.variant][1], LONGEST_TICK)) for choice in choices]
     sizes = [(0.6 * _FONT_SIZE * len(member), 0.9 * _FONT_SIZE) for _, member in names]
     offsets = label_offsets(anchors, sizes, covered, (left, bottom, right, top))
     for choice, (family, member), offset in zip(choices, names, offsets, strict=True):

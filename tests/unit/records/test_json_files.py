@@ -114,6 +114,7 @@ PLANS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda plan: _changed(plan, variants=["base"]), "$.variants"),
     (lambda plan: _changed(plan, variants={"base": {"command": None}}), "missing required field `settings`"),
     (lambda plan: _changed(plan, published={"base": [{"value": "9", "source": "A"}]}), "$.published"),
+    (lambda plan: _changed(plan, published={"base": [{"value": 9, "source": "A", "runs": None}]}), "$.published"),
     (lambda plan: _changed(plan, runs={"a": 1}), "$.runs"),
     (lambda plan: _changed(plan, runs=[{**RUN, "seed": None}]), "$.runs[0].seed"),
     (lambda plan: _changed(plan, runs=[{**RUN, "variant": "new"}]), "none of the study's"),
@@ -129,6 +130,17 @@ def test_damaged_plans(study: Path, change: Callable[[dict[str, Any]], Any], rea
     path = study / "study.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     assert reason in told(lambda _: read_plan(study), path)
+
+
+def test_what_a_missing_key_of_a_plan_stands_for(study: Path) -> None:
+    path = study / "study.json"
+    plan = _changed(json.loads(path.read_text()), published={"base": [{"value": 9, "source": "A"}]}, extra=1)
+    del plan["variants"]["base"]["command"]
+    path.write_text(json.dumps(plan))
+    found = read_plan(study)
+    assert found["variants"]["base"]["command"] is None
+    assert found["published"]["base"] == [{"value": 9.0, "source": "A", "runs": 1, "sd": None}]
+    assert found["extra"] == 1
 
 
 @pytest.fixture

@@ -135,16 +135,15 @@ def test_the_picture_names_every_variant(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"),
+    ("names", "parts"),
     [
-        ("cubic-scaled-0.8", ("cubic-scaled", "0.8")),
-        ("linear-0.5", ("linear", "0.5")),
-        ("plain", ("plain", "plain")),
-        ("-x", ("-x", "-x")),
+        (["plain", "cubic-scaled-0.8", "linear-0.5"], [("plain", "plain"), ("cubic-scaled", "0.8"), ("linear", "0.5")]),
+        (["center-loss", "freeze-first", "-x"], [("center-loss",) * 2, ("freeze-first",) * 2, ("-x", "-x")]),
+        (["mixup-weak", "mixup-strong"], [("mixup", "weak"), ("mixup", "strong")]),
     ],
 )
-def test_parts_of_a_name(name: str, parts: tuple[str, str]) -> None:
-    assert name_parts(name) == parts
+def test_parts_of_names(names: list[str], parts: list[tuple[str, str]]) -> None:
+    assert name_parts(names) == dict(zip(names, parts, strict=True))
 
 
 def test_the_front_by_hand() -> None:
