@@ -120,16 +120,24 @@ class _Server:
         server = os.getpid()
         # A signal that comes before the run handles it waits until it does.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STANDARD)
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError:  # too many processes, say: the study starts a new interpreter, and says what comes of that
+            process = -1
         if process == 0:
             self._become(request, log, pipe, [status, *self._statuses.values()], server)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             arguments: list[str] = request["arguments"]
             return arguments
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._statuses[process] = status
         os.close(log)
         os.close(pipe)
+        if process == -1:
+            os.close(status)
+            with contextlib.suppress(OSError):
+                self._channel.sendall(bytes(HEADER_BYTES))
+            return None
+        self._statuses[process] = status
         handle = os.pidfd_open(process)  # not yet reaped, so that it is this process
         with contextlib.suppress(OSError):  # the study is gone, as the next look at the channel says
             socket.send_fds(self._channel, [process.to_bytes(HEADER_BYTES, "big")], [handle])
@@ -151,7 +159,8 @@ class _Server:
             signal.signal(number, handler)
         os.environ.clear()
         os.environ.update(request["environment"])
-        os.chdir(request["folder"])
+        if request["folder"]:
+            os.chdir(request["folder"])
         # Whoever draws numbers without a seed shall not draw the same ones in every run.
         import numpy as np
 

@@ -99,9 +99,9 @@ class ForkServer:
     """A server of this process's, with as many CPU threads a run as it was started for."""
 
     def __init__(self, threads: int) -> None:
-        self.about = (threads, os.getcwd())
+        self.about = (threads, _here())
         ours, theirs = socket.socketpair()
-        about = [os.getcwd(), *sys.argv[1:]]
+        about = [_here(), *sys.argv[1:]]
         with theirs:
             number = str(theirs.fileno())
             self._process = subprocess.Popen(
@@ -130,7 +130,7 @@ class ForkServer:
 
     def fork(self, arguments: Sequence[str], log: int, environment: Mapping[str, str]) -> Forked | None:
         """A worker; none where the server is gone, or cannot fork. The server must be ready."""
-        request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}
+        request = {"arguments": list(arguments), "environment": dict(environment), "folder": _here()}
         content = json.dumps(request).encode()
         pipe, ours = os.pipe()
         status, theirs = os.pipe()
@@ -190,12 +190,22 @@ def environment_for(threads: int) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
 
+def _here() -> str:
+    """The working folder; empty where it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 _begun: list[ForkServer] = []
 
 
 def begin(threads: int) -> None:
     """Start a server for the study to come, so that it imports what it needs while this process does the same."""
-    if can_fork():
+    if not can_fork():
+        return
+    with contextlib.suppress(OSError):  # the study says so, if it cannot start anything either
         server = ForkServer(threads)
         atexit.register(server.close)
         _begun.append(server)
@@ -205,7 +215,7 @@ def server_for(threads: int) -> ForkServer | None:
     """The server that was begun where it fits, or a new one; none where the system has no such thing."""
     while _begun:
         server = _begun.pop()
-        if server.about == (threads, os.getcwd()):
+        if server.about == (threads, _here()):
             return server
         server.close()
     return ForkServer(threads) if can_fork() else None

@@ -188,3 +188,26 @@ def test_programs_need_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (folder / "config.toml").write_text(tomli_w.dumps({"command": "true {seed} {out}", "args": "", "seed": 0}))
     assert list(run_local([folder], jobs=1, threads=1, gpus=(), checkpoint_seconds=30.0)) == [folder]
     assert "metrics.json" in json.loads((folder / "failure.json").read_text())["reason"]
+
+
+def test_a_server_that_cannot_fork_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nfork, count = os.fork, iter(range(9))\n"
+        "def once():\n    if next(count):\n        raise OSError\n    return fork()\nos.fork = once\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    server = ForkServer(1)
+    assert server.is_ready()
+    with (tmp_path / "log.txt").open("a") as log:
+        assert server.fork(["nowhere", "30"], log.fileno(), environment_for(1)) is None
+    assert is_running(server.pid)
+    server.close()
+
+
+def test_a_study_that_has_ended_leaves_no_server(server: ForkServer) -> None:
+    begun = ForkServer(1)
+    assert begun.is_ready()
+    begun._channel.close()
+    assert begun._process.wait(5.0) == 0
+    begun.close()
+    assert is_running(server.pid)
