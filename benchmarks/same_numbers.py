@@ -37,7 +37,7 @@ SMALL = (
 LONGER = "--model resnet20 --model.width 16 --epochs 40 --batch_size 64"
 TIMES = {"train_seconds", "cpu_seconds", "images_per_second"}
 # They tell how a run was made, or are named otherwise by design.
-OTHERWISE = {"fingerprint", "finished"}
+OTHERWISE = {"fingerprint", "finished", "evaluation_seconds"}
 
 
 @dataclass(frozen=True)

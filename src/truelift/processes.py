@@ -37,6 +37,12 @@ def end_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+def outlive_parent() -> None:
+    """Take `end_with_parent` back."""
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, 0)
+
+
 def adopt_orphans() -> None:
     """Have Linux make this process the parent of descendants whose own parent ends; elsewhere nothing is done."""
     if _LIBC is not None:

@@ -158,3 +158,46 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     _, told = process.communicate()
     assert told.count("stopped") == 1
     assert until(lambda: not running(deep), 3.0)
+
+
+TRAININGS = """
+seeds = 1
+[experiment]
+model.name = "resnet8"
+model.width = 4
+epochs = 4000
+data.train_images = 200
+[variants.a]
+[variants.b]
+model.last_relu = false
+"""
+
+
+@pytest.mark.parametrize("victim", ["study", "server", "study while it imports"])
+def test_our_own_trainings_and_their_server_end_with_the_study(tmp_path: Path, victim: str) -> None:
+    (tmp_path / "study.toml").write_text(TRAININGS)
+    process = started(tmp_path, "study", "study.toml", "--jobs", "2")
+    assert until(lambda: server_of(process))
+    server = server_of(process)[0]
+    if victim == "study while it imports":
+        process.kill()
+    else:
+        assert until(lambda: len(list(tmp_path.glob("runs/study/runs/*/*/metrics.jsonl"))) == 2, 100.0)
+        runs = children(server)
+        assert len(runs) == 2
+        if victim == "server":
+            os.kill(server, signal.SIGKILL)
+            assert until(lambda: not any(map(is_running, runs)), 5.0)
+            # Each run goes on in a new interpreter.
+            assert until(lambda: len(running("truelift.studies.worker")) >= 2, 10.0)
+        process.kill()
+    process.communicate(timeout=20)
+    assert until(lambda: not running(tmp_path), 5.0), running(tmp_path)
+
+
+def server_of(process: "subprocess.Popen[str]") -> list[int]:
+    return [p for p in running("truelift.studies.fork_server") if parent(p) == process.pid]
+
+
+def children(process: int) -> list[int]:
+    return [p for p in running("truelift.studies.fork_server") if parent(p) == process]

@@ -52,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What an image's reader warns of is no line of ours; an image that it cannot decode is told.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
+        if tokens and tokens[0] == "study":
+            from truelift.cli import ahead
+
+            ahead.begin(tokens[1:])
         if tokens and tokens[0] in _COMMANDS and _COMMANDS[tokens[0]][2]:
             from truelift.training.settings import expand_names
 

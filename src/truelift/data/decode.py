@@ -40,6 +40,9 @@ class DecodeOptions:
     on_error: Annotated[Literal["stop", "skip"], OPERATIONAL] = "stop"
     """What to do with an image that cannot be decoded: stop and name it, or skip and count it."""
 
+    cache: Annotated[bool, OPERATIONAL] = True
+    """Keep decoded images on disk for the next run (TRUELIFT_CACHE names the folder); not with stream."""
+
 
 def decode(
     listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
@@ -59,6 +62,14 @@ def decode(
     Raises:
         InputError: An image cannot be decoded and `on_error` is "stop", none can, or two images differ in size.
     """
+    pixels, decoded = decode_indices(listing, indices, resize=resize, on_error=on_error)
+    return pixels, listing.labels[decoded]
+
+
+def decode_indices(
+    listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
+) -> tuple[Pixels, IntArray]:
+    """As `decode`, with the indices of the images, int64 (M,), in place of their labels."""
     pixels: Pixels | None = None
     decoded: list[int] = []
     for index, image in zip(indices.tolist(), _decoded(listing.openers(indices), resize), strict=True):
@@ -78,8 +89,13 @@ def decode(
         pixels[len(decoded)] = image  # a gray image is broadcast over RGB
         decoded.append(index)
     if pixels is None:
-        raise InputError(f"none of {len(indices)} images can be decoded, the first is {listing.place(int(indices[0]))}")
-    return pixels[: len(decoded)], listing.labels[decoded]
+        raise none_decoded(listing, indices)
+    return pixels[: len(decoded)], np.array(decoded, dtype=np.int64)
+
+
+def none_decoded(listing: Listing, indices: IntArray) -> InputError:
+    """The error for images none of which can be decoded."""
+    return InputError(f"none of {len(indices)} images can be decoded, the first is {listing.place(int(indices[0]))}")
 
 
 def as_rgb(pixels: Pixels) -> Pixels:

@@ -1,9 +1,13 @@
 """scikit-learn's bundled handwritten digits: 1,797 real gray images of 8x8 pixels, ten classes, no download."""
 
+import gzip
+import importlib.util
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from truelift.data.digest import of_arrays
@@ -11,6 +15,7 @@ from truelift.data.listing import IntArray, Listing, Opener, Source
 
 # The darkest value in the files: each pixel counts the inked cells of a 4x4 block.
 _HIGHEST = 16
+_SIDE = 8
 
 
 def read_digits() -> Source:
@@ -19,15 +24,33 @@ def read_digits() -> Source:
     Source:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
-    from sklearn.datasets import load_digits  # here, because it takes a second, and every command imports this file
-
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / _HIGHEST)).astype(np.uint8)
+    rows = _rows()
+    values = rows[:, :-1].reshape(-1, _SIDE, _SIDE)
+    pixels = np.rint(values * (255 / _HIGHEST)).astype(np.uint8)
 
     def openers(indices: IntArray) -> Iterator[Opener]:
         return (partial(Image.fromarray, pixels[i]) for i in indices)
 
     train = Listing(
-        digits.target.astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(pixels)
+        rows[:, -1].astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(list(pixels))
     )
-    return Source(train, validation=None, test=None, classes=tuple(map(str, digits.target_names)))
+    return Source(train, validation=None, test=None, classes=tuple(map(str, range(10))))
+
+
+def _rows() -> npt.NDArray[np.float64]:
+    """Each image's 64 values and its label, (1797, 65).
+
+    Read from the file that comes with scikit-learn: to import that package takes longer than to train on the digits.
+    """
+    package = importlib.util.find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "datasets/data/digits.csv.gz"
+        if file.is_file():
+            lines = gzip.decompress(file.read_bytes()).split()
+            values = np.array([line.split(b",") for line in lines], dtype=np.float64)
+            if values.shape[1:] == (_SIDE * _SIDE + 1,):
+                return values
+    from sklearn.datasets import load_digits  # another version may keep the file elsewhere
+
+    digits = load_digits()
+    return np.column_stack([digits.data, digits.target])

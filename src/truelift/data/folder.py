@@ -105,7 +105,7 @@ def _list(root: Path, classes: Sequence[str]) -> Listing:
         labels += [number[folder.name]] * len(found) if found else []
 
     listed = _Files([str(file) for file in files])
-    return Listing(np.array(labels, dtype=np.int64), listed.openers, listed.place, listed.content)
+    return Listing(np.array(labels, dtype=np.int64), listed.openers, listed.place, listed.content, lambda: listed.names)
 
 
 def _images_in(folder: Path) -> list[Path]:

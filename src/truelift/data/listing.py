@@ -1,6 +1,6 @@
 """Images that are known but not yet decoded, so that a subset is chosen before any work is done on its pixels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,12 +47,14 @@ class Listing:
             from front to back and each of its parts only once.
         place: Says where image i lies, for messages.
         content: Gives bytes that change with the images (see `digest`); None where nobody can tell.
+        files: The files that they lie in; empty where they are in memory.
     """
 
     labels: IntArray
     openers: Callable[[IntArray], Iterator[Opener]]
     place: Callable[[int], str]
     content: Callable[[], bytes] | None = None
+    files: Callable[[], Sequence[str]] = tuple
 
     def opener(self, index: int) -> Opener:
         """The opener of one image."""

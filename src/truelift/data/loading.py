@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from truelift.data.dataset import ImageSet, Splits
-from truelift.data.decode import Pixels, as_rgb, decode
+from truelift.data.decode import Pixels, as_rgb
+from truelift.data.decoded import decode_splits
 from truelift.data.digest import state_of
 from truelift.data.digits import read_digits
 from truelift.data.files import require_regular
@@ -62,10 +63,7 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
             len(source.left_out),
             state=state_of(source),
         )
-    decoded = {
-        split: decode(listing, indices, resize=options.resize, on_error=options.on_error)
-        for split, (listing, indices) in chosen.items()
-    }
+    decoded = decode_splits(chosen, options)
     sets = _image_sets(decoded)
     train = sets["train"]
     gone = np.setdiff1d(source.train.labels[chosen["train"][1]], train.labels.numpy())

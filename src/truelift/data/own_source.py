@@ -77,6 +77,11 @@ class _Own:
         item = self.images[index]
         return str(item) if isinstance(item, str | Path) else f"{self.where} image {index}"
 
+    def files(self) -> list[str]:
+        """None where some images are in memory."""
+        files = [str(item) for item in self.images if isinstance(item, str | Path)]
+        return files if len(files) == len(self.images) else []
+
     def content(self) -> bytes:
         files = [str(item) for item in self.images if isinstance(item, str | Path)]
         arrays = [np.asarray(item) for item in self.images if not isinstance(item, str | Path)]
@@ -96,7 +101,7 @@ def _listing(where: str, part: Any) -> Listing:
     if len(images) != len(labels):
         raise InputError(f"{where}: there must be a label for each image, got {len(images)} and {len(labels)}.")
     own = _Own(images, where)
-    return Listing(labels, own.openers, own.place, own.content)
+    return Listing(labels, own.openers, own.place, own.content, own.files)
 
 
 def _images(where: str, images: Any) -> Sequence[Any]:

@@ -216,8 +216,11 @@ class _Rows:
         file = self.groups[int(np.searchsorted(self.starts, index, side="right")) - 1][0]
         return f"{file} row {index - self.file_starts[file]}"
 
+    def files(self) -> list[str]:
+        return list(map(str, self.file_starts))
+
     def content(self) -> bytes:
-        return of_files(list(map(str, self.file_starts))) + of_rows((), self.starts)
+        return of_files(self.files()) + of_rows((), self.starts)
 
     def _read(self, group: int) -> pa.ChunkedArray:
         file, number = self.groups[group]
@@ -231,7 +234,7 @@ def _list(files: Sequence[Path], image_column: str, label_column: str) -> Listin
     groups = [(file, number) for file, counts in zip(files, lengths, strict=True) for number in range(len(counts))]
     starts = np.cumsum([0, *(count for counts in lengths for count in counts)])
     rows = _Rows(groups, starts, dict(zip(files, file_starts, strict=False)), image_column)
-    return Listing(np.concatenate(labels), rows.openers, rows.place, rows.content)
+    return Listing(np.concatenate(labels), rows.openers, rows.place, rows.content, rows.files)
 
 
 def _group_lengths(file: pq.ParquetFile) -> list[int]:

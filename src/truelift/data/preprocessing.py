@@ -5,15 +5,20 @@ data it takes from the training images, before augmentation; validation and test
 It comes after the augmentation, so that a padded crop's black border is black before it.
 """
 
+import hashlib
+import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from truelift.data.augment import normalise
+from truelift.data.cache import kept
 from truelift.data.dataset import Splits
 from truelift.data.photographs import Photographs
 from truelift.errors import InputError, require
@@ -69,7 +74,8 @@ class Whitening:
     The mean variance of z's D values is 1, so that ε is relative to it: directions of far larger variance come out with
     variance 1, those of far smaller variance, mostly noise, stay small.
 
-    Fitting takes N·D² and about 10·D³ operations in float64 on the CPU; 3,072 values (CIFAR): seconds to a minute.
+    Fitting takes N·D² and about 10·D³ operations in float64 on the CPU; 3,072 values (CIFAR): seconds to a minute. So
+    the matrix is kept in the cache on disk for other runs with the same training images.
 
     Args:
         images: uint8 (N, C, H, W), N at least 1.
@@ -93,21 +99,42 @@ class Whitening:
                 f"got {' x '.join(map(str, images.shape[1:]))}; see --data.resize."
             )
         centre = MeanImage(images)
-        covariance = torch.zeros(size, size, dtype=torch.float64)
-        for chunk in torch.split(images, _CHUNK):
-            z = _rows(centre(chunk.cpu())).double()
-            covariance.addmm_(z.T, z)
-        variances, directions = torch.linalg.eigh(covariance.div_(len(images)))
-        # An eigenvalue that is 0 comes out as one a little below it.
-        matrix = directions / (variances.clamp(min=0) + epsilon).sqrt() @ directions.T
+        fitted = kept(_about(images, epsilon), lambda: {"matrix": _fit(images, epsilon, centre)})
+        matrix = torch.from_numpy(fitted["matrix"])
         self.centre = MeanImage(images, device) if torch.device(device).type != "cpu" else centre
-        self.matrix = matrix.float().to(device)
+        self.matrix = matrix.to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """From uint8 (N, C, H, W) to float32, channels-last."""
         n, channels, height, width = images.shape
         white: Tensor = _rows(self.centre(images)) @ self.matrix  # which is symmetric
         return white.view(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _fit(images: Tensor, epsilon: float, centre: MeanImage) -> npt.NDArray[np.float32]:
+    """(Σ + ε·I)^(−1/2), (D, D)."""
+    size = images[0].numel()
+    covariance = torch.zeros(size, size, dtype=torch.float64)
+    for chunk in torch.split(images, _CHUNK):
+        z = _rows(centre(chunk.cpu())).double()
+        covariance.addmm_(z.T, z)
+    variances, directions = torch.linalg.eigh(covariance.div_(len(images)))
+    # An eigenvalue that is 0 comes out as one a little below it.
+    matrix = directions / (variances.clamp(min=0) + epsilon).sqrt() @ directions.T
+    fitted: npt.NDArray[np.float32] = matrix.float().numpy()
+    return fitted
+
+
+def _about(images: Tensor, epsilon: float) -> dict[str, Any]:
+    """Everything that the fit depends on, to its last bit: how many threads sum up, and on which machine."""
+    pixels = images.cpu().permute(0, 2, 3, 1).contiguous()
+    return {
+        "kind": "whitening",
+        "images": [*pixels.shape, hashlib.sha256(pixels.numpy().data).hexdigest()],
+        "epsilon": epsilon,
+        "threads": torch.get_num_threads(),
+        "library": [torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.node()],
+    }
 
 
 def _none(options: "PreprocessingOptions", splits: Splits, device: torch.device | str) -> Preprocess:

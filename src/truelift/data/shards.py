@@ -109,7 +109,7 @@ def _list(files: Sequence[Path]) -> Listing:
             raise InputError(f"{file}: {min(lone)} has a class but no image (jpg, png and the like)")
     labels, file_numbers, offsets, sizes = np.array(rows, dtype=np.int64).reshape(-1, 4).T
     members = _Members([str(file) for file in files], keys, file_numbers, offsets, sizes)
-    return Listing(labels, members.openers, members.place, members.content)
+    return Listing(labels, members.openers, members.place, members.content, lambda: members.files)
 
 
 def _members(file: Path) -> tuple[dict[str, _Member], dict[str, int]]:

@@ -33,7 +33,7 @@ from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.environment import now
 from truelift.training.experiment import Experiment
-from truelift.training.hardware import available_cores, pick_device, visible_gpus
+from truelift.training.hardware import available_cores, pick_device, threads_of, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
 
@@ -119,20 +119,27 @@ def run_study(
     earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints)]
+    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+    devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
+    shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
     # Of a study until decided it is not known yet whether any of them is needed.
-    checked = bool(pending) and (plan.looks is None or not (folder / "study.json").exists())
-    if checked:
-        preflight(plan)
+    checked = False
 
-    def prepare(path: Path) -> None:
+    def check() -> None:
         nonlocal checked
         if not checked:
-            preflight(plan)
+            with threads_of(shares.threads):  # what is fitted and kept is then what the runs would fit
+                preflight(plan)
             checked = True
+
+    def prepare(path: Path) -> None:
+        check()
         for line in make_room(path):
             warn(line)
         write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
 
+    if pending and (plan.looks is None or not (folder / "study.json").exists()):
+        check()
     with locked(folder):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
             if line is not None:
@@ -146,9 +153,6 @@ def run_study(
             assert decide is not None, "a plan with looks is judged while it grows"
             of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
             growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
-        # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
-        devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
-        shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
         running = run_local(
             pending if growing is None else growing.folders(),
             jobs=shares.jobs,

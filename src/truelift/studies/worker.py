@@ -16,8 +16,9 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from truelift import processes, signals
 from truelift.errors import DivergedError, InputError, one_line
@@ -221,6 +222,16 @@ def from_study() -> int:
     return study
 
 
-if __name__ == "__main__":
+def begin(arguments: Sequence[str]) -> NoReturn:
+    """Be the worker that the command line asks for, to the end of this process.
+
+    Args:
+        arguments: FOLDER, CHECKPOINT_SECONDS and, for a program of the user's, METRIC.
+    """
     signals.take_over("")
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:4], study=from_study()))
+    sys.argv = [__file__, *arguments]
+    sys.exit(main(Path(arguments[0]), float(arguments[1]), *arguments[2:3], study=from_study()))
+
+
+if __name__ == "__main__":
+    begin(sys.argv[1:])

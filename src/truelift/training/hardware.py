@@ -1,8 +1,10 @@
 """What the machine offers: device, precision, threads, and an allocator that keeps its pages."""
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -68,6 +70,29 @@ def use_threads(threads: int | None) -> None:
         threads = available_cores()
     whole("threads", threads, 1, 4096)
     torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def threads_of(threads: int) -> Iterator[None]:
+    """Within it this process has so many CPU threads, at least 1."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def draw_from(seed: int, device: str) -> None:
+    """Seed what draws without a generator of its own.
+
+    On the CPU its generator alone: `torch.manual_seed` seeds those of GPUs too, and where none is used yet it takes
+    down for each where it was called, which is a millisecond of every step.
+    """
+    if device == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def available_cores() -> int:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from torch.nn.utils import clip_grad_norm_
 
 from truelift import signals
@@ -23,6 +22,7 @@ from truelift.seeds import derive
 from truelift.training.build import Training
 from truelift.training.divergence import Guard, learning_rate
 from truelift.training.evaluation import predict, scores
+from truelift.training.hardware import draw_from
 from truelift.training.objectives import StepLosses
 from truelift.training.policies import Progress
 from truelift.training.stopping import Stop
@@ -72,7 +72,7 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
             if meters.step == epoch * t.steps_per_epoch:
                 meters.begin_epoch()
             step_seed = derive(noise_seed, meters.step)
-            torch.manual_seed(step_seed)  # for policies that draw
+            draw_from(step_seed, t.device)  # for policies that draw
             progress = Progress(meters.step, t.steps_per_epoch, t.steps, meters.last_error)
             for policy in t.policies:
                 policy(progress)
@@ -155,7 +155,7 @@ def _record_evaluation(training: Training, record: Record, checkpoint: Path) -> 
 
 def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:
     """The forward pass of a step, the same however often it is made."""
-    torch.manual_seed(step_seed)  # for dropout and the like
+    draw_from(step_seed, training.device)  # for dropout and the like
     with training.autocast, training.entrance():
         losses: StepLosses = training.objective(training.network, batch)
     return losses
@@ -164,11 +164,12 @@ def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:
 def evaluate(training: Training) -> dict[str, Predictions]:
     """The predictions for each held-out split, of which each process makes a part."""
     network, objective, world = training.network, training.objective, training.world
-    found = {}
+    found, began = {}, time.perf_counter()
     with training.judged():
         for split, batches in training.evaluations.items():
             mine = predict(network, objective, batches, training.autocast, world.share)
             found[split] = Predictions.joined(world.gathered(mine))
+    training.meters.evaluation_seconds += time.perf_counter() - began
     return found
 
 

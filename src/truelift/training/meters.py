@@ -12,7 +12,7 @@ from truelift.errors import DivergedError
 
 
 class Meters:
-    """Steps, mean losses, and the seconds spent in the loop with evaluation and checkpoints left out.
+    """Steps, mean losses, the seconds spent in the loop with evaluation and checkpoints left out, and in evaluation.
 
     Losses are summed on the device and read only when a line is due, because reading one waits for the device.
     """
@@ -22,6 +22,7 @@ class Meters:
         self.step = 0
         self.wall_seconds = 0.0
         self.cpu_seconds = 0.0
+        self.evaluation_seconds = 0.0
         # Since the last line of metrics, and since the epoch began.
         self.line_sums: dict[str, Tensor] = {}
         self.line_steps = 0

@@ -228,6 +228,7 @@ def _result(end: End) -> dict[str, Any]:
             "images_per_second": images / meters.wall_seconds,
             "parameters": sum(p.numel() for p in training.network.parameters()),
         },
+        "evaluation_seconds": meters.evaluation_seconds,
         "steps": training.steps,
         "epochs": training.epochs,
         "frozen_layers": 0,

@@ -1,0 +1,51 @@
+"""A study's server of runs is started before this process imports torch itself, so that both import at once."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from truelift import recipes
+from truelift.studies import start
+
+
+def begin(tokens: Sequence[str]) -> None:
+    """Start the server that `truelift study` will want, as far as the command line tells by itself.
+
+    A guess that is wrong costs some seconds of a core: the study starts the server that it needs.
+
+    Args:
+        tokens: What stands behind `study`.
+    """
+    if not {"--help", "-h"} & set(tokens) and _trains(tokens):
+        start.begin(max(1, _cores() // _jobs(tokens)))
+
+
+def _trains(tokens: Sequence[str]) -> bool:
+    """Whether the study's file has a variant of ours: a user's program needs no server."""
+    for token in tokens:
+        try:
+            path = Path(token) if token.endswith(".toml") else recipes.find(token)
+            tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            variants = tables["variants"].values()
+            return "command" not in tables and any("command" not in variant for variant in variants)
+        except Exception:  # whatever is wrong with it, reading it in earnest says so
+            continue
+    return False
+
+
+def _jobs(tokens: Sequence[str]) -> int:
+    """As the command line has it, or else one a GPU or, without, one a core."""
+    for place, token in enumerate(tokens):
+        name, equals, value = token.partition("=")
+        if name == "--jobs":
+            value = value if equals else "".join(tokens[place + 1 : place + 2])
+            return max(1, int(value)) if value.isdecimal() else 1
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    there = len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdecimal()])
+    gpus = there if named is None else min(there, len([name for name in named.split(",") if name]))
+    return gpus or _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
