@@ -118,7 +118,46 @@ _LINES: tuple[tuple[tuple[str, ...], bool | None], ...] = (
     (("figure", "gradient-similarity-concept", "--out", "/proc/x"), True),
     (("figure", "gradient-similarity-concept", "--out", "x" * 300), True),
     (("figure", "gradient-similarity-concept", "--epochs", "3"), True),
+    (("study",), True),
+    (("study", "nothing"), True),
+    (("study", "nothing.toml"), True),
+    (("study", "digits", "--until-decided"), True),
+    (("study", "digits", "--until-decided", "--max-seeds", "2"), True),
+    (("study", "digits", "--until-decided", "--max-seeds", "1000000000"), True),
+    (("study", "digits", "--until-decided", "--max-seeds", "x"), True),
+    (("study", "digits", "--until-decided", "--max-seeds", "9", "--seeds", "5"), True),
+    (("study", "digits", "--max-seeds", "9"), True),
+    *(
+        (("study", "digits", "--until-decided", "--looks", looks), True)
+        for looks in ("", "x", "3,", "5,3", "3,3", "2,5", "3,500", "3,5.0", "9" * 5000, "3,-5", ",".join(["3"] * 9999))
+    ),
+    (("study", "digits", "--again"), True),
+    (("study", "digits", "--confirm"), True),
+    (("study", "digits", "--ledger", "/dev/null"), True),
+    (("study", "digits", "--ledger", "."), True),
+    (("study", "digits", "--ledger", "l", "--seeds", "2"), True),
+    (("study", "digits", "--ledger", "l", "--until-decided", "--max-seeds", "9"), True),
+    (("study", "digits", "--jobs", "1000000000"), True),
+    (("ledger",), True),
+    (("ledger", "nothing"), True),
+    (("ledger", "nothing", "--promote", "1"), True),
+    (("ledger", "l", "--rule", "x"), True),
+    (("ledger", "l", "--rule", "spending"), False),
+    (("ledger", "l", "--rule", "lord", "--candidates", "5"), True),
+    *((("ledger", "l", "--alpha", alpha), True) for alpha in ("0", "1", "-1", "nan", "inf", "x", "")),
+    *((("ledger", "l", "--candidates", count), True) for count in ("0", "-1", "1.5", "x", "", "9" * 400)),
+    (("ledger", "/dev/null", "--rule", "lord"), True),
+    (("ledger", "/proc/nothing", "--rule", "lord"), True),
+    (("ledger", "x" * 300, "--rule", "lord"), True),
+    (("judge",), True),
+    (("judge", "nothing.csv"), True),
+    (("judge", "/dev/null"), True),
+    (("judge", "."), True),
     (("plan",), True),
+    (("plan", "digits"), False),
+    (("plan", "digits", "--effect", "0.5"), True),
+    (("plan", "digits", "--until-decided", "--max-seeds", "9"), False),
+    (("plan", "--until-decided", "--max-seeds", "9"), True),
     (("plan", "--effect", "0.5"), True),
     (("plan", "--effect", "0.5", "--sd", "0.25"), False),
     (("plan", "0.5", "0.25"), True),
@@ -237,7 +276,7 @@ def _drawn(number: int, random: Random) -> Case:
 
     names = list(_options())
     words = ["3", "-1", "x", "", "true", "digits", "resnet8", "nan", "--", "a=b", "--x", "\udc80", "[1]", "0.5", "none"]
-    line = [random.choice(("train", "train", "train", "speedup", "report", "recipes", "plan", "figure"))]
+    line = [random.choice(("train", "train", "speedup", "report", "recipes", "plan", "figure", "judge", "ledger"))]
     for _ in range(random.randint(1, 6)):
         option = (
             f"--{random.choice(names)}" if random.random() < 0.7 else random.choice(("--out", "--effect", "--data"))
