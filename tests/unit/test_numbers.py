@@ -71,6 +71,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[[Path], dict[str, Any]]]
     "RandomErasing": (RandomErasing, lambda _: {}),
     "TrivialAugment": (TrivialAugment, lambda _: {}),
     "compare": (truelift.compare, compared),
+    "Ledger": (truelift.Ledger, lambda folder: {"path": folder / "ledger.jsonl"}),
     "judge": (truelift.judge, lambda _: {"table": {"variant": ["a", "b"], "accuracy": [1.0, 2.0]}}),
     "power_paired_t": (power_paired_t, lambda _: PLANNED | {"effect": 1.0, "seeds": 5}),
     "seeds_needed": (seeds_needed, lambda _: PLANNED | {"effect": 1.0}),

@@ -2,8 +2,10 @@
 
 from bisect import insort
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, require, unknown_name, whole
 from truelift.referee.rules import RULES, SAFFRON_THRESHOLD, Rule, lord_level, saffron_level, spending_level
+
+MOST_CANDIDATES = 1_000_000
 
 
 class Account:
@@ -19,7 +21,7 @@ class Account:
     Args:
         rule: spending, lord or saffron.
         alpha: The budget, in (0, 1).
-        candidates: How many there will be at most; for spending alone.
+        candidates: How many there will be at most, 1 to 1,000,000; for spending alone.
 
     Raises:
         InputError: An argument is out of its range.
@@ -30,7 +32,7 @@ class Account:
             raise unknown_name("rule", str(rule), RULES)
         require("alpha", alpha, 0 < alpha < 1, "between 0 and 1")
         if candidates is not None:
-            require("candidates", candidates, candidates >= 1, "at least 1")
+            whole("candidates", candidates, 1, MOST_CANDIDATES)
             require(
                 "candidates", candidates, rule == "spending", f"left out with the rule {rule}, which needs no number"
             )
