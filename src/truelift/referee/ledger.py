@@ -55,9 +55,10 @@ class Ledger:
         candidates: int | None = None,
     ) -> None:
         self.path = Path(path)
+        # First, so that nothing is made where it is refused.
+        begun = Account(rule or "spending", alpha=0.05 if alpha is None else alpha, candidates=candidates)
         with self._writing() as writer:
             if writer.state.opened is None:
-                begun = Account(rule or "spending", alpha=0.05 if alpha is None else alpha, candidates=candidates)
                 nonce = secrets.token_hex(16)
                 writer.append(Opened(VERSION, begun.rule, begun.alpha, begun.candidates, nonce, _now()))
                 return
