@@ -13,7 +13,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/truelift study digits --out runs/demo
+	$(BIN)/truelift study demo --out runs/demo
 
 # Two at a time with a thread each: tensors here are small.
 test: install
