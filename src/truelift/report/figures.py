@@ -42,7 +42,7 @@ _DASHES = ("-", "--", ":", "-.")
 # Drawn in this colour, then given the page's own.
 TEXT = "#010203"
 # Characters of a name beside an axis, of a name in a legend, and of what an axis shows.
-LONGEST_TICK, LONGEST_NAME, LONGEST_LABEL = 30, 40, 56
+LONGEST_TICK, LONGEST_NAME, LONGEST_LABEL = 30, 40, 60
 # Enough for a picture of this size; keeps the page small.
 _MOST_POINTS = 300
 # The share of a curve that its rolling average runs over.
@@ -98,9 +98,10 @@ def differences_figure(summary: Summary) -> Markup:
             axes.plot(c.difference, y, "D", color=colour, ms=7)
         axes.set_yticks(range(len(rows)), [shortened(row.variant, LONGEST_TICK) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        unit = f", {summary.metric.unit}" if summary.metric.unit else ""
+        unit = shortened(f", {summary.metric.unit}", LONGEST_TICK) if summary.metric.unit else ""
         shown = f"difference in {summary.metric.label} to {summary.rows[0].variant}"
-        axes.set_xlabel(shortened(shown, LONGEST_LABEL) + shortened(unit, LONGEST_TICK))
+        # Below the whole picture, since it may be wider than the axes.
+        figure.supxlabel(shortened(shown, LONGEST_LABEL - len(unit)) + unit, fontsize=STYLE["font.size"])
         better = "right is better" if summary.metric.higher_is_better else "left is better"
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
