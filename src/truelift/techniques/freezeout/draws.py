@@ -2,10 +2,10 @@
 
 import contextlib
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -42,14 +42,21 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _states() -> list[Any]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
-    of_numpy: Any = np.random.get_state()  # noqa: NPY002 - a network of somebody's may draw from it
-    name, keys, *rest = of_numpy
     return [
         random.getstate(),
-        (name, keys.tobytes(), *rest),
+        _of_numpy(),
         torch.get_rng_state(),
         *(torch.cuda.get_rng_state(device) for device in devices),
     ]
+
+
+def _of_numpy() -> Any:
+    """The state of numpy's own generator, which a network of somebody's may draw from; none where nobody has numpy."""
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    name, keys, *rest = numpy.random.get_state()
+    return name, keys.tobytes(), *rest
 
 
 def _equal(one: list[Any], other: list[Any]) -> bool:
