@@ -3,13 +3,13 @@
     make bench NAME=study_overhead
     python benchmarks/study_overhead.py --cifar10 FOLDER
 
-Two studies, two jobs at a time with a thread each: the recipe `digits` (15 runs), and 6 runs of a ResNet-20 for one epoch of
-CIFAR-10. Without a folder of CIFAR-10 (the hub's parquet files) 60,000 random images in the same form take its place.
-The time is the whole command's, from the interpreter's start to the report; what the runs measure themselves, training
-and evaluation, is the divisor. So 1 is a study that costs what its training costs. The same twice: with an empty cache
-of decoded images, and with what the first left there; the last line has the second. Each run of the digits, and one of
-CIFAR-10, is then made again in a fresh process without the cache: every number but the times must be the same, to the
-last bit.
+Two studies, two jobs at a time with a thread each: the recipe `digits` (15 runs), and 6 runs of a ResNet-20 for one
+epoch of CIFAR-10. Without a folder of CIFAR-10 (the hub's parquet files) 60,000 random images in the same form take
+its place. The time is the whole command's, from the interpreter's start to the report; what the runs measure
+themselves, training and evaluation, is the divisor. So 1 is a study that costs what its training costs. The same
+twice: with an empty cache of decoded images, and with what the first left there; the last line has the second. Each
+run of the digits, and one of CIFAR-10, is then made again in a fresh process without the cache: every number but the
+times must be the same, to the last bit.
 
 `processor` is the same ratio in processor seconds, of the study and all it started over those of its training loops
 (with evaluation by wall time's share); other work on the machine changes it less.
