@@ -54,12 +54,21 @@ class DivergedError(FailedError):
 
 
 # What torch says, in no class of its own on a CPU.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+_NO_MEMORY = (
+    "without setting an exception",
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "Storage size calculation overflowed",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that memory was refused: by Python, or by torch, whose error is a `RuntimeError`."""
-    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    """Whether it says that memory was refused: by Python, or by torch, whose error is a `RuntimeError`.
+
+    An import that runs out of memory may also end in a `SystemError`: "… returned NULL without setting an exception".
+    """
+    told = isinstance(error, RuntimeError | SystemError) and any(words in str(error) for words in _NO_MEMORY)
     return isinstance(error, MemoryError) or told
 
 

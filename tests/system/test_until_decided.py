@@ -135,7 +135,7 @@ def test_on_digits_killed_in_the_middle(truelift: Truelift, tmp_path: Path) -> N
     command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "killed", "--jobs", "2"]
     command += ["--checkpoint_seconds", "0"]
     kill_after(command, tmp_path / "killed", 3, tmp_path)
-    done = truelift("study", study, "--out", "killed", "--jobs", "1")
+    done = truelift("study", study, "--out", "killed", "--jobs", "2")  # as many threads a run as before
     assert done.returncode == 0, done.stderr
     found, wanted = (path_of(truelift, folder)["variants"] for folder in ("killed", "whole"))
     assert found == wanted

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FailedError as error:
         print(f"truelift: failed: {printable(shortened(one_line(error)))}", file=sys.stderr)
         status = 1
-    except RuntimeError as error:
+    except (RuntimeError, SystemError) as error:
         if not is_out_of_memory(error):
             raise
         _fail(f"there is not enough memory: {shortened(one_line(error))}")

@@ -118,7 +118,7 @@ def run_study(
     _refuse_other(folder, plan, list(found.values()))
     earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
-    pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints)]
+    pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
     # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
     devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
     shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
@@ -174,7 +174,9 @@ def run_study(
     return Study.read(folder)
 
 
-def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] = frozenset()) -> bool:
+def is_finished(
+    folder: Path, planned: PlannedRun, fingerprints: frozenset[str] = frozenset(), metric: str | None = None
+) -> bool:
     """Whether a run's folder holds its result, and its config.toml says that it is this run.
 
     That it diverged is a result too: it would do so again. Without a config.toml, the result itself must say so.
@@ -183,6 +185,7 @@ def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] 
         folder: The run's.
         planned: What it is to be.
         fingerprints: Of all runs of the study.
+        metric: The one that the result of a user's program must have.
     """
     run = Run(planned.variant, planned.seed, folder, fingerprints)
     if run.status == "failed" and planned.experiment is not None and run.failure().get("diverged"):
@@ -191,6 +194,8 @@ def is_finished(folder: Path, planned: PlannedRun, fingerprints: frozenset[str] 
         return False
     there = (folder / "config.toml").exists()
     if planned.experiment is None:
+        if metric is not None and metric not in run.result()["metrics"]:
+            return False
         return _is_of(read_config_file(folder) if there else run.result(), planned.config)
     if not there:
         return run.result().get("fingerprint") == fingerprint(planned.identity)
@@ -219,7 +224,7 @@ def make_room(folder: Path) -> list[str]:
     if result.exists():
         try:
             read_result(folder)
-            why = f"{result} stands beside a config.toml that is missing or damaged, or is another run's."
+            why = f"{result} lacks the metric, or its config.toml is missing or damaged, or is another run's."
         except InputError as error:
             why = str(error)
         told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")
