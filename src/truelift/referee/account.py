@@ -50,11 +50,8 @@ class Account:
         """Discoveries so far."""
         return len(self._discoveries)
 
-    def open(self, count: int = 1) -> list[float]:
-        """Register the next candidates together: none's level depends on another's result.
-
-        Returns:
-            The level of each. It is spent from now on, judged or not.
+    def following(self, count: int = 1) -> list[float]:
+        """The levels that the next candidates would have, registered together: none's depends on another's result.
 
         Raises:
             InputError: Spending with a stated number of candidates, and they are used up.
@@ -66,7 +63,18 @@ class Account:
                 f"the budget is for {self.candidates} candidates and {len(self.levels)} are registered: "
                 f"there is none left for {count} more."
             )
-        found = [self._level(len(self.levels) + i) for i in range(1, count + 1)]
+        return [self._level(len(self.levels) + i) for i in range(1, count + 1)]
+
+    def open(self, count: int = 1) -> list[float]:
+        """Register the next candidates, at the levels that `following` gives.
+
+        Returns:
+            The level of each. It is spent from now on, judged or not.
+
+        Raises:
+            InputError: As `following`.
+        """
+        found = self.following(count)
         self.levels += found
         return found
 

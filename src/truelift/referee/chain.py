@@ -12,7 +12,7 @@ counts it.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,17 @@ def encode(content: Mapping[str, Any], number: int, previous: str) -> tuple[byte
     return raw, Line(number, dict(content), previous, _hash(raw))
 
 
-def following(chain: Chain, content: Mapping[str, Any]) -> tuple[bytes, Line]:
-    """The bytes to append so that `content` is the next line, and that line; what was cut short is ended first."""
+def following(chain: Chain, content: Mapping[str, Any]) -> tuple[bytes, Chain]:
+    """The bytes to append so that `content` is the next line, and the chain with it; what was cut short ends first."""
     start, number, previous = b"", chain.physical + 1, chain.hash
+    added: tuple[Line, ...] = ()
     if chain.left:
         told, line = encode({"kind": CUT_SHORT, "sha256": _hash(chain.left)}, number + 1, previous)
-        start, number, previous = b"\n" + told + b"\n", number + 2, line.hash
+        start, number, previous, added = b"\n" + told + b"\n", number + 2, line.hash, (line,)
     elif chain.unended:
         start = b"\n"
     raw, line = encode(content, number, previous)
-    return start + raw + b"\n", line
+    return start + raw + b"\n", Chain((*chain.lines, *added, line), number)
 
 
 def parse(path: Path, content: bytes, head: tuple[int, str] | None) -> Chain:
@@ -89,23 +90,23 @@ def parse(path: Path, content: bytes, head: tuple[int, str] | None) -> Chain:
         InputError: A line was changed, removed, moved or cut; the message names it.
     """
     *rows, rest = content.split(b"\n")
-    chain = Chain()
+    lines: list[Line] = []
     for i, raw in enumerate(rows):
-        cut = _decode(rows[i + 1]) if i + 1 < len(rows) else None
-        if cut and cut.get("kind") == CUT_SHORT and cut.get("sha256") == _hash(raw):
-            chain = Chain(chain.lines, chain.physical + 1)
+        if i + 1 < len(rows) and _says_cut_short(rows[i + 1], raw):
             continue
-        chain = _with(path, chain, raw)
+        lines.append(_line(path, lines, i + 1, raw))
+    physical, left, unended = len(rows), b"", False
     if rest:
         try:
-            chain = _with(path, chain, rest, unended=True)
+            lines.append(_line(path, lines, physical + 1, rest))
+            physical, unended = physical + 1, True
         except InputError:
-            if head is not None and head[0] > chain.physical:
-                raise InputError(f"{path}, line {chain.physical + 1} is cut short or changed.") from None
+            if head is not None and head[0] > physical:
+                raise InputError(f"{path}, line {physical + 1} is cut short or changed.") from None
             if _decode(rest) is not None:  # a whole line, but not the next one
                 raise
-            chain = Chain(chain.lines, chain.physical, left=rest)
-    return _held_against(path, chain, head)
+            left = rest
+    return _held_against(path, Chain(tuple(lines), physical, left, unended), head)
 
 
 def head_of(path: Path) -> Path:
@@ -134,24 +135,36 @@ def write_head(path: Path, line: Line) -> None:
     write_json(head_of(path), {"lines": line.number, "hash": line.hash})
 
 
-def _with(path: Path, chain: Chain, raw: bytes, *, unended: bool = False) -> Chain:
-    number = chain.physical + 1
+def _line(path: Path, before: Sequence[Line], number: int, raw: bytes) -> Line:
+    """A line of the file, which follows those before it.
+
+    Raises:
+        InputError: It does not.
+    """
     found = _decode(raw)
     if found is None:
         raise InputError(f"{path}, line {number} is no line of a ledger: it was changed or cut short.")
     told = found.pop("line", None), found.pop("previous", None)
+    previous = before[-1].hash if before else START
     if told[0] != number:
         raise InputError(f"{path}, line {number} is numbered {told[0]}: a line was removed, added or moved here.")
-    if told[1] != chain.hash:
-        before = f"line {chain.lines[-1].number} was changed" if chain.lines else f"line {number} was changed"
-        raise InputError(f"{path}, {before}: its hash is not the one that line {number} holds.")
+    if told[1] != previous:
+        changed = f"line {before[-1].number} was changed" if before else f"line {number} was changed"
+        raise InputError(f"{path}, {changed}: its hash is not the one that line {number} holds.")
+    wrong = f"{path}, line {number} was changed: it is not written as a ledger writes."
     try:
-        again, line = encode(found, number, chain.hash)
+        again, line = encode(found, number, previous)
     except InputError:  # a number too large for a float
-        again, line = b"", None
-    if again != raw or line is None:
-        raise InputError(f"{path}, line {number} was changed: it is not written as a ledger writes.")
-    return Chain((*chain.lines, line), number, unended=unended)
+        raise InputError(wrong) from None
+    if again != raw:
+        raise InputError(wrong)
+    return line
+
+
+def _says_cut_short(row: bytes, raw: bytes) -> bool:
+    """Whether a row quotes the one before it, `raw`, as cut short."""
+    told = _decode(row) if CUT_SHORT.encode() in row else None
+    return told is not None and told.get("kind") == CUT_SHORT and told.get("sha256") == _hash(raw)
 
 
 def _held_against(path: Path, chain: Chain, head: tuple[int, str] | None) -> Chain:

@@ -106,7 +106,8 @@ class Ledger:
     def notes(self) -> list[str]:
         """What a reader should know of the file: a sentence each."""
         chain = self._read()
-        told = [f"line {n} was cut short by a crash; what it said never took effect." for n in self.state().cut_short]
+        cut_short = State.of(self.path, chain.lines).cut_short
+        told = [f"line {n} was cut short by a crash; what it said never took effect." for n in cut_short]
         if chain.left:
             told.append(
                 f"line {chain.physical + 1} is cut short, by a crash or because it is being written; it has no effect. "
@@ -233,8 +234,7 @@ class Ledger:
                 self._check_ordinary(state, wanted, base, again=again)
             confirmation = state.confirmations + 1 if confirm else 0
             chosen = list(given) if not drawn else state.draw(writer.following_hash(), seeds)
-            fresh = State.of(self.path, writer.chain.lines)  # levels are spent where they are asked for
-            levels = fresh.levels(len(wanted), confirmation)
+            levels = state.levels(len(wanted), confirmation)
             entered = [
                 Entered(
                     number=len(state.candidates) + i + 1,
@@ -277,11 +277,9 @@ class Ledger:
             InputError: There is no such candidate, the comparison has more pairs than the candidate has seeds, or it
                 was made with another smallest effect.
         """
-        number = candidate if isinstance(candidate, int) else candidate.number
         with self._writing() as writer:
-            if number not in writer.state.candidates:
-                raise InputError(f"{self.path} has no candidate {number}.")
-            one = writer.state.candidates[number]
+            one = self._candidate(writer.state, candidate)
+            number = one.number
             if one.decision is not None:
                 return one.decision
             if comparison.seeds > len(one.seeds):
@@ -318,15 +316,11 @@ class Ledger:
             baseline: Results of the baseline, in units of the metric.
             results: Of the candidate.
         """
-        number = candidate if isinstance(candidate, int) else candidate.number
-        state = self.state()
-        if number not in state.candidates:
-            raise InputError(f"{self.path} has no candidate {number}.")
-        one = state.candidates[number]
+        one = self._candidate(self.state(), candidate)
         base, values = np.asarray(baseline, dtype=np.float64), np.asarray(results, dtype=np.float64)
         if base.shape != (len(one.seeds),) or values.shape != base.shape:
             raise InputError(
-                f'candidate {number}, "{one.name}", needs {len(one.seeds)} results of either, one a seed, got '
+                f'candidate {one.number}, "{one.name}", needs {len(one.seeds)} results of either, one a seed, got '
                 f"{base.size} and {values.size}."
             )
         found = compare(
@@ -338,7 +332,7 @@ class Ledger:
             baseline_failed=np.isnan(base),
             levels={one.name: 2 * one.level},
         )
-        return self.judge(number, found[one.name])
+        return self.judge(one, found[one.name])
 
     def promote(self, candidate: Candidate | Decision | int) -> None:
         """Let a candidate that passed be the baseline from now on.
@@ -351,6 +345,12 @@ class Ledger:
             if any(number == promoted for _, promoted in writer.state.promotions):
                 return
             writer.append(Promoted(number, _now()))
+
+    def _candidate(self, state: State, wanted: Candidate | int) -> Candidate:
+        number = wanted if isinstance(wanted, int) else wanted.number
+        if number not in state.candidates:
+            raise InputError(f"{self.path} has no candidate {number}.")
+        return state.candidates[number]
 
     def _check_ordinary(self, state: State, wanted: list[Settings], base: Settings, *, again: bool) -> None:
         if state.baselines and state.baselines[-1].digest != base.digest:
@@ -408,19 +408,20 @@ class _Writer:
 
     def following_hash(self) -> str:
         """The hash that the next line will hold: the last line's, or that of the line that ends a cut one."""
-        return chains.following(self.chain, {})[1].previous
+        return chains.following(self.chain, {})[1].lines[-1].previous
 
     def append(self, entry: Entry) -> None:
         """Append a line, once it is known to be right, and have it on the disk before anything else happens."""
-        raw, _ = chains.following(self.chain, msgspec.to_builtins(entry))
-        content = _content(self._file, self._path) + raw
-        chain = chains.parse(self._path, content, None)
-        state = State.of(self._path, chain.lines)  # what cannot be is not written
+        raw, chain = chains.following(self.chain, msgspec.to_builtins(entry))
+        if os.fstat(self._file).st_size + len(raw) > MOST_BYTES:
+            raise InputError(f"{self._path} would have more than the {MOST_BYTES:,} bytes that it may have.")
+        for line in chain.lines[len(self.chain.lines) :]:
+            self.state.apply(line)  # what cannot be is not written
         while raw:
             raw = raw[os.write(self._file, raw) :]
         os.fsync(self._file)
         chains.write_head(self._path, chain.lines[-1])
-        self.chain, self.state = chain, state
+        self.chain = chain
 
 
 def promotion_p_value(comparison: Comparison, *, higher_is_better: bool) -> float:

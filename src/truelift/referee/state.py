@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,7 +77,11 @@ class State:
         """Line and candidate."""
         self.cut_short: list[int] = []
         """Lines that a crash cut short."""
+        self.confirmations = 0
+        """How many there were."""
         self._accounted: dict[int, int] = {}
+        self._seeds: set[int] = set()
+        self._looks: Counter[tuple[str, str, bool]] = Counter()
 
     @classmethod
     def of(cls, path: Path, lines: Sequence[Line]) -> "State":
@@ -95,21 +100,12 @@ class State:
         """The candidates that are no confirmations."""
         return (one for one in self.candidates.values() if not one.registered.confirmation)
 
-    @property
-    def confirmations(self) -> int:
-        """How many there were."""
-        return max((one.registered.confirmation for one in self.candidates.values()), default=0)
-
     def judged_by(self) -> dict[str, int]:
         """The images that candidates were registered to be judged by, each with the line where they were first."""
         found: dict[str, int] = {}
         for one in self.candidates.values():
             found.setdefault(one.registered.images, one.line)
         return found
-
-    def used_seeds(self) -> set[int]:
-        """All seeds that were registered."""
-        return {seed for one in self.candidates.values() for seed in one.seeds}
 
     def draw(self, previous: str, count: int) -> list[int]:
         """Fresh seeds: a function of the last line's hash, so that a reader can draw them again.
@@ -118,35 +114,29 @@ class State:
             previous: That hash.
             count: How many.
         """
-        seeds: list[int] = []
-        used, i = self.used_seeds(), 0
+        seeds: dict[int, None] = {}
+        i = 0
         while len(seeds) < count:
             drawn = hashlib.sha256(f"{previous} seed {i}".encode()).digest()
             seed = int.from_bytes(drawn[:8], "big") % SEEDS_BELOW
             i += 1
-            if seed not in used:
-                used.add(seed)
-                seeds.append(seed)
-        return seeds
+            if seed not in self._seeds:
+                seeds[seed] = None
+        return list(seeds)
 
     def look(self, digest: str, baseline: str, confirmation: int) -> int:
         """The how manieth registration of these settings against this baseline the next one is."""
-        return 1 + sum(
-            one.digest == digest
-            and one.baseline.digest == baseline
-            and bool(one.registered.confirmation) == bool(confirmation)
-            for one in self.candidates.values()
-        )
+        return 1 + self._looks[digest, baseline, bool(confirmation)]
 
     def levels(self, count: int, confirmation: int) -> list[float]:
-        """The levels of the next candidates; for ordinary ones they are spent.
+        """The levels that the next candidates would have.
 
         A confirmation has a budget of its own, as its images do: alpha/2 for the first, half of it for each further
         one, shared among the candidates that it has.
         """
         if confirmation:
             return [self.account.alpha / 2**confirmation / count] * count
-        return self.account.open(count)
+        return self.account.following(count)
 
     def apply(self, line: Line) -> None:
         """Take in the next line.
@@ -189,6 +179,9 @@ class State:
             levels = self.levels(len(entry.candidates), entry.confirmation)
         except InputError as error:
             raise self._wrong(line, str(error).removesuffix(".")) from None
+        accounted = len(self.account.levels)
+        if not entry.confirmation:
+            self.account.open(len(levels))
         if entry.drawn and entry.seeds != self.draw(line.previous, len(entry.seeds)):
             raise self._wrong(line, "its seeds are not those that the ledger draws here")
         if not self.baselines:
@@ -197,7 +190,9 @@ class State:
         if entry.baseline.digest not in {one.digest for one in known}:
             raise self._wrong(line, f'its baseline "{entry.baseline.name}" is not the ledger\'s')
         for i, (one, level) in enumerate(zip(entry.candidates, levels, strict=True)):
-            self._enter(line, entry, one, level, len(self.account.levels) - len(levels) + i + 1)
+            self._enter(line, entry, one, level, accounted + i + 1)
+        self._seeds.update(entry.seeds)
+        self.confirmations = max(self.confirmations, entry.confirmation)
 
     def _enter(self, line: Line, entry: Registered, one: Entered, level: float, accounted: int) -> None:
         if one.number != len(self.candidates) + 1:
@@ -206,6 +201,7 @@ class State:
             raise self._wrong(line, f"the level of candidate {one.number} is {level:g} by the rule, not {one.level:g}")
         if one.look != self.look(one.digest, entry.baseline.digest, entry.confirmation):
             raise self._wrong(line, f"candidate {one.number} was looked at before as often as it does not say")
+        self._looks[one.digest, entry.baseline.digest, bool(entry.confirmation)] += 1
         if not entry.confirmation:
             self._accounted[one.number] = accounted
         self.candidates[one.number] = Candidate(
