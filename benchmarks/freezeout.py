@@ -31,6 +31,7 @@ import torch.nn.functional as F
 
 from truelift.data import Batches, ImageSet
 from truelift.models import Classifier, ModelOptions, build_model, initialise
+from truelift.processes import available_cores
 from truelift.techniques.freezeout import (
     ActivationCache,
     FreezeOut,
@@ -41,7 +42,7 @@ from truelift.techniques.freezeout import (
     timed_costs,
 )
 from truelift.training.evaluation import make_autocast
-from truelift.training.hardware import available_cores, keep_pages
+from truelift.training.hardware import keep_pages
 from truelift.training.policies.kept_activations import CachedBatches
 
 # Layers that freeze at a time where the network is compiled.

@@ -26,8 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from truelift.processes import available_cores
 from truelift.techniques.gaussian_mixture import Covariance, GaussianMixtureHead, GaussianMixtureLoss
-from truelift.training.hardware import available_cores, keep_pages
+from truelift.training.hardware import keep_pages
 
 Step = Callable[[], Tensor]
 

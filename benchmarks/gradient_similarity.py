@@ -33,8 +33,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.models import ModelOptions, build_model, initialise
+from truelift.processes import available_cores
 from truelift.techniques.gradient_similarity import GradientSimilarity, Rule, TaskStatistics, Weighting, pcgrad
-from truelift.training.hardware import available_cores, keep_pages
+from truelift.training.hardware import keep_pages
 
 BATCH = 32
 

@@ -29,6 +29,11 @@ _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36  # of prctl
 _POLL_SECONDS = 0.01
 
 
+def available_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def end_with_parent(parent: int) -> None:
     """Have Linux kill this process when `parent` ends; elsewhere nothing is done."""
     if _LIBC is not None:

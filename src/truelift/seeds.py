@@ -7,6 +7,9 @@ its own, derived from the run's seed and the source's name, so that drawing more
 import hashlib
 import json
 
+MOST_SEEDS = 100_000
+"""Of a study: a run's folder and record each; their list is held in memory several times."""
+
 
 def derive(seed: int, *names: str | int) -> int:
     """The seed that belongs to `names` under `seed`.

@@ -3,9 +3,9 @@
 import os
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 
 from truelift import recipes
+from truelift.processes import available_cores
 from truelift.studies import start
 
 
@@ -18,15 +18,14 @@ def begin(tokens: Sequence[str]) -> None:
         tokens: What stands behind `study`.
     """
     if not {"--help", "-h"} & set(tokens) and _trains(tokens):
-        start.begin(max(1, _cores() // _jobs(tokens)))
+        start.begin(max(1, available_cores() // _jobs(tokens)))
 
 
 def _trains(tokens: Sequence[str]) -> bool:
     """Whether the study's file has a variant of ours: a user's program needs no server."""
     for token in tokens:
         try:
-            path = Path(token) if token.endswith(".toml") else recipes.find(token)
-            tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            tables = tomllib.loads(recipes.study_file(token).read_text(encoding="utf-8-sig"))
             variants = tables["variants"].values()
             return "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so
@@ -44,8 +43,4 @@ def _jobs(tokens: Sequence[str]) -> int:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     there = len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdecimal()])
     gpus = there if named is None else min(there, len([name for name in named.split(",") if name]))
-    return gpus or _cores()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return gpus or available_cores()

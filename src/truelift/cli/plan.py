@@ -1,6 +1,5 @@
 """`truelift plan`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from truelift.errors import InputError, require
@@ -62,10 +61,7 @@ def plan(
     from truelift import recipes
     from truelift.studies.plan import read_plan
 
-    path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
-        path = recipes.find(source)
-    found = read_plan(path, scale=scale, seeds=seeds, looks=given)
+    found = read_plan(recipes.study_file(source), scale=scale, seeds=seeds, looks=given)
     if json:
         from truelift.report.json_form import study_plan_form, to_json
 

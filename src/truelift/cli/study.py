@@ -67,13 +67,11 @@ def study(
     """
     if started_by_torchrun():
         raise InputError("study starts its own processes, --jobs at a time: give it without torchrun.")
-    path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
-        path = recipes.find(source)
     if ledger is None and (again or confirm):
         raise InputError(f"{'again' if again else 'confirm'} needs --ledger.")
     growing = GivenLooks(until_decided, max_seeds, looks)
-    plan = read_plan(path, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment), looks=growing)
+    file = recipes.study_file(source)
+    plan = read_plan(file, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment), looks=growing)
     if ledger is not None and plan.looks is not None:
         raise InputError("ledger must be left out of a study until decided: a ledger's levels are for one look.")
     for first, second in plan.equal_variants():

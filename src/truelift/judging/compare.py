@@ -9,7 +9,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,17 +17,16 @@ from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.metrics import Metric
 from truelift.own import raised
-from truelift.records import Run, Study, earlier_plans, locked, write_json
+from truelift.records import Run, Study, earlier_plans, locked, now, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
 from truelift.report.growing import decide
+from truelift.seeds import MOST_SEEDS
 from truelift.studies.growing import Growing
 from truelift.studies.looks import read_looks
 from truelift.studies.looks import record as looks_record
 from truelift.verdicts import Looks
 from truelift.verdicts.checks import at_least_zero
-
-_MOST_SEEDS = 100_000
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -176,11 +174,11 @@ def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | No
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int) and seeds > _MOST_SEEDS:
-        raise InputError(f"seeds must be at most {_MOST_SEEDS:,}, got {seeds}.")
+    if isinstance(seeds, int) and seeds > MOST_SEEDS:
+        raise InputError(f"seeds must be at most {MOST_SEEDS:,}, got {seeds}.")
     several = isinstance(seeds, int | Iterable) and not isinstance(seeds, str | bytes)
     found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds) if several else ()
-    for seed in found if len(found) <= _MOST_SEEDS else ():
+    for seed in found if len(found) <= MOST_SEEDS else ():
         if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
             raise InputError(f"seeds must be numbers of 64 bits, got {seed}.")
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in found)
@@ -278,7 +276,7 @@ class _Runner:
             return
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         settings = {"seed": run.seed, "settings": dict(run.settings)}
-        write_json(path / "result.json", {"metrics": finite, "finished": _now(), **settings})
+        write_json(path / "result.json", {"metrics": finite, "finished": now(), **settings})
         self.results.append(metrics[judged_by])
         self.say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
 
@@ -370,7 +368,7 @@ def _record(
         "shared": {"function": function},
         "runs": _runs(planned),
         "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",
-        "created": _now(),
+        "created": now(),
     }
 
 
@@ -380,7 +378,3 @@ def _runs(planned: Sequence[_Planned]) -> list[dict[str, Any]]:
 
 def _seeds_of(planned: Sequence[_Planned]) -> list[int]:
     return list(dict.fromkeys(run.seed for run in planned))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

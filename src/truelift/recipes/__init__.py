@@ -24,3 +24,13 @@ def find(name: str) -> Path:
     if name not in names():
         raise unknown_name("study file or recipe", name, names())
     return FOLDER / f"{name}.toml"
+
+
+def study_file(source: str) -> Path:
+    """The study file that a command line names: a path, or a recipe.
+
+    Raises:
+        InputError: It is neither an existing file, nor named like one, nor a recipe.
+    """
+    path = Path(source)
+    return path if path.suffix == ".toml" or path.exists() else find(source)

@@ -6,7 +6,6 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, one_line, require
-from truelift.records import appended_file, read_bytes
+from truelift.records import appended_file, now, read_bytes
 from truelift.referee import chain as chains
 from truelift.referee.account import Account
 from truelift.referee.chain import MOST_BYTES, Chain
@@ -23,9 +22,8 @@ from truelift.referee.entries import VERSION, Entered, Entry, Judged, Opened, Pr
 from truelift.referee.images import images_of
 from truelift.referee.rules import Rule
 from truelift.referee.state import Candidate, Decision, State
+from truelift.seeds import MOST_SEEDS
 from truelift.verdicts import Comparison, compare
-
-MOST_SEEDS = 100_000
 
 
 class Ledger:
@@ -60,7 +58,7 @@ class Ledger:
         with self._writing() as writer:
             if writer.state.opened is None:
                 nonce = secrets.token_hex(16)
-                writer.append(Opened(VERSION, begun.rule, begun.alpha, begun.candidates, nonce, _now()))
+                writer.append(Opened(VERSION, begun.rule, begun.alpha, begun.candidates, nonce, now()))
                 return
             opened = writer.state.opened
             asked = {"rule": rule, "alpha": alpha, "candidates": candidates}
@@ -257,7 +255,7 @@ class Ledger:
                     drawn=drawn,
                     confirmation=confirmation,
                     candidates=entered,
-                    created=_now(),
+                    created=now(),
                 )
             )
             return tuple(writer.state.candidates[one.number] for one in entered)
@@ -301,7 +299,7 @@ class Ledger:
                     p=p,
                     differences=list(comparison.differences),
                     reason=comparison.reason,
-                    created=_now(),
+                    created=now(),
                 )
             )
             found = writer.state.candidates[number].decision
@@ -344,7 +342,7 @@ class Ledger:
         with self._writing() as writer:
             if any(number == promoted for _, promoted in writer.state.promotions):
                 return
-            writer.append(Promoted(number, _now()))
+            writer.append(Promoted(number, now()))
 
     def _candidate(self, state: State, wanted: Candidate | int) -> Candidate:
         number = wanted if isinstance(wanted, int) else wanted.number
@@ -467,7 +465,3 @@ def _content(file: int, path: Path) -> bytes:
     if size > MOST_BYTES:
         raise InputError(f"{path} has {size:,} bytes, more than the {MOST_BYTES:,} that it may have.")
     return os.pread(file, size, 0)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

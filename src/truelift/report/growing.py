@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from truelift.records import Run, Status, Study
+from truelift.records import Run, Status, Study, shown_looks
 from truelift.report.asked import Asked, read_asked
 from truelift.report.judged import Found, compared
 from truelift.verdicts import Comparison, Looks, Stop, until_decided
@@ -120,9 +120,7 @@ def told(grown: Grown, asked: Asked) -> list[str]:
 
 
 def _shown(seeds: list[int]) -> str:
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {shown_looks(seeds)}"
 
 
 def _ended(asked: Asked, name: str, statuses: Statuses) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
+from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import check_command
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
@@ -49,8 +50,6 @@ _KEYS = (
     "published",
 )
 NO_LOOKS = GivenLooks()
-# A run's folder and record each; their list is held in memory several times.
-_MOST_SEEDS = 100_000
 # Of a name that is part of a folder's: file systems take 255 bytes.
 _LONGEST_NAME = 100
 
@@ -386,19 +385,19 @@ def _seeds_or_looks(table: dict[str, Any], whole: Scale | None) -> tuple[tuple[i
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SEEDS:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return tuple(range(value))
     if (
         isinstance(value, Sequence)
         and not isinstance(value, str)
         and value
         and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in value)
-        and len(value) <= _MOST_SEEDS
+        and len(value) <= MOST_SEEDS
         and len(set(value)) == len(value)
     ):
         return tuple(value)
     raise InputError(
-        f"seeds must be a number from 1 to {_MOST_SEEDS:,}, or a list of as many different integers at most, "
+        f"seeds must be a number from 1 to {MOST_SEEDS:,}, or a list of as many different integers at most, "
         f"got {value!r}."
     )
 

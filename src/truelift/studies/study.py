@@ -10,12 +10,14 @@ import tomli_w
 
 from truelift.data import Splits
 from truelift.errors import InputError, check_seconds, whole
+from truelift.processes import available_cores
 from truelift.records import (
     Run,
     Study,
     clear_way,
     earlier_plans,
     locked,
+    now,
     read_config_file,
     read_result,
     set_aside,
@@ -31,9 +33,8 @@ from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.sources import changed, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
-from truelift.training.environment import now
 from truelift.training.experiment import Experiment
-from truelift.training.hardware import available_cores, pick_device, threads_of, visible_gpus
+from truelift.training.hardware import pick_device, threads_of, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
 from truelift.training.settings import to_dict
 

@@ -4,11 +4,12 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from truelift.records import now
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -32,11 +33,6 @@ def describe(device: str, precision: str, threads: int, processes: int) -> tuple
         "started": now(),
     }
     return environment, patch
-
-
-def now() -> str:
-    """The time, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _version(name: str) -> str:

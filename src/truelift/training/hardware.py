@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from truelift.errors import InputError, whole
+from truelift.processes import available_cores
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -93,11 +94,6 @@ def draw_from(seed: int, device: str) -> None:
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
-
-
-def available_cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from truelift.records import (
     MetricLines,
     clear_way,
     locked,
+    now,
     read_environment,
     read_result,
     set_aside,
@@ -31,7 +32,7 @@ from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.data_changes import refuse_changed_data
 from truelift.training.distributed import ALONE, World
 from truelift.training.divergence import Guard, NotFoundError
-from truelift.training.environment import describe, now
+from truelift.training.environment import describe
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import Precision, keep_pages

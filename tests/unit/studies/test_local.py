@@ -10,9 +10,10 @@ import pytest
 import tomli_w
 import torch
 
+from truelift.processes import available_cores
 from truelift.studies.local import run_local
 from truelift.studies.study import Shares
-from truelift.training.hardware import available_cores, visible_gpus
+from truelift.training.hardware import visible_gpus
 
 PROGRAM = """
 import json, os, sys, time

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from truelift.errors import InputError
-from truelift.training.hardware import available_cores, use_threads
+from truelift.processes import available_cores
+from truelift.training.hardware import use_threads
 
 SHOW = """
 import torch
