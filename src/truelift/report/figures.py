@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from truelift.metrics import Metric
 from truelift.report.curves import Curve, rolling_mean
 from truelift.report.plain import one_line, shortened
 from truelift.report.summary import Summary
@@ -98,15 +99,20 @@ def differences_figure(summary: Summary) -> Markup:
             axes.plot(c.difference, y, "D", color=colour, ms=7)
         axes.set_yticks(range(len(rows)), [shortened(row.variant, LONGEST_TICK) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        unit = shortened(f", {summary.metric.unit}", LONGEST_TICK) if summary.metric.unit else ""
-        shown = f"difference in {summary.metric.label} to {summary.rows[0].variant}"
+        shown = difference_label(summary.metric, f" to {summary.rows[0].variant}")
         # Below the whole picture, since it may be wider than the axes.
-        figure.supxlabel(shortened(shown, LONGEST_LABEL - len(unit)) + unit, fontsize=STYLE["font.size"])
+        figure.supxlabel(shown, fontsize=STYLE["font.size"])
         better = "right is better" if summary.metric.higher_is_better else "left is better"
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
         label = "Paired differences to the baseline, with mean and interval"
         return svg_element(figure, "differences", label)
+
+
+def difference_label(metric: Metric, to: str = "") -> str:
+    """What an axis of differences shows, with the unit, in LONGEST_LABEL characters at most."""
+    unit = shortened(f", {metric.unit}", LONGEST_TICK) if metric.unit else ""
+    return shortened(f"difference in {metric.label}{to}", LONGEST_LABEL - len(unit)) + unit
 
 
 def curves_figure(

@@ -5,8 +5,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from truelift.report.figures import PALETTE, TEXT, styled, svg_element
-from truelift.report.plain import one_line
+from truelift.report.figures import PALETTE, TEXT, difference_label, styled, svg_element
 from truelift.report.summary import Summary
 from truelift.verdicts import Comparison
 
@@ -51,8 +50,7 @@ def _figure(summary: Summary, name: str, c: Comparison, index: int) -> Markup:
         axes.set_xlim(2.5, summary.asked.looks.most_seeds + 0.5 if summary.asked.looks else seeds[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("pairs of seeds")
-        unit = f", {summary.metric.unit}" if summary.metric.unit else ""
-        axes.set_ylabel(f"{one_line(f'difference in {summary.metric.label}')}{unit}")
+        axes.set_ylabel(difference_label(summary.metric))
         axes.grid(axis="y")
         stop = c.stop
         ended = "goes on" if stop is None or stop.ended is None else stop.ended
