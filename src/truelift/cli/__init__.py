@@ -9,7 +9,15 @@ from cyclopts import App, CycloptsError
 
 from truelift import __version__, signals
 from truelift.cli.given import GIVEN, OPTION_STYLE
-from truelift.errors import FailedError, InputError, is_out_of_memory, is_out_of_processes, one_line, printable, shortened
+from truelift.errors import (
+    FailedError,
+    InputError,
+    is_out_of_memory,
+    is_out_of_processes,
+    one_line,
+    printable,
+    shortened,
+)
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
