@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -11,8 +12,8 @@ from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve, run
 from truelift.training.distributed import joined
 from truelift.training.hardware import pick_device, use_threads
+from truelift.training.identity import as_recorded, find_folder
 from truelift.training.identity import config as config_of
-from truelift.training.identity import find_folder
 from truelift.training.progress import BarReporter, PlainReporter, is_terminal
 from truelift.training.settings import flatten, parse_experiment
 
@@ -36,10 +37,12 @@ def train(
         print_config: Print what would run, as TOML, and stop.
         experiment: The experiment's options.
     """
-    given, of_file, home = GIVEN.settings(experiment), {}, Path()
+    given, home = GIVEN.settings(experiment), Path()
+    of_file: dict[str, Any] = {}
     if config is not None:
         of_file, home = flatten(read_toml(config)), config.parent
-        of_file.pop("defaults_version", None)  # a run's own config.toml
+        if of_file.pop("defaults_version", None) is not None:  # a run's own config.toml
+            of_file = as_recorded(of_file)
     resolved = resolve(parse_experiment({**of_file, **given}, str(config or "the command line")), home)
     if print_config:
         print(_visible(tomli_w.dumps(config_of(resolved))), end="")

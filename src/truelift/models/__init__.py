@@ -1,7 +1,7 @@
 """The networks that techniques are judged on."""
 
 from truelift.models.adapted import Adapted, Whole, adapt
-from truelift.models.build import ModelOptions, build_model, check_image_size, check_model
+from truelift.models.build import ModelOptions, build_model, canonical, check_image_size, check_model, earlier_meaning
 from truelift.models.cifar_resnet import CifarResNet
 from truelift.models.classifier import Classifier, Embedded
 from truelift.models.densenet import DenseNet
@@ -28,8 +28,10 @@ __all__ = [
     "WideResNet",
     "adapt",
     "build_model",
+    "canonical",
     "check_image_size",
     "check_model",
+    "earlier_meaning",
     "initialise",
     "is_short_form",
     "load_published",

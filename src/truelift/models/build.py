@@ -56,10 +56,11 @@ class NameOptions:
     """Which network, and where its weights come from."""
 
     name: str = "resnet20"
-    """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …;
-    imagenet-resnetDEPTH or preact-resnetDEPTH, one for photographs, of 18, 34, 50, 101 or 152 layers, activated after
-    each addition or before each convolution; densenetDEPTH, a DenseNet-BC of 6n+4 layers; wrn-DEPTH-FACTOR, a wide
-    residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images.
+    """resnetDEPTH: with 18, 34, 50, 101 or 152 layers ImageNet's residual network (also imagenet-resnetDEPTH), with
+    another DEPTH = 6n+2 CIFAR's: resnet20, resnet32, resnet110, …; cifar-resnetDEPTH is CIFAR's at every such depth
+    (cifar-resnet50); preact-resnetDEPTH is ImageNet's activated before each convolution; densenetDEPTH, a DenseNet-BC
+    of 6n+4 layers; wrn-DEPTH-FACTOR, a wide residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two
+    convolutions for small grey images.
     Or your own, package.module:name or file.py:name: a callable that gives a torch.nn.Module from images to logits.
     timm:NAME and torchvision:NAME are theirs, where they are installed."""
 
@@ -88,6 +89,7 @@ class ModelOptions(
     """The network."""
 
 
+_IMAGENET_NAMES = frozenset(f"resnet{depth}" for depth in imagenet_resnet.BLOCKS)
 _OF_ALL = frozenset({"name", "weights"})
 _OF_ONES_OWN = frozenset({"args", "head"})
 _OPTIONS = tuple(option.name for option in dataclasses.fields(ModelOptions))
@@ -110,6 +112,7 @@ def check_model(options: ModelOptions) -> None:
             check_start(options.weights, False, options.name)
         check_external(options.name, options.args)
         return
+    options = dataclasses.replace(options, name=canonical(options.name))
     family, numbers = _find(options.name)
     traits = family.traits
     lacking = {name for name, modifier in MODIFIERS.items() if modifier.needs not in traits}
@@ -154,7 +157,7 @@ def build_model(
             head=options.head,
             weights=options.weights,
         )
-    family, numbers = _find(options.name)
+    family, numbers = _find(canonical(options.name))
     network = family.build(options, *numbers, classes=classes, in_channels=in_channels)
     if options.weights is not None:
         start_from(network, options.weights)
@@ -171,6 +174,29 @@ def check_image_size(network: Classifier, height: int, width: int) -> None:
     """
     if min(height, width) < network.stride:
         raise InputError(f"images must be at least {network.stride} pixels wide and high, got {width}x{height}")
+
+
+def canonical(name: str) -> str:
+    """The one name of a network that has several: what a run's identity holds.
+
+    resnet18, 34, 50, 101 and 152 are ImageNet's; a CIFAR network's is short, except where ImageNet's has that depth.
+
+    >>> canonical("resnet50"), canonical("cifar-resnet20"), canonical("cifar-resnet50")
+    ('imagenet-resnet50', 'resnet20', 'cifar-resnet50')
+    """
+    if name in _IMAGENET_NAMES:
+        return f"imagenet-{name}"
+    short = name.removeprefix("cifar-")
+    is_cifar = short != name and cifar_resnet.FAMILY.numbers(name) is not None
+    return short if is_cifar and short not in _IMAGENET_NAMES else name
+
+
+def earlier_meaning(name: str) -> str:
+    """What a network's name meant in a record of before these names: resnet50 was CIFAR's.
+
+    A record written since has canonical names alone, which this leaves as they are.
+    """
+    return f"cifar-{name}" if name in _IMAGENET_NAMES else name
 
 
 def _find(name: str) -> tuple[Family, tuple[int, ...]]:
@@ -197,4 +223,14 @@ def _refuse(options: ModelOptions, lacking: frozenset[str]) -> None:
             raise InputError(f"{options.name} has no option model.{option}, got {value}")
 
 
-__all__ = ["FAMILIES", "MODIFIERS", "PUBLISHED", "ModelOptions", "build_model", "check_image_size", "check_model"]
+__all__ = [
+    "FAMILIES",
+    "MODIFIERS",
+    "PUBLISHED",
+    "ModelOptions",
+    "build_model",
+    "canonical",
+    "check_image_size",
+    "check_model",
+    "earlier_meaning",
+]

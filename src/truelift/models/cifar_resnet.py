@@ -103,7 +103,7 @@ def _check(options: CifarResNetOptions, depth: int) -> None:
     if depth in BLOCKS and (depth - 2) % 6:
         raise InputError(
             f"a CIFAR residual network's depth must be 6n+2, got {depth}. "
-            f'Did you mean "imagenet-resnet{depth}" or "preact-resnet{depth}"?'
+            f'Did you mean "resnet{depth}", ImageNet\'s, or "preact-resnet{depth}"?'
         )
     check_depth(_KIND, depth, 2)
     projects(pick(options.shortcut, "A"), 1, 1, 1)
@@ -122,7 +122,7 @@ def _build(options: CifarResNetOptions, depth: int, *, classes: int, in_channels
 
 
 FAMILY = Family(
-    r"resnet(\d{1,18})",
+    r"(?:cifar-)?resnet(\d{1,18})",
     tuple(f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)),
     CifarResNetOptions,
     _check,

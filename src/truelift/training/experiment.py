@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from truelift.data import AugmentationOptions, DataOptions, PreprocessingOptions, resolve_augmentation, resolve_data
 from truelift.errors import InputError
-from truelift.models import ModelOptions, check_model
+from truelift.models import ModelOptions, canonical, check_model
 from truelift.options import OPERATIONAL, Conflict, In, at_least, check, refuse
 from truelift.training.afterwards import DetectionOptions, MetricsOptions, ProbeOptions
 from truelift.training.gradient_rules import GradientOptions
@@ -119,6 +119,8 @@ _OF_SEVERAL_LOSSES = ("single", "weighted", "unweighted", "pcgrad", "gradvac")
 def resolve(experiment: Experiment, *folders: Path) -> Experiment:
     """`experiment` with every default that depends on a name replaced by its value, and checked.
 
+    A network that has several names gets the one that a run's identity holds.
+
     What depends on the machine (device, precision) stays open until the run is there: a study planned on a machine
     without a GPU is the same study.
 
@@ -130,7 +132,8 @@ def resolve(experiment: Experiment, *folders: Path) -> Experiment:
         InputError: An option is out of range, a name is unknown, one quantity is given in two units, or a part of the
             user's own cannot be found.
     """
-    experiment = with_sources(experiment, *folders)
+    model = dataclasses.replace(experiment.model, name=canonical(experiment.model.name))
+    experiment = with_sources(dataclasses.replace(experiment, model=model), *folders)
     check(experiment)
     check_model(experiment.model)
     check_device(experiment.device)

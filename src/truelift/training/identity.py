@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 
 from truelift.errors import InputError
+from truelift.models import earlier_meaning
 from truelift.options import operational
 from truelift.records import read_config_file, write_text
 from truelift.training.experiment import Experiment
@@ -100,7 +101,17 @@ def differences(folder: Path, experiment: Experiment) -> list[tuple[str, Any, An
 def _read(folder: Path) -> tuple[Experiment, int | None]:
     settings = read_config_file(folder)
     version = settings.pop(_VERSION, None)
-    return parse_experiment(flatten(settings), str(folder / "config.toml")), version
+    return parse_experiment(as_recorded(flatten(settings)), str(folder / "config.toml")), version
+
+
+def as_recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run's config.toml, with names that meant something else when it was written as they are now.
+
+    Args:
+        settings: By dotted name.
+    """
+    name = settings.get("model.name")
+    return {**settings, **({"model.name": earlier_meaning(name)} if isinstance(name, str) else {})}
 
 
 def _without_folder(path: str) -> str:

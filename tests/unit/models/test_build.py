@@ -11,7 +11,16 @@ import torch
 from torch import nn
 
 from truelift.errors import InputError
-from truelift.models import ImageNetResNet, ModelOptions, build_model, check_model, initialise, save_weights
+from truelift.models import (
+    CifarResNet,
+    ImageNetResNet,
+    ModelOptions,
+    build_model,
+    canonical,
+    check_model,
+    initialise,
+    save_weights,
+)
 from truelift.models.build import FAMILIES, MODIFIERS
 from truelift.models.published import published_name
 from truelift.options import operational
@@ -77,7 +86,8 @@ def test_the_options_and_their_defaults() -> None:
         ({"name": "wrn-28-1000000000"}, "factor must be at most 256, got 1000000000"),
         ({"name": "wrn-28-0"}, "factor must be at least 1, got 0"),
         ({"name": "vgg12"}, "must be 11, 13, 16 or 19, got 12"),
-        ({"name": "resnet18"}, 'Did you mean "imagenet-resnet18" or "preact-resnet18"?'),
+        ({"name": "cifar-resnet18"}, 'Did you mean "resnet18", ImageNet\'s, or "preact-resnet18"?'),
+        ({"name": "resnet51"}, "a CIFAR residual network's depth must be 6n+2, got 51. Did you mean 50?"),
         ({"width": 1_000_000_000}, "model.width must be at most 8192, got 1000000000."),
         ({"width": 0}, "model.width must be at least 1, got 0"),
         ({"shortcut": "D"}, 'unknown shortcut "D"'),
@@ -167,3 +177,33 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(InputError, match="must hold a state dict, tensors by name"):
         build("resnet8", weights=str(tmp_path / "list.pt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical_name"),
+    [
+        ("resnet18", "imagenet-resnet18"),
+        ("resnet50", "imagenet-resnet50"),
+        ("resnet152", "imagenet-resnet152"),
+        ("imagenet-resnet34", "imagenet-resnet34"),
+        ("cifar-resnet50", "cifar-resnet50"),
+        ("cifar-resnet152", "cifar-resnet152"),
+        ("cifar-resnet20", "resnet20"),
+        ("resnet56", "resnet56"),
+        ("preact-resnet18", "preact-resnet18"),
+        ("timm:resnet18", "timm:resnet18"),
+        ("cifar-vgg16", "cifar-vgg16"),
+    ],
+)
+def test_the_names_people_use(name: str, canonical_name: str) -> None:
+    assert canonical(name) == canonical(canonical_name) == canonical_name
+
+
+def test_resnet50_is_imagenets() -> None:
+    """Its published number of weights; CIFAR's of that depth has 48 convolutions in three stages of 16 channels."""
+    with torch.device("meta"):
+        photographs = build_model(ModelOptions(name="resnet50"), classes=1000, in_channels=3)
+        small = build_model(ModelOptions(name="cifar-resnet50"), classes=10, in_channels=3)
+    assert sum(p.numel() for p in photographs.parameters()) == 25_557_032
+    assert isinstance(small, CifarResNet)
+    assert len(small.blocks) == 24

@@ -181,7 +181,7 @@ def count(network: torch.nn.Module, part: str) -> int:
         ({"name": "preact-resnet110"}, "one of 18, 34, 50, 101, 152, got 110. Did you mean 101?"),
         ({"name": "imagnet-resnet50"}, 'unknown model "imagnet-resnet50". Did you mean "imagenet-resnet50"?'),
         ({"name": "preact_resnet18"}, 'Did you mean "preact-resnet18"?'),
-        ({"name": "resnet18"}, '6n+2, got 18. Did you mean "imagenet-resnet18" or "preact-resnet18"?'),
+        ({"name": "cifar-resnet18"}, '6n+2, got 18. Did you mean "resnet18", ImageNet\'s, or "preact-resnet18"?'),
         (
             {"name": "imagenet-resnet18", "batch_norm": "after"},
             "imagenet-resnet18 has no option model.batch_norm, got after",

@@ -155,3 +155,24 @@ def test_everything_is_checked_before_anything_runs(settings: dict[str, Any], me
 def test_a_number_is_a_number() -> None:
     assert identity(experiment(**{"optimizer.lr": 0.10})) == identity(experiment())
     assert parse_experiment({"optimizer.lr": 1}, "test").optimizer.lr == 1.0
+
+
+def test_a_run_from_before_resnet50_was_imagenets_is_none_of_it(tmp_path: Path) -> None:
+    """Its config.toml says resnet50, as no version since does."""
+    new, cifar = experiment(**{"model.name": "resnet50"}), experiment(**{"model.name": "cifar-resnet50"})
+    assert identity(new)["model.name"] == "imagenet-resnet50"
+    old = tmp_path / "seed-0-aaaaaaaa"
+    write_config(old, cifar)
+    text = (old / "config.toml").read_text()
+    assert '"cifar-resnet50"' in text
+    (old / "config.toml").write_text(text.replace('"cifar-resnet50"', '"resnet50"'))
+    assert read_config(old) == cifar
+    assert [name for name, _, _ in differences(old, new)] == ["model.name"]
+    assert find_folder(tmp_path / f"seed-0-{fingerprint(identity(new))}", new).name != old.name
+    assert find_folder(tmp_path / f"seed-0-{fingerprint(identity(cifar))}", cifar) == old
+
+
+def test_two_names_of_one_network_are_one_run() -> None:
+    assert identity(experiment(**{"model.name": "cifar-resnet20"})) == identity(experiment())
+    short, long = experiment(**{"model.name": "resnet34"}), experiment(**{"model.name": "imagenet-resnet34"})
+    assert short == long
