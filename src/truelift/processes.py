@@ -71,6 +71,14 @@ def descendants(ancestor: int) -> list[int]:
     return [process for process in found if process not in ended]
 
 
+def resident_bytes_of(process: int) -> int:
+    """The memory that a process has in use, pages that it shares with others too; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def marked(wanted: Callable[[int, str], bool]) -> list[int]:
     """The processes that still run and carry a `MARK` for which `wanted(worker, folder)` holds; on Linux alone."""
     found = []

@@ -21,7 +21,8 @@ from truelift.errors import (
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
-`--data NAME` is short for `--data.name NAME`, and so for every group of options that has a name.
+`--data NAME` is short for `--data.name NAME`, and so for every group of options that has a name. Hyphens and
+underscores in an option's name are the same: `--batch-size` is `--batch_size`.
 """
 
 # To a command's name where it is, what it does, and whether it takes an experiment's options.
@@ -36,6 +37,14 @@ _COMMANDS = {
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
     "ledger": ("truelift.cli.ledger:ledger", "Begin or show the ledger of a referee for a search.", False),
     "plan": ("truelift.cli.plan:plan", "Say how many seeds a study needs.", False),
+    "list": ("truelift.cli.listing:list_runs", "List studies and runs, the last changed first.", False),
+    "clean": (
+        "truelift.cli.clean:clean",
+        "Remove checkpoints of finished runs, and run folders that no plan names. Asks first.",
+        False,
+    ),
+    "options": ("truelift.cli.options:options", "List the settings of an experiment.", True),
+    "schema": ("truelift.cli.schema:schema", "Print a JSON schema of study files, for editors.", False),
     "recipes": ("truelift.cli.recipes:recipes", "List the papers' studies and figures.", False),
     "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that are no studies.", True),
     "speedup": ("truelift.cli.speedup:speedup", "Predict what freezing layers saves, without training.", True),
@@ -51,6 +60,7 @@ app = App(
 )
 for _name, (_place, _help, _) in _COMMANDS.items():
     app.command(_place, name=_name, help=_help)
+app.register_install_completion_command(help="Install completion for your shell: add lines to its start-up file.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What an image's reader warns of is no line of ours; an image that it cannot decode is told.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
+        if "--help-all" in tokens:
+            app.help_print(tokens[:1] if tokens[0] in _COMMANDS else [])
+            app.help_print(["options"])
+            sys.exit(0)
         if tokens and tokens[0] == "study":
             from truelift.cli import ahead
 

@@ -20,7 +20,7 @@ def judge(
     *,
     baseline: str | None = None,
     metric: str | None = None,
-    smallest_effect: Annotated[float, Parameter(name=("--smallest-effect", "--smallest_effect"))] = 0.0,
+    smallest_effect: float = 0.0,
     variant: tuple[str, ...] = (),
     seed: str | None = None,
     step: str | None = None,

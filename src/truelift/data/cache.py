@@ -80,6 +80,16 @@ def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[
     return _read(path, described) or made  # the file's pages are shared, and `made` can be given back
 
 
+def kept_files() -> list[tuple[Path, int]]:
+    """The files of the cache, with their bytes; none where there is no cache. One that goes is made again."""
+    folder = _folder()
+    found = []
+    for path in sorted(folder.glob(f"*{_ENDING}")) if folder is not None and folder.is_dir() else ():
+        with contextlib.suppress(OSError):  # another process has removed it
+            found.append((path, path.stat().st_size))
+    return found
+
+
 def _folder() -> Path | None:
     named = os.environ.get("TRUELIFT_CACHE", "")
     if named == "off":

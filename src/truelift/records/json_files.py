@@ -33,6 +33,8 @@ class _Result(Struct):
     skipped_steps: Count | UnsetType = UNSET
     left_out: list[str] | UnsetType = UNSET
     sources: dict[str, str] | UnsetType = UNSET
+    wall_seconds: float | UnsetType = UNSET
+    peak_bytes: Count | UnsetType = UNSET
 
 
 class _Failure(Struct):
@@ -63,6 +65,8 @@ class _Environment(Struct):
     untracked: list[str] | UnsetType = UNSET
     command: list[str] | str | UnsetType = UNSET
     started: str | UnsetType = UNSET
+    steps: Count | UnsetType = UNSET
+    from_step: Count | UnsetType = UNSET
     data: _Data | UnsetType = UNSET
 
 

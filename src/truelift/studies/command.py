@@ -1,12 +1,85 @@
-"""The command of a user's own program: {seed}, {out} and {args} are filled in; quoting is the shell's."""
+"""The command of a user's own program: {seed}, {out} and {args} are filled in; quoting is the shell's.
+
+No shell runs it: its words are given to the program as they stand. What only a shell would understand is refused, with
+the `bash -c` line that would work.
+"""
 
 import shlex
 import string
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+import tomli_w
+
+from truelift.errors import InputError, require, unknown_name
+from truelift.studies.shell import shell_syntax, through_bash
 
 _PLACEHOLDERS = ("seed", "out", "args")
+
+MOST_RETRIES = 100
+MOST_SECONDS = 10**9
+
+PROGRAM_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "command": {
+        "description": "A program of your own, with {seed}, {out} and, where there are some, {args}.",
+        "type": "string",
+    },
+    "inputs": {
+        "description": "Files and folders that the program reads, from where the study is started: their content is "
+        "recorded with each run.",
+        "type": "array",
+        "items": {"type": "string"},
+    },
+    "timeout": {"description": "Seconds that a run may take.", "type": "number", "exclusiveMinimum": 0},
+    "retries": {
+        "description": "How many times a failed run is tried again in the same command.",
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MOST_RETRIES,
+    },
+}
+"""What a study file says of a program, for all variants or for one, each with its part of a JSON schema."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A user's program."""
+
+    command: str
+    """With {seed}, {out} and {args} to be filled in."""
+    inputs: tuple[str, ...] = ()
+    """Files and folders whose content belongs to a result."""
+    timeout: float | None = None
+    """Seconds of a run at most."""
+    retries: int = 0
+    """Further tries of a run that has failed."""
+
+    def config(self) -> dict[str, Any]:
+        """What config.toml says beside command, args and seed: how it is run, which makes no run another one."""
+        limits = {"timeout": self.timeout, "retries": self.retries or None, "inputs": list(self.inputs) or None}
+        return {name: value for name, value in limits.items() if value is not None}
+
+
+def read_program(command: Any, table: Mapping[str, Any]) -> Program:
+    """The program that a study file describes.
+
+    Args:
+        command: Its command.
+        table: With args, inputs, timeout and retries, as far as they are given.
+
+    Raises:
+        InputError: One of them is none.
+    """
+    check_command(command, table.get("args", ""))
+    inputs, timeout, retries = table.get("inputs", []), table.get("timeout"), table.get("retries", 0)
+    texts = isinstance(inputs, list) and all(isinstance(one, str) and one and "\0" not in one for one in inputs)
+    require("inputs", repr(inputs), texts, "a list of files and folders")
+    seconds = isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout <= MOST_SECONDS
+    require("timeout", repr(timeout), timeout is None or seconds, f"seconds, above 0 and at most {MOST_SECONDS:,}")
+    whole = isinstance(retries, int) and not isinstance(retries, bool) and 0 <= retries <= MOST_RETRIES
+    require("retries", repr(retries), whole, f"a whole number from 0 to {MOST_RETRIES}")
+    return Program(command, tuple(inputs), None if timeout is None else float(timeout), retries)
 
 
 def check_command(command: Any, args: Any) -> None:
@@ -17,8 +90,8 @@ def check_command(command: Any, args: Any) -> None:
         args: A variant's own.
 
     Raises:
-        InputError: One of them is no text, a placeholder is unknown, missing or written with a format, or a quote is
-            not closed.
+        InputError: One of them is no text, a placeholder is unknown, missing or written with a format, a quote is not
+            closed, or it needs a shell.
     """
     for name, value in (("command", command), ("args", args)):
         if not isinstance(value, str):
@@ -45,3 +118,10 @@ def check_command(command: Any, args: Any) -> None:
         shlex.split(filled)
     except ValueError as error:
         raise InputError(f"command must be closed quotes and words ({error}), got {filled}.") from None
+    found_syntax = shell_syntax(command) or shell_syntax(args)
+    if found_syntax is not None:
+        line = tomli_w.dumps({"command": through_bash(command)}).strip()
+        raise InputError(
+            f"command must be without what only a shell understands, and no shell runs it: {found_syntax}. Put it into "
+            f"quotes if the program is to get it as it stands; with a shell: {line}"
+        )

@@ -16,7 +16,7 @@ from typing import Any
 from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.seeds import MOST_SEEDS
-from truelift.studies.command import check_command
+from truelift.studies.command import PROGRAM_KEYS, Program, read_program
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
 from truelift.studies.looks import record as looks_record
@@ -29,7 +29,7 @@ from truelift.training.settings import flatten, parse_experiment
 from truelift.verdicts import Looks, Pooling, PublishedFigure
 from truelift.verdicts.compare import NO_POOLING
 
-_KEYS = (
+KEYS = (
     "question",
     "baseline",
     "seeds",
@@ -41,7 +41,7 @@ _KEYS = (
     "guards",
     "pooling",
     "vary_split",
-    "command",
+    *PROGRAM_KEYS,
     "experiment",
     "variants",
     "shows",
@@ -49,12 +49,17 @@ _KEYS = (
     "scales",
     "published",
 )
+"""Those of a study file."""
+
 NO_LOOKS = GivenLooks()
 # Of a name that is part of a folder's: file systems take 255 bytes.
 _LONGEST_NAME = 100
 
 _OF_SCALE = ("takes", "seeds", "until_decided", "variants")
 """Keys of a scale that are no settings."""
+
+OF_PROGRAM = ("command", "args", "seed")
+"""What makes a program's run another run."""
 
 PAPER = "paper"
 """The scale that is the file as it stands: in a recipe the paper's own."""
@@ -67,8 +72,13 @@ class Variant:
     name: str
     settings: Mapping[str, Any]
     """What differs from the shared settings, by dotted name; for a program its `args`."""
-    command: str | None = None
-    """A user's program, with {seed}, {out} and {args} to be filled in."""
+    program: Program | None = None
+    """A user's program."""
+
+    @property
+    def command(self) -> str | None:
+        """The program's, with {seed}, {out} and {args} to be filled in."""
+        return None if self.program is None else self.program.command
 
 
 @dataclass(frozen=True)
@@ -95,12 +105,14 @@ class PlannedRun:
     experiment: Experiment | None
     """Resolved; None for a program of the user's."""
     config: dict[str, Any]
-    """What config.toml is to hold: an experiment's settings, or `command`, `args` and `seed`."""
+    """What config.toml is to hold: an experiment's settings, or `command`, `args`, `seed` and how it is run."""
 
     @property
     def identity(self) -> dict[str, Any]:
         """What changes its result."""
-        return self.config if self.experiment is None else identity(self.experiment)
+        if self.experiment is None:
+            return {name: self.config[name] for name in OF_PROGRAM}
+        return identity(self.experiment)
 
     @cached_property
     def folder(self) -> str:
@@ -182,11 +194,11 @@ class StudyPlan:
         return tuple(self._run(variant, seed) for seed in self.seeds for variant in self.variants)
 
     def _run(self, variant: Variant, seed: int) -> PlannedRun:
-        if variant.command is None:
+        if variant.program is None:
             experiment = self.experiment(variant, seed)
             return PlannedRun(variant.name, seed, experiment, config(experiment))
         program = {"command": variant.command, "args": str(variant.settings.get("args", "")), "seed": seed}
-        return PlannedRun(variant.name, seed, None, program)
+        return PlannedRun(variant.name, seed, None, program | variant.program.config())
 
     def equal_variants(self) -> list[tuple[str, str]]:
         """Pairs of variants that would run the very same thing: by mistake, most likely."""
@@ -281,17 +293,20 @@ def _plan(
     given: GivenLooks,
 ) -> StudyPlan:
     for key in tables:
-        if key not in _KEYS:
-            raise unknown_name("key", key, _KEYS)
+        if key not in KEYS:
+            raise unknown_name("key", key, KEYS)
     if not _typed(tables, "variants", dict, {}):
         raise InputError("a study needs variants: a table [variants.NAME] for each, the baseline among them.")
-    variants = tuple(_variant(key, value, tables.get("command")) for key, value in tables["variants"].items())
+    variants = tuple(_variant(key, value, tables) for key, value in tables["variants"].items())
     names = [variant.name for variant in variants]
     baseline = tables.get("baseline", names[0])
     if baseline not in names:
         raise unknown_name("variant as baseline", str(baseline), names)
     if len(variants) < 2:
         raise InputError(f"a study needs the baseline and at least one other variant, got {', '.join(names)} alone.")
+    unused = next((key for key in PROGRAM_KEYS if key in tables and key != "command"), None)
+    if unused is not None and all(variant.program is None for variant in variants):
+        raise InputError(f"{unused} is for a program of your own: give its command too.")
     published = read_published(_typed(tables, "published", dict, {}), names)
     whole = Scale(_typed(tables, "takes", str, ""), *_seeds_or_looks(tables, None), {}, tuple(names))
     scales = {key: _scale(key, table, whole, baseline) for key, table in _typed(tables, "scales", dict, {}).items()}
@@ -429,16 +444,18 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
         raise InputError(f'scale "{name}": {error}') from None
 
 
-def _variant(name: str, table: Any, shared_command: Any) -> Variant:
+def _variant(name: str, table: Any, shared: Mapping[str, Any]) -> Variant:
     _check_named_table("variant", name, table)
-    command = table.get("command", shared_command)
+    command = table.get("command", shared.get("command"))
     if command is None:
         return Variant(name, flatten(table))
     for key in table:
-        if key not in ("command", "args"):
-            raise InputError(f'variant "{name}" runs a command: only command and args can be set, got {key}.')
+        if key not in (*PROGRAM_KEYS, "args"):
+            raise InputError(
+                f'variant "{name}" runs a command: only {", ".join(PROGRAM_KEYS)} and args can be set, got {key}.'
+            )
     try:
-        check_command(command, table.get("args", ""))
+        program = read_program(command, {**{key: shared[key] for key in PROGRAM_KEYS if key in shared}, **table})
     except InputError as error:
         raise InputError(f'variant "{name}": {error}') from None
-    return Variant(name, {"args": table["args"]} if "args" in table else {}, command)
+    return Variant(name, {"args": table["args"]} if "args" in table else {}, program)

@@ -5,12 +5,15 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from truelift import processes, signals
 from truelift.errors import InputError
+from truelift.studies.program_log import BoundedLog
 
 GRACE_SECONDS = 5.0
 """What a program has to end after SIGTERM, before it is killed."""
@@ -19,20 +22,32 @@ _REST_SECONDS = 1.0  # for what a program leaves running when it ends
 _OWN_SIGNAL_SECONDS = 1.0
 
 
-def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock: int | None) -> None:
+@dataclass(frozen=True)
+class Used:
+    """What a program took."""
+
+    wall_seconds: float
+    peak_bytes: int
+    """Memory of all its processes together, looked at every second at least; 0 where the system does not tell."""
+
+
+def run_program(
+    command: Sequence[str], folder: Path, *, study: int | None, lock: int | None, timeout: float | None = None
+) -> Used:
     """Run a user's program to its end, and end what it has left running.
 
     It has a process group of its own, and no terminal. It is killed when the study ends; after SIGTERM it has
-    `GRACE_SECONDS`.
+    `GRACE_SECONDS`, and likewise when its time is over. What it prints goes to log.txt, whose size is bounded.
 
     Args:
         command: The program and its arguments.
         folder: The run's.
         study: Reading end of a pipe whose other end the study's process holds, if there is one.
         lock: The file that holds the run's folder: it stays held while anything of the program runs.
+        timeout: Seconds that it may take; None: as long as it wants.
 
     Raises:
-        InputError: It cannot be started, or ends with a status other than 0.
+        InputError: It cannot be started, takes longer than `timeout`, or ends with a status other than 0.
         PreemptedError: SIGTERM has come, and the program has ended.
     """
     processes.adopt_orphans()
@@ -45,36 +60,85 @@ def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock
         held = () if lock is None else (os.dup(lock),)  # the lock itself is closed in whatever is forked
         for file in held:
             stack.callback(os.close, file)
+        sys.stdout.flush()  # what was said before stands before what the program prints
+        reading, writing = os.pipe()
+        began = time.monotonic()
         try:
             program = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
                 env={**os.environ, processes.MARK: mark},
                 process_group=0,
                 pass_fds=held,
                 preexec_fn=lambda: processes.end_with_parent(parent),
             )
         except OSError as error:
+            os.close(reading)
             raise InputError(f"the command cannot be started: {error}") from None
+        finally:
+            os.close(writing)
+        log = BoundedLog(reading, folder / "log.txt")
+        watch = _Watch(began + timeout if timeout is not None else None, others)
         try:
-            status = _wait(program, study, awake, others)
+            status = _wait(program, study, awake, others, watch)
         finally:
             _end_the_rest(program, others)
+            log.finish()
+    if watch.too_long and not signals.preempted():
+        raise InputError(f"the command took longer than timeout, {timeout:g} s; log.txt has what it printed")
     if status:
         raise InputError(f"the command ended with status {status}; log.txt has what it printed")
+    return Used(time.monotonic() - began, watch.peak_bytes)
 
 
-def _wait(program: "subprocess.Popen[bytes]", study: int | None, awake: int, others: frozenset[int]) -> int:
-    """The program's status; after SIGTERM it is asked to end, and has a while for it."""
+class _Watch:
+    """Looks at a program's memory and time.
+
+    Args:
+        deadline: When its time is over, by the monotonic clock.
+        others: Processes that are not the program's.
+    """
+
+    def __init__(self, deadline: float | None, others: frozenset[int]) -> None:
+        self.deadline = deadline
+        self.peak_bytes = 0
+        self.too_long = False
+        self._others = others
+        self._due, self._pause = 0.0, 0.02
+
+    def look(self) -> None:
+        """Look at the memory if it is time to: soon after the start, later once a second."""
+        now = time.monotonic()
+        if now >= self._due:
+            own = sum(processes.resident_bytes_of(process) for process in _started(self._others))
+            self.peak_bytes = max(self.peak_bytes, own)
+            self._pause = min(1.0, 2 * self._pause)
+            self._due = now + self._pause
+        self.too_long |= self.deadline is not None and now > self.deadline
+
+    @property
+    def seconds(self) -> float:
+        """Until the next look."""
+        left = 1.0 if self.deadline is None else max(0.01, self.deadline - time.monotonic())
+        return min(self._pause, left)
+
+
+def _wait(
+    program: "subprocess.Popen[bytes]", study: int | None, awake: int, others: frozenset[int], watch: _Watch
+) -> int:
+    """The program's status; after SIGTERM, or when its time is over, it is asked to end, and has a while for it."""
     readable = [awake] if study is None else [awake, study]
     deadline: float | None = None
     while (status := program.poll()) is None:
-        if signals.preempted() and deadline is None:
+        watch.look()
+        if (signals.preempted() or watch.too_long) and deadline is None:
             deadline = time.monotonic() + GRACE_SECONDS
             _ask(program, others)
         if deadline is not None and time.monotonic() > deadline:
             break
-        found, _, _ = select.select(readable, [], [], 1.0 if deadline is None else 0.05)
+        found, _, _ = select.select(readable, [], [], watch.seconds if deadline is None else 0.05)
         if awake in found:
             os.read(awake, 4096)
         if study in found:  # its end: nothing is ever written

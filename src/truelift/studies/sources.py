@@ -1,8 +1,9 @@
 """The files of a user's program, so that results of an old version are told from those of a new one."""
 
 import hashlib
+import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from truelift.own import sources
 
 _MOST_BYTES = 2**24
 """Of a file that is read; of a larger one its size tells."""
+_MOST_OF_FOLDER = 2**28
+"""Of all files of a folder that are read."""
 
 
 def command_line(config: Mapping[str, Any], out: Path) -> list[str]:
@@ -38,10 +41,13 @@ def source_digests(config: Mapping[str, Any], out: Path) -> dict[str, str]:
     left out.
 
     Args:
-        config: `command`, `args` and `seed`.
+        config: `command`, `args` and `seed`, and the `inputs`, whose content counts too, whatever it is.
         out: The run's folder: what lies there is a result.
     """
     found: dict[str, str] = {}
+    for given in config.get("inputs", ()):
+        path = Path(given).expanduser()
+        found[_name(path)] = _digest_of_folder(path, out) if path.is_dir() else _digest(path)
     for word in _words(command_line(config, out)):
         path = Path(word)
         if not _is_source(path, out):
@@ -96,6 +102,39 @@ def _name(path: Path) -> str:
     """As from here, where it lies below; so that the same program elsewhere is the same."""
     whole, here = path.resolve(), Path.cwd().resolve()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(whole)
+
+
+def check_inputs(inputs: Iterable[str]) -> None:
+    """Refuse an input that is not there.
+
+    Raises:
+        InputError: One is neither a file nor a folder.
+    """
+    for given in inputs:
+        if not Path(given).expanduser().exists():
+            raise InputError(f"inputs must be existing files and folders, got {given}.")
+
+
+def _digest_of_folder(folder: Path, out: Path) -> str:
+    """Of every file's place and content in it and below; beyond `_MOST_OF_FOLDER` bytes the others' sizes tell."""
+    found, left = hashlib.sha256(), _MOST_OF_FOLDER
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_result(Path(place, name), out))
+        for name in sorted(files):
+            path = Path(place, name)
+            try:
+                size = path.stat().st_size
+            except OSError:
+                size = -1
+            content = _digest(path) if 0 <= size <= left else str(size)
+            left -= size if 0 <= size <= left else 0
+            found.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode(errors="surrogateescape"))
+    return found.hexdigest()[:16]
+
+
+def _is_result(folder: Path, out: Path) -> bool:
+    """Whether runs lie there: a study's results are none of its inputs."""
+    return (folder / "study.json").exists() or folder.resolve() == out.resolve()
 
 
 def _digest(path: Path) -> str:

@@ -30,7 +30,7 @@ from truelift.studies.held import refuse_other, source_from
 from truelift.studies.local import run_local
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.sources import changed, source_digests
+from truelift.studies.sources import changed, check_inputs, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.experiment import Experiment
@@ -69,6 +69,8 @@ def preflight(plan: StudyPlan) -> None:
     judged = (plan.metric.name, *(guard.metric.name for guard in plan.guards))
     loaded: dict[str, Splits] = {}
     for variant in plan.variants:
+        if variant.program is not None:
+            check_inputs(variant.program.inputs)
         if variant.command is None:
             experiment = plan.experiment(variant, plan.seeds[0])
             tables = to_dict(experiment)
@@ -197,7 +199,7 @@ def is_finished(
     if planned.experiment is None:
         if metric is not None and metric not in run.result()["metrics"]:
             return False
-        return _is_of(read_config_file(folder) if there else run.result(), planned.config)
+        return _is_of(read_config_file(folder) if there else run.result(), planned.identity)
     if not there:
         return run.result().get("fingerprint") == fingerprint(planned.identity)
     return _is_experiment(folder, planned.experiment)

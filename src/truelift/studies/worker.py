@@ -22,16 +22,18 @@ from typing import Any, NoReturn
 
 from truelift import processes, signals
 from truelift.errors import DivergedError, InputError, one_line
-from truelift.records import locked, read_config_file, write_json
+from truelift.records import locked, now, read_config_file, write_json
 from truelift.records.files import read_bytes
 from truelift.records.locks import InUseError, lock_of
-from truelift.studies.program import run_program
+from truelift.studies.program import Used, run_program
+from truelift.studies.program_environment import describe
 from truelift.studies.sources import command_line, source_digests
 
 MOST_METRICS_BYTES = 2**20
 """Of a metrics.json."""
 
 
+_OF_A_TRY = ("metrics.json", "predictions.npz", "features.npz")
 _LOCK_SECONDS = 10.0
 """How long what runs in a folder may take to end."""
 
@@ -126,16 +128,48 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
     """
     with locked(folder):
         # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
-        for name in ("metrics.json", "predictions.npz", "features.npz"):
+        for name in _OF_A_TRY:
             (folder / name).unlink(missing_ok=True)
         digests = source_digests(config, folder.absolute())  # of what runs, not of what it is when that has ended
+        command = command_line(config, folder.absolute())
+        write_json(folder / "environment.json", describe(command))
         try:
-            run_program(command_line(config, folder.absolute()), folder, study=study, lock=lock_of(folder))
-            metrics, left_out = read_metrics(folder / "metrics.json", metric)
+            used, metrics, left_out = _tried(config, command, folder, metric, study)
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
             (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
-        write_json(folder / "result.json", {"metrics": metrics, **config, "left_out": left_out, "sources": digests})
+        result = {
+            "metrics": metrics,
+            **{name: config[name] for name in ("command", "args", "seed")},
+            "left_out": left_out,
+            "sources": digests,
+            "wall_seconds": used.wall_seconds,
+            "peak_bytes": used.peak_bytes,
+            "finished": now(),
+        }
+        write_json(folder / "result.json", result)
+
+
+def _tried(
+    config: dict[str, Any], command: list[str], folder: Path, metric: str | None, study: int | None
+) -> tuple[Used, dict[str, float], list[str]]:
+    """What the program took and left, in the first of its tries that does not fail.
+
+    Raises:
+        InputError: The last one failed too.
+    """
+    retries = config.get("retries", 0)
+    for attempt in range(retries + 1):
+        try:
+            used = run_program(command, folder, study=study, lock=lock_of(folder), timeout=config.get("timeout"))
+            return used, *read_metrics(folder / "metrics.json", metric)
+        except InputError as error:
+            if attempt == retries:
+                raise
+            print(f"truelift: try {attempt + 1} failed: {error}. It is tried again.", flush=True)
+            for name in _OF_A_TRY:
+                (folder / name).unlink(missing_ok=True)
+    raise AssertionError("the last try is returned or raised")
 
 
 def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float], list[str]]:

@@ -8,10 +8,11 @@ percent (of the whole training). The same quantity given in two units is refused
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from truelift.data import AugmentationOptions, DataOptions, PreprocessingOptions, resolve_augmentation, resolve_data
 from truelift.errors import InputError
@@ -28,6 +29,14 @@ from truelift.training.policies.freezing import FreezingOptions
 from truelift.training.schedules import ScheduleOptions
 from truelift.training.tasks import TaskOptions
 
+_sections = count(10)
+
+
+def _section(title: str) -> Parameter:
+    """The section of `--help` that a group's options stand in, in the order of the groups."""
+    return Parameter(group=Group(title, sort_key=next(_sections)))
+
+
 _MOMENTUM = In("in (0, 1] or dynamic", lambda value: isinstance(value, str) or 0 < value <= 1)
 
 
@@ -35,20 +44,24 @@ _MOMENTUM = In("in (0, 1] or dynamic", lambda value: isinstance(value, str) or 0
 class Experiment:
     """One training."""
 
-    data: DataOptions = field(default_factory=DataOptions)
-    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
-    preprocessing: PreprocessingOptions = field(default_factory=PreprocessingOptions)
-    model: ModelOptions = field(default_factory=ModelOptions)
-    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
-    tasks: TaskOptions = field(default_factory=TaskOptions)
-    gradient: GradientOptions = field(default_factory=GradientOptions)
-    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
-    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
-    freezing: FreezingOptions = field(default_factory=FreezingOptions)
-    policy: PolicyOptions = field(default_factory=PolicyOptions)
-    detection: DetectionOptions = field(default_factory=DetectionOptions)
-    probe: ProbeOptions = field(default_factory=ProbeOptions)
-    metrics: MetricsOptions = field(default_factory=MetricsOptions)
+    data: Annotated[DataOptions, _section("Data")] = field(default_factory=DataOptions)
+    augmentation: Annotated[AugmentationOptions, _section("Augmentation")] = field(default_factory=AugmentationOptions)
+    preprocessing: Annotated[PreprocessingOptions, _section("Preprocessing")] = field(
+        default_factory=PreprocessingOptions
+    )
+    model: Annotated[ModelOptions, _section("Network")] = field(default_factory=ModelOptions)
+    objective: Annotated[ObjectiveOptions, _section("Loss")] = field(default_factory=ObjectiveOptions)
+    tasks: Annotated[TaskOptions, _section("Tasks")] = field(default_factory=TaskOptions)
+    gradient: Annotated[GradientOptions, _section("Gradients of several losses")] = field(
+        default_factory=GradientOptions
+    )
+    optimizer: Annotated[OptimizerOptions, _section("Optimizer")] = field(default_factory=OptimizerOptions)
+    schedule: Annotated[ScheduleOptions, _section("Learning rate")] = field(default_factory=ScheduleOptions)
+    freezing: Annotated[FreezingOptions, _section("Freezing layers")] = field(default_factory=FreezingOptions)
+    policy: Annotated[PolicyOptions, _section("Policies of your own")] = field(default_factory=PolicyOptions)
+    detection: Annotated[DetectionOptions, _section("Detection")] = field(default_factory=DetectionOptions)
+    probe: Annotated[ProbeOptions, _section("Probe")] = field(default_factory=ProbeOptions)
+    metrics: Annotated[MetricsOptions, _section("Metrics of your own")] = field(default_factory=MetricsOptions)
 
     epochs: Annotated[int, at_least(1, 1_000_000)] = 30
     """Passes over the training images; at least 1."""
@@ -60,7 +73,7 @@ class Experiment:
     """Weight of the newest batch in the running statistics, in (0, 1]; dynamic: 1/(1+n), n = 0 at an epoch's start.
     0.1 leaves your own network's momentum as it is."""
 
-    on_divergence: Annotated[Literal["stop", "skip-step"], Parameter(alias="--on-divergence")] = "stop"
+    on_divergence: Literal["stop", "skip-step"] = "stop"
     """Where a loss or gradient is not finite. stop: the training ends, and says at which step and in which layer.
     skip-step: the step is left out and counted (skipped_steps); after 10 in a row the training ends all the same."""
 

@@ -189,6 +189,7 @@ def _begin(folder: Path, training: Training, splits: Splits) -> None:
     """Write down what begins or goes on, and keep of the metrics what was before the checkpoint."""
     metrics = folder / "metrics.jsonl"
     environment, patch = describe(training.device, training.precision, torch.get_num_threads(), training.world.size)
+    environment |= {"steps": training.steps, "from_step": training.meters.step}
     if splits.state is not None:
         environment["data"] = splits.state.record()
     write_json(folder / "environment.json", environment)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from truelift.errors import InputError
 from truelift.records import Run, read_failure
+from truelift.studies.sources import check_inputs
 from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_command
 
 
@@ -97,7 +99,7 @@ def test_what_a_failed_try_left_is_not_counted_for_the_next(tmp_path: Path) -> N
     assert (run / "metrics.json").exists()
     with pytest.raises(InputError, match=r"left no metrics\.json"):
         run_command(config(tmp_path, program), run)
-    assert {path.name for path in run.iterdir()} == {".lock", "x", "metrics.jsonl"}
+    assert {path.name for path in run.iterdir()} == {".lock", "x", "metrics.jsonl", "environment.json"}
     assert (run / "metrics.jsonl").read_text() == "{}{}"  # the program's own affair
 
 
@@ -126,3 +128,66 @@ def test_a_failure_is_one_line(tmp_path: Path) -> None:
     (run / "config.toml").write_bytes(b"\xff")
     assert main(run, 30.0) == 1
     assert "config.toml cannot be read as TOML" in read_failure(run)["reason"]
+
+
+def test_what_a_program_took_and_where_it_ran(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    program = (
+        'import time; x = b'x' * 2**27; time.sleep(0.5)\n(out / "metrics.json").write_text(json.dumps({"a": 1}))'
+    )
+    run_command(config(tmp_path, program), run, "a")
+    result = Run("a", 0, run).result()
+    assert 0.5 <= result["wall_seconds"] < 60
+    assert 2**27 < result["peak_bytes"] < 2**31
+    environment = Run("a", 0, run).environment()
+    assert environment["command"][1:] == [str(tmp_path / "program.py"), str(run)]
+    assert len(environment["commit"]) == 40  # of the folder in which the tests run
+
+
+def test_a_program_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    slow = config(tmp_path, "import time; time.sleep(60)") | {"timeout": 0.5}
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"^the command took longer than timeout, 0.5 s; log.txt has what it printed$"):
+        run_command(slow, run)
+    assert time.monotonic() - began < 20
+
+
+def test_a_failed_try_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = (
+        'tries = len((out / "tries").read_text()) if (out / "tries").exists() else 0\n'
+        '(out / "tries").write_text("x" * (tries + 1))\n'
+        "if tries < 2: sys.exit(4)\n"
+        '(out / "metrics.json").write_text(json.dumps({"a": tries}))'
+    )
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="ended with status 4"):
+        run_command(config(tmp_path, program) | {"retries": 1}, run, "a")
+    assert (run / "tries").read_text() == "xx"
+    assert "try 1 failed: the command ended with status 4" in capsys.readouterr().out
+    (run / "tries").unlink()
+    run_command(config(tmp_path, program) | {"retries": 2}, run, "a")
+    assert Run("a", 0, run).result()["metrics"] == {"a": 2}
+
+
+def test_inputs_are_part_of_a_result(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep" / "a.bin").write_bytes(b"\0\1")
+    (tmp_path / "b.csv").write_text("1")
+    program = config(tmp_path, '(out / "metrics.json").write_text(json.dumps({"a": 1}))')
+    program["inputs"] = [str(data), str(tmp_path / "b.csv")]
+    digests = []
+    for change in (
+        lambda: None,
+        (data / "deep" / "a.bin").touch,
+        lambda: (data / "deep" / "a.bin").write_bytes(b"\0\2"),
+    ):
+        change()
+        run_command(program, tmp_path / "run", "a")
+        digests.append(Run("a", 0, tmp_path / "run").result()["sources"])
+    assert digests[0] == digests[1]
+    assert {name for name in digests[0] if digests[0][name] != digests[2][name]} == {str(data)}
+    assert str(tmp_path / "b.csv") in digests[0]
+    with pytest.raises(InputError, match="inputs must be existing files and folders, got /no/such"):
+        check_inputs(["/no/such"])
