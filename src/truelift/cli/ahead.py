@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Sequence
 
 from truelift import recipes
+from truelift.errors import printable, shortened
 from truelift.processes import available_cores
 from truelift.studies import start
 
@@ -17,8 +18,29 @@ def begin(tokens: Sequence[str]) -> None:
     Args:
         tokens: What stands behind `study`.
     """
-    if not {"--help", "-h"} & set(tokens) and _trains(tokens):
+    if {"--help", "-h", "--help-all"} & set(tokens):
+        return
+    first = None if {"--quiet", "--json"} & set(tokens) else first_line(tokens)
+    if first is not None:  # torch takes seconds to be imported
+        print(first, flush=True)
+    if not {"--dry-run", "--dry_run"} & set(tokens) and _trains(tokens):
         start.begin(max(1, available_cores() // _jobs(tokens)))
+
+
+def first_line(tokens: Sequence[str]) -> str | None:
+    """What a study is about, as far as its file tells; None where it cannot be read.
+
+    Args:
+        tokens: What stands behind `study`.
+    """
+    for token in tokens:
+        try:
+            path = recipes.study_file(token)
+            question = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("question")
+        except Exception:  # whatever is wrong with it, reading it in earnest says so
+            continue
+        return printable(shortened(f"{path.stem}: {question}" if isinstance(question, str) else path.stem))
+    return None
 
 
 def _trains(tokens: Sequence[str]) -> bool:

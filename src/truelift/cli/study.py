@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from truelift import recipes
 from truelift.cli import refereed
+from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
-from truelift.cli.options import ExperimentOptions
+from truelift.cli.live import LiveStudy, Quiet
+from truelift.cli.options import HiddenExperimentOptions
 from truelift.cli.say import Output, show, warn
-from truelift.errors import InputError
+from truelift.errors import InputError, printable
 from truelift.records import Run
 from truelift.referee import Ledger
 from truelift.report import summarise
@@ -24,27 +26,41 @@ from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
 from truelift.verdicts import Requirement
 
+_WHAT = Parameter(group=Group("What runs", sort_key=1))
+_HOW = Parameter(group=Group("How it runs", sort_key=2))
+_SAYS = Parameter(group=Group("What it says", sort_key=3))
+_LEDGER = Parameter(group=Group("A referee for a search", sort_key=4))
+
+_LAST_LINES = 5
+"""Of a failed run's log."""
+
 
 def study(
     source: Annotated[str, Parameter(name="source")],
     /,
     *,
-    scale: str = "paper",
-    seeds: int | None = None,
-    until_decided: bool = False,
-    max_seeds: int | None = None,
-    looks: str | None = None,
-    jobs: int | None = None,
-    out: Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    json: bool = False,
-    require: Requirement | None = None,
-    ledger: Path | None = None,
-    again: bool = False,
-    confirm: bool = False,
-    experiment: ExperimentOptions = Experiment(),  # noqa: B008
+    scale: Annotated[str, _WHAT] = "paper",
+    seeds: Annotated[int | None, _WHAT] = None,
+    until_decided: Annotated[bool, _WHAT] = False,
+    max_seeds: Annotated[int | None, _WHAT] = None,
+    looks: Annotated[str | None, _WHAT] = None,
+    dry_run: Annotated[bool, _WHAT] = False,
+    jobs: Annotated[int | None, _HOW] = None,
+    out: Annotated[Path | None, _HOW] = None,
+    checkpoint_seconds: Annotated[float, _HOW] = 30.0,
+    quiet: Annotated[bool, _SAYS] = False,
+    verbose: Annotated[bool, _SAYS] = False,
+    json: Annotated[bool, _SAYS] = False,
+    require: Annotated[Requirement | None, _SAYS] = None,
+    ledger: Annotated[Path | None, _LEDGER] = None,
+    again: Annotated[bool, _LEDGER] = False,
+    confirm: Annotated[bool, _LEDGER] = False,
+    experiment: HiddenExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Compare variants over paired seeds. The same command goes on where it was stopped.
+
+    Any setting that all variants share may follow, such as `--epochs 10`: `truelift options` lists them, and
+    `truelift study --help-all` all.
 
     Args:
         source: A study file (TOML), or the name of a recipe.
@@ -53,9 +69,13 @@ def study(
         until_decided: Judge while it runs, and run no more seeds than a variant needs; at most MAX_SEEDS.
         max_seeds: With --until-decided: seeds of a variant at most.
         looks: With --until-decided: at how many seeds to judge, such as 3,5,8,12. Default: at every one from the third.
+        dry_run: Say what would run, what is done and what it will cost: time from some steps of each variant, disk and
+            memory. Nothing is written but the cache of decoded images.
         jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
+        quiet: Say nothing while it runs, but for warnings.
+        verbose: Also tell what the runs print.
         json: Print the report as JSON (docs/json.md); how the runs go is told on the standard error.
         require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
             where it is undecided.
@@ -69,6 +89,10 @@ def study(
         raise InputError("study starts its own processes, --jobs at a time: give it without torchrun.")
     if ledger is None and (again or confirm):
         raise InputError(f"{'again' if again else 'confirm'} needs --ledger.")
+    if quiet and verbose:
+        raise InputError("quiet and verbose exclude each other.")
+    if dry_run and (json or require or ledger is not None):
+        raise InputError("dry_run writes no report: leave out json, require and ledger.")
     growing = GivenLooks(until_decided, max_seeds, looks)
     file = recipes.study_file(source)
     plan = read_plan(file, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment), looks=growing)
@@ -78,6 +102,10 @@ def study(
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
         warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")
+
+    folder = out or Path("runs") / plan.name
+    if dry_run:
+        return show_cost(plan, folder, jobs=jobs)
 
     def report_run(run: Run, ended: int, total: int) -> None:
         if run.status == "done":
@@ -90,27 +118,38 @@ def study(
             outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
         of = "/" if plan.looks is None else " of at most "
         tell(f"[{ended}{of}{total}] {run.variant} seed {run.seed}: {outcome}")
+        if run.status == "failed":
+            tell_log(run)
+
+    def tell_log(run: Run) -> None:
+        if lines := run.log_tail(_LAST_LINES):
+            tell(f"  the end of {printable(str(run.folder / 'log.txt'))}:")
+            for line in lines:
+                tell(f"  | {line}")
 
     def tell(line: str) -> None:
-        print(line, flush=True, file=sys.stderr if json else sys.stdout)
+        if not quiet:
+            print(line, flush=True, file=sys.stderr if json else sys.stdout)
 
     if ledger is not None:
         plan = refereed.entered(plan, ledger, again=again, confirm=confirm)
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
-    folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
-    records = run_study(
-        plan,
-        folder,
-        repeat=repeat,
-        report_run=report_run,
-        warn=warn,
-        tell=tell,
-        decide=decide,
-        jobs=jobs,
-        checkpoint_seconds=checkpoint_seconds,
-    )
+    shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
+    with Quiet() if quiet else shown as watcher:
+        records = run_study(
+            plan,
+            folder,
+            repeat=repeat,
+            report_run=report_run,
+            warn=warn,
+            tell=tell,
+            decide=decide,
+            watcher=watcher,
+            jobs=jobs,
+            checkpoint_seconds=checkpoint_seconds,
+        )
     summary = summarise(records)
     if ledger is not None and not refereed.decided(Ledger(ledger), summary, records.runs):
         warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")

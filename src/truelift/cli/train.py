@@ -1,30 +1,42 @@
 """`truelift train`."""
 
 import contextlib
+import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tomli_w
+from cyclopts import Group, Parameter
 
+from truelift.cli.dry_run import show_training_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
+from truelift.errors import InputError
+from truelift.processes import available_cores
+from truelift.studies.cost import disk_free
+from truelift.studies.probe import probe_all
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve, run
 from truelift.training.distributed import joined
 from truelift.training.hardware import pick_device, use_threads
 from truelift.training.identity import as_recorded, find_folder
 from truelift.training.identity import config as config_of
-from truelift.training.progress import BarReporter, PlainReporter, is_terminal
+from truelift.training.progress import BarReporter, PlainReporter, QuietReporter, Reporter, is_terminal
 from truelift.training.settings import flatten, parse_experiment
+
+_THIS = Parameter(group=Group("This command", sort_key=1))
 
 
 def train(
     *,
-    config: Path | None = None,
-    out: Path | None = None,
-    threads: int | None = None,
-    checkpoint_seconds: float = 30.0,
-    print_config: bool = False,
+    config: Annotated[Path | None, _THIS] = None,
+    out: Annotated[Path | None, _THIS] = None,
+    threads: Annotated[int | None, _THIS] = None,
+    checkpoint_seconds: Annotated[float, _THIS] = 30.0,
+    print_config: Annotated[bool, _THIS] = False,
+    dry_run: Annotated[bool, _THIS] = False,
+    quiet: Annotated[bool, _THIS] = False,
+    verbose: Annotated[bool, _THIS] = False,
     experiment: ExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Train once. The same command goes on where it was stopped.
@@ -35,8 +47,13 @@ def train(
         threads: CPU threads. Default: OMP_NUM_THREADS, or all cores.
         checkpoint_seconds: Seconds between checkpoints.
         print_config: Print what would run, as TOML, and stop.
+        dry_run: Say what it will cost, from some steps, and stop. Nothing is written but the cache of decoded images.
+        quiet: Say nothing while it trains.
+        verbose: A line for every line of metrics.jsonl.
         experiment: The experiment's options.
     """
+    if quiet and verbose:
+        raise InputError("quiet and verbose exclude each other.")
     given, home = GIVEN.settings(experiment), Path()
     of_file: dict[str, Any] = {}
     if config is not None:
@@ -50,10 +67,16 @@ def train(
     parts = (Path(part.replace(":", "-")).name for part in (resolved.model.name, resolved.data.name))
     name = f"{'-'.join(parts)}-seed-{resolved.seed}-{fingerprint(identity(resolved))}"
     folder = out or find_folder(Path("runs/train") / name, resolved)
+    if dry_run:
+        cores = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
+        [cost] = probe_all([config_of(resolved)], jobs=1, threads=cores)
+        return show_training_cost(cost, folder, disk_free(folder))
     use_threads(threads)
+    bar = is_terminal() and not quiet and not verbose
+    plain: Reporter = QuietReporter() if quiet else PlainReporter(verbose=verbose)
     with (
         joined(pick_device(resolved.device)) as world,
-        BarReporter() if is_terminal() and world.first else contextlib.nullcontext(PlainReporter()) as reporter,
+        BarReporter() if bar and world.first else contextlib.nullcontext(plain) as reporter,
     ):
         result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds, world=world)
     if not world.first:  # which tells it

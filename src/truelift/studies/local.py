@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
@@ -112,6 +112,7 @@ def run_local(
     gpus: Sequence[str],
     checkpoint_seconds: float,
     metric: str | None = None,
+    begun: Callable[[Path], None] = lambda folder: None,
 ) -> Generator[Path]:
     """Run every folder's config.toml in a process of its own.
 
@@ -125,6 +126,7 @@ def run_local(
         gpus: Those that the processes share out among them, each seeing one of them alone; none: nothing is said.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
         metric: The one that a program of the user's must give.
+        begun: Told of each folder when its run begins, by a thread of its own.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
@@ -142,7 +144,7 @@ def run_local(
             following = iter(folders)
             while True:
                 while len(running) < jobs and (folder := next(following, None)) is not None:
-                    running[pool.submit(_run, workers, folder, free, options)] = folder
+                    running[pool.submit(_run, workers, folder, free, options, begun)] = folder
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -155,9 +157,16 @@ def run_local(
             raise
 
 
-def _run(workers: _Workers, folder: Path, free: "SimpleQueue[str | None]", options: Sequence[str]) -> None:
+def _run(
+    workers: _Workers,
+    folder: Path,
+    free: "SimpleQueue[str | None]",
+    options: Sequence[str],
+    begun: Callable[[Path], None],
+) -> None:
     gpu = free.get()
     try:
+        begun(folder)
         _start(workers, folder, gpu, options)
     finally:
         free.put(gpu)

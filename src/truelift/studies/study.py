@@ -1,10 +1,10 @@
 """Run a study: check everything first, then run what is not done yet."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tomli_w
 
@@ -42,6 +42,22 @@ MOST_JOBS = 1024
 """Each is a process that loads torch and its data."""
 
 
+class Watcher(Protocol):
+    """Shows how a study goes while it runs."""
+
+    def begin(self, runs: Sequence[Run], pending: Sequence[Path], jobs: int) -> None:
+        """Runs are about to start: all of the study, the folders of those that are not finished, how many at a time."""
+        ...
+
+    def begun(self, folder: Path) -> None:
+        """A run has started."""
+        ...
+
+    def ended(self, folder: Path) -> None:
+        """A run has ended."""
+        ...
+
+
 @dataclass(frozen=True)
 class Shares:
     """How the machine is shared out."""
@@ -57,6 +73,18 @@ class Shares:
         if jobs is None:
             jobs = len(gpus) or cores
         return cls(jobs, max(1, cores // jobs), gpus)
+
+
+def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
+    """How the machine is shared out among these runs.
+
+    Args:
+        runs: Of a study.
+        jobs: At a time; None: as many as the machine is made for.
+    """
+    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+    devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs}
+    return Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
 
 
 def preflight(plan: StudyPlan) -> None:
@@ -91,6 +119,7 @@ def run_study(
     warn: Callable[[str], None],
     tell: Callable[[str], None] = print,
     decide: Decide | None = None,
+    watcher: Watcher | None = None,
     jobs: int | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> Study:
@@ -105,6 +134,7 @@ def run_study(
         warn: Told what is wrong with the records that are there, and what is done about it.
         tell: Told which variant needs no more seeds, and why.
         decide: Judges what is there of a study until decided; a plan with looks needs it.
+        watcher: Shows how it goes meanwhile.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
 
@@ -115,16 +145,14 @@ def run_study(
     if jobs is not None:
         whole("jobs", jobs, 1, MOST_JOBS)
     check_seconds("checkpoint_seconds", checkpoint_seconds)
-    runs = {_folder(folder, run): run for run in plan.runs()}
+    runs = {folder_of(folder, run): run for run in plan.runs()}
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found) | _source(folder, plan)
     _refuse_other(folder, plan, list(found.values()))
     earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
-    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
-    devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
-    shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
+    shares = shares_for(runs.values(), jobs)
     # Of a study until decided it is not known yet whether any of them is needed.
     checked = False
 
@@ -156,6 +184,10 @@ def run_study(
             assert decide is not None, "a plan with looks is judged while it grows"
             of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
             growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
+        if watcher is not None:
+            watcher.begin(
+                [Run(r.variant, r.seed, path, fingerprints) for path, r in runs.items()], pending, shares.jobs
+            )
         running = run_local(
             pending if growing is None else growing.folders(),
             jobs=shares.jobs,
@@ -163,10 +195,13 @@ def run_study(
             gpus=shares.gpus,
             checkpoint_seconds=checkpoint_seconds,
             metric=plan.metric.name,
+            **({} if watcher is None else {"begun": watcher.begun}),
         )
         with contextlib.closing(running):  # the workers end whatever ends this
             for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
                 run = Run(runs[path].variant, runs[path].seed, path)
+                if watcher is not None:
+                    watcher.ended(path)
                 if growing is None:
                     report_run(run, ended, len(runs))
                 else:
@@ -258,7 +293,7 @@ def _source(folder: Path, plan: StudyPlan) -> dict[str, str]:
     return {} if plan.source is None else {"source": source_from(folder, plan.source)}
 
 
-def _folder(study: Path, run: PlannedRun) -> Path:
-    """Where a run is, or shall be."""
+def folder_of(study: Path, run: PlannedRun) -> Path:
+    """Where a run of the study in this folder is, or shall be."""
     wanted = study / run.folder
     return wanted if run.experiment is None else find_folder(wanted, run.experiment)

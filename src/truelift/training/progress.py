@@ -17,10 +17,22 @@ class Reporter(Protocol):
         ...
 
 
-class PlainReporter:
-    """One line an evaluation, with speed and time left."""
+class QuietReporter:
+    """Says nothing."""
 
-    def __init__(self) -> None:
+    def __call__(self, line: dict[str, Any], steps: int) -> None:
+        """Take a line."""
+
+
+class PlainReporter:
+    """One line an evaluation, with speed and time left.
+
+    Args:
+        verbose: One more for every line of training.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
         self.speed = ""
         self.first: tuple[int, float] | None = None
 
@@ -31,6 +43,8 @@ class PlainReporter:
             first_step, began = self.first = self.first or (line["step"], now)
             left = (now - began) / max(line["step"] - first_step, 1) * (steps - line["step"])
             self.speed = f", {line['images_per_second']:.0f} images/s, {left:.0f} s left"
+            if self.verbose:
+                print(f"step {line['step']}/{steps}: loss {line['train_loss']:.3f}{self.speed}", flush=True)
         else:
             print(f"epoch {line['epoch']:g}: {_evaluation(line)}{self.speed}", flush=True)
 

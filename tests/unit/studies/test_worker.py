@@ -132,9 +132,7 @@ def test_a_failure_is_one_line(tmp_path: Path) -> None:
 
 def test_what_a_program_took_and_where_it_ran(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    program = (
-        'import time; x = b'x' * 2**27; time.sleep(0.5)\n(out / "metrics.json").write_text(json.dumps({"a": 1}))'
-    )
+    program = 'import time; x = b"x" * 2**27; time.sleep(0.5)\n(out / "metrics.json").write_text(json.dumps({"a": 1}))'
     run_command(config(tmp_path, program), run, "a")
     result = Run("a", 0, run).result()
     assert 0.5 <= result["wall_seconds"] < 60
@@ -178,11 +176,8 @@ def test_inputs_are_part_of_a_result(tmp_path: Path) -> None:
     program = config(tmp_path, '(out / "metrics.json").write_text(json.dumps({"a": 1}))')
     program["inputs"] = [str(data), str(tmp_path / "b.csv")]
     digests = []
-    for change in (
-        lambda: None,
-        (data / "deep" / "a.bin").touch,
-        lambda: (data / "deep" / "a.bin").write_bytes(b"\0\2"),
-    ):
+    file = data / "deep" / "a.bin"
+    for change in (lambda: None, file.touch, lambda: file.write_bytes(b"\0\2")):
         change()
         run_command(program, tmp_path / "run", "a")
         digests.append(Run("a", 0, tmp_path / "run").result()["sources"])

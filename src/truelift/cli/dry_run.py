@@ -1,0 +1,69 @@
+"""What would run, what is done, and what it will cost: `--dry-run`."""
+
+import sys
+from pathlib import Path
+
+from truelift.cli.amounts import size, time
+from truelift.cli.progress import begun_line
+from truelift.cli.say import warn
+from truelift.studies.cost import Cost, memory_free, study_cost
+from truelift.studies.plan import StudyPlan
+from truelift.studies.probe import Probe
+
+
+def show_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> int:
+    """Tell what a study will cost.
+
+    Args:
+        plan: The study's.
+        folder: Its folder.
+        jobs: Runs at a time, as for the study.
+    """
+    print(f"{plan.question}\nprobing each variant for some seconds", file=sys.stderr, flush=True)
+    cost = study_cost(plan, folder, jobs=jobs)
+    print("\n".join(cost_lines(cost)))
+    _warn_of_room(cost.disk_bytes, cost.disk_free, cost.memory_bytes, cost.memory_free)
+    return 0
+
+
+def cost_lines(cost: Cost) -> list[str]:
+    """A study's cost, a line each."""
+    lines = [begun_line(cost.done, cost.resumed, cost.total, cost.jobs)]
+    for variant, count in cost.to_run.items():
+        each = time(cost.of_variant[variant]) if variant in cost.of_variant else "not known before one has ended"
+        lines.append(f"{variant}: {count} {'run' if count == 1 else 'runs'} to come, {each}{' each' * (count > 1)}")
+    if cost.seconds is not None and cost.to_run:
+        lines.append(f"time: about {time(cost.seconds)}")
+    if cost.disk_bytes:
+        lines.append(f"disk: about {size(cost.disk_bytes)}, {size(cost.disk_free)} are free")
+    if cost.memory_bytes:
+        free = "" if cost.memory_free is None else f", {size(cost.memory_free)} are free"
+        lines.append(f"memory: about {size(cost.memory_bytes)} at a time{free}")
+    return lines + [f"note: {note}" for note in cost.notes]
+
+
+def show_training_cost(probe: Probe, folder: Path, disk_free: int) -> int:
+    """Tell what one training will cost.
+
+    Args:
+        probe: Of it.
+        folder: Where it would be.
+        disk_free: Bytes.
+    """
+    free = memory_free()
+    print(f"records: {folder}")
+    print(
+        f"time: about {time(probe.seconds)} ({probe.steps:,} steps of {1000 * probe.seconds_per_step:.3g} ms, "
+        f"{probe.evaluations:,} evaluations of {time(probe.evaluation_seconds)})"
+    )
+    print(f"disk: about {size(probe.disk_bytes)}, {size(disk_free)} are free")
+    print(f"memory: about {size(probe.peak_bytes)}" + ("" if free is None else f", {size(free)} are free"))
+    _warn_of_room(probe.disk_bytes, disk_free, probe.peak_bytes, free)
+    return 0
+
+
+def _warn_of_room(disk: int, disk_free: int, memory: int, memory_there: int | None) -> None:
+    if disk > disk_free:
+        warn("there is not enough room on the disk.")
+    if memory_there is not None and memory > memory_there:
+        warn("there is not enough memory for so many runs at a time: give fewer --jobs.")

@@ -1,0 +1,161 @@
+"""What a study would run and what that will cost, before anything is written."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from truelift.errors import InputError
+from truelift.records import Run
+from truelift.records.progress import run_progress
+from truelift.records.run import fingerprint_of
+from truelift.studies.plan import PlannedRun, StudyPlan
+from truelift.studies.probe import PROBE_SECONDS, Probe, lay_out, probe_all
+from truelift.studies.study import Shares, folder_of, is_finished, shares_for
+from truelift.training.identity import fingerprint
+
+STUDY_SECONDS = 1.0
+"""Of a study beside its runs, its start left out."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is to come."""
+
+    done: int
+    resumed: int
+    """Runs that go on from a checkpoint."""
+    to_run: Mapping[str, int]
+    """By variant, those of `resumed` too."""
+    jobs: int
+    seconds: float | None
+    """Until the last run ends; None where a program has not shown yet how long it takes."""
+    of_variant: Mapping[str, float]
+    """Seconds of one whole run, as far as they are known."""
+    unknown: tuple[str, ...]
+    """Variants of which it is not known how long they take."""
+    disk_bytes: int
+    """Of all runs that are to come."""
+    disk_free: int
+    memory_bytes: int
+    """Of all runs that run at a time; 0 where it is not known."""
+    memory_free: int | None
+    notes: tuple[str, ...]
+    """What the prediction leaves out."""
+
+    @property
+    def total(self) -> int:
+        """All runs of the plan."""
+        return self.done + sum(self.to_run.values())
+
+
+def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: float = PROBE_SECONDS) -> Cost:
+    """Look at what is there, and probe each variant of which a run is to come.
+
+    Args:
+        plan: The study's.
+        folder: Its folder, which need not be there.
+        jobs: As for `run_study`.
+        seconds: Of steps of each probe.
+
+    Raises:
+        InputError: A variant cannot be trained as planned.
+    """
+    planned = plan.runs()
+    folders = {folder_of(folder, run): run for run in planned}
+    fingerprints = frozenset(fingerprint_of(run.folder) for run in planned)
+    pending = [path for path, run in folders.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
+    shares: Shares = shares_for(planned, jobs)
+    to_run: dict[str, int] = {}
+    for path in pending:
+        to_run[folders[path].variant] = to_run.get(folders[path].variant, 0) + 1
+    # Settings that are the same for two variants are probed once.
+    distinct: dict[str, dict[str, object]] = {}
+    key_of: dict[str, str] = {}
+    for path in pending:
+        run = folders[path]
+        if run.experiment is not None and run.variant not in key_of:
+            key = fingerprint({name: value for name, value in run.identity.items() if name != "seed"})
+            key_of[run.variant] = key
+            distinct.setdefault(key, run.config)
+    found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads, seconds=seconds)
+    probes = dict(zip(distinct, found, strict=True))
+    of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
+    of_variant |= _of_programs(plan, folders)
+    unknown = tuple(variant for variant in to_run if variant not in of_variant)
+    parts, resumed = [], 0
+    for path in pending:
+        run = folders[path]
+        begun = (path / "checkpoint.pt").exists()
+        resumed += begun
+        seen = run_progress(Run(run.variant, run.seed, path), False, 0.0)
+        left = 1 - seen.step / seen.steps if begun and seen.step and seen.steps else 1.0
+        parts.append(of_variant.get(run.variant, 0.0) * left)
+    disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
+    return Cost(
+        done=len(planned) - len(pending),
+        resumed=resumed,
+        to_run=to_run,
+        jobs=shares.jobs,
+        seconds=None if unknown else lay_out(parts, shares.jobs) + (STUDY_SECONDS if parts else 0.0),
+        of_variant={variant: of_variant[variant] for variant in to_run if variant in of_variant},
+        unknown=unknown,
+        disk_bytes=disk,
+        disk_free=disk_free(folder),
+        memory_bytes=_at_a_time(probes.values(), shares.jobs, len(pending)),
+        memory_free=memory_free(),
+        notes=tuple(_notes(plan, key_of)),
+    )
+
+
+def memory_free() -> int | None:
+    """Bytes of memory that programs can still get, as Linux tells; None elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+
+
+def _of_programs(plan: StudyPlan, folders: Mapping[Path, PlannedRun]) -> dict[str, float]:
+    """Seconds of a run of each of the user's programs, by those that are there."""
+    found = {}
+    for variant in plan.variants:
+        if variant.program is None:
+            continue
+        took = []
+        for path in (path for path, run in folders.items() if run.variant == variant.name):
+            try:
+                wall = Run(variant.name, 0, path).result().get("wall_seconds")
+            except InputError:
+                continue
+            took += [wall] if isinstance(wall, int | float) else []
+        if took:
+            found[variant.name] = sum(took) / len(took)
+    return found
+
+
+def _at_a_time(probes: Iterable[Probe], jobs: int, pending: int) -> int:
+    return max((probe.peak_bytes for probe in probes), default=0) * min(jobs, pending)
+
+
+def disk_free(folder: Path) -> int:
+    """Bytes that are free where a folder is, or shall be."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _notes(plan: StudyPlan, probed: Mapping[str, str]) -> list[str]:
+    found = []
+    experiments = [plan.experiment(variant, plan.seeds[0]) for variant in plan.variants if variant.name in probed]
+    if plan.looks is not None:
+        found.append("seeds are run until variants are decided: it may need fewer runs")
+    if any(one.freezing.name != "none" for one in experiments):
+        found.append("steps get cheaper as layers freeze, which is not counted")
+    if any(one.data.progressive for one in experiments):
+        found.append("training images grow, and steps were timed at their first size")
+    if any(one.probe.name != "none" or one.detection.outliers or one.detection.fgsm_epsilon for one in experiments):
+        found.append("probes and detection after a training are not counted")
+    return found

@@ -1,0 +1,246 @@
+"""What a training costs, found by making some of its steps in a process of its own that leaves nothing behind.
+
+    python -m truelift.studies.probe FOLDER SECONDS
+
+FOLDER holds a config.toml and is thrown away by whoever made it. The result is a line of JSON on the standard output.
+"""
+
+import contextlib
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from truelift.errors import InputError, one_line
+from truelift.studies.start import environment_for
+
+PROBE_SECONDS = 6.0
+"""Of steps; more where one step takes that long."""
+_WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
+_KIB = 1024
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one training costs."""
+
+    start_seconds: float
+    """Until the first step: data, network."""
+    seconds_per_step: float
+    evaluation_seconds: float
+    """Of one evaluation on all held-out images."""
+    end_seconds: float
+    """The checkpoint at the end."""
+    steps: int
+    evaluations: int
+    checkpoint_bytes: int
+    prediction_bytes: int
+    peak_bytes: int
+    """Memory of the process."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole training."""
+        made = self.steps * self.seconds_per_step + self.evaluations * self.evaluation_seconds
+        return self.start_seconds + made + self.end_seconds
+
+    @property
+    def disk_bytes(self) -> int:
+        """Of a run's folder."""
+        return self.checkpoint_bytes + self.prediction_bytes
+
+
+class _EnoughError(Exception):
+    """The steps that were wanted are made."""
+
+
+def probe_all(
+    configs: Sequence[Mapping[str, Any]], *, jobs: int, threads: int, seconds: float = PROBE_SECONDS
+) -> list[Probe]:
+    """Probe several trainings, as many at a time as a study would run, so that they share the machine as its runs do.
+
+    Args:
+        configs: What config.toml holds of each.
+        jobs: Processes at a time, at least 1.
+        threads: CPU threads of each.
+        seconds: Of steps, for each.
+
+    Raises:
+        InputError: One of them cannot be probed; the message has its last line.
+    """
+    if not configs:
+        return []
+    # A variant alone would have the machine to itself, as its runs have not.
+    count = max(len(configs), jobs)
+    with ThreadPoolExecutor(jobs) as pool:
+        made = list(pool.map(lambda at: _probe_in_process(configs[at % len(configs)], threads, seconds), range(count)))
+    return [_slowest(made[at :: len(configs)]) for at in range(len(configs))]
+
+
+def _slowest(probes: Sequence[Probe]) -> Probe:
+    return max(probes, key=lambda probe: probe.seconds_per_step)
+
+
+def _probe_in_process(config: Mapping[str, Any], threads: int, seconds: float) -> Probe:
+    with tempfile.TemporaryDirectory(prefix="truelift-probe-") as folder:
+        (Path(folder) / "config.toml").write_text(tomli_w.dumps(dict(config)), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "truelift.studies.probe", folder, str(seconds)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment_for(threads),
+        )
+    last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
+    if done.returncode or last is None:
+        why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"status {done.returncode}")
+        raise InputError(f"the probe failed: {one_line(ValueError(why))}")
+    return Probe(**json.loads(last))
+
+
+def probe(folder: Path, seconds: float) -> Probe:
+    """Make some steps of the training that a folder's config.toml describes.
+
+    Args:
+        folder: A checkpoint is written there.
+        seconds: Of steps at least, unless the training is shorter.
+
+    Raises:
+        InputError: As the training would.
+        DivergedError: Likewise.
+    """
+    from truelift.training import resolve
+    from truelift.training.build import Training, assemble, load_data
+    from truelift.training.divergence import Guard
+    from truelift.training.evaluation import predict
+    from truelift.training.hardware import keep_pages
+    from truelift.training.identity import read_config
+    from truelift.training.loop import fit
+
+    imported = time.perf_counter()
+    experiment = resolve(read_config(folder))
+    keep_pages()
+    splits = load_data(experiment)
+    training = assemble(experiment, splits)
+
+    class Clock(Guard):
+        """Ends the training once it has made enough steps."""
+
+        def __init__(self, training: Training) -> None:
+            super().__init__(training)
+            self.made, self.began, self.evaluated = 0, 0.0, 0.0
+
+        def before(self) -> None:
+            """Look at the clock before a step."""
+            if self.made == _WARM_UP_STEPS:
+                _wait_for(training.device)
+                self.began, self.evaluated = time.perf_counter(), training.meters.evaluation_seconds
+            if self.made >= _WARM_UP_STEPS + _FEWEST_STEPS and time.perf_counter() - self.began > seconds:
+                raise _EnoughError
+            self.made += 1
+
+        def passes(self, losses: Any, again: Any) -> bool:
+            """Every step is made."""
+            return True
+
+        def seconds_per_step(self) -> float:
+            """With evaluations left out."""
+            _wait_for(training.device)
+            steps = max(1, self.made - _WARM_UP_STEPS)
+            evaluated = training.meters.evaluation_seconds - self.evaluated
+            began = self.began or first
+            return (time.perf_counter() - began - evaluated) / steps
+
+    clock = Clock(training)
+    lines: list[dict[str, Any]] = []
+    first = time.perf_counter()
+    with contextlib.suppress(_EnoughError):
+        fit(training, lines.append, folder / "checkpoint.pt", math.inf, clock)
+    per_step = clock.seconds_per_step()
+    evaluations = sum(line["kind"] == "evaluation" for line in lines)
+    if evaluations:
+        evaluation = training.meters.evaluation_seconds / evaluations
+    else:  # a part, and in proportion
+        evaluation = 0.0
+        with training.judged():
+            for batches in training.evaluations.values():
+                parts = max(1, math.ceil(batches.batches_per_epoch / 4))
+                at = time.perf_counter()
+                predict(training.network, training.objective, batches, training.autocast, _share(parts))
+                evaluation += (time.perf_counter() - at) * parts
+    at = time.perf_counter()
+    training.save(folder / "checkpoint.pt")
+    ended = time.perf_counter() - at
+    return Probe(
+        start_seconds=first - imported,
+        seconds_per_step=per_step,
+        evaluation_seconds=evaluation,
+        end_seconds=ended,
+        steps=training.steps,
+        evaluations=(training.epochs - 1) // experiment.evaluate_every_epochs + 1,
+        checkpoint_bytes=(folder / "checkpoint.pt").stat().st_size,
+        prediction_bytes=24 * len(splits.test),
+        peak_bytes=_peak(training.device),
+    )
+
+
+def _share(parts: int) -> Any:
+    from truelift.data import Share
+
+    return Share(0, parts)
+
+
+def _wait_for(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def _peak(device: str) -> int:
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_reserved(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+
+
+def main(folder: Path, seconds: float) -> None:
+    """Probe, and print what was found."""
+    from truelift.training.hardware import use_threads
+
+    use_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    try:
+        print(json.dumps(asdict(probe(folder, seconds))), flush=True)
+    except (InputError, RuntimeError, OSError) as error:
+        print(one_line(error), file=sys.stderr)
+        sys.exit(1)
+
+
+def lay_out(seconds: Sequence[float], jobs: int) -> float:
+    """Until the last of several runs ends, each started as soon as a process is free.
+
+    >>> lay_out([3.0, 1.0, 1.0, 1.0], 2)
+    3.0
+    """
+    free = [0.0] * jobs
+    for one in seconds:
+        place = free.index(min(free))
+        free[place] += one
+    return max(free)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))
