@@ -114,6 +114,8 @@ class Metric:
     """Whether differences are in percent of the baseline's value, as for times."""
     scale: Scale | None = None
     """Of its results; None: not known, so they are looked at."""
+    judged: bool = True
+    """Whether it is known which way is better."""
 
     @classmethod
     def named(cls, name: str, higher_is_better: bool | None = None, *, scale: Scale | None = None) -> "Metric":
@@ -151,6 +153,13 @@ class Metric:
                 f"higher_is_better must be given for a metric whose name does not end in {endings}, got {name}."
             )
         return cls(name, "", higher_is_better, relative=False)
+
+    @classmethod
+    def shown(cls, name: str, *, scale: Scale | None = None) -> "Metric":
+        """As `named`; a name that does not say which way is better is shown without a verdict, and not judged."""
+        if _kind(name) is None:
+            return cls(name, "", higher_is_better=False, relative=False, judged=False)
+        return cls.named(name, scale=scale)
 
     @property
     def label(self) -> str:

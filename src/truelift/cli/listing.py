@@ -35,7 +35,13 @@ def list_runs(folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, js
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("folder", "runs", "verdict", "changed (UTC)", "size", "question"):
-        table.add_column(title, overflow="fold", justify="right" if title == "size" else "left")
+        last = title == "question"
+        table.add_column(
+            title,
+            overflow="ellipsis" if last else "fold",
+            no_wrap=last,
+            justify="right" if title == "size" else "left",
+        )
     for one in found:
         cells = (
             one["folder"],

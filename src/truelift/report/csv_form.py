@@ -66,7 +66,7 @@ def csv_table(summary: Summary) -> str:
     of_seeds = [f"seed_{seed}" for seed in summary.asked.seeds]
     header = [*_OF_METRIC, *_OF_COMPARISON, *of_seeds, *(name for columns in further for name in columns.names)]
     writer.writerow(header)
-    tables = [(summary.metric, summary.rows), *((Metric.named(name), rows) for name, rows in summary.others.items())]
+    tables = [(summary.metric, summary.rows), *((Metric.shown(name), rows) for name, rows in summary.others.items())]
     for metric, rows in tables:
         for row in rows:
             line = [metric.name, metric.unit, row.variant, len(row.done), row.mean, row.sd, *_compared(row)]
@@ -90,7 +90,7 @@ def _shown(fields: Iterable[object]) -> Iterable[object]:
 def _compared(row: Row) -> list[object]:
     c = row.comparison
     if c is None:
-        return [None] * (len(_OF_COMPARISON) - 2) + ["baseline", None]
+        return [None] * (len(_OF_COMPARISON) - 2) + [row.standing, None]
     return [
         c.seeds,
         c.difference,

@@ -247,7 +247,7 @@ def _variant(row: Row) -> VariantForm:
     c = row.comparison
     return VariantForm(
         name=row.variant,
-        verdict="baseline" if c is None else c.verdict,
+        verdict=row.standing,
         reason=None if c is None else c.reason,
         ground=None if c is None else c.ground,
         mean=_number(row.mean),

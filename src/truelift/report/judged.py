@@ -56,7 +56,14 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
     # In points, so of no use beside a difference in percent.
     errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
     return tuple(
-        Row(name, tuple(values[name].tolist()), comparisons.get(name), errors.get(name)) for name in asked.order
+        Row(
+            name,
+            tuple(values[name].tolist()),
+            comparisons.get(name),
+            errors.get(name),
+            judged=metric.judged or name == asked.baseline,
+        )
+        for name in asked.order
     )
 
 

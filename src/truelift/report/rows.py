@@ -21,6 +21,15 @@ class Row:
     """Against the baseline; None for the baseline itself."""
     example_error: float | None
     """Standard error of the difference over the test images, in points; None without comparable predictions."""
+    judged: bool = True
+    """False: not the baseline, and not compared either, since nobody knows which way is better."""
+
+    @property
+    def standing(self) -> str:
+        """The verdict, or why there is none."""
+        if self.comparison is not None:
+            return self.comparison.verdict
+        return "baseline" if self.judged else "not judged"
 
     @property
     def done(self) -> tuple[float, ...]:

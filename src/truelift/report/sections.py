@@ -35,7 +35,8 @@ ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
     "Means of the baseline and differences to it (%: in percent of it), looked at beside the question: exploratory. "
     "▲ better, ▼ worse, by more than seed noise; each metric is corrected for its own variants alone, so of studies in "
-    "which nothing differs a quarter to a third show some arrow. "
+    "which nothing differs a quarter to a third show some arrow. A number whose name does not say which way is better "
+    "is shown by its means alone. "
     "report.csv has every number."
 )
 
@@ -57,7 +58,7 @@ def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
     c = row.comparison
     result = f"{number(row.mean, digits=of_means)} ± {number(row.sd, digits=of_means)}" if row.done else "–"
     if c is None:
-        return (row.variant, result, "", "", "", "", "baseline")
+        return (row.variant, result, "", "", "", "", row.standing)
     ends = [number(end, digits=of_differences, sign=True) for end in c.interval or ()]
     return (
         row.variant,
@@ -72,7 +73,7 @@ def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
 
 def title(metric: str) -> str:
     """A metric's name with the unit of its differences."""
-    known = Metric.named(metric)
+    known = Metric.shown(metric)
     return known.label + (f" (differences in {known.unit})" if known.unit else "")
 
 
@@ -107,7 +108,7 @@ def others(summary: Summary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def _short(metric: str) -> str:
-    known = Metric.named(metric)
+    known = Metric.shown(metric)
     return known.label + (", %" if known.relative else "")
 
 
@@ -115,7 +116,9 @@ def _glance(rows: tuple[Row, ...]) -> list[str]:
     glances = [number(rows[0].mean, digits=mean_digits(rows))]
     signs = {"helps": " ▲", "hurts": " ▼", "no effect": "", "undecided": ""}
     for row in rows[1:]:
-        assert row.comparison is not None
+        if row.comparison is None:  # nobody knows which way is better
+            glances.append(number(row.mean, digits=mean_digits(rows)))
+            continue
         difference = number(row.comparison.difference, digits=difference_digits(rows), sign=True)
         glances.append(difference + signs[row.comparison.verdict])
     return glances

@@ -141,9 +141,12 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
     """The other metrics by name, and why some are left out."""
     others, left_out = {}, []
     unseen = () if asked.referee is None else asked.referee.unseen
-    for name in (logged.name for logged in LOGGED):
+    for name in _names(found.results, programs=asked.programs):
         if name != asked.metric.name and name not in unseen and _comparable(name, found.results):
-            other = Metric.named(name)
+            other = Metric.shown(name)
+            if not other.judged:
+                others[name] = rows_of(asked, other, found, {})
+                continue
             if other.in_points:
                 other = Metric.named(name, scale=asked.metric.scale) if asked.programs else other.of_trainings()
             # What is too small to matter in test accuracy is so in test error: else the two would contradict.
@@ -166,11 +169,22 @@ def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str,
     return (*lines, *kept)
 
 
+_MOST_OTHERS = 200
+"""Metrics beside the study's own: a program may write any number of numbers."""
+
+
+def _names(results: Results, *, programs: bool) -> list[str]:
+    """Of the other metrics: ours in our order, then those of a user's programs in theirs."""
+    ours = [logged.name for logged in LOGGED]
+    theirs = dict.fromkeys(name for metrics in results.values() for name in metrics if programs)
+    return [*ours, *(name for name in theirs if name not in ours)][: len(ours) + _MOST_OTHERS]
+
+
 def _comparable(name: str, results: Results) -> bool:
     """Whether all done runs have the metric and, for a relative one, above 0: a ratio."""
     if not results or not all(name in metrics for metrics in results.values()):
         return False
-    return not Metric.named(name).relative or all(metrics[name] > 0 for metrics in results.values())
+    return not Metric.shown(name).relative or all(metrics[name] > 0 for metrics in results.values())
 
 
 def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ PROBE_SECONDS = 6.0
 """Of steps; more where one step takes that long."""
 _WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
 _KIB = 1024
+_TIMES = ("_seconds", "_per_step")
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,17 @@ def probe_all(
     """
     if not configs:
         return []
-    # A variant alone would have the machine to itself, as its runs have not.
-    count = max(len(configs), jobs)
+    # A last one alone would have the machine to itself, as its runs have not.
+    count = math.ceil(len(configs) / jobs) * jobs
     with ThreadPoolExecutor(jobs) as pool:
         made = list(pool.map(lambda at: _probe_in_process(configs[at % len(configs)], threads, seconds), range(count)))
-    return [_slowest(made[at :: len(configs)]) for at in range(len(configs))]
+    return [_together(made[at :: len(configs)]) for at in range(len(configs))]
 
 
-def _slowest(probes: Sequence[Probe]) -> Probe:
-    return max(probes, key=lambda probe: probe.seconds_per_step)
+def _together(probes: Sequence[Probe]) -> Probe:
+    """Several probes of the same as one: their mean, of bytes the most."""
+    numbers = {field.name: [getattr(one, field.name) for one in probes] for field in fields(Probe)}
+    return Probe(**{name: sum(n) / len(n) if name.endswith(_TIMES) else max(n) for name, n in numbers.items()})
 
 
 def _probe_in_process(config: Mapping[str, Any], threads: int, seconds: float) -> Probe:
