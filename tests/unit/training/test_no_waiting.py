@@ -56,7 +56,12 @@ CASES: dict[str, dict[str, Any]] = {
         }.items()
     },
     **{f"policy {name}": {"policy.names": [name]} for name in POLICIES},
-    **{f"freezing {name}": {"freezing.name": name, "schedule.name": "constant"} for name in FREEZINGS},
+    # Adaptive freezing decides by numbers that it reads, every so many steps; none of the steps between waits.
+    **{
+        f"freezing {name}": {"freezing.name": name, "schedule.name": "constant"}
+        | ({"freezing.every_steps": 100} if name.startswith("adaptive") else {})
+        for name in FREEZINGS
+    },
     **{f"optimizer {name}": {"optimizer.name": name} for name in OPTIMIZERS},
     **{f"schedule {name}": {"schedule.name": name} for name in SCHEDULES},
     **{f"augmentation {name}": {"augmentation.names": [name]} for name in CHANGES},
