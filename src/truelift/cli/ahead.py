@@ -5,13 +5,13 @@ made with is imported while the last run is on, when another's core has nothing 
 """
 
 import os
-import tomllib
 from collections.abc import Sequence
 from importlib import import_module
 
 from truelift import recipes
 from truelift.processes import available_cores
 from truelift.studies import start
+from truelift.toml import read_toml
 
 _REPORT = ("truelift.report.page", "truelift.report.figures", "scipy.special", "scipy.optimize")
 
@@ -38,7 +38,7 @@ def _trains(tokens: Sequence[str]) -> bool:
     """Whether the study's file has a variant of ours: a user's program needs no server."""
     for token in tokens:
         try:
-            tables = tomllib.loads(recipes.study_file(token).read_text(encoding="utf-8-sig"))
+            tables = read_toml(recipes.study_file(token))
             variants = tables["variants"].values()
             return "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so
