@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from truelift import recipes
-from truelift.cli import refereed
+from truelift.cli import ahead, refereed
 from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.live import LiveStudy, Quiet
@@ -120,6 +120,8 @@ def study(
         tell(f"[{ended}{of}{total}] {run.variant} seed {run.seed}: {outcome}")
         if run.status == "failed":
             tell_log(run)
+        if ended == total - 1:
+            ahead.report()
 
     def tell_log(run: Run) -> None:
         if lines := run.log_tail(_LAST_LINES):
