@@ -30,8 +30,11 @@ def cost_lines(cost: Cost) -> list[str]:
     """A study's cost, a line each."""
     lines = [begun_line(cost.done, cost.resumed, cost.total, cost.jobs)]
     for variant, count in cost.to_run.items():
-        each = time(cost.of_variant[variant]) if variant in cost.of_variant else "not known before one has ended"
-        lines.append(f"{variant}: {count} {'run' if count == 1 else 'runs'} to come, {each}{' each' * (count > 1)}")
+        known = variant in cost.of_variant
+        each = time(cost.of_variant[variant]) if known else "not known before one has ended"
+        lines.append(
+            f"{variant}: {count} {'run' if count == 1 else 'runs'} to come, {each}{' each' * (known and count > 1)}"
+        )
     if cost.seconds is not None and cost.to_run:
         lines.append(f"time: about {time(cost.seconds)}")
     if cost.disk_bytes:

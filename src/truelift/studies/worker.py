@@ -68,10 +68,20 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
         status = signals.status()
         if status is not None:  # it was interrupted, and somebody's code has made another exception of it
             return status
-        traceback.print_exc()
+        if isinstance(error, InputError) and _is_program(folder):
+            print(f"truelift: {one_line(error)}", file=sys.stderr)  # where in here it was raised helps nobody
+        else:
+            traceback.print_exc()
         write_failure(folder, reason(error), diverged=isinstance(error, DivergedError))
         return 1
     return 0
+
+
+def _is_program(folder: Path) -> bool:
+    try:
+        return "command" in read_config_file(folder)
+    except InputError:
+        return False
 
 
 def end_with_study(study: int) -> None:
