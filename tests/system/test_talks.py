@@ -34,7 +34,7 @@ def test_a_programs_study_from_the_first_line_to_the_list(truelift: Truelift, tm
     lines = done.stdout.splitlines()
     assert lines[0] == "study: Does it lift?"
     assert lines[1] == "6 runs, one at a time"
-    assert lines[2] == "plain seed 0: begins"
+    assert lines[2] == "begins: plain seed 0"
     assert re.fullmatch(r"\[1/6\] plain seed 0: my_accuracy 8\d\.\d+", lines[3])
     assert "all 6 runs are done" in truelift("study", study).stdout
     [entry] = json.loads(truelift("list", "--json").stdout)["entries"]
@@ -60,7 +60,7 @@ def test_a_failed_run_shows_the_end_of_its_log(truelift: Truelift, tmp_path: Pat
     assert told[2] == "  | out of luck"
     quiet = truelift("study", study, "--quiet")
     assert "unlucky seed 1" not in quiet.stdout.split("Does it lift?")[0]
-    assert "begins" not in quiet.stdout
+    assert "begins:" not in quiet.stdout
 
 
 def test_shell_syntax_is_told_before_anything_runs(truelift: Truelift, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class LiveStudy(Quiet):
         self._running[folder] = None
         if self._live is None:
             run = self._by_folder[folder]
-            self._tell(f"{run.variant} seed {run.seed}: begins")
+            self._tell(f"begins: {run.variant} seed {run.seed}")
 
     def ended(self, folder: Path) -> None:
         """A run has ended."""
