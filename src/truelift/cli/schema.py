@@ -8,7 +8,7 @@ def schema() -> int:
     from truelift.cli import app
     from truelift.studies.schema import study_schema
 
-    arguments = app["options"].assemble_argument_collection()
+    arguments = app["options"].assemble_argument_collection(parse_docstring=True)
     told = {
         argument.name.removeprefix("--"): " ".join((argument.parameter.help or "").split()) for argument in arguments
     }
