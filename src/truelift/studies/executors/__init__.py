@@ -1,0 +1,1 @@
+"""What runs a study: a file each."""
