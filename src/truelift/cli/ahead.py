@@ -17,7 +17,7 @@ def begin(tokens: Sequence[str]) -> None:
     Args:
         tokens: What stands behind `study`.
     """
-    if not {"--help", "-h"} & set(tokens) and _trains(tokens):
+    if not {"--help", "-h", "slurm", "--executor=slurm", "--dry_run"} & set(tokens) and _trains(tokens):
         start.begin(max(1, available_cores() // _jobs(tokens)))
 
 
@@ -27,7 +27,8 @@ def _trains(tokens: Sequence[str]) -> bool:
         try:
             tables = tomllib.loads(recipes.study_file(token).read_text(encoding="utf-8-sig"))
             variants = tables["variants"].values()
-            return "command" not in tables and any("command" not in variant for variant in variants)
+            here = tables.get("executor", "local") == "local" or tables["executor"].get("name", "local") == "local"
+            return here and "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so
             continue
     return False

@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import threading
 import time
 import uuid
@@ -40,6 +41,9 @@ HEARTBEAT = 15.0
 SILENT_BEATS = 8
 """A lease of another machine is taken over after so many missing heartbeats."""
 LONGEST_HEARTBEAT = 3600.0
+
+_MAKING_SECONDS = 5.0
+"""What a lease may take to have its content, where it cannot be made whole."""
 
 _NAME = re.compile(r"\.lease-([0-9]{1,18})")
 _MOST_BYTES = 4096
@@ -102,8 +106,8 @@ class Found:
         """
         if self.holder is not None and self.holder.is_here and os.name != "nt":
             return is_process(self.holder.process, self.holder.began) or _is_locked(self.path)
-        beat = HEARTBEAT if self.holder is None else self.holder.heartbeat
-        return now - self.modified <= SILENT_BEATS * beat
+        silence = _MAKING_SECONDS if self.holder is None else SILENT_BEATS * self.holder.heartbeat
+        return now - self.modified <= silence
 
 
 class _Lease:
@@ -380,10 +384,13 @@ def _read(path: Path, number: int) -> Found | None:
     """
     try:
         # Opened, so that a network's file system looks at its server.
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        file = os.open(path, flags)
     except FileNotFoundError:
         return None
     try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
         content = os.read(file, _MOST_BYTES)
         return Found(path, number, os.fstat(file).st_mtime, _holder(content))
     finally:

@@ -43,7 +43,7 @@ from truelift.training.settings import to_dict
 MOST_JOBS = 1024
 """Each is a process that loads torch and its data."""
 
-_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 30.0
 """How long another command may write this study's plan."""
 
 
@@ -96,6 +96,7 @@ def run_study(
     decide: Decide | None = None,
     jobs: int | None = None,
     checkpoint_seconds: float = 30.0,
+    retries: int = 0,
     executor: Executor | None = None,
 ) -> Study:
     """Run what is not done yet and return the study's records.
@@ -111,7 +112,8 @@ def run_study(
         decide: Judges what is there of a study until decided; a plan with looks needs it.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
-        executor: What runs them; by default processes of this machine's.
+        retries: How often a run whose process was killed is tried again, from its checkpoint.
+        executor: What runs them; by default processes of this machine's, to which jobs and retries apply.
 
     Raises:
         InputError: Bad input, found before anything is written; or the folder holds another study.
@@ -119,25 +121,28 @@ def run_study(
     if jobs is not None:
         whole("jobs", jobs, 1, MOST_JOBS)
     check_seconds("checkpoint_seconds", checkpoint_seconds)
-    runs = {_folder(folder, run): run for run in plan.runs()}
+    if executor is not None and not executor.is_here and plan.looks is not None:
+        raise InputError("executor must be local for a study until decided: the next run depends on those before.")
+    runs = _by_folder(plan, folder)
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found) | _source(folder, plan)
     _refuse_other(folder, plan, list(found.values()))
     earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
-    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
-    devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs.values()}
-    shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
-    chosen = executor or Local(shares.jobs, shares.threads, shares.gpus)
+    chosen = _local(plan, jobs, retries) if executor is None else executor
+    chosen.check(folder)
     # Of a study until decided it is not known yet whether any of them is needed.
     checked = False
 
     def check() -> None:
         nonlocal checked
         if not checked:
-            with threads_of(shares.threads):  # what is fitted and kept is then what the runs would fit
-                preflight(plan)
+            if isinstance(chosen, Local):
+                with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
+                    preflight(plan)
+            else:  # where runs are made elsewhere, this machine may be none to load data on
+                check_paths(plan)
             checked = True
 
     def prepare(path: Path) -> None:
@@ -178,6 +183,42 @@ def run_study(
                 for line in settled:
                     tell(line)
     return Study.read(folder)
+
+
+def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
+    """The folders of the runs that have no result yet, of this study, in the order in which they are to run."""
+    runs = _by_folder(plan, folder)
+    fingerprints = frozenset(fingerprint_of(path.name) for path in runs)
+    return [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
+
+
+def _by_folder(plan: StudyPlan, folder: Path) -> dict[Path, PlannedRun]:
+    return {_folder(folder, run): run for run in plan.runs()}
+
+
+def _local(plan: StudyPlan, jobs: int | None, retries: int) -> Local:
+    """This machine's processes, its cores and GPUs shared out.
+
+    Raises:
+        InputError: A device is not there.
+    """
+    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+    devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in plan.runs()}
+    shares = Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
+    return Local(shares.jobs, shares.threads, shares.gpus, retries)
+
+
+def check_paths(plan: StudyPlan) -> None:
+    """Look whether the data are where they should be, and load nothing.
+
+    Raises:
+        InputError: A path does not exist.
+    """
+    for variant in plan.variants:
+        if variant.command is None:
+            path = plan.experiment(variant, plan.seeds[0]).data.path
+            if path is not None and not Path(path).exists():
+                raise InputError(f'variant "{variant.name}": data.path must be an existing file or folder, got {path}.')
 
 
 def is_finished(

@@ -23,6 +23,9 @@ from truelift.studies.worker import ELSEWHERE, write_failure
 STOP_SECONDS, PREEMPTED_STOP_SECONDS = 8.0, 30.0
 """What workers have to end after Ctrl-C and after SIGTERM, before they are killed. A training ends at its next step."""
 
+_STOPPED = (signals.PREEMPTED, signals.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
+"""Statuses of a run that was told to end, and has not failed."""
+
 _LOOK_SECONDS = 0.5
 """Between two looks at runs that other processes have."""
 
@@ -37,6 +40,8 @@ class Local:
     """CPU threads of each, at least 1."""
     gpus: tuple[str, ...] = ()
     """Those that the processes share out among them."""
+    retries: int = 0
+    """How often a run whose process was killed is tried again, from its checkpoint."""
 
     @property
     def is_here(self) -> bool:
@@ -56,6 +61,7 @@ class Local:
             checkpoint_seconds=work.checkpoint_seconds,
             metric=work.metric,
             tell=work.tell,
+            retries=self.retries,
         )
 
 
@@ -153,6 +159,7 @@ def run_local(
     checkpoint_seconds: float,
     metric: str | None = None,
     tell: Callable[[str], None] = print,
+    retries: int = 0,
 ) -> Generator[Path]:
     """Run every folder's config.toml in a process of its own.
 
@@ -168,6 +175,7 @@ def run_local(
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
         metric: The one that a program of the user's must give.
         tell: Told, once, that nothing is left but what other processes have.
+        retries: How often a run whose process was killed is tried again, from its checkpoint.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
@@ -191,14 +199,14 @@ def run_local(
                     elif _is_elsewhere(folder):
                         elsewhere.append(folder)
                     else:
-                        running[pool.submit(_run, workers, folder, free, options)] = folder
+                        running[pool.submit(_run, workers, folder, free, options, retries)] = folder
                 for folder in list(elsewhere):
                     if _has_ended(folder):
                         elsewhere.remove(folder)
                         yield folder
                     elif len(running) < jobs and is_free(folder):
                         elsewhere.remove(folder)
-                        running[pool.submit(_run, workers, folder, free, options)] = folder
+                        running[pool.submit(_run, workers, folder, free, options, retries)] = folder
                 if running:
                     for done in wait(running, _LOOK_SECONDS if elsewhere else None, FIRST_COMPLETED).done:
                         folder = running.pop(done)
@@ -237,20 +245,25 @@ def _waiting(folders: Iterable[Path]) -> str:
     return f"waiting for {len(runs)} run{'s' * (len(runs) > 1)} that other processes have{by}"
 
 
-def _run(workers: _Workers, folder: Path, free: "SimpleQueue[str | None]", options: Sequence[str]) -> bool:
+def _run(
+    workers: _Workers, folder: Path, free: "SimpleQueue[str | None]", options: Sequence[str], retries: int
+) -> bool:
     """Whether the run has ended; not where another process has it."""
     gpu = free.get()
     try:
-        return _start(workers, folder, gpu, options)
+        return _start(workers, folder, gpu, options, retries)
     finally:
         free.put(gpu)
 
 
-def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[str]) -> bool:
+def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[str], retries: int) -> bool:
     status = workers.run(folder, options, gpu)
+    while retries and status is not None and status < 0 and status not in _STOPPED and not workers.stopped:
+        retries -= 1
+        status = workers.run(folder, options, gpu)
     if status == ELSEWHERE:
         return False
-    if status is None or status in (signals.PREEMPTED, signals.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT):
+    if status is None or status in _STOPPED:
         return True  # stopped, not failed
     if status < 0:  # killed: it could not say why itself
         if workers.stopped:
