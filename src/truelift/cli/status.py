@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from truelift import __version__
 from truelift.records import Study
 from truelift.records.progress import Progress, counted, progress
 
@@ -48,7 +49,10 @@ def lines(study: Study, found: Sequence[Progress]) -> list[str]:
 def status_form(study: Study, found: Sequence[Progress]) -> dict[str, Any]:
     """What `--json` prints (docs/json.md)."""
     return {
-        "study": study.plan["name"],
+        "schema": 1,
+        "kind": "status",
+        "truelift": __version__,
+        "name": study.plan["name"],
         "folder": str(study.folder),
         **counted(found),
         "runs": [
