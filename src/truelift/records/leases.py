@@ -210,6 +210,8 @@ def check_held(folder: Path) -> bool:
         by = "another process" if last.holder is None else last.holder.words()
         raise LeaseLostError(f"{folder} was taken over by {by}, since this process had stopped for too long.")
     if not lease.is_there():
+        if folder.is_dir():  # who has taken it over has ended since
+            raise LeaseLostError(f"{folder} was taken over, or removed and made again, while it was in use.")
         raise InputError(f"{folder} was removed while it was in use.")
     return True
 

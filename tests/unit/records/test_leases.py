@@ -186,9 +186,10 @@ def test_a_folder_removed_while_it_is_held(tmp_path: Path, comes_back: bool) -> 
         if comes_back:
             folder.mkdir()
             (folder / ".lease-1").touch()
-        with pytest.raises(InputError, match=r"run was removed while it was in use\.$"):
+        told = "taken over, or removed and made again," if comes_back else "removed"
+        with pytest.raises(InputError, match=rf"run was {told} while it was in use\.$"):
             write_text(folder / "result.json", "{}")
-        assert not is_lost(folder)
+        assert is_lost(folder) == comes_back
     assert folder.exists() == comes_back
     assert not (folder / "result.json").exists()
 
@@ -257,6 +258,15 @@ def test_who_was_taken_over_learns_it_before_it_writes(tmp_path: Path) -> None:
             write_text(tmp_path / "a.txt", "late")
     assert (tmp_path / "a.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", ".lease-2"}
+
+
+def test_who_was_taken_over_by_one_that_has_ended_learns_it(tmp_path: Path) -> None:
+    with leased(tmp_path):
+        (tmp_path / ".lease-1").unlink()
+        assert is_lost(tmp_path)
+        with pytest.raises(LeaseLostError):
+            write_text(tmp_path / "a.txt", "late")
+    assert not list(tmp_path.iterdir())
 
 
 def test_who_was_taken_over_while_it_wrote_does_not_finish(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ class Submission:
 
 def new_folder(study: Path) -> Path:
     """A name that no other submission has, in the order of time."""
-    return study / "slurm" / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    when = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+    return study / "slurm" / f"{when}.{rest // 10**6:03}-{secrets.token_hex(2)}"
 
 
 def write_submission(folder: Path, script: str, tasks: Sequence[Sequence[str]]) -> None:
