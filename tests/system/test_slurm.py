@@ -98,6 +98,9 @@ def test_whatever_is_killed_all_runs_end_with_the_same_numbers(cluster: slurm.Cl
     waiting.communicate()
     task = next(job.partition(" ")[0] for job in cluster.jobs() if "RUNNING" in job)
     cluster.ask("scontrol", "requeue", task)
+    assert until(lambda: f"{task} PENDING" in cluster.jobs(), 120), cluster.jobs()
+    # Not at once: Slurm itself would hold a task that it queues again while slurmd is gone.
+    assert until(lambda: any("RUNNING" in job for job in cluster.jobs()), 120), cluster.jobs()
     cluster.kill_node()
     cluster.start_node()
     again, _ = ended(truelift(cluster, tmp_path, *handed))

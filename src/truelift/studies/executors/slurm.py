@@ -151,8 +151,7 @@ def _waited(runs: Sequence[Path], work: Work) -> Iterator[Path]:
                 yield run
             if left and time.monotonic() > look_at_queue:
                 look_at_queue = time.monotonic() + _QUEUE_SECONDS
-                queued = _queued(read_submissions(work.study))
-                coming = any(_name(run, work.study) in queued or holder_of(run) is not None for run in left)
+                coming = _is_coming(left, work.study)
                 empty_since = None if coming or ended else empty_since or time.monotonic()
                 if empty_since is not None and time.monotonic() > empty_since + _SETTLE_SECONDS:
                     work.tell(
@@ -166,6 +165,15 @@ def _waited(runs: Sequence[Path], work: Work) -> Iterator[Path]:
     except (KeyboardInterrupt, signals.PreemptedError):
         work.tell(f"the jobs go on: truelift status {work.study} shows them, truelift cancel {work.study} ends them")
         raise
+
+
+def _is_coming(runs: Iterable[Path], study: Path) -> bool:
+    """Whether one of the runs is queued or has a holder; so it is taken to be while Slurm does not answer."""
+    try:
+        queued = _queued(read_submissions(study))
+    except InputError:
+        return True
+    return any(_name(run, study) in queued or holder_of(run) is not None for run in runs)
 
 
 def _queued(submissions: Iterable[Submission]) -> set[str]:
