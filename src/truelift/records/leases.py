@@ -309,6 +309,8 @@ def _take(folder: Path) -> _Lease:
     except InUseError:
         raise
     except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk
+            error = type(error)(error.errno, error.strerror, str(new))
         raise InputError(f"{folder} cannot be locked: {one_line(error)}.") from None
 
 
