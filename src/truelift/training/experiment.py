@@ -74,7 +74,7 @@ class Experiment:
     channels_last: Annotated[bool, OPERATIONAL] = True
     """Keep images and weights channels-last in memory; faster on nearly every device."""
 
-    compile: Annotated[bool | Literal["auto"], OPERATIONAL] = "auto"
+    compile: Annotated[bool | Literal["auto"], Parameter(negative="--no-compile"), OPERATIONAL] = "auto"
     """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it.
     auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
 
