@@ -91,7 +91,7 @@ def decide(
     if not weights or statistics.median(weight[0].numel() for weight in weights) > _NARROW:
         return Decision(False, "its convolutions are too wide to gain from it")
     once = _COMPILE_SECONDS + _COMPILE_SECONDS_A_LAYER * len(weights)
-    a_second = _OPERATIONS_A_SECOND[precision]
+    a_second = _OPERATIONS_A_SECOND["bf16" if precision == "bf16" else "fp32"]
     short = Decision(False, "the training is too short to earn it back")
     # A convolution uses a weight once a pixel at most, forward and twice backward: mostly this is enough to say no.
     parameters = sum(p.numel() for p in network.parameters())
