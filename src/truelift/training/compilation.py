@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # it imports this module
 # Measured with ResNet-20, batch 128, on one core: what an eager step makes of its counted operations.
 _OPERATIONS_A_SECOND = {"fp32": 50e9, "bf16": 170e9}
 
-# The part of an eager step that compiling saves in networks of narrow convolutions: 22 % on AMX, 20 to 25 % on AVX2.
+# The part of an eager step that compiling saves in networks of narrow convolutions: 22 % on AMX; on AVX2 not
+# measured well enough to say.
 _SAVED = 0.2
 
 # Inputs of a convolution's output, as a median over the network, above which memory no longer is what a step waits for.
