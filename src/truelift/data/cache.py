@@ -60,7 +60,7 @@ def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[
     Raises:
         InputError: TRUELIFT_CACHE_GIB is no number of at least 0.
     """
-    folder, most = _folder(), _limit()
+    folder, most = cache_folder(), _limit()
     if folder is None or most == 0:
         return make()
     described = json.dumps({"version": VERSION, **about}, sort_keys=True)
@@ -80,7 +80,8 @@ def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[
     return _read(path, described) or made  # the file's pages are shared, and `made` can be given back
 
 
-def _folder() -> Path | None:
+def cache_folder() -> Path | None:
+    """The folder of the cache, which may not be there yet; none where it is off, or nobody's home can be told."""
     named = os.environ.get("TRUELIFT_CACHE", "")
     if named == "off":
         return None

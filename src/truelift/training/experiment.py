@@ -75,8 +75,9 @@ class Experiment:
     channels_last: Annotated[bool, OPERATIONAL] = True
     """Keep images and weights channels-last in memory; faster on nearly every device."""
 
-    compile: Annotated[bool, OPERATIONAL] = False
-    """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it."""
+    compile: Annotated[bool | Literal["auto"], Parameter(negative="--no-compile"), OPERATIONAL] = "auto"
+    """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it.
+    auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
 
     device: Annotated[str, OPERATIONAL] = "auto"
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
@@ -109,7 +110,7 @@ class Experiment:
             by_pixel,
             "other than zca for detection.fgsm_epsilon, which moves each pixel by itself",
         )
-        plain = not self.model.recompute or not (self.compile or f.cache != "none")
+        plain = not self.model.recompute or not (self.compile is True or f.cache != "none")
         yield "model.recompute", plain, "false where compile is true or freezing.cache is not none"
 
 
