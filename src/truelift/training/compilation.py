@@ -29,11 +29,10 @@ from truelift.training.policies.freezing import FreezingOptions
 if TYPE_CHECKING:  # it imports this module
     from truelift.training.build import Training
 
-# Measured with ResNet-20, batch 128, on one core: what an eager step makes of its counted operations.
-_OPERATIONS_A_SECOND = {"fp32": 50e9, "bf16": 170e9}
+# Measured with ResNet-20, batch 128, on one core with AMX: what an eager step makes of its counted operations.
+_OPERATIONS_A_SECOND = 170e9
 
-# The part of an eager step that compiling saves in networks of narrow convolutions: 22 % on AMX; on AVX2 not
-# measured well enough to say.
+# The part of an eager step that compiling saves there, in networks of narrow convolutions.
 _SAVED = 0.2
 
 # Inputs of a convolution's output, as a median over the network, above which memory no longer is what a step waits for.
@@ -77,7 +76,7 @@ def decide(
         image_shape: (C, H, W).
         images: That the whole training passes, each as often as it is passed.
         device: Where it runs.
-        precision: fp32 or bf16.
+        precision: fp32, bf16 or fp16.
         processes: That train together.
         earlier: What was decided when the run began, where it is known.
     """
@@ -85,31 +84,31 @@ def decide(
         return Decision(experiment.compile, "as set")
     if earlier is not None:
         return Decision(earlier, "as when the run began")
-    reason = _not_for(experiment, device, processes)
+    reason = _not_for(experiment, device, precision, processes)
     if reason is not None:
         return Decision(False, reason)
     weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
     if not weights or statistics.median(weight[0].numel() for weight in weights) > _NARROW:
         return Decision(False, "its convolutions are too wide to gain from it")
     once = _COMPILE_SECONDS + _COMPILE_SECONDS_A_LAYER * len(weights)
-    a_second = _OPERATIONS_A_SECOND["bf16" if precision == "bf16" else "fp32"]
     short = Decision(False, "the training is too short to earn it back")
     # A convolution uses a weight once a pixel at most, forward and twice backward: mostly this is enough to say no.
     parameters = sum(p.numel() for p in network.parameters())
-    if 6 * parameters * image_shape[-1] * image_shape[-2] * images / a_second * _SAVED < _EARNED * once:
+    if 6 * parameters * image_shape[-1] * image_shape[-2] * images / _OPERATIONS_A_SECOND * _SAVED < _EARNED * once:
         return short
     costs = counted_costs(network, torch.empty(2, *image_shape))
-    seconds = costs[0] / 2 * images / a_second
+    seconds = costs[0] / 2 * images / _OPERATIONS_A_SECOND
     cost = once * _compilations(experiment.freezing, len(costs))
     if _SAVED * seconds < _EARNED * cost:
         return short
     return Decision(True, f"saves some {_SAVED * seconds:,.0f} s of {seconds:,.0f} for {cost:,.0f} s of compiling")
 
 
-def _not_for(experiment: Experiment, device: str, processes: int) -> str | None:
+def _not_for(experiment: Experiment, device: str, precision: str, processes: int) -> str | None:
     """Why an experiment is not compiled by itself, however long it is; none where it may be."""
     reasons = {
         "nothing was measured on this device": device != "cpu",
+        f"no gain was measured in {precision}": precision != "bf16",
         "nothing was measured for networks of one's own": is_import_path(experiment.model.name),
         "nothing was measured for freezings of one's own": is_import_path(experiment.freezing.name),
         "several processes train": processes > 1,
