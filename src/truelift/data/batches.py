@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from truelift.data.augment import augment, normalise
+from truelift.data.augment import alternating, augment, normalise
 from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
@@ -82,6 +82,7 @@ class Batches:
         self._changes = changes
         self._views: dict[int, ImageSet] = {}
         self._last_order: tuple[int, Tensor] | None = None
+        self._last_mirrored: tuple[int, Tensor] | None = None
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._images.images.device, torch.uint8)
         if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
             augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
@@ -153,7 +154,9 @@ class Batches:
         images = batch.images
         if self._augmentation is not None and self._augmentation.views is None and self._augment_seed is not None:
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
-            images = augment(images, self._augmentation, self._fill, generator)
+            mirrored = self._mirrored(epoch)
+            mine = None if mirrored is None else mirrored.index_select(0, indices)
+            images = augment(images, self._augmentation, self._fill, generator, mine)
         seed = batch_seed(self._augment_seed or 0, epoch, number)
         return self._changes.apply(images, batch.labels, self._preprocess, seed, self._share)
 
@@ -164,11 +167,22 @@ class Batches:
             return self._images
         if view not in self._views:
             seed, parts = derive(self._augment_seed, "view", view), []
+            mirrored = self._mirrored(view)
             for number, images in enumerate(torch.split(self._images.images, _CHUNK)):
                 generator = torch.Generator().manual_seed(derive(seed, number))
-                parts.append(augment(images, self._augmentation, self._fill, generator))
+                mine = None if mirrored is None else mirrored[number * _CHUNK :][: len(images)]
+                parts.append(augment(images, self._augmentation, self._fill, generator, mine))
             self._views[view] = ImageSet(torch.cat(parts), self._images.labels)
         return self._views[view]
+
+    def _mirrored(self, epoch: int) -> Tensor | None:
+        """Which images are mirrored in `epoch`, bool (N,), on the device; None where that is drawn batch by batch."""
+        if self._augmentation is None or not self._augmentation.alternating_flip or self._augment_seed is None:
+            return None
+        if self._last_mirrored is None or self._last_mirrored[0] != epoch:
+            found = alternating(len(self._images), derive(self._augment_seed, "alternating flip"), epoch)
+            self._last_mirrored = (epoch, found.to(self._images.labels.device))
+        return self._last_mirrored[1]
 
     def _ordered(self, epoch: int) -> Tensor:
         """The order of the images in `epoch`, int64 (N,), on the device."""

@@ -18,6 +18,7 @@ from truelift.errors import InputError
 from truelift.models import ModelOptions, check_model
 from truelift.options import OPERATIONAL, Conflict, In, at_least, check, refuse
 from truelift.training.afterwards import DetectionOptions, MetricsOptions, ProbeOptions
+from truelift.training.evaluation import Views
 from truelift.training.gradient_rules import GradientOptions
 from truelift.training.hardware import Precision, check_device
 from truelift.training.objectives import ObjectiveOptions
@@ -67,6 +68,10 @@ class Experiment:
     evaluate_every_epochs: Annotated[int, at_least(1, 1_000_000), OPERATIONAL] = 1
     """Epochs between two evaluations on validation and test images, for the curves; nothing is chosen by them. The last
     epoch is always evaluated."""
+
+    evaluation_views: Views = "one"
+    """What of an image evaluation averages its logits over. one: itself. flip: itself and its mirror image. flip-shift:
+    these, and both shifted by a pixel to two sides."""
 
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""

@@ -17,8 +17,40 @@ from truelift.training.objectives import ParameterRule
 Groups = list[dict[str, Any]]
 
 
+class DecoupledSgd(torch.optim.SGD):
+    """SGD whose weight decay acts on the weights directly, past gradient and momentum.
+
+    Formula, with learning rate η, decay λ, and v the step that SGD makes of the gradient alone:
+        θ ← (1 − η·λ)·θ, then θ ← θ − η·v
+
+    Parameters without a gradient (frozen ones) do not shrink.
+
+    Source:
+        Loshchilov, Hutter, "Decoupled Weight Decay Regularization", 2019, arXiv 1711.05101, algorithm 1. Deviation: η
+        is the learning rate with its schedule, as in torch's AdamW, where theirs is the schedule's factor alone.
+    """
+
+    def step(self, closure: Any = None) -> Any:
+        """Make a step."""
+        assert closure is None, "the gradient is the gradient rule's"
+        decays = [float(group["weight_decay"]) for group in self.param_groups]
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            moving = [p for p in group["params"] if p.grad is not None]
+            if decay and moving:
+                with torch.no_grad():
+                    torch._foreach_mul_(moving, 1 - float(group["lr"]) * decay)
+        try:
+            for group in self.param_groups:
+                group["weight_decay"] = 0.0
+            return super().step()
+        finally:
+            for group, decay in zip(self.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
+
+
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return torch.optim.SGD(
+    kind = DecoupledSgd if options.decoupled_weight_decay else torch.optim.SGD
+    return kind(
         groups,
         lr=options.lr,
         momentum=options.momentum,
@@ -89,8 +121,14 @@ class OptimizerOptions:
     weight_decay: Annotated[float, NONNEGATIVE] = 1e-4
     """Weight decay as torch's optimizer of that name means it (AdamW: decoupled; else added to the gradient)."""
 
+    decoupled_weight_decay: bool = False
+    """SGD: shrink the weights by lr·weight_decay before each step, past the momentum, as AdamW does."""
+
     decay_norms_and_biases: bool = True
     """Whether weight decay also acts on norms and biases, as in He et al."""
+
+    bias_lr_factor: Annotated[float, POSITIVE] = 1.0
+    """Learning rate of batch norm's biases, in that of the rest; above 0."""
 
     clip_norm: Annotated[float | None, POSITIVE] = None
     """Scale the gradient down to this norm where it is larger."""
@@ -99,20 +137,33 @@ class OptimizerOptions:
         """The rules between these options."""
         fits = self.name != "sgd" or not self.nesterov or self.momentum > 0
         yield "nesterov", fits, "false where optimizer.momentum is 0"
+        sgd = not self.decoupled_weight_decay or self.name == "sgd"
+        yield "decoupled_weight_decay", sgd, "false for other optimizers than sgd"
+
+
+def _norm_biases(modules: Iterable[nn.Module], special: set[int]) -> list[nn.Parameter]:
+    """The biases of all batch norms, but for parameters that are treated otherwise anyway."""
+    norms = (
+        norm for module in modules for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)
+    )
+    return [norm.bias for norm in norms if norm.bias is not None and id(norm.bias) not in special]
 
 
 def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequence[ParameterRule] = ()) -> Optimizer:
     """The optimizer for all parameters of `modules`.
 
-    Vectors and scalars (norms and biases) have a group of their own without weight decay where the options say so, and
-    the parameters of each rule have theirs, in this order. The fused kernels are used where torch has them for the CPU
-    too (SGD, AdamW, Adagrad).
+    Vectors and scalars (norms and biases) have a group of their own without weight decay where the options say so,
+    batch norm's biases where they have a learning rate of their own, then the parameters of each rule, in this order.
+    The fused kernels are used where torch has them for the CPU too (SGD, AdamW, Adagrad).
 
     Raises:
         InputError: A user's own one cannot be built, or is no optimizer.
     """
+    modules = list(modules)
     parameters = [p for module in modules for p in module.parameters()]
     special = {id(p) for rule in rules for p in rule.parameters}
+    faster = [] if options.bias_lr_factor == 1 else _norm_biases(modules, special)
+    special |= {id(p) for p in faster}
     rest = [p for p in parameters if id(p) not in special]
     groups: Groups
     if options.decay_norms_and_biases:
@@ -122,6 +173,9 @@ def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequen
             {"params": [p for p in rest if p.ndim > 1]},
             {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
         ]
+    if faster:
+        decay = {} if options.decay_norms_and_biases else {"weight_decay": 0.0}
+        groups.append({"params": faster, "lr": options.lr * options.bias_lr_factor, **decay})
     for rule in rules:
         group: dict[str, object] = {"params": list(rule.parameters), "lr": options.lr * rule.lr_factor}
         groups.append(group if rule.decay else {**group, "weight_decay": 0.0})

@@ -172,3 +172,30 @@ def test_indices_are_those_of_the_epochs_batches() -> None:
     for (_, wanted, _), (indices, y) in zip(shown, found, strict=True):
         assert torch.equal(wanted, y)
         assert torch.equal(image_set(50).labels[indices], y)
+
+
+def mirrored(batches: Batches, epoch: int, start: int = 0) -> dict[int, bool]:
+    """Which images an epoch shows mirrored, by label."""
+    found = {}
+    for x, y, _ in batches.epoch(epoch, start):
+        stored = normalise(image_set(50).images[y], MEAN, STD)
+        for image, label, once in zip(x, y.tolist(), stored, strict=True):
+            found[label] = torch.equal(image, once.flip(2))
+            assert found[label] or torch.equal(image, once)
+    return found
+
+
+@pytest.mark.parametrize("views", [None, 2])
+def test_alternating_flips_are_those_of_the_image_and_the_epoch(views: int | None) -> None:
+    options = AugmentationOptions(crop_padding=0, flip=True, alternating_flip=True, views=views)
+
+    def made() -> Batches:
+        return Batches(image_set(50), 8, mean=MEAN, std=STD, order_seed=1, augmentation=options, augment_seed=2)
+
+    shown = [mirrored(made(), epoch) for epoch in range(4)]
+    assert 10 < sum(shown[0].values()) < 40
+    for one, other in pairwise(shown):  # each epoch leaves two of the fifty out
+        assert all(one[label] != other[label] for label in one.keys() & other.keys())
+    assert all(shown[0][label] == shown[2][label] for label in shown[0].keys() & shown[2].keys())
+    later = mirrored(made(), 3, start=2)
+    assert later.items() <= shown[3].items()
