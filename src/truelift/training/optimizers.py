@@ -12,6 +12,7 @@ from truelift.errors import InputError
 from truelift.options import NONNEGATIVE, POSITIVE, SHARE_BELOW_ONE, Conflict, OneOf, Registry
 from truelift.own import call, is_import_path
 from truelift.own import parameters as parameters_of
+from truelift.techniques import muon
 from truelift.training.objectives import ParameterRule
 
 Groups = list[dict[str, Any]]
@@ -86,9 +87,20 @@ def _adadelta(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     return torch.optim.Adadelta(groups, lr=options.lr, rho=options.rho, weight_decay=options.weight_decay, foreach=True)
 
 
+def _muon(options: "OptimizerOptions", groups: Groups) -> Optimizer:
+    return muon.Muon(
+        muon.split(groups, options.muon_lr),
+        lr=options.lr,
+        momentum=options.momentum,
+        nesterov=options.nesterov,
+        weight_decay=options.weight_decay,
+        orthogonal=False,
+    )
+
+
 OPTIMIZERS: Registry[Callable[..., Any]] = Registry(
     "optimizer",
-    {"sgd": _sgd, "adamw": _adamw, "rmsprop": _rmsprop, "adagrad": _adagrad, "adadelta": _adadelta},
+    {"sgd": _sgd, "muon": _muon, "adamw": _adamw, "rmsprop": _rmsprop, "adagrad": _adagrad, "adadelta": _adadelta},
 )
 
 
@@ -97,8 +109,9 @@ class OptimizerOptions:
     """From gradients to a step."""
 
     name: Annotated[str, OneOf(OPTIMIZERS)] = "sgd"
-    """sgd, adamw, rmsprop, adagrad or adadelta: torch.optim's optimizer of that name. Or any other one, as
-    package.module:name or file.py:name (torch.optim:NAdam); it is given lr and, where it takes it, weight_decay."""
+    """sgd, adamw, rmsprop, adagrad or adadelta: torch.optim's optimizer of that name. muon: orthogonal steps for
+    convolutions' filters, SGD for the rest. Or any other one, as package.module:name or file.py:name
+    (torch.optim:NAdam); it is given lr and, where it takes it, weight_decay."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Another optimizer's further arguments: --optimizer.args.NAME VALUE."""
@@ -106,11 +119,15 @@ class OptimizerOptions:
     lr: Annotated[float, NONNEGATIVE] = 0.1
     """Learning rate, at least 0; the schedule multiplies it."""
 
+    muon_lr: Annotated[float, NONNEGATIVE] = 0.02
+    """muon: learning rate of the convolutions' filters, at least 0; lr is that of the rest. The schedule multiplies
+    both."""
+
     momentum: Annotated[float, SHARE_BELOW_ONE] = 0.9
-    """SGD's and RMSprop's momentum; in [0, 1)."""
+    """SGD's, Muon's and RMSprop's momentum; in [0, 1)."""
 
     nesterov: bool = True
-    """SGD: Nesterov's momentum."""
+    """SGD, muon: Nesterov's momentum."""
 
     beta2: Annotated[float, SHARE_BELOW_ONE] = 0.999
     """AdamW: decay of the second moment; in [0, 1). The first moment's is 0.9."""
@@ -119,7 +136,7 @@ class OptimizerOptions:
     """Adadelta's decay, or RMSprop's (torch calls it alpha); in [0, 1)."""
 
     weight_decay: Annotated[float, NONNEGATIVE] = 1e-4
-    """Weight decay as torch's optimizer of that name means it (AdamW: decoupled; else added to the gradient)."""
+    """Weight decay as torch's optimizer of that name means it (AdamW, muon: decoupled; else added to the gradient)."""
 
     decoupled_weight_decay: bool = False
     """SGD: shrink the weights by lr·weight_decay before each step, past the momentum, as AdamW does."""
@@ -135,7 +152,7 @@ class OptimizerOptions:
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
-        fits = self.name != "sgd" or not self.nesterov or self.momentum > 0
+        fits = self.name not in ("sgd", "muon") or not self.nesterov or self.momentum > 0
         yield "nesterov", fits, "false where optimizer.momentum is 0"
         sgd = not self.decoupled_weight_decay or self.name == "sgd"
         yield "decoupled_weight_decay", sgd, "false for other optimizers than sgd"
