@@ -107,6 +107,8 @@ class Experiment:
         yield "gradient.auxiliary_weight", weighs, "1 for other rules than sum and for a single loss"
         kept = f.cache == "none" or not self.has_auxiliary_task
         yield "freezing.cache", kept, "none where there is an auxiliary task"
+        same = f.cache == "none" or not self.data.progressive
+        yield "freezing.cache", same, "none where images grow (data.progressive)"
         by_pixel = self.preprocessing.name != "zca" or self.detection.fgsm_epsilon is None
         yield (
             "preprocessing.name",
