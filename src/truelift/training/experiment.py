@@ -71,7 +71,7 @@ class Experiment:
 
     evaluation_views: Views = "one"
     """What of an image evaluation averages its logits over. one: itself. flip: itself and its mirror image. flip-shift:
-    these, and both shifted by a pixel to two sides."""
+    these, and both shifted by a pixel to two sides. Detection and probe see the image itself."""
 
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""
