@@ -72,6 +72,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or told
 
 
+def is_out_of_processes(error: BaseException) -> bool:
+    """Whether it says that the system refused another process or thread."""
+    thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    return thread or (isinstance(error, BlockingIOError) and error.filename is None)  # EAGAIN, of a fork
+
+
 def printable(text: str) -> str:
     r"""`text` with everything that is not visible, line ends and control characters among it, written as escapes.
 

@@ -1,11 +1,15 @@
 """Where the machine gives too little: one line and nothing half written, or the run is as it should be."""
 
 import resource
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.system.processes import ENVIRONMENT, TRUELIFT
+
+from truelift.records import Study
 
 TRAIN = ["train", "--model", "resnet8", "--model.width", "4", "--data.train_images", "200", "--epochs", "1"]
 
@@ -36,3 +40,91 @@ def test_one_line_or_a_whole_run(tmp_path: Path, limit: int, most: int) -> None:
     assert done.stderr.count("\n") == 1
     assert not (run / "result.json").exists()
     assert not (run / "checkpoint.pt").exists()
+
+
+STUDY = """
+question = "Is a stopped study the same study?"
+baseline = "plain"
+seeds = 2
+experiment.model.name = "resnet8"
+experiment.model.width = 4
+experiment.data.train_images = 200
+experiment.epochs = 1
+[variants.plain]
+[variants.shifted]
+augmentation.crop_padding = 2
+"""
+
+
+def mounted(folder: Path, options: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """truelift in a file system of its own in memory, what is left of it copied to `folder`/left.
+
+    Skips where one may not be made.
+    """
+    (folder / "disk").mkdir()
+    (folder / "study.toml").write_text(STUDY)
+    script = """
+        cd "$0" && mount -t tmpfs -o size=40k tmpfs disk && mount -o remount,"$1" disk || exit 99
+        shift
+        TRUELIFT_CACHE=off "$@"
+        status=$?
+        cp -r disk left
+        exit $status
+    """
+    command = ["unshare", "--mount", "sh", "-c", script, str(folder), options, *TRUELIFT, *arguments]
+    if shutil.which("unshare") is None:
+        pytest.skip("no `unshare` here")
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    if done.returncode == 99:
+        pytest.skip("a file system may not be mounted here")
+    return done
+
+
+def test_a_full_disk_is_told_with_the_file_and_the_study_goes_on_elsewhere(tmp_path: Path) -> None:
+    done = mounted(tmp_path, "size=40k", "study", "study.toml", "--out", "disk/out")
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2
+    assert last.startswith("truelift: error: ")
+    assert "No space left on device: '" in last
+    assert "Traceback" not in done.stderr
+    left = tmp_path / "left/out"
+    assert not list(left.rglob("*.partial"))
+    subprocess.run([*TRUELIFT, "study", "study.toml", "--out", left], cwd=tmp_path, env=ENVIRONMENT, check=True)
+    assert [run.status for run in Study.read(left).runs] == ["done"] * 4
+    assert (left / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "study"])
+def test_a_disk_that_may_not_be_written(tmp_path: Path, command: str) -> None:
+    of = TRAIN if command == "train" else ["study", "study.toml"]
+    done = mounted(tmp_path, "ro", *of, "--out", "disk/out")
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("truelift: error: ")
+    assert "Read-only file system" in last
+    assert "disk/out" in last
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "left").iterdir())
+
+
+@pytest.mark.parametrize("most", [2, 6])
+def test_no_further_process(tmp_path: Path, most: int) -> None:
+    """A user of its own, whose processes and threads are limited; root's never are."""
+    (tmp_path / "study.toml").write_text(STUDY)
+    powers = "+dac_override,+dac_read_search"  # the interpreter may lie in root's own folder
+    user = ["setpriv", "--reuid", str(54321 + most), "--clear-groups", "--inh-caps", powers, "--ambient-caps", powers]
+    if shutil.which("setpriv") is None or subprocess.run([*user, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("another user's processes may not be started here")
+    limited = [*user, "prlimit", f"--nproc={most}", *TRUELIFT, "study", "study.toml", "--out", "out", "--jobs", "2"]
+    done = subprocess.run(
+        limited, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert "Traceback" not in done.stderr
+    if done.returncode == 0:
+        assert [run.status for run in Study.read(tmp_path / "out").runs] == ["done"] * 4
+        return
+    assert done.returncode in (1, 2)
+    assert done.stderr.splitlines()[-1].startswith(("truelift: error: ", "truelift: failed: "))
+    again = [sys.executable, *TRUELIFT[1:], "study", "study.toml", "--out", "out"]
+    subprocess.run(again, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+    assert [run.status for run in Study.read(tmp_path / "out").runs] == ["done"] * 4

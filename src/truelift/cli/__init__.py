@@ -9,7 +9,15 @@ from cyclopts import App, CycloptsError
 
 from truelift import __version__, signals
 from truelift.cli.given import GIVEN, OPTION_STYLE
-from truelift.errors import FailedError, InputError, is_out_of_memory, one_line, printable, shortened
+from truelift.errors import (
+    FailedError,
+    InputError,
+    is_out_of_memory,
+    is_out_of_processes,
+    one_line,
+    printable,
+    shortened,
+)
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
@@ -71,15 +79,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (InputError, OSError, MemoryError, RecursionError) as error:  # OSError: a full disk, a folder not writable
         if signals.status() is not None:  # made of a signal's exception, by an import say
             raise
+        _refuse_processes(error)
         _fail(one_line(error) or type(error).__name__)
     except FailedError as error:
         print(f"truelift: failed: {printable(shortened(one_line(error)))}", file=sys.stderr)
         status = 1
     except (RuntimeError, SystemError) as error:
+        _refuse_processes(error)
         if not is_out_of_memory(error):
             raise
         _fail(f"there is not enough memory: {shortened(one_line(error))}")
     sys.exit(status)
+
+
+def _refuse_processes(error: BaseException) -> None:
+    if is_out_of_processes(error):
+        _fail(f"the system allows no further process or thread ({one_line(error)}). Give fewer --jobs, or end others.")
 
 
 def _fail(message: str) -> None:

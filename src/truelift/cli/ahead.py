@@ -1,12 +1,12 @@
 """A study's server of runs is started before this process imports torch itself, so that both import at once."""
 
 import os
-import tomllib
 from collections.abc import Sequence
 
 from truelift import recipes
 from truelift.processes import available_cores
 from truelift.studies import start
+from truelift.toml import read_toml
 
 
 def begin(tokens: Sequence[str]) -> None:
@@ -25,7 +25,7 @@ def _trains(tokens: Sequence[str]) -> bool:
     """Whether the study's file has a variant of ours: a user's program needs no server."""
     for token in tokens:
         try:
-            tables = tomllib.loads(recipes.study_file(token).read_text(encoding="utf-8-sig"))
+            tables = read_toml(recipes.study_file(token))
             variants = tables["variants"].values()
             return "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so

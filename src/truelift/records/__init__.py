@@ -21,7 +21,7 @@ from truelift.records.aside import clear_way, set_aside
 from truelift.records.config_file import read_config_file
 from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
-from truelift.records.files import now, read_bytes, whole_file, write_json, write_text
+from truelift.records.files import now, read_bytes, told_with, whole_file, write_json, write_text
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
 from truelift.records.locks import appended_file, locked
 from truelift.records.metric_lines import Curve, MetricLines, read_lines
@@ -53,6 +53,7 @@ __all__ = [
     "read_result",
     "set_aside",
     "shown_looks",
+    "told_with",
     "whole_file",
     "write_json",
     "write_text",

@@ -20,6 +20,17 @@ def now() -> str:
 
 
 @contextlib.contextmanager
+def told_with(path: Path) -> Iterator[None]:
+    """Have an error of the system that does not say which file it met, a full disk for one, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Write `path` whole or not at all: the file appears only when the block ends without an error.
 
@@ -34,7 +45,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     # Opened as any other file would be, so that it has the user's umask.
     temporary = folder / f".{path.name}.{secrets.token_hex(4)}.partial"
     try:
-        with temporary.open("xb") as file, being_written(file.fileno()):
+        with told_with(path), temporary.open("xb") as file, being_written(file.fileno()):
             yield file
             file.flush()
             os.fsync(file.fileno())

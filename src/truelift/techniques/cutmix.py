@@ -23,10 +23,13 @@ def cutmix(images: Tensor, labels: Tensor, box: Box, partners: Tensor, classes: 
         labels: int64 (N,), or the share of each class, float32 (N, K).
         box: Within the image; it may be empty.
         partners: int64 (N,), for each image the number of another in the batch.
-        classes: K.
+        classes: K, at least 2.
 
     Returns:
         Images of the same shape and layout, and the share of each class, float32 (N, K).
+
+    Raises:
+        InputError: The number of classes is out of range.
     """
     top, bottom, left, right = box
     cut = images.clone()

@@ -19,11 +19,15 @@ def mixup(images: Tensor, labels: Tensor, weight: float, partners: Tensor, class
         labels: int64 (N,), or the share of each class, float32 (N, K).
         weight: w, in [0, 1].
         partners: int64 (N,), for each image the number of another in the batch.
-        classes: K.
+        classes: K, at least 2.
 
     Returns:
         Images of the same shape and layout, and the share of each class, float32 (N, K).
+
+    Raises:
+        InputError: A number is out of range.
     """
+    real("weight", weight, lambda w: 0 <= w <= 1, "in [0, 1]")
     return torch.lerp(images[partners], images, weight), mixed_labels(labels, partners, weight, classes)
 
 

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from truelift.errors import whole
+
 
 def shares_of_classes(labels: Tensor, classes: int) -> Tensor:
     """The share of each class, float32 (N, K), from class numbers int64 (N,); given shares stay as they are."""
@@ -16,7 +18,11 @@ def mixed_labels(labels: Tensor, partners: Tensor, weight: float | Tensor, class
         labels: y, int64 (N,) or float32 (N, K).
         partners: int64 (N,), for each image the number of another in the batch.
         weight: w, one number, or (N, 1).
-        classes: K.
+        classes: K, at least 2.
+
+    Raises:
+        InputError: The number of classes is out of range.
     """
+    whole("classes", classes, 2, 10**9)
     shares = shares_of_classes(labels, classes)
     return weight * shares + (1 - weight) * shares[partners]

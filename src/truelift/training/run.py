@@ -21,6 +21,7 @@ from truelift.records import (
     read_environment,
     read_result,
     set_aside,
+    told_with,
     whole_file,
     write_json,
     write_text,
@@ -88,11 +89,13 @@ def run(
         write_config(folder, experiment)
         training = _taken_up(training, splits, checkpoint)
         _begin(folder, training, splits)
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+        lines = folder / "metrics.jsonl"
+        with lines.open("a", encoding="utf-8") as metrics:
 
             def record(line: dict[str, Any]) -> None:
-                metrics.write(json.dumps(line, allow_nan=False) + "\n")
-                metrics.flush()
+                with told_with(lines):
+                    metrics.write(json.dumps(line, allow_nan=False) + "\n")
+                    metrics.flush()
                 reporter(line, training.steps)
 
             try:
