@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import real
+from truelift.errors import real, whole
 
 _EPSILON = 5e-4
 """Added to each variance of a patch whose values have about variance 1; below it lies what JPEG and rounding leave."""
@@ -24,9 +24,9 @@ class WhiteningConvolution(nn.Module):
     both signs. Before `fit` λ = 1 and e_i is the i-th axis.
 
     Args:
-        in_channels: C, at least 1.
-        kernel: k, at least 1.
-        epsilon: ε, above 0.
+        in_channels: C, in 1..65,536.
+        kernel: k, in 1..64.
+        epsilon: ε, above 0 and at most 10⁹.
 
     Attributes:
         out_channels: 2·P.
@@ -34,7 +34,7 @@ class WhiteningConvolution(nn.Module):
         bias: Trained, (2·P,), 0 in the beginning.
 
     Raises:
-        InputError: ε is out of range.
+        InputError: A number is out of range.
 
     Source:
         Page, "How to Train Your ResNet 8", 2019; with both signs and these ε and biases: Jordan, "94% on CIFAR-10 in
@@ -46,7 +46,9 @@ class WhiteningConvolution(nn.Module):
 
     def __init__(self, in_channels: int, kernel: int = 2, epsilon: float = _EPSILON) -> None:
         super().__init__()
-        real("epsilon", epsilon, lambda value: value > 0, "above 0")
+        whole("in_channels", in_channels, 1, 65_536)
+        whole("kernel", kernel, 1, 64)
+        real("epsilon", epsilon, lambda value: 0 < value <= 10**9, "above 0 and at most 10⁹")
         self.epsilon = epsilon
         self.kernel = kernel
         size = in_channels * kernel**2

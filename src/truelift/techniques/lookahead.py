@@ -24,7 +24,8 @@ class Lookahead:
         network: Its parameters are found by name in each update; those that need no gradient stay.
         every: k, at least 1.
         share: α, in (0, 1]; 1 changes nothing.
-        steps: Steps of the training, after the last of which the slow weights are taken too; None where it is open.
+        steps: Steps of the training, at least 1, after the last of which the slow weights are taken too; None where it
+            is open.
 
     Raises:
         InputError: A value is out of range, or a state does not fit.
@@ -36,6 +37,8 @@ class Lookahead:
 
     def __init__(self, network: nn.Module, every: int = 5, share: float = 0.5, steps: int | None = None) -> None:
         whole("every", every, 1)
+        if steps is not None:
+            whole("steps", steps, 1)
         real("share", share, lambda value: 0 < value <= 1, "in (0, 1]")
         self.network = network
         self.every = every

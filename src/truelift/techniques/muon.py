@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from truelift.errors import InputError, real
+from truelift.errors import InputError, real, whole
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 """Of the quintic; they take small singular values up as fast as can be, and then let them lie between 0.7 and 1.2."""
 _ITERATIONS = 5
 
 _TINY = 1e-7
+_LARGEST = 10**9
 
 
 def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
@@ -26,12 +27,16 @@ def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
 
     Args:
         matrix: G, (m, n); of a floating-point type, in which it is computed.
-        iterations: At least 1.
+        iterations: In 1..100.
+
+    Raises:
+        InputError: The iterations are out of range.
 
     Source:
         Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024. Deviation: float32 stays float32, as
         bfloat16 is slower on most CPUs.
     """
+    whole("iterations", iterations, 1, 100)
     x: Tensor = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / (x.norm() + _TINY)
     for _ in range(iterations):
@@ -54,10 +59,10 @@ class Muon(Optimizer):
 
     Args:
         params: Parameters, or groups; `orthogonal` in a group takes the place of the argument.
-        lr: η, at least 0.
+        lr: η, in [0, 10⁹].
         momentum: μ, in [0, 1).
         nesterov: Whether the momentum is Nesterov's.
-        weight_decay: λ, at least 0.
+        weight_decay: λ, in [0, 10⁹].
         orthogonal: Needs parameters of two dimensions at least.
 
     Raises:
@@ -77,9 +82,9 @@ class Muon(Optimizer):
         weight_decay: float = 0.0,
         orthogonal: bool = True,
     ) -> None:
-        real("lr", lr, lambda value: value >= 0, "at least 0")
+        real("lr", lr, lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
         real("momentum", momentum, lambda value: 0 <= value < 1, "in [0, 1)")
-        real("weight_decay", weight_decay, lambda value: value >= 0, "at least 0")
+        real("weight_decay", weight_decay, lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "orthogonal": orthogonal})
 

@@ -71,7 +71,7 @@ def test_before_it_is_fitted_it_gives_the_pixels() -> None:
 
 
 def test_epsilon_is_above_0() -> None:
-    with pytest.raises(InputError, match="epsilon must be above 0, got 0"):
+    with pytest.raises(InputError, match="epsilon must be above 0 and at most 10⁹, got 0"):
         WhiteningConvolution(3, 2, epsilon=0)
 
 
