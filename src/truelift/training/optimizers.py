@@ -31,6 +31,12 @@ class DecoupledSgd(torch.optim.SGD):
         is the learning rate with its schedule, as in torch's AdamW, where theirs is the schedule's factor alone.
     """
 
+    _step_supports_amp_scaling = False  # scaled losses: a step that overflows is left out whole, with its decay
+
+    def __init__(self, groups: Groups, **options: Any) -> None:
+        super().__init__(groups, **options)
+        vars(self).pop("_step_supports_amp_scaling", None)  # a fused kernel's own
+
     def step(self, closure: Any = None) -> Any:
         """Make a step."""
         assert closure is None, "the gradient is the gradient rule's"
@@ -49,6 +55,11 @@ class DecoupledSgd(torch.optim.SGD):
                 group["weight_decay"] = decay
 
 
+def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> bool:
+    """Whether all parameters lie where torch has a fused kernel."""
+    return all(p.device.type in devices for group in groups for p in group["params"])
+
+
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     kind = DecoupledSgd if options.decoupled_weight_decay else torch.optim.SGD
     return kind(
@@ -57,13 +68,14 @@ def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
         momentum=options.momentum,
         nesterov=options.nesterov,
         weight_decay=options.weight_decay,
-        fused=True,
+        fused=_fuses(groups),
     )
 
 
 def _adamw(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     betas = (0.9, options.beta2)
-    return torch.optim.AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
+    fused = _fuses(groups)
+    return torch.optim.AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused)
 
 
 def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
@@ -78,8 +90,7 @@ def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
 
 
 def _adagrad(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    # The fused kernel is the CPU's only.
-    fused = all(p.device.type == "cpu" for group in groups for p in group["params"])
+    fused = _fuses(groups, ("cpu",))
     return torch.optim.Adagrad(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
