@@ -194,7 +194,7 @@ class Batches:
             return None
         if self._last_mirrored is None or self._last_mirrored[0] != epoch:
             found = alternating(len(self._images), derive(self._augment_seed, "alternating flip"), epoch)
-            self._last_mirrored = (epoch, found.to(self._images.labels.device))
+            self._last_mirrored = (epoch, moved(found, self._images.labels.device))
         return self._last_mirrored[1]
 
     def _ordered(self, epoch: int) -> Tensor:

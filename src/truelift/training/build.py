@@ -331,7 +331,7 @@ def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
 def _fit_whitening(network: Classifier, splits: Splits, preprocess: Preprocess, device: str) -> None:
     """Fit the layers that whiten to training images without augmentation, evenly from all of the stored order.
 
-    Some thousands give each of the few figures to a hundredth, in a quarter of a second.
+    Some thousands give each of the few figures to a hundredth, in about a second.
     """
     for layer in whitening_layers(network, network.kept):
         chosen = torch.linspace(0, len(splits.train) - 1, min(len(splits.train), _WHITENED_IMAGES)).round().long()
