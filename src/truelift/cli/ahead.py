@@ -30,7 +30,7 @@ def begin(tokens: Sequence[str]) -> None:
     Args:
         tokens: What stands behind `study`.
     """
-    if not {"--help", "-h"} & set(tokens) and _trains(tokens):
+    if not {"--help", "-h", "slurm", "--executor=slurm", "--dry_run"} & set(tokens) and _trains(tokens):
         start.begin(max(1, available_cores() // _jobs(tokens)))
 
 
@@ -40,7 +40,8 @@ def _trains(tokens: Sequence[str]) -> bool:
         try:
             tables = read_toml(recipes.study_file(token))
             variants = tables["variants"].values()
-            return "command" not in tables and any("command" not in variant for variant in variants)
+            here = tables.get("executor", "local") == "local" or tables["executor"].get("name", "local") == "local"
+            return here and "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so
             continue
     return False

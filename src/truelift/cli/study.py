@@ -17,9 +17,11 @@ from truelift.records import Run
 from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.report.growing import decide
+from truelift.studies.executors import ExecutorOptions, Work, executor_options
+from truelift.studies.executors.slurm import Slurm
 from truelift.studies.looks import GivenLooks
 from truelift.studies.plan import read_plan
-from truelift.studies.study import run_study
+from truelift.studies.study import run_study, unfinished
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
 from truelift.verdicts import Requirement
@@ -42,6 +44,9 @@ def study(
     ledger: Path | None = None,
     again: bool = False,
     confirm: bool = False,
+    wait: bool = False,
+    dry_run: bool = False,
+    executor: Annotated[ExecutorOptions, Parameter(name="executor")] = ExecutorOptions(),  # noqa: B008
     experiment: ExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Compare variants over paired seeds. The same command goes on where it was stopped.
@@ -63,6 +68,9 @@ def study(
             on seeds that the ledger draws, and judged at its levels.
         again: With --ledger: another look at variants that it has judged, on fresh seeds and at another level.
         confirm: With --ledger: the last confirmation, by a metric on images that it has never judged by.
+        wait: With --executor slurm: wait until all runs have ended, and then report.
+        dry_run: With --executor slurm: print the script, and hand nothing over.
+        executor: What runs the study (docs/clusters.md).
         experiment: Settings shared by all variants, in place of the file's.
     """
     if started_by_torchrun():
@@ -74,6 +82,12 @@ def study(
     plan = read_plan(file, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment), looks=growing)
     if ledger is not None and plan.looks is not None:
         raise InputError("ledger must be left out of a study until decided: a ledger's levels are for one look.")
+    options = executor_options(plan.executor, GIVEN.under("executor", executor))
+    cluster = Slurm(options, wait) if options.name == "slurm" else None
+    if cluster is None and (wait or dry_run):
+        raise InputError(f"{'wait' if wait else 'dry_run'} needs --executor slurm.")
+    if cluster is not None and (jobs is not None or ledger is not None):
+        raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor slurm.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
@@ -102,6 +116,11 @@ def study(
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
     folder = out or Path("runs") / plan.name
     repeat = shlex.join(["truelift", *sys.argv[1:]])
+    work = Work(folder, checkpoint_seconds, plan.metric.name, tell)
+    if cluster is not None and dry_run:
+        cluster.check(folder)
+        print(cluster.shown(unfinished(plan, folder), work), end="")
+        return 0
     records = run_study(
         plan,
         folder,
@@ -112,7 +131,13 @@ def study(
         decide=decide,
         jobs=jobs,
         checkpoint_seconds=checkpoint_seconds,
+        retries=options.retries or 0,
+        executor=cluster,
     )
+    if cluster is not None and not wait and any(run.status == "unfinished" for run in records.runs):
+        told = {"how far it is": "status", "live": "watch", "to end it": "cancel", "when it has ended": "report"}
+        tell("; ".join(f"{what}: truelift {command} {folder}" for what, command in told.items()))
+        return 0
     summary = summarise(records)
     if ledger is not None and not refereed.decided(Ledger(ledger), summary, records.runs):
         warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")

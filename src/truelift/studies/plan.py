@@ -17,6 +17,7 @@ from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import check_command
+from truelift.studies.executors.options import executor_options
 from truelift.studies.extends import shared_settings
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
@@ -50,6 +51,7 @@ _KEYS = (
     "takes",
     "scales",
     "published",
+    "executor",
 )
 NO_LOOKS = GivenLooks()
 # Of a name that is part of a folder's: file systems take 255 bytes.
@@ -146,6 +148,8 @@ class StudyPlan:
     """The file's folder, where files of a user's own parts are looked for too."""
     source: Path | None = None
     """The file."""
+    executor: Any = None
+    """Where the file has it run, a name or a table: no part of what it is."""
     referee: Mapping[str, Any] | None = None
     """What study.json says of the ledger that gave the seeds and the levels."""
 
@@ -285,6 +289,7 @@ def _plan(
     for key in tables:
         if key not in _KEYS:
             raise unknown_name("key", key, _KEYS)
+    executor_options(tables.get("executor"), {})
     if not _typed(tables, "variants", dict, {}):
         raise InputError("a study needs variants: a table [variants.NAME] for each, the baseline among them.")
     variants = tuple(_variant(key, value, tables.get("command")) for key, value in tables["variants"].items())
@@ -348,6 +353,7 @@ def _plan(
         shared=shared,
         variants=variants,
         shows=_typed(tables, "shows", str, ""),
+        executor=tables.get("executor"),
         takes=applied.takes,
         published={name: figures for name, figures in published.items() if name in applied.variants},
         changed=tuple(

@@ -19,7 +19,14 @@ _REST_SECONDS = 1.0  # for what a program leaves running when it ends
 _OWN_SIGNAL_SECONDS = 1.0
 
 
-def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock: int | None) -> None:
+def run_program(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    study: int | None,
+    lease: int | None,
+    lost: Callable[[], bool] = lambda: False,
+) -> None:
     """Run a user's program to its end, and end what it has left running.
 
     It has a process group of its own, and no terminal. It is killed when the study ends; after SIGTERM it has
@@ -29,7 +36,8 @@ def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock
         command: The program and its arguments.
         folder: The run's.
         study: Reading end of a pipe whose other end the study's process holds, if there is one.
-        lock: The file that holds the run's folder: it stays held while anything of the program runs.
+        lease: The file that holds the run's folder: it stays held while anything of the program runs.
+        lost: Whether another process has taken over the folder; the program is killed then.
 
     Raises:
         InputError: It cannot be started, or ends with a status other than 0.
@@ -42,7 +50,7 @@ def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock
     with contextlib.ExitStack() as stack:
         awake = stack.enter_context(_awake_when_a_child_ends())
         stack.enter_context(signals.deferred())
-        held = () if lock is None else (os.dup(lock),)  # the lock itself is closed in whatever is forked
+        held = () if lease is None else (os.dup(lease),)  # the lease itself is closed in whatever is forked
         for file in held:
             stack.callback(os.close, file)
         try:
@@ -57,14 +65,20 @@ def run_program(command: Sequence[str], folder: Path, *, study: int | None, lock
         except OSError as error:
             raise InputError(f"the command cannot be started: {error}") from None
         try:
-            status = _wait(program, study, awake, others)
+            status = _wait(program, study, awake, others, lost)
         finally:
             _end_the_rest(program, others)
     if status:
         raise InputError(f"the command ended with status {status}; log.txt has what it printed")
 
 
-def _wait(program: "subprocess.Popen[bytes]", study: int | None, awake: int, others: frozenset[int]) -> int:
+def _wait(
+    program: "subprocess.Popen[bytes]",
+    study: int | None,
+    awake: int,
+    others: frozenset[int],
+    lost: Callable[[], bool],
+) -> int:
     """The program's status; after SIGTERM it is asked to end, and has a while for it."""
     readable = [awake] if study is None else [awake, study]
     deadline: float | None = None
@@ -72,7 +86,7 @@ def _wait(program: "subprocess.Popen[bytes]", study: int | None, awake: int, oth
         if signals.preempted() and deadline is None:
             deadline = time.monotonic() + GRACE_SECONDS
             _ask(program, others)
-        if deadline is not None and time.monotonic() > deadline:
+        if (deadline is not None and time.monotonic() > deadline) or lost():
             break
         found, _, _ = select.select(readable, [], [], 1.0 if deadline is None else 0.05)
         if awake in found:

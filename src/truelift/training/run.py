@@ -16,7 +16,7 @@ from truelift.own import sources
 from truelift.records import (
     MetricLines,
     clear_way,
-    locked,
+    leased,
     now,
     read_environment,
     read_result,
@@ -87,7 +87,10 @@ def run(
         fit(training, lambda line: None, checkpoint, math.inf)
         evaluate(training)
         return {}
-    with locked(folder):
+    with leased(folder):
+        finished = _finished(folder)
+        if finished is not None:  # by another process, while this one began
+            return finished
         _clear(folder)
         write_config(folder, experiment)
         training = _taken_up(training, splits, checkpoint)
