@@ -15,6 +15,7 @@ from truelift.models import (
     densenet,
     imagenet_resnet,
     recompute,
+    short_cnn,
     small_cnn,
     stochastic_depth,
     vgg,
@@ -38,6 +39,7 @@ FAMILIES: Registry[Family] = Registry(
         "wrn": wide_resnet.FAMILY,
         "vgg": vgg.FAMILY,
         "small-cnn": small_cnn.FAMILY,
+        "short-cnn": short_cnn.FAMILY,
     },
 )
 
@@ -59,7 +61,8 @@ class NameOptions:
     """resnetDEPTH, a CIFAR residual network of DEPTH = 6n+2 layers: resnet20, resnet32, resnet110, …;
     imagenet-resnetDEPTH or preact-resnetDEPTH, one for photographs, of 18, 34, 50, 101 or 152 layers, activated after
     each addition or before each convolution; densenetDEPTH, a DenseNet-BC of 6n+4 layers; wrn-DEPTH-FACTOR, a wide
-    residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images.
+    residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two convolutions for small grey images;
+    short-cnn, seven convolutions, wide, for trainings of minutes on images of some 32 pixels.
     Or your own, package.module:name or file.py:name: a callable that gives a torch.nn.Module from images to logits.
     timm:NAME and torchvision:NAME are theirs, where they are installed."""
 
@@ -83,6 +86,7 @@ class ModelOptions(
     recompute.RecomputeOptions,
     imagenet_resnet.ImageNetResNetOptions,
     cifar_resnet.CifarResNetOptions,
+    short_cnn.ShortCnnOptions,
     NameOptions,
 ):
     """The network."""

@@ -18,6 +18,7 @@ from truelift.metrics import Limit, Metric
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import check_command
 from truelift.studies.executors.options import executor_options
+from truelift.studies.extends import shared_settings
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
 from truelift.studies.looks import record as looks_record
@@ -43,6 +44,7 @@ _KEYS = (
     "pooling",
     "vary_split",
     "command",
+    "extends",
     "experiment",
     "variants",
     "shows",
@@ -268,7 +270,7 @@ def read_plan(
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
-        plan = _plan(path.stem, read_toml(path), scale, seeds, overrides or {}, looks)
+        plan = _plan(path, read_toml(path), scale, seeds, overrides or {}, looks)
         plan = replace(plan, home=path.parent, source=path)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
@@ -277,7 +279,7 @@ def read_plan(
 
 
 def _plan(
-    name: str,
+    path: Path,
     tables: dict[str, Any],
     scale: str,
     seeds: int | None,
@@ -304,7 +306,7 @@ def _plan(
     if applied is None:
         raise unknown_name("scale", scale, (PAPER, *scales))
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
-    own, other = flatten(_typed(tables, "experiment", dict, {})), {**applied.settings, **overrides}
+    own, other = shared_settings(tables, path.parent), {**applied.settings, **overrides}
     shared = {**own, **other}
     if any(variant.command is None for variant in variants):
         for key, one in scales.items():  # whichever is applied
@@ -336,7 +338,7 @@ def _plan(
         raise InputError(f"{NO_POOLING}.")
     chosen = applied.seeds if seeds is None else _seeds(seeds)
     return StudyPlan(
-        name=name if applied is whole else f"{name}-{scale}",
+        name=path.stem if applied is whole else f"{path.stem}-{scale}",
         scale=None if applied is whole else scale,
         scales=scales,
         question=_typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),

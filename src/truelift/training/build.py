@@ -26,7 +26,7 @@ from truelift.data import (
     rotate,
 )
 from truelift.errors import InputError, one_line, require
-from truelift.models import Classifier, Whole, build_model, check_image_size, initialise
+from truelift.models import Classifier, Whole, build_model, check_image_size, initialise, whitening_layers
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
 from truelift.techniques.gradient_similarity import TaskStatistics
@@ -49,6 +49,8 @@ from truelift.training.policies.kept_activations import KeptActivations
 from truelift.training.policies.learning_rate import ScheduledLearningRate
 from truelift.training.policies.objective_step import ObjectiveStep
 from truelift.training.scaling import LossScale
+
+_WHITENED_IMAGES = 5000
 
 
 @dataclass
@@ -208,6 +210,7 @@ def assemble(
         _check_one_image(network, splits.train.shape[0], _sides(experiment, splits)[0], device)
     epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.shape)
     preprocess = fit_preprocessing(experiment.preprocessing, splits, device)
+    _fit_whitening(network, splits, preprocess, device)
     of_training: dict[str, Any] = {
         "mean": splits.mean,
         "std": splits.std,
@@ -343,6 +346,17 @@ def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
     if experiment.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _fit_whitening(network: Classifier, splits: Splits, preprocess: Preprocess, device: str) -> None:
+    """Fit the layers that whiten to training images without augmentation, evenly from all of the stored order.
+
+    Some thousands give each of the few figures to a hundredth, in about a second.
+    """
+    for layer in whitening_layers(network, network.kept):
+        chosen = torch.linspace(0, len(splits.train) - 1, min(len(splits.train), _WHITENED_IMAGES)).round().long()
+        batches = evaluation_batches(splits.train.subset(chosen), splits, preprocess, device)
+        layer.fit(batch.images for batch in batches.epoch(0))
 
 
 def _needs_features(experiment: Experiment) -> bool:

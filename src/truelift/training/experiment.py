@@ -18,6 +18,7 @@ from truelift.errors import InputError
 from truelift.models import ModelOptions, check_model
 from truelift.options import OPERATIONAL, Conflict, In, at_least, check, refuse
 from truelift.training.afterwards import DetectionOptions, MetricsOptions, ProbeOptions
+from truelift.training.evaluation import Views
 from truelift.training.gradient_rules import GradientOptions
 from truelift.training.hardware import Precision, check_device
 from truelift.training.objectives import ObjectiveOptions
@@ -68,6 +69,10 @@ class Experiment:
     """Epochs between two evaluations on validation and test images, for the curves; nothing is chosen by them. The last
     epoch is always evaluated."""
 
+    evaluation_views: Views = "one"
+    """What of an image evaluation averages its logits over. one: itself. flip: itself and its mirror image. flip-shift:
+    these, and both shifted by a pixel to two sides. Detection and probe see the image itself."""
+
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. fp16: in float16, with losses scaled and
     steps that overflow left out. auto: bf16 where the device has it, else fp16 on a GPU, fp32 on a processor."""
@@ -104,6 +109,8 @@ class Experiment:
         yield "gradient.auxiliary_weight", weighs, "1 for other rules than sum and for a single loss"
         kept = f.cache == "none" or not self.has_auxiliary_task
         yield "freezing.cache", kept, "none where there is an auxiliary task"
+        same = f.cache == "none" or not self.data.progressive
+        yield "freezing.cache", same, "none where images grow (data.progressive)"
         by_pixel = self.preprocessing.name != "zca" or self.detection.fgsm_epsilon is None
         yield (
             "preprocessing.name",
