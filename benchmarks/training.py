@@ -1,11 +1,14 @@
-"""Images a CPU-second of training: truelift, eager, against a plain PyTorch script and against Lightning.
+"""Images a CPU-second of training: truelift, eager and compiled, against a plain PyTorch script and against Lightning.
 
     make bench NAME=training                            # images drawn at random; the work does not depend on them
     .venv/bin/python -P benchmarks/training.py --data.path FOLDER_OF_CIFAR10_PARQUET
+    .venv/bin/python -P benchmarks/training.py --compile
 
 ResNet-20 (the same module in every arm), batch 128, SGD with Nesterov momentum, crop and flip, one thread each.
 
     truelift        defaults: bf16, channels-last, resident data, batched augmentation, fused optimizer, allocator
+    compiled        the same with `compile = true` (with --compile)
+    bare            truelift's parts in a loop by hand: nothing recorded, no policy but the schedule, no checkpoint
     plain fp32      fp32, PIL pipeline a sample at a time, DataLoader without workers, SGD as it comes
     lightning bf16  the same pipeline under Lightning's Trainer with precision="bf16-mixed"
 
@@ -35,10 +38,11 @@ from torch.utils.data import DataLoader, Dataset
 from truelift.data import DataOptions, ImageSet, Splits, load
 from truelift.models import CifarResNet, initialise
 from truelift.training import Experiment, resolve
-from truelift.training.build import assemble
+from truelift.training.build import Training, assemble
+from truelift.training.compilation import compile_now
 from truelift.training.hardware import keep_pages
 from truelift.training.loop import fit
-from truelift.training.policies import Policy
+from truelift.training.policies import Policy, Progress
 
 WARM_UP, STEPS, BATCH = 10, 30, 128
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -106,16 +110,41 @@ def network() -> CifarResNet:
     return net
 
 
-def run_truelift(data: ImageSet) -> float:
+def assembled(data: ImageSet, *, compiled: bool = False) -> Training:
     keep_pages()
     splits = Splits(data, None, data.subset(torch.arange(BATCH)), tuple(map(str, range(10))), 0)
-    experiment = resolve(Experiment(data=DataOptions(name="cifar10"), epochs=1, batch_size=BATCH))
+    experiment = resolve(Experiment(data=DataOptions(name="cifar10"), epochs=1, batch_size=BATCH, compile=compiled))
     training = assemble(experiment, splits)
+    compile_now(training)
+    return training
+
+
+def run_truelift(data: ImageSet, *, compiled: bool = False) -> float:
+    training = assembled(data, compiled=compiled)
     clock = Clock()
     training.policies.append(Counted(clock))
     with TemporaryDirectory() as folder:
         fit(training, lambda line: None, Path(folder) / "checkpoint.pt", 1e9)
         return clock.speed()
+
+
+def run_compiled(data: ImageSet) -> float:
+    return run_truelift(data, compiled=True)
+
+
+def run_bare(data: ImageSet) -> float:
+    t, clock = assembled(data), Clock()
+    (schedule,) = (policy for policy in t.policies if policy.name == "learning_rate")
+    t.network.train()
+    for step, batch in enumerate(t.batches.epoch(0)):
+        schedule(Progress(step, t.steps_per_epoch, t.steps, None))
+        with t.autocast:
+            losses, _ = t.objective(t.network, batch)
+        losses["cross_entropy"].backward()
+        t.optimizer.step()
+        t.optimizer.zero_grad()
+        clock()
+    return clock.speed()
 
 
 def run_plain(data: ImageSet) -> float:
@@ -161,6 +190,8 @@ def run_lightning(data: ImageSet) -> float:
 
 ARMS: dict[str, Callable[[ImageSet], float]] = {
     "truelift": run_truelift,
+    "compiled": run_compiled,
+    "bare": run_bare,
     "plain fp32": run_plain,
     "lightning bf16": run_lightning,
 }
@@ -179,9 +210,9 @@ def measured(arm: str, path: str | None) -> float:
     return float(done.stdout.split()[-1])
 
 
-def repeats(n: int, path: str | None) -> Iterator[dict[str, float]]:
+def repeats(n: int, path: str | None, arms: Iterable[str]) -> Iterator[dict[str, float]]:
     for number in range(n):
-        speeds = {arm: measured(arm, path) for arm in ARMS}
+        speeds = {arm: measured(arm, path) for arm in arms}
         print(f"repeat {number + 1}: " + ", ".join(f"{arm} {speed:.0f}" for arm, speed in speeds.items()), flush=True)
         yield speeds
 
@@ -189,6 +220,7 @@ def repeats(n: int, path: str | None) -> Iterator[dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data.path", dest="path")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -197,12 +229,16 @@ def main() -> None:
         torch.manual_seed(0)
         print(ARMS[arguments.arm](images(arguments.path)))
         return
-    rows = list(repeats(arguments.repeats, arguments.path))
-    for arm in ARMS:
+    arms = [arm for arm in ARMS if arguments.compile or arm != "compiled"]
+    rows = list(repeats(arguments.repeats, arguments.path, arms))
+    for arm in arms:
         print(f"{arm:15} {median(row[arm] for row in rows):6.0f} images a CPU-second (median)")
     over_plain = median(row["truelift"] / row["plain fp32"] for row in rows)
     over_lightning = median(row["truelift"] / row["lightning bf16"] for row in rows)
     figures = {"eager_over_plain_fp32": round(over_plain, 2), "over_lightning_bf16": round(over_lightning, 2)}
+    figures["loop_overhead"] = round(median(row["bare"] / row["truelift"] for row in rows), 3)
+    if arguments.compile:
+        figures["over_plain_fp32"] = round(median(row["compiled"] / row["plain fp32"] for row in rows), 2)
     print(json.dumps(figures))
 
 

@@ -74,6 +74,7 @@ LOGGED = (
     Logged(name="train_error", by="the training loop"),
     Logged(name="train_seconds", by="the training loop"),
     Logged(name="cpu_seconds", by="the training loop"),
+    Logged(name="compile_seconds", by="torch.compile, where the network is compiled"),
     Logged(name="images_per_second", by="the training loop"),
     Logged(name="parameters", by="the model", step="one"),
     Logged(name="training_operations", by="the count of operations", step="one"),

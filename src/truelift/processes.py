@@ -115,6 +115,16 @@ def is_running(process: int) -> bool:
     return not LINUX or _stat(process)[0] not in "ZX"
 
 
+def beginning(process: int) -> str:
+    """When a process began, as Linux counts: with its number it is one process; elsewhere, and of none, empty."""
+    if not LINUX:
+        return ""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
 def send(number: int, processes: Iterable[int]) -> None:
     """Send a signal to those that are still there."""
     for process in processes:

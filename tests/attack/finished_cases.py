@@ -31,12 +31,16 @@ args = "91"
 _PROGRAM = """printf '{"val_accuracy": %s.%s}' "$3" "$1" > "$2/metrics.json"
 printf '{"step": 1, "val_accuracy": %s}\\n' "$3" > "$2/metrics.jsonl"
 """
+_LEASE = (
+    '{"host": "node7", "process": 4711, "executor": "slurm", "job": "", "since": "2026-01-02T03:04:05+00:00", '
+    '"heartbeat": 0.5, "system": "x/1", "began": "5", "token": "0123abcd"}'
+)
 _WANTED = {("plain", 0): 90.0, ("plain", 1): 90.1, ("other", 0): 91.0, ("other", 1): 91.1}
 _LINE = ("study", "study.toml", "--out", "study", "--jobs", "1")
 
 # Of the study, and of one of its runs.
-_OF_STUDY = ("study.json", "report.csv", "report.html", ".lock")
-_OF_RUN = ("result.json", "config.toml", "metrics.json", "metrics.jsonl", "log.txt", ".lock")
+_OF_STUDY = ("study.json", "report.csv", "report.html", ".lease-1")
+_OF_RUN = ("result.json", "config.toml", "metrics.json", "metrics.jsonl", "log.txt", ".lease-1")
 _JSON = ("study.json", "RUN/result.json", "RUN/metrics.json")
 _TABLES = ("report.csv",)
 
@@ -57,13 +61,20 @@ def _made() -> Path:
         assert not end.code  # noqa: PT017
     finally:
         os.chdir(before)
+    for folder in (home / "study", home / "study" / _run_of(home)):  # as processes leave them that were killed
+        (folder / ".lease-1").write_text(_LEASE)
+        os.utime(folder / ".lease-1", (1, 1))
     return home
 
 
 @functools.cache
 def _run() -> str:
     """The folder of one run, in the study's."""
-    return min(path.parent.relative_to(_made() / "study").as_posix() for path in _made().glob("study/runs/plain/*/*"))
+    return _run_of(_made())
+
+
+def _run_of(home: Path) -> str:
+    return min(path.parent.relative_to(home / "study").as_posix() for path in home.glob("study/runs/plain/*/*"))
 
 
 def cases(random: Random, number: int) -> Iterator[Case]:

@@ -127,21 +127,29 @@ def test_a_scale_has_its_own_folder_and_the_report_names_it(truelift: Truelift, 
     assert 'unknown scale "smal". Did you mean "small"?' in unknown.stderr
 
 
-def test_two_processes_do_not_run_one_study(truelift: Truelift, tmp_path: Path) -> None:
+def test_two_commands_at_once_share_the_runs_out(truelift: Truelift, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import json, pathlib, sys, time\nout = pathlib.Path(sys.argv[1])\n"
+        '(out / "begun").open("a").write("once\\n")\ntime.sleep(2)\n'
+        '(out / "metrics.json").write_text(json.dumps({"x_loss": int(sys.argv[2])}))\n'
+    )
     study = tmp_path / "study.toml"
     study.write_text(
-        f'command = "{sys.executable} -c \'import time; time.sleep(8)\' {{seed}} {{out}}"\nmetric = "x_loss"\n'
-        "[variants.a]\n[variants.b]\n"
+        f'command = "{sys.executable} train.py {{out}} {{seed}} {{args}}"\nmetric = "x_loss"\n'
+        '[variants.a]\n[variants.b]\nargs = "b"\n'
     )
-    command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "one", "--seeds", "1"]
+    options = ["--out", "one", "--seeds", "2", "--jobs", "1"]
+    command = [sys.executable, "-m", "truelift", "study", str(study), *options]
     first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "one" / "study.json").exists():
+    while not any((tmp_path / "one").glob("runs/*/*/begun")):
         time.sleep(0.05)
         assert first.poll() is None
-    second = truelift("study", study, "--out", "one", "--seeds", "1")
-    assert second.returncode == 2
-    assert "in use by another process" in second.stderr
-    assert first.wait(60) == 1  # the program left no metrics
+    second = truelift("study", study, *options)
+    assert second.returncode == 0, second.stderr
+    assert first.wait(60) == 0
+    begun = [path.read_text() for path in (tmp_path / "one").glob("runs/*/*/begun")]
+    assert begun == ["once\n"] * 4
+    assert not list((tmp_path / "one").rglob(".lease-*"))
 
 
 def test_a_killed_study_leaves_no_orphans(tmp_path: Path) -> None:

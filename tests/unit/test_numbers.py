@@ -15,10 +15,13 @@ from torch import nn
 
 import truelift
 from truelift.errors import InputError
+from truelift.models import WhiteningConvolution
 from truelift.techniques import freezeout, gaussian_mixture, gradient_similarity
 from truelift.techniques.averaged_weights import AveragedWeights
 from truelift.techniques.cutmix import CutMix, cutmix
+from truelift.techniques.lookahead import Lookahead
 from truelift.techniques.mixup import Mixup, mixup
+from truelift.techniques.muon import Muon, orthogonalised
 from truelift.techniques.random_erasing import RandomErasing
 from truelift.techniques.sharpness_aware import SharpnessAware
 from truelift.techniques.trivial_augment import TrivialAugment
@@ -80,6 +83,10 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[[Path], dict[str, Any]]]
     "GradVac": (gradient_similarity.GradVac, lambda _: {}),
     "AveragedWeights": (AveragedWeights, lambda _: {"network": network()}),
     "SharpnessAware": (SharpnessAware, lambda _: {"climbing": network()}),
+    "Lookahead": (Lookahead, lambda _: {"network": network()}),
+    "Muon": (Muon, lambda _: {"params": [torch.zeros(2, 2, requires_grad=True)]}),
+    "orthogonalised": (orthogonalised, lambda _: {"matrix": torch.ones(2, 2)}),
+    "WhiteningConvolution": (WhiteningConvolution, lambda _: {"in_channels": 3}),
     "Mixup": (Mixup, lambda _: {"classes": 3}),
     "CutMix": (CutMix, lambda _: {"classes": 3}),
     "mixup": (mixup, lambda _: mixed() | {"weight": 0.5, "classes": 3}),

@@ -1,6 +1,7 @@
 """The commands. Each is imported when it is called: `truelift report` does not wait for torch."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -33,6 +34,10 @@ _COMMANDS = {
         "Compare variants over paired seeds. The same command goes on where it was stopped.",
         True,
     ),
+    "status": ("truelift.cli.status:status", "Say how far a study is, from its folder alone.", False),
+    "watch": ("truelift.cli.watch:watch", "Show how far a study is until it ends, with its table so far.", False),
+    "cancel": ("truelift.cli.cancel:cancel", "End a study's jobs in a cluster's queue.", False),
+    "work": ("truelift.cli.work:work", "Make runs of a planned study, beside others who do the same.", False),
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
     "ledger": ("truelift.cli.ledger:ledger", "Begin or show the ledger of a referee for a search.", False),
@@ -82,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from truelift.training.settings import expand_names
 
             tokens = expand_names(tokens)
+            if tokens[0] == "study":  # as for an experiment's groups
+                tokens = [re.sub(r"^--executor(?==|$)", "--executor.name", token) for token in tokens]
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         with signals.unwinding():
             status = command(*bound.args, **bound.kwargs) or 0

@@ -5,6 +5,7 @@ made with is imported while the last run is on, when another's core has nothing 
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -31,12 +32,15 @@ def begin(tokens: Sequence[str]) -> None:
     Args:
         tokens: What stands behind `study`.
     """
-    if {"--help", "-h", "--help-all"} & set(tokens):
+    words = set(tokens)
+    if {"--help", "-h", "--help-all"} & words:
         return
-    first = None if {"--quiet", "--json"} & set(tokens) else first_line(tokens)
+    dry = bool({"--dry-run", "--dry_run"} & words)
+    first = None if {"--quiet", "--json"} & words else first_line(tokens)
     if first is not None:  # torch takes seconds to be imported
-        print(first, flush=True)
-    if not {"--dry-run", "--dry_run"} & set(tokens) and _trains(tokens):
+        # With slurm the output is a script.
+        print(first, flush=True, file=sys.stderr if dry else sys.stdout)
+    if not dry and not {"slurm", "--executor=slurm"} & words and _trains(tokens):
         start.begin(max(1, available_cores() // _jobs(tokens)))
 
 
@@ -62,7 +66,8 @@ def _trains(tokens: Sequence[str]) -> bool:
         try:
             tables = read_toml(recipes.study_file(token))
             variants = tables["variants"].values()
-            return "command" not in tables and any("command" not in variant for variant in variants)
+            here = tables.get("executor", "local") == "local" or tables["executor"].get("name", "local") == "local"
+            return here and "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so
             continue
     return False

@@ -30,6 +30,11 @@ class Given:
                 if name not in self._names:
                     self._names.append(name)
 
+    def under(self, group: str, options: Any) -> dict[str, Any]:
+        """The values of a group's options that were given, by name."""
+        inside = [name.removeprefix(f"{group}.") for name in self._names if name.startswith(f"{group}.")]
+        return {name: getattr(options, name) for name in inside}
+
     def settings(self, experiment: Any) -> dict[str, Any]:
         """The values of the options of `experiment` that were given, typed, by dotted name."""
         from truelift.training.settings import OPTIONS, literal, value_of

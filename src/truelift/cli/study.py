@@ -19,9 +19,11 @@ from truelift.records import Run
 from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.report.growing import decide
+from truelift.studies.executors import ExecutorOptions, Work, executor_options
+from truelift.studies.executors.slurm import Slurm
 from truelift.studies.looks import GivenLooks
 from truelift.studies.plan import read_plan
-from truelift.studies.study import run_study
+from truelift.studies.study import run_study, unfinished
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
 from truelift.verdicts import Requirement
@@ -30,6 +32,7 @@ _WHAT = Parameter(group=Group("What runs", sort_key=1))
 _HOW = Parameter(group=Group("How it runs", sort_key=2))
 _SAYS = Parameter(group=Group("What it says", sort_key=3))
 _LEDGER = Parameter(group=Group("A referee for a search", sort_key=4))
+_WHERE = Group("Where it runs", sort_key=5)
 
 _LAST_LINES = 5
 """Of a failed run's log."""
@@ -48,6 +51,7 @@ def study(
     jobs: Annotated[int | None, _HOW] = None,
     out: Annotated[Path | None, _HOW] = None,
     checkpoint_seconds: Annotated[float, _HOW] = 30.0,
+    wait: Annotated[bool, _HOW] = False,
     quiet: Annotated[bool, _SAYS] = False,
     verbose: Annotated[bool, _SAYS] = False,
     json: Annotated[bool, _SAYS] = False,
@@ -55,6 +59,7 @@ def study(
     ledger: Annotated[Path | None, _LEDGER] = None,
     again: Annotated[bool, _LEDGER] = False,
     confirm: Annotated[bool, _LEDGER] = False,
+    executor: Annotated[ExecutorOptions, Parameter(name="executor", group=_WHERE)] = ExecutorOptions(),  # noqa: B008
     experiment: HiddenExperimentOptions = Experiment(),  # noqa: B008
 ) -> int:
     """Compare variants over paired seeds. The same command goes on where it was stopped.
@@ -70,7 +75,8 @@ def study(
         max_seeds: With --until-decided: seeds of a variant at most.
         looks: With --until-decided: at how many seeds to judge, such as 3,5,8,12. Default: at every one from the third.
         dry_run: Say what would run, what is done and what it will cost: time from some steps of each variant, disk and
-            memory. Nothing is written but the cache of decoded images.
+            memory. Nothing is written but the cache of decoded images. With --executor slurm: print the script, and
+            hand nothing over.
         jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
@@ -83,6 +89,8 @@ def study(
             on seeds that the ledger draws, and judged at its levels.
         again: With --ledger: another look at variants that it has judged, on fresh seeds and at another level.
         confirm: With --ledger: the last confirmation, by a metric on images that it has never judged by.
+        wait: With --executor slurm: wait until all runs have ended, and then report.
+        executor: What runs the study (docs/clusters.md).
         experiment: Settings shared by all variants, in place of the file's.
     """
     if started_by_torchrun():
@@ -98,13 +106,19 @@ def study(
     plan = read_plan(file, scale=scale, seeds=seeds, overrides=GIVEN.settings(experiment), looks=growing)
     if ledger is not None and plan.looks is not None:
         raise InputError("ledger must be left out of a study until decided: a ledger's levels are for one look.")
+    options = executor_options(plan.executor, GIVEN.under("executor", executor))
+    cluster = Slurm(options, wait) if options.name == "slurm" else None
+    if cluster is None and wait:
+        raise InputError("wait needs --executor slurm.")
+    if cluster is not None and (jobs is not None or ledger is not None):
+        raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor slurm.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
         warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")
 
     folder = out or Path("runs") / plan.name
-    if dry_run:
+    if dry_run and cluster is None:
         return show_cost(plan, folder, jobs=jobs)
 
     def report_run(run: Run, ended: int, total: int) -> None:
@@ -137,9 +151,14 @@ def study(
         plan = refereed.entered(plan, ledger, again=again, confirm=confirm)
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
+    if dry_run and cluster is not None:
+        cluster.check(folder)
+        work = Work(folder, checkpoint_seconds, plan.metric.name, tell)
+        print(cluster.shown(unfinished(plan, folder), work), end="")
+        return 0
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
-    with Quiet() if quiet else shown as watcher:
+    with Quiet() if quiet or cluster is not None else shown as watcher:
         records = run_study(
             plan,
             folder,
@@ -151,7 +170,13 @@ def study(
             watcher=watcher,
             jobs=jobs,
             checkpoint_seconds=checkpoint_seconds,
+            retries=options.retries or 0,
+            executor=cluster,
         )
+    if cluster is not None and not wait and any(run.status == "unfinished" for run in records.runs):
+        told = {"how far it is": "status", "live": "watch", "to end it": "cancel", "when it has ended": "report"}
+        tell("; ".join(f"{what}: truelift {command} {folder}" for what, command in told.items()))
+        return 0
     summary = summarise(records)
     if ledger is not None and not refereed.decided(Ledger(ledger), summary, records.runs):
         warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")

@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from truelift.data.augment import augment, normalise
+from truelift.data.augment import alternating, augment, normalise, shrunk
 from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.dataset import ImageSet
 from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.preprocessing import Preprocess
-from truelift.errors import InputError
+from truelift.errors import InputError, require
 from truelift.seeds import derive
 from truelift.techniques.devices import moved
 
@@ -46,12 +46,15 @@ class Batches:
         augmentation: Resolved options (see `resolve_augmentation`), or None for no augmentation.
         augment_seed: Needed with `augmentation`, and only then.
         device: Where the batches are made.
+        sides: The side of the images in each epoch, the last one for all that follow: they are made smaller behind
+            everything else, by `shrunk`. Default: their own.
         share: Yield this part of every batch alone: what one process would have, shared out among several.
         changes: What else is changed in training batches, drawn from (`augment_seed`, epoch, batch number) too.
 
     Raises:
         InputError: The batch size is below 1, there is no image, only one of `augmentation` and `augment_seed` is
-            given, or the augmentation does not fit the images' size.
+            given, the augmentation does not fit the images' size, or a side is larger than the images', or they are not
+            square.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Batches:
         augmentation: AugmentationOptions | None = None,
         augment_seed: int | None = None,
         device: torch.device | str = "cpu",
+        sides: Sequence[int] = (),
         share: Share = WHOLE,
         changes: Changes = NO_CHANGES,
     ) -> None:
@@ -79,10 +83,17 @@ class Batches:
         self._preprocess = preprocess or partial(normalise, mean=tuple(mean), std=tuple(std))
         self._augmentation = augmentation
         self._augment_seed = augment_seed
+        self._sides = tuple(sides)
+        _, height, width = images.shape
+        if any(side != height for side in self._sides):
+            if height != width:
+                raise InputError(f"data.progressive must be left out where images are not square, got {width}x{height}")
+            require("data.progressive", max(self._sides), max(self._sides) <= height, f"at most the images' {height}")
         self._share = share
         self._changes = changes
         self._views: dict[int, ImageSet] = {}
         self._last_order: tuple[int, Tensor] | None = None
+        self._last_mirrored: tuple[int, Tensor] | None = None
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._images.images.device, torch.uint8)
         if augmentation is not None:  # options that do not fit the images are refused here, not at the first batch
             augment(self._images.images[:1], augmentation, self._fill, torch.Generator())
@@ -154,9 +165,13 @@ class Batches:
         images = batch.images
         if self._augmentation is not None and self._augmentation.views is None and self._augment_seed is not None:
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number))
-            images = augment(images, self._augmentation, self._fill, generator)
+            mirrored = self._mirrored(epoch)
+            mine = None if mirrored is None else mirrored.index_select(0, indices)
+            images = augment(images, self._augmentation, self._fill, generator, mine)
         seed = batch_seed(self._augment_seed or 0, epoch, number)
-        return self._changes.apply(images, batch.labels, self._preprocess, seed, self._share)
+        made = self._changes.apply(images, batch.labels, self._preprocess, seed, self._share)
+        side = self._sides[min(epoch, len(self._sides) - 1)] if self._sides else images.shape[2]
+        return made if side == images.shape[2] else made._replace(images=shrunk(made.images, side))
 
     def _shown(self, epoch: int) -> ImageSet:
         """The images, or the epoch's view of them, which is made when it is first wanted."""
@@ -165,11 +180,22 @@ class Batches:
             return self._images
         if view not in self._views:
             seed, parts = derive(self._augment_seed, "view", view), []
+            mirrored = self._mirrored(view)
             for number, images in enumerate(torch.split(self._images.images, _CHUNK)):
                 generator = torch.Generator().manual_seed(derive(seed, number))
-                parts.append(augment(images, self._augmentation, self._fill, generator))
+                mine = None if mirrored is None else mirrored[number * _CHUNK :][: len(images)]
+                parts.append(augment(images, self._augmentation, self._fill, generator, mine))
             self._views[view] = ImageSet(torch.cat(parts), self._images.labels)
         return self._views[view]
+
+    def _mirrored(self, epoch: int) -> Tensor | None:
+        """Which images are mirrored in `epoch`, bool (N,), on the device; None where that is drawn batch by batch."""
+        if self._augmentation is None or not self._augmentation.alternating_flip or self._augment_seed is None:
+            return None
+        if self._last_mirrored is None or self._last_mirrored[0] != epoch:
+            found = alternating(len(self._images), derive(self._augment_seed, "alternating flip"), epoch)
+            self._last_mirrored = (epoch, moved(found, self._images.labels.device))
+        return self._last_mirrored[1]
 
     def _ordered(self, epoch: int) -> Tensor:
         """The order of the images in `epoch`, int64 (N,), on the device."""

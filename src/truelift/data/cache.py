@@ -60,7 +60,7 @@ def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[
     Raises:
         InputError: TRUELIFT_CACHE_GIB is no number of at least 0.
     """
-    folder, most = _folder(), _limit()
+    folder, most = cache_folder(), _limit()
     if folder is None or most == 0:
         return make()
     described = json.dumps({"version": VERSION, **about}, sort_keys=True)
@@ -82,7 +82,7 @@ def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[
 
 def kept_files() -> list[tuple[Path, int]]:
     """The files of the cache, with their bytes; none where there is no cache. One that goes is made again."""
-    folder = _folder()
+    folder = cache_folder()
     found = []
     for path in sorted(folder.glob(f"*{_ENDING}")) if folder is not None and folder.is_dir() else ():
         with contextlib.suppress(OSError):  # another process has removed it
@@ -90,7 +90,8 @@ def kept_files() -> list[tuple[Path, int]]:
     return found
 
 
-def _folder() -> Path | None:
+def cache_folder() -> Path | None:
+    """The folder of the cache, which may not be there yet; none where it is off, or nobody's home can be told."""
     named = os.environ.get("TRUELIFT_CACHE", "")
     if named == "off":
         return None

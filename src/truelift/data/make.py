@@ -1,7 +1,6 @@
 """The batches that fit the images: in memory, or streamed."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 
@@ -32,13 +31,13 @@ def make_batches(
     share: Share = WHOLE,
     changes: Changes = NO_CHANGES,
 ) -> ImageBatches:
-    """`StreamedBatches` of photographs, `Batches` of images in memory, which know no `sides`.
+    """`StreamedBatches` of photographs, `Batches` of images in memory.
 
     Raises:
         InputError: As theirs.
     """
     streamed = isinstance(images, Photographs)
-    build: Callable[..., ImageBatches] = partial(StreamedBatches, sides=sides) if streamed else Batches
+    build: Callable[..., ImageBatches] = StreamedBatches if streamed else Batches
     return build(
         images,
         batch_size,
@@ -49,6 +48,7 @@ def make_batches(
         augmentation=augmentation,
         augment_seed=augment_seed,
         device=device,
+        sides=sides,
         share=share,
         changes=changes,
     )

@@ -74,5 +74,5 @@ def resolve_augmentation(options: AugmentationOptions, data_name: str, *, stream
     return replace(
         options,
         crop_padding=customary.crop_padding if options.crop_padding is None else options.crop_padding,
-        flip=customary.flip if options.flip is None else options.flip,
+        flip=(customary.flip or options.alternating_flip) if options.flip is None else options.flip,
     )

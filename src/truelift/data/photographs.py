@@ -32,14 +32,13 @@ class StreamOptions(DecodeOptions):
     """stream: the share of the shorter side that evaluation keeps, in (0, 1]; 0.875 is 224 of 256."""
 
     progressive: Annotated[tuple[int, ...] | None, SIDE] = None
-    """stream: the side of the training images in each equal part of the training, such as 128 176 224; evaluation is at
-    resize throughout. Default: resize."""
+    """The side of the training images in each equal part of the training, such as 128 176 224; evaluation is at their
+    own size throughout, with stream at resize. Default: that size."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
         yield "resize", not self.stream or self.resize is not None, "given with data.stream"
         yield "workers", self.workers is None or self.stream, "left out without data.stream"
-        yield "progressive", self.progressive is None or self.stream, "left out without data.stream"
         yield "progressive", self.progressive is None or 1 <= len(self.progressive) <= 1000, "1 to 1000 sides"
 
 

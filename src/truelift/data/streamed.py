@@ -87,7 +87,9 @@ class StreamedBatches:
         self._changes = changes
         self._fill = torch.tensor(tuple(mean)).mul(255).round().to(self._device, torch.uint8)
         # Crop and mirror are the decoder's; the rest is the device's.
-        self._rest = augmentation and replace(augmentation, crop_padding=0, resized_crop_area=None, flip=False)
+        self._rest = augmentation and replace(
+            augmentation, crop_padding=0, resized_crop_area=None, flip=False, alternating_flip=False
+        )
         if self._rest is not None:
             augment(torch.zeros(1, *images.shape, dtype=torch.uint8), self._rest, self._fill.cpu(), torch.Generator())
         if changes.named:
@@ -278,6 +280,9 @@ class _Decoder(Dataset[_Decoded]):
         assert augmentation.resized_crop_area is not None
         random = Random(derive(self.augment_seed, batch.epoch, "photograph", number))
         mirrored = random.random() < 0.5 and bool(augmentation.flip)
+        if augmentation.alternating_flip:
+            first = Random(derive(self.augment_seed, "alternating flip", number)).random() < 0.5
+            mirrored = first != bool(batch.epoch % 2)
         choose = partial(random_box, least_area=augmentation.resized_crop_area, random=random)
         square = self.photographs.read(number, lambda image: cut_out(image, choose, batch.side))
         return square.flip(1) if mirrored and not isinstance(square, str) else square

@@ -17,7 +17,7 @@ from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.metrics import Metric
 from truelift.own import raised
-from truelift.records import Run, Study, earlier_plans, locked, now, write_json
+from truelift.records import Run, Study, earlier_plans, leased, now, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
 from truelift.report.growing import decide
@@ -105,13 +105,13 @@ def compare(
         record = _record(
             home, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
         )
-        with locked(home):
+        with leased(home):
             write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
             _until_decided(_Runner(train, home, given, better, quiet), home, planned)
         return Judged(summarise(Study.read(home)), folder=home)
     planned = _plan(train, variants, names, _seeds(5 if seeds is None else seeds))
     earlier_plans(home, {"runs": _runs(planned), "seeds": _seeds_of(planned)})  # refuses what was planned otherwise
-    with locked(home):
+    with leased(home):
         runner = _Runner(train, home, given, better, quiet)
         for number, run in enumerate(planned, start=1):
             runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")

@@ -9,9 +9,11 @@ from truelift.models.external import is_short_form
 from truelift.models.imagenet_resnet import ImageNetResNet
 from truelift.models.initialise import initialise
 from truelift.models.published import load_published
+from truelift.models.short_cnn import ShortCnn
 from truelift.models.small_cnn import SmallCnn
 from truelift.models.vgg import Vgg
 from truelift.models.weights import load_weights, save_weights
+from truelift.models.whitening import WhiteningConvolution, whitening_layers
 from truelift.models.wide_resnet import WideResNet
 
 __all__ = [
@@ -22,8 +24,10 @@ __all__ = [
     "Embedded",
     "ImageNetResNet",
     "ModelOptions",
+    "ShortCnn",
     "SmallCnn",
     "Vgg",
+    "WhiteningConvolution",
     "Whole",
     "WideResNet",
     "adapt",
@@ -37,4 +41,5 @@ __all__ = [
     "load_published",
     "load_weights",
     "save_weights",
+    "whitening_layers",
 ]

@@ -79,6 +79,10 @@ class Whole(Classifier):
         """Compile the whole network with torch.compile."""
         self.network.compile()
 
+    def forget_compiled(self) -> None:
+        """Be as before `compile_features`."""
+        self.network._compiled_call_impl = None
+
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to logits (N, K)."""
         logits: Tensor = self.network(images)

@@ -15,6 +15,7 @@ from truelift.models import (
     densenet,
     imagenet_resnet,
     recompute,
+    short_cnn,
     small_cnn,
     stochastic_depth,
     vgg,
@@ -38,6 +39,7 @@ FAMILIES: Registry[Family] = Registry(
         "wrn": wide_resnet.FAMILY,
         "vgg": vgg.FAMILY,
         "small-cnn": small_cnn.FAMILY,
+        "short-cnn": short_cnn.FAMILY,
     },
 )
 
@@ -60,7 +62,8 @@ class NameOptions:
     another DEPTH = 6n+2 CIFAR's: resnet20, resnet32, resnet110, …; cifar-resnetDEPTH is CIFAR's at every such depth
     (cifar-resnet50); preact-resnetDEPTH is ImageNet's activated before each convolution; densenetDEPTH, a DenseNet-BC
     of 6n+4 layers; wrn-DEPTH-FACTOR, a wide residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two
-    convolutions for small grey images.
+    convolutions for small grey images; short-cnn, seven convolutions, wide, for trainings of minutes on images of some
+    32 pixels.
     Or your own, package.module:name or file.py:name: a callable that gives a torch.nn.Module from images to logits.
     timm:NAME and torchvision:NAME are theirs, where they are installed."""
 
@@ -84,6 +87,7 @@ class ModelOptions(
     recompute.RecomputeOptions,
     imagenet_resnet.ImageNetResNetOptions,
     cifar_resnet.CifarResNetOptions,
+    short_cnn.ShortCnnOptions,
     NameOptions,
 ):
     """The network."""

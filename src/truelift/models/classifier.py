@@ -42,8 +42,22 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def compile_features(self) -> None:
-        """Compile all but the head with torch.compile; some objectives see the features, and a head is small."""
-        self.features = torch.compile(self.features)  # type: ignore[method-assign]
+        """Compile all but the head with torch.compile; some objectives see the features, and a head is small.
+
+        For training alone: evaluation's few passes, with batches of two other sizes, would be compiled twice more.
+        """
+        eager = self.features
+        compiled = torch.compile(eager)
+
+        def features(images: Tensor) -> Tensor:
+            found: Tensor = (compiled if self.training else eager)(images)
+            return found
+
+        self.features = features  # type: ignore[method-assign]
+
+    def forget_compiled(self) -> None:
+        """Be as before `compile_features`."""
+        vars(self).pop("features", None)
 
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to logits (N, K)."""

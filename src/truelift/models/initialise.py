@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from truelift.models.classifier import Classifier
+from truelift.models.partly_identity import PartlyIdentity
 from truelift.seeds import derive
 
 
@@ -14,7 +15,7 @@ def initialise(network: nn.Module, seed: int) -> None:
     from the same weights wherever they have the same layers, also where one of them has layers that the other lacks.
 
     Convolution: normal, standard deviation √(2 / (k²·channels out)), arXiv 1502.01852. Linear: normal, √(1 / inputs),
-    bias 0: the logits start at about the size of the features, and no ReLU follows.
+    bias 0: the logits start at about the size of the features, and no ReLU follows. Others by `reset_parameters`.
 
     Args:
         network: Its modules must be the standard ones of torch.nn, or have `reset_parameters`. Those of a `Classifier`
@@ -27,7 +28,7 @@ def initialise(network: nn.Module, seed: int) -> None:
             continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, name))
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not isinstance(module, PartlyIdentity):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

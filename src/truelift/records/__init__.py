@@ -23,7 +23,8 @@ from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
 from truelift.records.files import now, read_bytes, told_with, whole_file, write_json, write_text
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
-from truelift.records.locks import appended_file, locked
+from truelift.records.leases import leased
+from truelift.records.locks import appended_file
 from truelift.records.metric_lines import Curve, MetricLines, read_lines
 from truelift.records.predictions import Predictions
 from truelift.records.run import Run, Status
@@ -40,7 +41,7 @@ __all__ = [
     "appended_file",
     "clear_way",
     "earlier_plans",
-    "locked",
+    "leased",
     "looks_before",
     "now",
     "read_bytes",

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from truelift.errors import InputError
-from truelift.records.locks import is_held
+from truelift.records.leases import holder_of
 from truelift.records.run import Run
 from truelift.records.study import Study
 
 MOST_FOLDERS = 1_000_000
 """Of a search: beyond it, it was started at the wrong place."""
+
+_OF_A_RUN = frozenset({"environment.json", "result.json", "failure.json"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Entry:
     changed: str
     """When a file in it was last written: ISO 8601, UTC."""
     running: bool
-    """Whether a process of this machine holds it, as far as the system tells."""
+    """Whether a process holds it, or one of its runs, on whichever machine."""
     note: str = ""
     """What is wrong with study.json."""
 
@@ -61,7 +63,7 @@ def _places(folder: Path) -> Iterator[tuple[Path, Literal["study", "run"]]]:
         if "study.json" in files:
             folders.clear()
             yield Path(place), "study"
-        elif "config.toml" in files and {"environment.json", "result.json", "failure.json", ".lock"} & set(files):
+        elif "config.toml" in files and (_OF_A_RUN & set(files) or any(map(_is_hold, files))):
             folders.clear()
             yield Path(place), "run"
 
@@ -69,14 +71,29 @@ def _places(folder: Path) -> Iterator[tuple[Path, Literal["study", "run"]]]:
 def _entry(folder: Path, kind: Literal["study", "run"]) -> Entry:
     size, written = _measured(folder)
     changed = datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds")
-    running = is_held(folder)
+    running = in_use(folder)
     if kind == "run":
         return Entry(folder, kind, None, (Run(folder.name, _seed(folder), folder),), size, changed, running)
     try:
         study = Study.read(folder)
     except InputError as error:
         return Entry(folder, kind, None, (), size, changed, running, str(error))
+    # Between its first words and its report a study holds the runs that it makes, and not its own folder.
+    running = running or any(in_use(run.folder) for run in study.runs)
     return Entry(folder, kind, study, study.runs, size, changed, running)
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process holds a folder, here or on another machine; so it is taken to be where that cannot be told."""
+    try:
+        return holder_of(folder) is not None
+    except OSError:
+        return True
+
+
+def _is_hold(name: str) -> bool:
+    """Whether a file is what a folder is held by: a lease, or a lock of earlier versions."""
+    return name == ".lock" or name.startswith(".lease-")
 
 
 def _seed(folder: Path) -> int:
@@ -97,5 +114,5 @@ def _measured(folder: Path) -> tuple[int, float]:
                 continue
             if stat.S_ISREG(found.st_mode):
                 total += found.st_size
-                last = max(last, found.st_mtime) if name != ".lock" else last
+                last = max(last, found.st_mtime) if not _is_hold(name) else last
     return total, min(last, 4e9)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from truelift.errors import InputError, one_line
-from truelift.records.locks import being_written, check_held
+from truelift.records.leases import check_held
+from truelift.records.locks import being_written
 
 
 def now() -> str:
@@ -37,7 +38,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Its folder is made where it is missing.
 
     Raises:
-        InputError: The folder is `locked` by this process, and was removed since.
+        InputError: The folder is `leased` by this process, and was removed or taken over since.
     """
     folder = path.parent
     if not check_held(folder):
@@ -49,9 +50,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        check_held(folder)  # again: what takes a while to write may be written by one that was suspended meanwhile
         try:
             os.replace(temporary, path)
         except FileNotFoundError:
+            check_held(folder)
             raise InputError(f"{path} cannot be written: its temporary file was removed meanwhile.") from None
     except BaseException:
         with contextlib.suppress(OSError):

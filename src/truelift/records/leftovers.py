@@ -5,15 +5,18 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from truelift.errors import InputError
-from truelift.records.catalogue import Entry
+from truelift.records.catalogue import Entry, in_use
 from truelift.records.config_file import read_config_file
-from truelift.records.locks import InUseError, is_held, locked
+from truelift.records.leases import leased
+from truelift.records.locks import InUseError
 from truelift.records.run import Run
+from truelift.records.study import Study
 
 _RUN_FOLDER = re.compile(r"seed-(-?\d{1,19})-[0-9a-f]{8}")
 
@@ -28,6 +31,8 @@ class Leftover:
     bytes: int
     holders: tuple[Path, ...]
     """Folders that must be free while it goes: the study's, and the run's."""
+    may_go: Callable[[], bool] = lambda: True
+    """Whether it still may: a study may have taken it up again since."""
 
 
 def leftovers(entry: Entry) -> Iterator[Leftover]:
@@ -40,20 +45,21 @@ def leftovers(entry: Entry) -> Iterator[Leftover]:
     of_study = (entry.folder,) if entry.kind == "study" else ()
     for run in entry.runs:
         checkpoint = run.folder / "checkpoint.pt"
-        if run.status == "done" and _is_training(run) and _is_file(checkpoint) and not is_held(run.folder):
-            yield Leftover(checkpoint, "checkpoint of a finished run", _bytes(checkpoint), (*of_study, run.folder))
+        if run.status == "done" and _is_training(run) and _is_file(checkpoint) and not in_use(run.folder):
+            holders = (*of_study, run.folder)
+            done = partial(_is_done, run)
+            yield Leftover(checkpoint, "checkpoint of a finished run", _bytes(checkpoint), holders, done)
     if entry.study is None:
         return
-    named = {os.path.normpath(run.folder) for run in entry.runs}
-    for one in entry.study.plan.get("earlier", []):
-        named |= {os.path.normpath(entry.folder / folder) for folder in one["folders"].values()}
+    named = _named(entry.study)
     for folder in _run_folders(entry.folder / "runs"):
-        if os.path.normpath(folder) not in named and not is_held(folder):
-            yield Leftover(folder, "run that no plan names", _bytes(folder), (entry.folder, folder))
+        if os.path.normpath(folder) not in named and not in_use(folder):
+            unnamed = partial(_is_unnamed, folder, entry.folder)
+            yield Leftover(folder, "run that no plan names", _bytes(folder), (entry.folder, folder), unnamed)
 
 
 def remove(leftover: Leftover) -> str | None:
-    """Remove it, unless its study or run is in use by now; then a sentence says so.
+    """Remove it, unless its study or run is in use by now, or has taken it up again; then a sentence says so.
 
     Raises:
         OSError: It cannot be removed.
@@ -61,7 +67,10 @@ def remove(leftover: Leftover) -> str | None:
     try:
         with contextlib.ExitStack() as stack:
             for folder in leftover.holders:
-                stack.enter_context(locked(folder))
+                if folder.is_dir():  # a lease would make it
+                    stack.enter_context(leased(folder))
+            if not leftover.may_go():
+                return f"{leftover.path} stays: its study has taken it up again."
             if leftover.path.is_dir():
                 shutil.rmtree(leftover.path)
             else:
@@ -69,6 +78,26 @@ def remove(leftover: Leftover) -> str | None:
     except InUseError as error:
         return f"{error} {leftover.path} stays."
     return None
+
+
+def _named(study: Study) -> set[str]:
+    """The folders of all runs of a study, and of its earlier plans."""
+    named = {os.path.normpath(run.folder) for run in study.runs}
+    for one in study.plan.get("earlier", []):
+        named |= {os.path.normpath(study.folder / folder) for folder in one["folders"].values()}
+    return named
+
+
+def _is_unnamed(folder: Path, study: Path) -> bool:
+    try:
+        return os.path.normpath(folder) not in _named(Study.read(study))
+    except InputError:
+        return False
+
+
+def _is_done(run: Run) -> bool:
+    """Whether a run is done, asked anew."""
+    return Run(run.variant, run.seed, run.folder, run.fingerprints).status == "done"
 
 
 def _is_training(run: Run) -> bool:

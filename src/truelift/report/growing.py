@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from truelift.records import Run, Status, Study, shown_looks
 from truelift.report.asked import Asked, read_asked
+from truelift.report.devices import unlike, without_times
 from truelift.report.judged import Found, compared
 from truelift.verdicts import Comparison, Looks, Stop, until_decided
 from truelift.verdicts.wording import stopped
@@ -87,7 +88,8 @@ def decide(study: Study) -> Mapping[str, Comparison]:
     """
     asked = read_asked(study.plan)
     statuses = [(run, run.status) for run in study.runs]
-    return grown(asked, found_in(statuses), by_run(statuses), frozenset()).comparisons
+    pairs = unlike([run for run, status in statuses if status == "done"], asked.baseline)
+    return grown(asked, without_times(found_in(statuses), pairs), by_run(statuses), frozenset()).comparisons
 
 
 def found_in(statuses: list[tuple[Run, Status]]) -> Found:

@@ -10,6 +10,7 @@ from truelift.metrics import LOGGED, Metric
 from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked, read_asked
 from truelift.report.curves import Picture, pictures
+from truelift.report.devices import Unlike, flagged, is_time, unlike, without_times
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, found_in, grown
 from truelift.report.judged import Found, Results, judged, rows_of
@@ -77,7 +78,9 @@ def summarise(study: Study) -> Summary:
     # Once for each run, so that a study that still runs is seen at one moment by all parts of the report.
     statuses = [(run, run.status) for run in study.runs]
     done = [run for run, status in statuses if status == "done"]
-    records = found_in(statuses)
+    raw = found_in(statuses)
+    pairs = unlike(done, asked.baseline)
+    records = without_times(raw, pairs)
     every_result = records.results
     ran_in = environments(study.runs)
 
@@ -112,7 +115,7 @@ def summarise(study: Study) -> Summary:
             if row.comparison is not None
         },
         others=others,
-        problems=_problems(statuses, metric, every_result),
+        problems=_problems(statuses, metric, every_result, pairs),
         cautions=(
             *_refereed(asked, rows, results),
             *_cautions(asked, rows, metric.resolution(records.images)),
@@ -130,10 +133,10 @@ def summarise(study: Study) -> Summary:
         ),
         pictures=shown,
         panels=features,
-        seconds=_seconds(asked, every_result),
+        seconds=_seconds(asked, raw.results),
         environments=ran_in,
         grown=growth,
-        notes=notes(study, asked),  # all that is read has been read by now
+        notes=(*notes(study, asked), *flagged(pairs)),  # all that is read has been read by now
     )
 
 
@@ -202,21 +205,25 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
     )
 
 
-def _problems(statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results) -> tuple[str, ...]:
+def _problems(
+    statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results, pairs: Mapping[tuple[str, int], Unlike]
+) -> tuple[str, ...]:
     seeds: dict[tuple[str, str], list[int]] = {}
     for run, status in statuses:
-        why = _problem(run, status, metric, results)
+        why = _problem(run, status, metric, results, pairs.get((run.variant, run.seed)))
         if why is not None:
             seeds.setdefault((run.variant, why), []).append(run.seed)
     return tuple(missing_runs(variant, which, why) for (variant, why), which in seeds.items())
 
 
-def _problem(run: Run, status: Status, metric: Metric, results: Results) -> str | None:
+def _problem(run: Run, status: Status, metric: Metric, results: Results, pair: Unlike | None) -> str | None:
     if status == "failed":
         return f"failed: {run.failure()['reason']}"
     if status == "unfinished":
         return "not finished"
     metrics = results[run.variant, run.seed]
+    if metric.name not in metrics and pair is not None and is_time(metric.name):
+        return f"left out of a time: {pair.words}"
     if metric.name not in metrics:
         return f"the result has no {metric.name}, only {', '.join(sorted(metrics))}"
     return None

@@ -17,6 +17,8 @@ from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS, Program, read_program
+from truelift.studies.executors.options import executor_options
+from truelift.studies.extends import shared_settings
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
 from truelift.studies.looks import record as looks_record
@@ -42,12 +44,14 @@ KEYS = (
     "pooling",
     "vary_split",
     *PROGRAM_KEYS,
+    "extends",
     "experiment",
     "variants",
     "shows",
     "takes",
     "scales",
     "published",
+    "executor",
 )
 """Those of a study file."""
 
@@ -156,6 +160,8 @@ class StudyPlan:
     """The file's folder, where files of a user's own parts are looked for too."""
     source: Path | None = None
     """The file."""
+    executor: Any = None
+    """Where the file has it run, a name or a table: no part of what it is."""
     referee: Mapping[str, Any] | None = None
     """What study.json says of the ledger that gave the seeds and the levels."""
 
@@ -276,7 +282,7 @@ def read_plan(
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
-        plan = _plan(path.stem, read_toml(path), scale, seeds, overrides or {}, looks)
+        plan = _plan(path, read_toml(path), scale, seeds, overrides or {}, looks)
         plan = replace(plan, home=path.parent, source=path)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
@@ -285,7 +291,7 @@ def read_plan(
 
 
 def _plan(
-    name: str,
+    path: Path,
     tables: dict[str, Any],
     scale: str,
     seeds: int | None,
@@ -295,6 +301,7 @@ def _plan(
     for key in tables:
         if key not in KEYS:
             raise unknown_name("key", key, KEYS)
+    executor_options(tables.get("executor"), {})
     if not _typed(tables, "variants", dict, {}):
         raise InputError("a study needs variants: a table [variants.NAME] for each, the baseline among them.")
     variants = tuple(_variant(key, value, tables) for key, value in tables["variants"].items())
@@ -314,7 +321,7 @@ def _plan(
     if applied is None:
         raise unknown_name("scale", scale, (PAPER, *scales))
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
-    own, other = flatten(_typed(tables, "experiment", dict, {})), {**applied.settings, **overrides}
+    own, other = shared_settings(tables, path.parent), {**applied.settings, **overrides}
     shared = {**own, **other}
     if any(variant.command is None for variant in variants):
         for key, one in scales.items():  # whichever is applied
@@ -346,7 +353,7 @@ def _plan(
         raise InputError(f"{NO_POOLING}.")
     chosen = applied.seeds if seeds is None else _seeds(seeds)
     return StudyPlan(
-        name=name if applied is whole else f"{name}-{scale}",
+        name=path.stem if applied is whole else f"{path.stem}-{scale}",
         scale=None if applied is whole else scale,
         scales=scales,
         question=_typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),
@@ -361,6 +368,7 @@ def _plan(
         shared=shared,
         variants=variants,
         shows=_typed(tables, "shows", str, ""),
+        executor=tables.get("executor"),
         takes=applied.takes,
         published={name: figures for name, figures in published.items() if name in applied.variants},
         changed=tuple(

@@ -32,7 +32,13 @@ class Used:
 
 
 def run_program(
-    command: Sequence[str], folder: Path, *, study: int | None, lock: int | None, timeout: float | None = None
+    command: Sequence[str],
+    folder: Path,
+    *,
+    study: int | None,
+    lease: int | None,
+    lost: Callable[[], bool] = lambda: False,
+    timeout: float | None = None,
 ) -> Used:
     """Run a user's program to its end, and end what it has left running.
 
@@ -43,7 +49,8 @@ def run_program(
         command: The program and its arguments.
         folder: The run's.
         study: Reading end of a pipe whose other end the study's process holds, if there is one.
-        lock: The file that holds the run's folder: it stays held while anything of the program runs.
+        lease: The file that holds the run's folder: it stays held while anything of the program runs.
+        lost: Whether another process has taken over the folder; the program is killed then.
         timeout: Seconds that it may take; None: as long as it wants.
 
     Raises:
@@ -57,7 +64,7 @@ def run_program(
     with contextlib.ExitStack() as stack:
         awake = stack.enter_context(_awake_when_a_child_ends())
         stack.enter_context(signals.deferred())
-        held = () if lock is None else (os.dup(lock),)  # the lock itself is closed in whatever is forked
+        held = () if lease is None else (os.dup(lease),)  # the lease itself is closed in whatever is forked
         for file in held:
             stack.callback(os.close, file)
         sys.stdout.flush()  # what was said before stands before what the program prints
@@ -82,7 +89,7 @@ def run_program(
         log = BoundedLog(reading, folder / "log.txt")
         watch = _Watch(began + timeout if timeout is not None else None, others)
         try:
-            status = _wait(program, study, awake, others, watch)
+            status = _wait(program, study, awake, others, lost, watch)
         finally:
             _end_the_rest(program, others)
             log.finish()
@@ -126,7 +133,12 @@ class _Watch:
 
 
 def _wait(
-    program: "subprocess.Popen[bytes]", study: int | None, awake: int, others: frozenset[int], watch: _Watch
+    program: "subprocess.Popen[bytes]",
+    study: int | None,
+    awake: int,
+    others: frozenset[int],
+    lost: Callable[[], bool],
+    watch: _Watch,
 ) -> int:
     """The program's status; after SIGTERM, or when its time is over, it is asked to end, and has a while for it."""
     readable = [awake] if study is None else [awake, study]
@@ -136,7 +148,7 @@ def _wait(
         if (signals.preempted() or watch.too_long) and deadline is None:
             deadline = time.monotonic() + GRACE_SECONDS
             _ask(program, others)
-        if deadline is not None and time.monotonic() > deadline:
+        if (deadline is not None and time.monotonic() > deadline) or lost():
             break
         found, _, _ = select.select(readable, [], [], watch.seconds if deadline is None else 0.05)
         if awake in found:

@@ -13,6 +13,7 @@ from truelift.metrics import Scale
 from truelift.options import In, bare, hints
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
+from truelift.studies.executors.options import EXECUTORS, ExecutorOptions
 from truelift.studies.plan import KEYS
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS
@@ -95,6 +96,10 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
         "pooling": {"description": "guarded: one noise for three variants and more.", "enum": list(POOLINGS)},
         "vary_split": {"description": "Cut validation and training anew for each seed.", "type": "boolean"},
         **programs,
+        "extends": {
+            "description": "Another study file, or a recipe's name, whose shared settings come before these.",
+            "type": "string",
+        },
         "experiment": {
             "description": "Settings that all variants share.",
             "type": "object",
@@ -135,6 +140,7 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
             "type": "object",
             "additionalProperties": {"anyOf": [figure, {"type": "array", "items": figure, "minItems": 1}]},
         },
+        "executor": _executor(told),
     }
     assert keys.keys() == set(KEYS), "a study file has these keys"
     return {
@@ -168,6 +174,20 @@ def _group(options: Any, prefix: str, told: Mapping[str, str]) -> dict[str, Any]
             description = " ".join([told.get(dotted, ""), *ranges]).strip()
             found[name] = {**({"description": description} if description else {}), **_type(kind)}
     return found
+
+
+def _executor(told: Mapping[str, str]) -> dict[str, Any]:
+    """Where a study runs: a name, or a table of options, whose absence alone says that the default is wanted."""
+    table = _group(ExecutorOptions, "executor.", told)
+    for name, option in table.items():
+        if "anyOf" in option:
+            described = {key: value for key, value in option.items() if key == "description"}
+            table[name] = {**described, **option["anyOf"][0]}
+    names = {"enum": list(EXECUTORS)}
+    return {
+        "description": "What runs the study, as --executor does.",
+        "anyOf": [names, {"type": "object", "properties": table, "additionalProperties": False}],
+    }
 
 
 def _type(kind: Any) -> dict[str, Any]:

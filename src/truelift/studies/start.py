@@ -187,7 +187,12 @@ def can_fork() -> bool:
 
 def environment_for(threads: int) -> dict[str, str]:
     """This process's environment with so many CPU threads."""
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return {
+        "TRUELIFT_EXECUTOR": "local",
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+    }
 
 
 def _here() -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from truelift.records import (
     Study,
     clear_way,
     earlier_plans,
-    locked,
+    leased,
     now,
     read_config_file,
     read_result,
@@ -24,10 +24,12 @@ from truelift.records import (
     write_json,
     write_text,
 )
+from truelift.records.locks import InUseError
 from truelift.records.run import fingerprint_of
+from truelift.studies.executors.base import Executor, Work
+from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import refuse_other, source_from
-from truelift.studies.local import run_local
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.sources import changed, check_inputs, source_digests
@@ -40,6 +42,9 @@ from truelift.training.settings import to_dict
 
 MOST_JOBS = 1024
 """Each is a process that loads torch and its data."""
+
+_WAIT_SECONDS = 30.0
+"""How long another command may write this study's plan."""
 
 
 class Watcher(Protocol):
@@ -122,6 +127,8 @@ def run_study(
     watcher: Watcher | None = None,
     jobs: int | None = None,
     checkpoint_seconds: float = 30.0,
+    retries: int = 0,
+    executor: Executor | None = None,
 ) -> Study:
     """Run what is not done yet and return the study's records.
 
@@ -134,82 +141,121 @@ def run_study(
         warn: Told what is wrong with the records that are there, and what is done about it.
         tell: Told which variant needs no more seeds, and why.
         decide: Judges what is there of a study until decided; a plan with looks needs it.
-        watcher: Shows how it goes meanwhile.
+        watcher: Shows how it goes meanwhile, where this machine's processes run it.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
+        retries: How often a run whose process was killed is tried again, from its checkpoint.
+        executor: What runs them; by default processes of this machine's, to which jobs and retries apply.
 
     Raises:
-        InputError: Bad input, found before anything is written; or another process runs this study, or the folder holds
-            another study.
+        InputError: Bad input, found before anything is written; or the folder holds another study.
     """
     if jobs is not None:
         whole("jobs", jobs, 1, MOST_JOBS)
     check_seconds("checkpoint_seconds", checkpoint_seconds)
-    runs = {folder_of(folder, run): run for run in plan.runs()}
+    if executor is not None and not executor.is_here and plan.looks is not None:
+        raise InputError("executor must be local for a study until decided: the next run depends on those before.")
+    runs = _by_folder(plan, folder)
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found) | _source(folder, plan)
     _refuse_other(folder, plan, list(found.values()))
     earlier_plans(folder, record)
     fingerprints = frozenset(map(fingerprint_of, found))
     pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
-    shares = shares_for(runs.values(), jobs)
+    chosen = _local(plan, jobs, retries) if executor is None else executor
+    chosen.check(folder)
     # Of a study until decided it is not known yet whether any of them is needed.
     checked = False
 
     def check() -> None:
         nonlocal checked
         if not checked:
-            with threads_of(shares.threads):  # what is fitted and kept is then what the runs would fit
-                preflight(plan)
+            if isinstance(chosen, Local):
+                with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
+                    preflight(plan)
+            else:  # where runs are made elsewhere, this machine may be none to load data on
+                check_paths(plan)
             checked = True
 
     def prepare(path: Path) -> None:
         check()
-        for line in make_room(path):
-            warn(line)
-        write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
+        with contextlib.suppress(InUseError), leased(path):  # who has it has made it ready
+            if is_finished(path, runs[path], fingerprints, plan.metric.name):  # meanwhile
+                return
+            for line in make_room(path):
+                warn(line)
+            (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
+            write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
         check()
-    with locked(folder):
+    with leased(folder, wait_seconds=_WAIT_SECONDS):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
             if line is not None:
                 warn(line)
         write_json(folder / "study.json", record | {"earlier": earlier_plans(folder, record)})
-        growing = None
-        if plan.looks is None:
-            for path in pending:
-                prepare(path)
-        else:
-            assert decide is not None, "a plan with looks is judged while it grows"
-            of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
-            growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
-        if watcher is not None:
-            watcher.begin(
-                [Run(r.variant, r.seed, path, fingerprints) for path, r in runs.items()], pending, shares.jobs
-            )
-        running = run_local(
-            pending if growing is None else growing.folders(),
-            jobs=shares.jobs,
-            threads=shares.threads,
-            gpus=shares.gpus,
-            checkpoint_seconds=checkpoint_seconds,
-            metric=plan.metric.name,
-            **({} if watcher is None else {"begun": watcher.begun}),
-        )
-        with contextlib.closing(running):  # the workers end whatever ends this
-            for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
-                run = Run(runs[path].variant, runs[path].seed, path)
-                if watcher is not None:
-                    watcher.ended(path)
-                if growing is None:
-                    report_run(run, ended, len(runs))
-                else:
-                    settled = growing.ended(path)
-                    report_run(run, growing.runs_ended, growing.runs_at_most)
-                    for line in settled:
-                        tell(line)
+    growing = None
+    if plan.looks is None:
+        for path in pending:
+            prepare(path)
+    else:
+        assert decide is not None, "a plan with looks is judged while it grows"
+        of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
+        growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
+    work = Work(folder, checkpoint_seconds, plan.metric.name, tell)
+    if not isinstance(chosen, Local):
+        watcher = None
+    if watcher is not None and isinstance(chosen, Local):
+        watcher.begin([Run(r.variant, r.seed, path, fingerprints) for path, r in runs.items()], pending, chosen.jobs)
+        work = replace(work, begun=watcher.begun)
+    running = chosen.run(pending if growing is None else growing.folders(), work)
+    with contextlib.closing(running):  # the workers end whatever ends this
+        for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
+            run = Run(runs[path].variant, runs[path].seed, path)
+            if watcher is not None:
+                watcher.ended(path)
+            if growing is None:
+                report_run(run, ended, len(runs))
+            else:
+                settled = growing.ended(path)
+                report_run(run, growing.runs_ended, growing.runs_at_most)
+                for line in settled:
+                    tell(line)
     return Study.read(folder)
+
+
+def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
+    """The folders of the runs that have no result yet, of this study, in the order in which they are to run."""
+    runs = _by_folder(plan, folder)
+    fingerprints = frozenset(fingerprint_of(path.name) for path in runs)
+    return [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
+
+
+def _by_folder(plan: StudyPlan, folder: Path) -> dict[Path, PlannedRun]:
+    return {folder_of(folder, run): run for run in plan.runs()}
+
+
+def _local(plan: StudyPlan, jobs: int | None, retries: int) -> Local:
+    """This machine's processes, its cores and GPUs shared out.
+
+    Raises:
+        InputError: A device is not there.
+    """
+    shares = shares_for(plan.runs(), jobs)
+    return Local(shares.jobs, shares.threads, shares.gpus, retries)
+
+
+def check_paths(plan: StudyPlan) -> None:
+    """Look whether the data are where they should be, and load nothing.
+
+    Raises:
+        InputError: A path does not exist.
+    """
+    for variant in plan.variants:
+        if variant.command is None:
+            path = plan.experiment(variant, plan.seeds[0]).data.path
+            if path is not None and not Path(path).exists():
+                raise InputError(f'variant "{variant.name}": data.path must be an existing file or folder, got {path}.')
 
 
 def is_finished(

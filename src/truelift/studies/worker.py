@@ -5,7 +5,8 @@
 The folder's config.toml says what to run. METRIC is the one that decides the study, which a program of the user's must
 give. Nothing is ever written into the pipe: its end says that the study's process is gone, and then this process ends
 with all that it has started. SIGTERM has a training write a checkpoint, and a program of the user's end; the status is
-143 then, and nothing has failed.
+143 then, and nothing has failed. Nor has anything where another process holds the run's folder, or has taken it over:
+the status is `ELSEWHERE` then, and nothing is written.
 """
 
 import json
@@ -23,9 +24,10 @@ from typing import Any, NoReturn
 from truelift import processes, signals
 from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, one_line
-from truelift.records import locked, now, read_config_file, write_json
+from truelift.records import Run, leased, now, read_config_file, write_json
 from truelift.records.files import read_bytes
-from truelift.records.locks import InUseError, lock_of
+from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
+from truelift.records.locks import InUseError
 from truelift.studies.program import Used, run_program
 from truelift.studies.program_environment import describe
 from truelift.studies.sources import command_line, source_digests
@@ -34,8 +36,11 @@ MOST_METRICS_BYTES = 2**20
 """Of a metrics.json."""
 
 
+ELSEWHERE = 75
+"""Exit status where another process has the run: for now it is none of this one's."""
+
 _OF_A_TRY = ("metrics.json", "predictions.npz", "features.npz")
-_LOCK_SECONDS = 10.0
+_WAIT_SECONDS = 10.0
 """How long what runs in a folder may take to end."""
 
 
@@ -49,11 +54,10 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
         study: Reading end of the pipe to the study's process.
 
     Returns:
-        The exit status; 1 where failure.json says why not, 143 or 130 after a signal.
+        The exit status; 1 where failure.json says why not, 143 or 130 after a signal, 75 where another process has it.
     """
     try:
         with signals.unwinding():
-            (folder / "failure.json").unlink(missing_ok=True)
             config = read_config_file(folder)
             if study is not None and "command" not in config:
                 end_with_study(study)
@@ -64,6 +68,9 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
                 run_experiment(folder, checkpoint_seconds)
     except (KeyboardInterrupt, signals.PreemptedError):
         return signals.status() or signals.INTERRUPTED
+    except (InUseError, LeaseLostError) as error:
+        print(f"truelift: {error}", file=sys.stderr, flush=True)
+        return ELSEWHERE
     except Exception as error:
         status = signals.status()
         if status is not None:  # it was interrupted, and somebody's code has made another exception of it
@@ -98,16 +105,23 @@ def end_with_study(study: int) -> None:
 def wait_until_free(folder: Path) -> None:
     """Wait for what still runs in a run's folder to end: its study was killed a moment ago, or its worker.
 
-    A worker that lives ends what it has started by itself; what has none is ended here. Whoever locks the folder next
-    says so where the wait was in vain.
+    A worker that lives ends what it has started by itself; what has none is ended here. That an earlier try failed is
+    forgotten.
+
+    Raises:
+        InUseError: The wait was in vain.
     """
     processes.kill_all(lambda: processes.orphans(os.path.realpath(folder)))
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
         try:
-            with locked(folder):
+            with leased(folder):
+                (folder / "failure.json").unlink(missing_ok=True)
                 return
         except InUseError:
+            holder = holder_of(folder)
+            if time.monotonic() > deadline or (holder is not None and not holder.is_here):
+                raise
             time.sleep(0.05)
             processes.send(signal.SIGKILL, processes.orphans(os.path.realpath(folder)))
 
@@ -136,8 +150,12 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
     Raises:
         InputError: The program cannot be started, fails, or leaves no metrics.
         PreemptedError: SIGTERM has come.
+        InUseError: Another process has the folder.
+        LeaseLostError: It was taken over meanwhile.
     """
-    with locked(folder):
+    with leased(folder):
+        if _is_done(config, folder, metric):  # by another process, while this one began
+            return
         # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
         for name in _OF_A_TRY:
             (folder / name).unlink(missing_ok=True)
@@ -146,6 +164,8 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         write_json(folder / "environment.json", describe(command))
         try:
             used, metrics, left_out = _tried(config, command, folder, metric, study)
+        except LeaseLostError:
+            raise
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
             (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
@@ -168,19 +188,41 @@ def _tried(
 
     Raises:
         InputError: The last one failed too.
+        LeaseLostError: The folder was taken over meanwhile: nothing in it is touched any more.
     """
     retries = config.get("retries", 0)
     for attempt in range(retries + 1):
         try:
-            used = run_program(command, folder, study=study, lock=lock_of(folder), timeout=config.get("timeout"))
+            used = run_program(
+                command,
+                folder,
+                study=study,
+                lease=lease_of(folder),
+                lost=lambda: is_lost(folder),
+                timeout=config.get("timeout"),
+            )
+            if is_lost(folder):
+                check_held(folder)  # which says to whom
             return used, *read_metrics(folder / "metrics.json", metric)
+        except LeaseLostError:
+            raise
         except InputError as error:
+            if is_lost(folder):
+                check_held(folder)
             if attempt == retries:
                 raise
             print(f"truelift: try {attempt + 1} failed: {error}. It is tried again.", flush=True)
             for name in _OF_A_TRY:
                 (folder / name).unlink(missing_ok=True)
     raise AssertionError("the last try is returned or raised")
+
+
+def _is_done(config: dict[str, Any], folder: Path, metric: str | None) -> bool:
+    """Whether the folder holds the result of this very program: what was in its way was set aside by the study."""
+    run = Run("", config["seed"], folder)
+    if run.status != "done" or (metric is not None and metric not in run.result()["metrics"]):
+        return False
+    return all(run.result().get(name) == config[name] for name in ("command", "args"))
 
 
 def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float], list[str]]:

@@ -26,11 +26,11 @@ from truelift.data import (
     rotate,
 )
 from truelift.errors import InputError, one_line, require
-from truelift.models import Classifier, Whole, build_model, check_image_size, initialise
+from truelift.models import Classifier, Whole, build_model, check_image_size, initialise, whitening_layers
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
 from truelift.techniques.gradient_similarity import TaskStatistics
-from truelift.training import gradient_rules, objectives, optimizers, policies, schedules
+from truelift.training import compilation, gradient_rules, objectives, optimizers, policies, schedules
 from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint, save_checkpoint
 from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import evaluation_batches, make_autocast
@@ -49,6 +49,8 @@ from truelift.training.policies.kept_activations import KeptActivations
 from truelift.training.policies.learning_rate import ScheduledLearningRate
 from truelift.training.policies.objective_step import ObjectiveStep
 from truelift.training.scaling import LossScale
+
+_WHITENED_IMAGES = 5000
 
 
 @dataclass
@@ -78,6 +80,10 @@ class Training:
     """The processes that share each batch."""
     exchange: Exchange | None
     """Where there are several."""
+    compiled: bool
+    """Whether the network is compiled."""
+    compiled_why: str
+    """In a few words."""
     loss_scale: LossScale | None
     """In fp16."""
 
@@ -176,7 +182,11 @@ def load_data(experiment: Experiment) -> Splits:
 
 
 def assemble(
-    experiment: Experiment, splits: Splits, world: World = ALONE, precision: Precision | None = None
+    experiment: Experiment,
+    splits: Splits,
+    world: World = ALONE,
+    precision: Precision | None = None,
+    compiled: bool | None = None,
 ) -> Training:
     """Put a resolved experiment's parts together, with initial weights, for this machine.
 
@@ -185,6 +195,7 @@ def assemble(
         splits: Its images.
         world: The processes that share each batch.
         precision: In place of the experiment's.
+        compiled: What `compile = "auto"` stood for when the run began, where it is known.
 
     Raises:
         InputError: The network is unknown, or the images do not fit it or its preprocessing; the device is not here;
@@ -198,10 +209,8 @@ def assemble(
     if min(experiment.batch_size, len(splits.train)) == world.size:
         _check_one_image(network, splits.train.shape[0], _sides(experiment, splits)[0], device)
     epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.shape)
-    if experiment.compile:
-        network.compile_features()
-
     preprocess = fit_preprocessing(experiment.preprocessing, splits, device)
+    _fit_whitening(network, splits, preprocess, device)
     of_training: dict[str, Any] = {
         "mean": splits.mean,
         "std": splits.std,
@@ -220,6 +229,18 @@ def assemble(
         **of_training,
     )
     steps = epochs * main.batches_per_epoch
+    decision = compilation.decide(
+        experiment,
+        network,
+        tuple(splits.train.shape),
+        images=steps * min(experiment.batch_size, len(splits.train)),
+        device=device,
+        precision=precision,
+        processes=world.size,
+        earlier=compiled,
+    )
+    if decision.compiled:
+        network.compile_features()
     objective = objectives.build(
         experiment.objective,
         Around(
@@ -239,7 +260,7 @@ def assemble(
     objective.to(device)
     rules = objective.parameter_rules(network)
     optimizer = optimizers.build(experiment.optimizer, [network, objective], rules)
-    followers = _policies(experiment, network, objective, optimizer, main, steps, autocast)
+    followers = _policies(experiment, network, objective, optimizer, main, steps, autocast, compiled=decision.compiled)
     for policy in followers:
         batches = policy.batches(batches)
     held_out = {"validation": splits.validation, "test": splits.test}
@@ -261,9 +282,11 @@ def assemble(
         preprocess=preprocess,
         epochs=epochs,
         autocast=autocast,
-        meters=Meters(device),
+        meters=Meters(device, compiled=decision.compiled),
         world=world,
         exchange=Exchange([*network.parameters(), *objective.parameters()]) if world.size > 1 else None,
+        compiled=decision.compiled,
+        compiled_why=decision.why,
         loss_scale=LossScale(device) if precision == "fp16" else None,
     )
 
@@ -325,6 +348,17 @@ def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
     return network
 
 
+def _fit_whitening(network: Classifier, splits: Splits, preprocess: Preprocess, device: str) -> None:
+    """Fit the layers that whiten to training images without augmentation, evenly from all of the stored order.
+
+    Some thousands give each of the few figures to a hundredth, in about a second.
+    """
+    for layer in whitening_layers(network, network.kept):
+        chosen = torch.linspace(0, len(splits.train) - 1, min(len(splits.train), _WHITENED_IMAGES)).round().long()
+        batches = evaluation_batches(splits.train.subset(chosen), splits, preprocess, device)
+        layer.fit(batch.images for batch in batches.epoch(0))
+
+
 def _needs_features(experiment: Experiment) -> bool:
     """Whether anything but logits is wanted of the network."""
     embeds = objectives.needs_features(experiment.objective)
@@ -345,11 +379,13 @@ def _policies(
     batches: ImageBatches,
     steps: int,
     autocast: torch.autocast,
+    *,
+    compiled: bool,
 ) -> list[Policy]:
     """The policies of an experiment, in the order in which they are called."""
     around = policies.Around(network, optimizer, lambda most: batches.at(0).images[:most], steps)
     # Built before the schedule, which reads the optimizer's groups: a user's own freezing may divide them.
-    freezing = policies.freezing.build(experiment.freezing, around, compiled=experiment.compile)
+    freezing = policies.freezing.build(experiment.freezing, around, compiled=compiled)
     schedule = schedules.build(experiment.schedule, batches.batches_per_epoch, steps)
     found: list[Policy] = [ScheduledLearningRate(optimizer, schedule)]
     if experiment.batch_norm_momentum != 0.1:

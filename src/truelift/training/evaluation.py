@@ -1,13 +1,20 @@
 """A network's loss and error on images it is not trained on. N images, K classes."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from truelift.data import ImageBatches, Images, Preprocess, Share, Splits, make_batches
 from truelift.models import Classifier
 from truelift.records import Predictions
 from truelift.training.objectives import Objective
+
+Views = Literal["one", "flip", "flip-shift"]
+"""What of an image is shown in evaluation."""
 
 # Images a step in evaluation: large enough to keep the device busy, small enough for any memory.
 EVALUATION_BATCH = 512
@@ -25,7 +32,12 @@ def evaluation_batches(images: Images, splits: Splits, preprocess: Preprocess, d
 
 @torch.inference_mode()
 def predict(
-    network: Classifier, objective: Objective, batches: ImageBatches, autocast: torch.autocast, share: Share
+    network: Classifier,
+    objective: Objective,
+    batches: ImageBatches,
+    autocast: torch.autocast,
+    share: Share,
+    views: Views = "one",
 ) -> Predictions:
     """The label-free predictions for the images of a part of the batches, with batch norm in inference mode."""
     was_training = network.training
@@ -35,7 +47,7 @@ def predict(
     mine = share.range(batches.batches_per_epoch)
     for images, labels, _ in batches.epoch(0, mine.start, mine.stop):
         with autocast:
-            logits = objective.logits(network, images)
+            logits = seen(lambda shown: objective.logits(network, shown), images, views)
         log_probability = F.log_softmax(logits.float(), dim=1)
         true = log_probability.gather(1, labels[:, None])[:, 0]
         parts.append((labels, log_probability.argmax(1), true))
@@ -45,6 +57,37 @@ def predict(
         return Predictions.joined([])
     all_labels, predicted, log_true = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return Predictions(all_labels, predicted, np.exp(log_true))
+
+
+def seen(logits: Callable[[Tensor], Tensor], images: Tensor, views: Views) -> Tensor:
+    """Logits averaged over several views of each image (test-time augmentation), (N, K).
+
+    Formula, with f the logits, x̄ the mirrored image and x₋, x₊ the image shifted by one pixel up and left, and down and
+    right, its border filled by reflection:
+
+        one:         f(x)
+        flip:        g(x) = ½·(f(x) + f(x̄))
+        flip-shift:  ½·g(x) + ¼·(g(x₋) + g(x₊))
+
+    Args:
+        logits: f, from (N, C, H, W) to (N, K).
+        images: As the network takes them, (N, C, H, W); of flip-shift 2×2 pixels at least.
+        views: As above.
+
+    Source:
+        Averages over mirrored and shifted images: Krizhevsky et al., "ImageNet Classification with Deep Convolutional
+        Neural Networks", 2012, section 4.1. These six, with these weights: Jordan, "94% on CIFAR-10 in 3.29 Seconds on
+        a Single GPU", 2024, arXiv 2404.00498, section 3.5.
+    """
+    if views == "one":
+        return logits(images)
+    mean = (logits(images).float() + logits(images.flip(3)).float()) / 2
+    if views == "flip":
+        return mean
+    _, _, height, width = images.shape
+    padded = F.pad(images, (1, 1, 1, 1), "reflect")
+    up_left, down_right = padded[:, :, 2:, 2:], padded[:, :, :height, :width]
+    return mean / 2 + (seen(logits, up_left, "flip") + seen(logits, down_right, "flip")) / 4
 
 
 def scores(predictions: Predictions, split: str) -> dict[str, float]:

@@ -19,6 +19,7 @@ from truelift.errors import InputError
 from truelift.models import ModelOptions, canonical, check_model
 from truelift.options import OPERATIONAL, Conflict, In, at_least, check, refuse
 from truelift.training.afterwards import DetectionOptions, MetricsOptions, ProbeOptions
+from truelift.training.evaluation import Views
 from truelift.training.gradient_rules import GradientOptions
 from truelift.training.hardware import Precision, check_device
 from truelift.training.objectives import ObjectiveOptions
@@ -81,6 +82,10 @@ class Experiment:
     """Epochs between two evaluations on validation and test images, for the curves; nothing is chosen by them. The last
     epoch is always evaluated."""
 
+    evaluation_views: Views = "one"
+    """What of an image evaluation averages its logits over. one: itself. flip: itself and its mirror image. flip-shift:
+    these, and both shifted by a pixel to two sides. Detection and probe see the image itself."""
+
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. fp16: in float16, with losses scaled and
     steps that overflow left out. auto: bf16 where the device has it, else fp16 on a GPU, fp32 on a processor."""
@@ -88,8 +93,9 @@ class Experiment:
     channels_last: Annotated[bool, OPERATIONAL] = True
     """Keep images and weights channels-last in memory; faster on nearly every device."""
 
-    compile: Annotated[bool, OPERATIONAL] = False
-    """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it."""
+    compile: Annotated[bool | Literal["auto"], Parameter(negative="--no-compile"), OPERATIONAL] = "auto"
+    """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it.
+    auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
 
     device: Annotated[str, OPERATIONAL] = "auto"
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
@@ -116,13 +122,15 @@ class Experiment:
         yield "gradient.auxiliary_weight", weighs, "1 for other rules than sum and for a single loss"
         kept = f.cache == "none" or not self.has_auxiliary_task
         yield "freezing.cache", kept, "none where there is an auxiliary task"
+        same = f.cache == "none" or not self.data.progressive
+        yield "freezing.cache", same, "none where images grow (data.progressive)"
         by_pixel = self.preprocessing.name != "zca" or self.detection.fgsm_epsilon is None
         yield (
             "preprocessing.name",
             by_pixel,
             "other than zca for detection.fgsm_epsilon, which moves each pixel by itself",
         )
-        plain = not self.model.recompute or not (self.compile or f.cache != "none")
+        plain = not self.model.recompute or not (self.compile is True or f.cache != "none")
         yield "model.recompute", plain, "false where compile is true or freezing.cache is not none"
 
 

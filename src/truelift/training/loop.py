@@ -186,7 +186,8 @@ def evaluate(training: Training) -> dict[str, Predictions]:
     found, began = {}, time.perf_counter()
     with training.judged():
         for split, batches in training.evaluations.items():
-            mine = predict(network, objective, batches, training.autocast, world.share)
+            views = training.experiment.evaluation_views
+            mine = predict(network, objective, batches, training.autocast, world.share, views)
             found[split] = Predictions.joined(world.gathered(mine))
     training.meters.evaluation_seconds += time.perf_counter() - began
     return found

@@ -9,20 +9,23 @@ import torch
 from torch import Tensor
 
 from truelift.errors import DivergedError
+from truelift.training.compile_clock import CompileClock
 
 
 class Meters:
-    """Steps, mean losses, the seconds spent in the loop with evaluation and checkpoints left out, and in evaluation.
+    """Steps, mean losses, the seconds spent in the loop, in evaluation and in compiling, each without the others.
 
     Losses are summed on the device and read only when a line is due, because reading one waits for the device.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, *, compiled: bool = False) -> None:
         self.device = torch.device(device)
+        self._clock = CompileClock(running=compiled)
         self.step = 0
         self.wall_seconds = 0.0
         self.cpu_seconds = 0.0
         self.evaluation_seconds = 0.0
+        self.compile_seconds = 0.0
         # Since the last line of metrics, and since the epoch began.
         self.line_sums: dict[str, Tensor] = {}
         self.line_steps = 0
@@ -45,6 +48,7 @@ class Meters:
     def start(self) -> None:
         """Start the clock."""
         self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._compiling = self._clock.spent()
 
     def stop(self) -> None:
         """Stop the clock, once the device has done all it was given."""
@@ -52,10 +56,16 @@ class Meters:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
-        seconds = time.perf_counter() - self._wall
+        compiling = self._clock.spent() - self._compiling
+        seconds = time.perf_counter() - self._wall - compiling.wall
         self.wall_seconds += seconds
         self.line_seconds += seconds
-        self.cpu_seconds += time.process_time() - self._cpu
+        self.cpu_seconds += time.process_time() - self._cpu - compiling.cpu
+        self.compile_seconds += compiling.wall
+
+    def stop_compiling(self) -> None:
+        """Stop the clock after what was for compiling alone."""
+        self.compile_seconds += time.perf_counter() - self._wall
 
     def begin_epoch(self) -> None:
         """Forget the losses of the epoch before."""
@@ -160,5 +170,7 @@ class Meters:
         return {name: value for name, value in vars(self).items() if not name.startswith("_") and name != "device"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Take up what `state_dict` gave; what was spent on compiling since then stays."""
+        here = self.compile_seconds
         vars(self).update(state)
+        self.compile_seconds = here + state.get("compile_seconds", 0.0)

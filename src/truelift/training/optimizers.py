@@ -12,9 +12,47 @@ from truelift.errors import InputError
 from truelift.options import NONNEGATIVE, POSITIVE, SHARE_BELOW_ONE, Conflict, OneOf, Registry
 from truelift.own import call, is_import_path
 from truelift.own import parameters as parameters_of
+from truelift.techniques import muon
 from truelift.training.objectives import ParameterRule
 
 Groups = list[dict[str, Any]]
+
+
+class DecoupledSgd(torch.optim.SGD):
+    """SGD whose weight decay acts on the weights directly, past gradient and momentum.
+
+    Formula, with learning rate η, decay λ, and v the step that SGD makes of the gradient alone:
+        θ ← (1 − η·λ)·θ, then θ ← θ − η·v
+
+    Parameters without a gradient (frozen ones) do not shrink.
+
+    Source:
+        Loshchilov, Hutter, "Decoupled Weight Decay Regularization", 2019, arXiv 1711.05101, algorithm 1. Deviation: η
+        is the learning rate with its schedule, as in torch's AdamW, where theirs is the schedule's factor alone.
+    """
+
+    _step_supports_amp_scaling = False  # scaled losses: a step that overflows is left out whole, with its decay
+
+    def __init__(self, groups: Groups, **options: Any) -> None:
+        super().__init__(groups, **options)
+        vars(self).pop("_step_supports_amp_scaling", None)  # a fused kernel's own
+
+    def step(self, closure: Any = None) -> Any:
+        """Make a step."""
+        assert closure is None, "the gradient is the gradient rule's"
+        decays = [float(group["weight_decay"]) for group in self.param_groups]
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            moving = [p for p in group["params"] if p.grad is not None]
+            if decay and moving:
+                with torch.no_grad():
+                    torch._foreach_mul_(moving, 1 - float(group["lr"]) * decay)
+        try:
+            for group in self.param_groups:
+                group["weight_decay"] = 0.0
+            return super().step()
+        finally:
+            for group, decay in zip(self.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
 
 
 def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> bool:
@@ -23,7 +61,8 @@ def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> b
 
 
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return torch.optim.SGD(
+    kind = DecoupledSgd if options.decoupled_weight_decay else torch.optim.SGD
+    return kind(
         groups,
         lr=options.lr,
         momentum=options.momentum,
@@ -59,9 +98,20 @@ def _adadelta(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     return torch.optim.Adadelta(groups, lr=options.lr, rho=options.rho, weight_decay=options.weight_decay, foreach=True)
 
 
+def _muon(options: "OptimizerOptions", groups: Groups) -> Optimizer:
+    return muon.Muon(
+        muon.split(groups, options.muon_lr),
+        lr=options.lr,
+        momentum=options.momentum,
+        nesterov=options.nesterov,
+        weight_decay=options.weight_decay,
+        orthogonal=False,
+    )
+
+
 OPTIMIZERS: Registry[Callable[..., Any]] = Registry(
     "optimizer",
-    {"sgd": _sgd, "adamw": _adamw, "rmsprop": _rmsprop, "adagrad": _adagrad, "adadelta": _adadelta},
+    {"sgd": _sgd, "muon": _muon, "adamw": _adamw, "rmsprop": _rmsprop, "adagrad": _adagrad, "adadelta": _adadelta},
 )
 
 
@@ -70,8 +120,9 @@ class OptimizerOptions:
     """From gradients to a step."""
 
     name: Annotated[str, OneOf(OPTIMIZERS)] = "sgd"
-    """sgd, adamw, rmsprop, adagrad or adadelta: torch.optim's optimizer of that name. Or any other one, as
-    package.module:name or file.py:name (torch.optim:NAdam); it is given lr and, where it takes it, weight_decay."""
+    """sgd, adamw, rmsprop, adagrad or adadelta: torch.optim's optimizer of that name. muon: orthogonal steps for
+    convolutions' filters, SGD for the rest. Or any other one, as package.module:name or file.py:name
+    (torch.optim:NAdam); it is given lr and, where it takes it, weight_decay."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Another optimizer's further arguments: --optimizer.args.NAME VALUE."""
@@ -79,11 +130,15 @@ class OptimizerOptions:
     lr: Annotated[float, NONNEGATIVE] = 0.1
     """Learning rate, at least 0; the schedule multiplies it."""
 
+    muon_lr: Annotated[float, NONNEGATIVE] = 0.02
+    """muon: learning rate of the convolutions' filters, at least 0; lr is that of the rest. The schedule multiplies
+    both."""
+
     momentum: Annotated[float, SHARE_BELOW_ONE] = 0.9
-    """SGD's and RMSprop's momentum; in [0, 1)."""
+    """SGD's, Muon's and RMSprop's momentum; in [0, 1)."""
 
     nesterov: bool = True
-    """SGD: Nesterov's momentum."""
+    """SGD, muon: Nesterov's momentum."""
 
     beta2: Annotated[float, SHARE_BELOW_ONE] = 0.999
     """AdamW: decay of the second moment; in [0, 1). The first moment's is 0.9."""
@@ -92,32 +147,51 @@ class OptimizerOptions:
     """Adadelta's decay, or RMSprop's (torch calls it alpha); in [0, 1)."""
 
     weight_decay: Annotated[float, NONNEGATIVE] = 1e-4
-    """Weight decay as torch's optimizer of that name means it (AdamW: decoupled; else added to the gradient)."""
+    """Weight decay as torch's optimizer of that name means it (AdamW, muon: decoupled; else added to the gradient)."""
+
+    decoupled_weight_decay: bool = False
+    """SGD: shrink the weights by lr·weight_decay before each step, past the momentum, as AdamW does."""
 
     decay_norms_and_biases: bool = True
     """Whether weight decay also acts on norms and biases, as in He et al."""
+
+    bias_lr_factor: Annotated[float, POSITIVE] = 1.0
+    """Learning rate of batch norm's biases, in that of the rest; above 0."""
 
     clip_norm: Annotated[float | None, POSITIVE] = None
     """Scale the gradient down to this norm where it is larger."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
-        fits = self.name != "sgd" or not self.nesterov or self.momentum > 0
+        fits = self.name not in ("sgd", "muon") or not self.nesterov or self.momentum > 0
         yield "nesterov", fits, "false where optimizer.momentum is 0"
+        sgd = not self.decoupled_weight_decay or self.name == "sgd"
+        yield "decoupled_weight_decay", sgd, "false for other optimizers than sgd"
+
+
+def _norm_biases(modules: Iterable[nn.Module], special: set[int]) -> list[nn.Parameter]:
+    """The biases of all batch norms, but for parameters that are treated otherwise anyway."""
+    norms = (
+        norm for module in modules for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)
+    )
+    return [norm.bias for norm in norms if norm.bias is not None and id(norm.bias) not in special]
 
 
 def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequence[ParameterRule] = ()) -> Optimizer:
     """The optimizer for all parameters of `modules`.
 
-    Vectors and scalars (norms and biases) have a group of their own without weight decay where the options say so, and
-    the parameters of each rule have theirs, in this order. The fused kernels are used where torch has them for the CPU
-    too (SGD, AdamW, Adagrad).
+    Vectors and scalars (norms and biases) have a group of their own without weight decay where the options say so,
+    batch norm's biases where they have a learning rate of their own, then the parameters of each rule, in this order.
+    The fused kernels are used where torch has them for the CPU too (SGD, AdamW, Adagrad).
 
     Raises:
         InputError: A user's own one cannot be built, or is no optimizer.
     """
+    modules = list(modules)
     parameters = [p for module in modules for p in module.parameters()]
     special = {id(p) for rule in rules for p in rule.parameters}
+    faster = [] if options.bias_lr_factor == 1 else _norm_biases(modules, special)
+    special |= {id(p) for p in faster}
     rest = [p for p in parameters if id(p) not in special]
     groups: Groups
     if options.decay_norms_and_biases:
@@ -127,6 +201,9 @@ def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequen
             {"params": [p for p in rest if p.ndim > 1]},
             {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
         ]
+    if faster:
+        decay = {} if options.decay_norms_and_biases else {"weight_decay": 0.0}
+        groups.append({"params": faster, "lr": options.lr * options.bias_lr_factor, **decay})
     for rule in rules:
         group: dict[str, object] = {"params": list(rule.parameters), "lr": options.lr * rule.lr_factor}
         groups.append(group if rule.decay else {**group, "weight_decay": 0.0})

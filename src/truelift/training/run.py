@@ -16,7 +16,7 @@ from truelift.own import sources
 from truelift.records import (
     MetricLines,
     clear_way,
-    locked,
+    leased,
     now,
     read_environment,
     read_result,
@@ -30,6 +30,7 @@ from truelift.training import afterwards
 from truelift.training.afterwards import End
 from truelift.training.build import Training, assemble, load_data
 from truelift.training.checkpoint import UnusableCheckpointError
+from truelift.training.compilation import compile_now
 from truelift.training.data_changes import refuse_changed_data
 from truelift.training.distributed import ALONE, World
 from truelift.training.divergence import Guard, NotFoundError
@@ -74,11 +75,12 @@ def run(
     keep_pages()
     splits = load_data(experiment)
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
-    precision = _earlier_precision(folder, experiment)
-    training = assemble(experiment, splits, world, precision)
+    precision, compiled = _earlier_choices(folder, experiment)
+    training = assemble(experiment, splits, world, precision, compiled)
     slow = slow_precision(training.precision, training.device)
     if slow is not None and world.first:
         print(f"truelift: {slow}", file=sys.stderr)
+    compile_now(training)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         refuse_changed_data(folder, splits)
@@ -87,7 +89,10 @@ def run(
         fit(training, lambda line: None, checkpoint, math.inf)
         evaluate(training)
         return {}
-    with locked(folder):
+    with leased(folder):
+        finished = _finished(folder)
+        if finished is not None:  # by another process, while this one began
+            return finished
         _clear(folder)
         write_config(folder, experiment)
         training = _taken_up(training, splits, checkpoint)
@@ -137,15 +142,18 @@ def _clear(folder: Path) -> None:
         print(f"truelift: {line}", file=sys.stderr)
 
 
-def _earlier_precision(folder: Path, experiment: Experiment) -> Precision:
-    """The experiment's precision, or the one that an earlier beginning of the run chose by itself."""
-    if experiment.precision != "auto" or not (folder / "checkpoint.pt").exists():
-        return experiment.precision
+def _earlier_choices(folder: Path, experiment: Experiment) -> tuple[Precision, bool | None]:
+    """What an earlier beginning of the run chose by itself: the precision, or else the experiment's, and to compile."""
+    if not (folder / "checkpoint.pt").exists():
+        return experiment.precision, None
     try:
-        chosen: Precision = read_environment(folder).get("precision", "auto")
+        there = read_environment(folder)
     except InputError:  # nobody needs it to go on
-        return "auto"
-    return chosen if chosen in get_args(Precision) else "auto"
+        return experiment.precision, None
+    precision, compiled = there.get("precision", "auto"), there.get("compiled", False)
+    if experiment.precision != "auto" or precision not in get_args(Precision):
+        precision = experiment.precision
+    return precision, compiled if isinstance(compiled, bool) else None
 
 
 def _taken_up(training: Training, splits: Splits, checkpoint: Path) -> Training:
@@ -159,7 +167,7 @@ def _taken_up(training: Training, splits: Splits, checkpoint: Path) -> Training:
             aside = set_aside(checkpoint)
             print(f"truelift: {checkpoint} is of no use: {error}. It is {aside.name} now.", file=sys.stderr)
         # Anew, since a part of it may have taken up its state.
-        return assemble(training.experiment, splits, training.world, training.precision)
+        return assemble(training.experiment, splits, training.world, training.precision, training.compiled)
     return training
 
 
@@ -168,7 +176,7 @@ def _traced(error: DivergedError, training: Training, splits: Splits, checkpoint
     if error.place is not None or training.world.size > 1:  # several would have to do it together
         return error
     try:
-        again = assemble(training.experiment, splits, training.world, training.precision)
+        again = assemble(training.experiment, splits, training.world, training.precision, training.compiled)
         if checkpoint.exists():
             again.load(checkpoint)
         fit(again, lambda line: None, checkpoint, math.inf, Guard(again, until=error.step))
@@ -193,6 +201,7 @@ def _begin(folder: Path, training: Training, splits: Splits) -> None:
     metrics = folder / "metrics.jsonl"
     environment, patch = describe(training.device, training.precision, torch.get_num_threads(), training.world.size)
     environment |= {"steps": training.steps, "from_step": training.meters.step}
+    environment |= {"compiled": training.compiled, "compiled_why": training.compiled_why}
     if splits.state is not None:
         environment["data"] = splits.state.record()
     write_json(folder / "environment.json", environment)
@@ -233,6 +242,7 @@ def _result(end: End) -> dict[str, Any]:
             **{name: meters.epoch_mean(name) for name in ("train_loss", "train_error")},
             "train_seconds": meters.wall_seconds,
             "cpu_seconds": meters.cpu_seconds,
+            **({"compile_seconds": meters.compile_seconds} if training.compiled else {}),
             "images_per_second": images / meters.wall_seconds,
             "parameters": sum(p.numel() for p in training.network.parameters()),
         },

@@ -38,11 +38,13 @@ def _step(options: "ScheduleOptions", warmup: int, steps: int, steps_per_epoch: 
 
 
 def _cosine(options: "ScheduleOptions", warmup: int, steps: int, steps_per_epoch: int) -> Callable[[int], float]:
-    return lambda t: (1 + math.cos(math.pi * ((t - warmup) / max(steps - warmup, 1)))) / 2
+    final = options.final_factor
+    return lambda t: final + (1 - final) * ((1 + math.cos(math.pi * ((t - warmup) / max(steps - warmup, 1)))) / 2)
 
 
 def _linear(options: "ScheduleOptions", warmup: int, steps: int, steps_per_epoch: int) -> Callable[[int], float]:
-    return lambda t: 1 - (t - warmup) / max(steps - warmup, 1)
+    final = options.final_factor
+    return lambda t: final + (1 - final) * (1 - (t - warmup) / max(steps - warmup, 1))
 
 
 SCHEDULES: Registry[Any] = Registry(
@@ -55,8 +57,9 @@ class ScheduleOptions:
     """From the step to a factor on the learning rate."""
 
     name: Annotated[str, OneOf(SCHEDULES)] = "cosine"
-    """constant: 1. step: times gamma at each milestone. cosine, linear: from 1 after the warm-up to 0 at the end. Or
-    your own, package.module:name or file.py:name, torch's (torch.optim.lr_scheduler:OneCycleLR) among them."""
+    """constant: 1. step: times gamma at each milestone. cosine, linear: from 1 after the warm-up to final_factor at
+    the end; behind a long warm-up linear is the triangular rate and cosine the one-cycle rate. Or your own,
+    package.module:name or file.py:name, torch's (torch.optim.lr_scheduler:OneCycleLR) among them."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Your own schedule's arguments: --schedule.args.NAME VALUE."""
@@ -73,11 +76,17 @@ class ScheduleOptions:
     gamma: Annotated[float, POSITIVE] = 0.1
     """step: the factor at each milestone; above 0."""
 
+    final_factor: Annotated[float, SHARE] = 0.0
+    """cosine, linear: the factor at the end; in [0, 1]."""
+
+    warmup_percent: Annotated[float | None, In("in [0, 100]", lambda percent: 0 <= percent <= 100)] = None
+    """Length of the warm-up in percent of the training's steps, in [0, 100]."""
+
     warmup_epochs: Annotated[float | None, _EPOCHS] = None
-    """Length of the warm-up in epochs, at least 0."""
+    """The same in epochs, at least 0."""
 
     warmup_steps: Annotated[int | None, _STEPS] = None
-    """Length of the warm-up in steps, at least 0."""
+    """The same in steps, at least 0."""
 
     warmup: Literal["linear", "constant", "until-error"] = "linear"
     """linear: the warm-up rises in a line from warmup_factor to 1. constant: it stays there, and then jumps to 1.
@@ -93,7 +102,8 @@ class ScheduleOptions:
         """The rules between these options."""
         rises = self.warmup == "linear" or self.warmup_factor > 0
         yield "warmup_factor", rises, f"above 0 where schedule.warmup is {self.warmup}"
-        known = self.warmup != "until-error" or not (self.warmup_steps or self.warmup_epochs)
+        lengths = (self.warmup_steps, self.warmup_epochs, self.warmup_percent)
+        known = self.warmup != "until-error" or not any(lengths)
         yield "warmup", known, "linear or constant where its length is given"
         for quantity in ("milestones", "warmup"):
             for name in self.given(quantity)[1:]:
@@ -104,6 +114,8 @@ class ScheduleOptions:
                 )
         for name in self.given("milestones")[:1]:
             yield name, self.name == "step", f"left out for schedule.name {self.name}: it belongs to step"
+        falls = self.final_factor == 0 or self.name in ("cosine", "linear")
+        yield "final_factor", falls, f"0 for schedule.name {self.name}: it belongs to cosine and linear"
 
     def given(self, quantity: str) -> list[str]:
         """The options of `quantity` that are set, in whatever unit."""
@@ -181,15 +193,20 @@ def build(options: ScheduleOptions, steps_per_epoch: int, steps: int) -> Schedul
         warm-up (t < w):  f + (1 − f)·t/w where it is linear, f where it is constant; f the warm-up's first factor
         constant:         1
         step:             gammaᵏ, k the number of milestones ≤ t
-        cosine:           ½·(1 + cos(π·(t − w)/(T − w)))
-        linear:           1 − (t − w)/(T − w)
+        cosine:           c + (1 − c)·½·(1 + cos(π·(t − w)/(T − w))), c the final factor
+        linear:           c + (1 − c)·(1 − (t − w)/(T − w))
 
-    Before `UntilError`, whose length is not known beforehand, w is 0.
+    Before `UntilError`, whose length is not known beforehand, w is 0. Behind a warm-up of a fifth of the training or
+    so, linear is the triangular rate of Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, once up
+    and down, and cosine the one-cycle rate of Smith, Topin, "Super-Convergence", 2018 (who also lower the momentum
+    while the rate is high, which is not done here).
 
     Raises:
         InputError: A user's own one cannot be built.
     """
-    if options.warmup_epochs is not None:
+    if options.warmup_percent is not None:
+        warmup = round(options.warmup_percent * steps / 100)
+    elif options.warmup_epochs is not None:
         warmup = round(options.warmup_epochs * steps_per_epoch)
     else:
         warmup = options.warmup_steps or 0

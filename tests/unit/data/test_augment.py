@@ -10,9 +10,11 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from truelift.data.augment import (
+    alternating,
     augment,
     colour_jitter,
     cutout,
+    flip_where,
     lighting,
     normalise,
     random_crop,
@@ -341,3 +343,59 @@ def test_a_resized_crop_takes_the_place_of_the_data_sets_crop() -> None:
 def test_bad_options_are_refused(options: AugmentationOptions, message: str) -> None:
     with pytest.raises(InputError, match=f"augmentation.{message}"):
         resolve_augmentation(options, "cifar10")
+
+
+@pytest.mark.parametrize("padding", [1, 2, 6])
+def test_crop_by_reflection_against_numpy(padding: int) -> None:
+    images = batch()
+    n, _, height, width = images.shape
+    drawn = generator()
+    top = torch.randint(2 * padding + 1, (n,), generator=drawn)
+    left = torch.randint(2 * padding + 1, (n,), generator=drawn)
+    cropped = random_crop(images, padding, generator(), "reflect")
+    for i in range(n):
+        padded = np.pad(images[i].numpy(), ((0, 0), (padding, padding), (padding, padding)), mode="reflect")
+        y, x = int(top[i]), int(left[i])
+        assert (cropped[i].numpy() == padded[:, y : y + height, x : x + width]).all()
+    assert is_channels_last(cropped)
+
+
+def test_an_alternating_flip_shows_each_image_both_ways_in_two_epochs() -> None:
+    epochs = [alternating(1000, 7, epoch) for epoch in range(4)]
+    assert 420 < int(epochs[0].sum()) < 580  # 500 expected, five deviations
+    assert torch.equal(epochs[1], ~epochs[0])
+    assert torch.equal(epochs[2], epochs[0])
+    assert torch.equal(epochs[3], epochs[1])
+    assert not torch.equal(alternating(1000, 8, 0), epochs[0])
+
+
+def test_what_is_mirrored_may_be_given() -> None:
+    images, mirrored = batch(4), torch.tensor([True, False, False, True])
+    options = AugmentationOptions(crop_padding=0, flip=True, alternating_flip=True)
+    fill = torch.zeros(3, dtype=torch.uint8)
+    drawn = generator()
+    found = augment(images, options, fill, drawn, mirrored)
+    expected = images.numpy().copy()
+    expected[[0, 3]] = expected[[0, 3], :, :, ::-1]
+    assert (found.numpy() == expected).all()
+    assert torch.equal(found, flip_where(images, mirrored))
+    assert torch.equal(drawn.get_state(), generator().get_state())  # nothing is drawn
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (AugmentationOptions(flip=False, alternating_flip=True), "alternating_flip must be false where flip is false"),
+        (
+            AugmentationOptions(resized_crop_area=0.5, crop_padding_mode="reflect"),
+            "crop_padding_mode must be zeros with augmentation.resized_crop_area",
+        ),
+    ],
+)
+def test_options_at_odds(options: AugmentationOptions, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolve_augmentation(options, "cifar10")
+
+
+def test_an_alternating_flip_is_a_flip_whatever_is_customary() -> None:
+    assert resolve_augmentation(AugmentationOptions(alternating_flip=True), "digits").flip

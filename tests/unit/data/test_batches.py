@@ -172,3 +172,58 @@ def test_indices_are_those_of_the_epochs_batches() -> None:
     for (_, wanted, _), (indices, y) in zip(shown, found, strict=True):
         assert torch.equal(wanted, y)
         assert torch.equal(image_set(50).labels[indices], y)
+
+
+def mirrored(batches: Batches, epoch: int, start: int = 0) -> dict[int, bool]:
+    """Which images an epoch shows mirrored, by label."""
+    found = {}
+    for x, y, _ in batches.epoch(epoch, start):
+        stored = normalise(image_set(50).images[y], MEAN, STD)
+        for image, label, once in zip(x, y.tolist(), stored, strict=True):
+            found[label] = torch.equal(image, once.flip(2))
+            assert found[label] or torch.equal(image, once)
+    return found
+
+
+@pytest.mark.parametrize("views", [None, 2])
+def test_alternating_flips_are_those_of_the_image_and_the_epoch(views: int | None) -> None:
+    options = AugmentationOptions(crop_padding=0, flip=True, alternating_flip=True, views=views)
+
+    def made() -> Batches:
+        return Batches(image_set(50), 8, mean=MEAN, std=STD, order_seed=1, augmentation=options, augment_seed=2)
+
+    shown = [mirrored(made(), epoch) for epoch in range(4)]
+    assert 10 < sum(shown[0].values()) < 40
+    for one, other in pairwise(shown):  # each epoch leaves two of the fifty out
+        assert all(one[label] != other[label] for label in one.keys() & other.keys())
+    assert all(shown[0][label] == shown[2][label] for label in shown[0].keys() & shown[2].keys())
+    later = mirrored(made(), 3, start=2)
+    assert later.items() <= shown[3].items()
+
+
+def test_images_that_grow() -> None:
+    def made(sides: tuple[int, ...]) -> Batches:
+        data = image_set(50)
+        return Batches(data, 8, mean=MEAN, std=STD, order_seed=1, augmentation=OPTIONS, augment_seed=2, sides=sides)
+
+    small, own = made((4, 6, 8)), made(())
+    assert [next(small.epoch(epoch)).images.shape[2:] for epoch in range(4)] == [(4, 4), (6, 6), (8, 8), (8, 8)]
+    halved, whole = next(small.epoch(0)), next(own.epoch(0))
+    assert torch.equal(halved.labels, whole.labels)
+    # Halved: a triangle of 4 pixels a side over each, of weights 1, 3, 3, 1 (of 8) inside the image.
+    weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    inner = torch.einsum("nchw,h,w->nc", whole.images[:, :, 1:5, 3:7], weights, weights)
+    torch.testing.assert_close(halved.images[:, :, 1, 2], inner, rtol=1e-4, atol=1e-5)
+    assert halved.images.is_contiguous(memory_format=torch.channels_last)
+    assert_same(list(small.epoch(3)), list(own.epoch(3)))
+    resumed = list(made((4, 6, 8)).epoch(1, start=2))
+    assert_same(resumed, list(small.epoch(1))[2:])
+
+
+def test_images_do_not_grow_beyond_their_size() -> None:
+    with pytest.raises(InputError, match=r"data.progressive must be at most the images' 8, got 9"):
+        Batches(image_set(9), 4, mean=MEAN, std=STD, sides=(4, 9))
+    oblong = ImageSet(image_set(9).images[:, :, :6], torch.arange(9))
+    with pytest.raises(InputError, match=r"data.progressive must be left out where images are not square, got 8x6"):
+        Batches(oblong, 4, mean=MEAN, std=STD, sides=(4, 6))
+    assert Batches(oblong, 4, mean=MEAN, std=STD, sides=(6,)).images == 9

@@ -288,7 +288,7 @@ def test_whitening_is_fitted_once_to_the_last_bit(monkeypatch: pytest.MonkeyPatc
     fresh = Whitening(images, 0.1)
     assert torch.equal(first.matrix, fresh.matrix)
     assert torch.equal(first(images), fresh(images))
-    monkeypatch.setenv("TRUELIFT_CACHE", str(cache._folder()) if cache._folder() else "")
+    monkeypatch.setenv("TRUELIFT_CACHE", str(cache.cache_folder() or ""))
     assert not torch.equal(Whitening(images, 0.2).matrix, first.matrix)
     other = images.clone()
     other[0, 0, 0, 0] ^= 255

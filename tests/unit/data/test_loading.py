@@ -194,7 +194,7 @@ def test_a_class_without_a_decodable_image(tmp_path: Path) -> None:
         ({"workers": 2}, "data.workers must be left out without data.stream, got 2"),
         ({"stream": True, "resize": 8, "workers": -1}, "data.workers must be at least 0, got -1"),
         ({"evaluation_crop": 0.0}, r"data.evaluation_crop must be in \(0, 1\], got 0.0"),
-        ({"progressive": (8, 16)}, r"data.progressive must be left out without data.stream, got \(8, 16\)"),
+        ({"progressive": ()}, "data.progressive must be 1 to 1000 sides"),
         (
             {"stream": True, "resize": 8, "progressive": (0, 8)},
             r"data.progressive must be at least 1, got \(0, 8\)",

@@ -260,3 +260,23 @@ def test_tasks_from_the_classes_of_a_stream(folder: Path) -> None:
     against = pick_task(splits, ["a"], seed=0)
     assert torch.bincount(against.train.labels).tolist() == [11, 11]
     assert next(StreamedBatches(against.train, 4, mean=MEAN, std=STD).epoch(0))[0].shape == (4, 3, 24, 24)  # type: ignore[arg-type]
+
+
+def test_alternating_flips_are_those_of_the_photograph_and_the_epoch(folder: Path) -> None:
+    images = replace(photographs(folder), labels=torch.arange(23))
+    plain, alternating = replace(CROP, flip=False), replace(CROP, alternating_flip=True)
+    shown: list[dict[int, bool]] = []
+    for epoch in range(3):
+        boxes, crops = (by_number(training(images, options), epoch) for options in (plain, alternating))
+        shown.append({number: torch.equal(crop, boxes[number].flip(2)) for number, crop in crops.items()})
+        assert all(shown[-1][number] or torch.equal(crop, boxes[number]) for number, crop in crops.items())
+    often = shown[0].keys() & shown[1].keys() & shown[2].keys()
+    assert len(often) > 10
+    assert all(shown[0][number] == shown[2][number] != shown[1][number] for number in often)
+    assert 3 < sum(shown[0].values()) < 18
+
+
+def by_number(batches: StreamedBatches, epoch: int) -> dict[int, Tensor]:
+    """The images of an epoch by their labels."""
+    images, labels = (torch.cat(parts) for parts in list(zip(*batches.epoch(epoch), strict=True))[:2])
+    return dict(zip(labels.tolist(), images, strict=True))

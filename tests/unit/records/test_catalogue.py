@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from truelift.errors import InputError
-from truelift.records import locked, write_json
+from truelift.records import leased, write_json
 from truelift.records.catalogue import entries
 from truelift.records.leftovers import leftovers, remove
 
@@ -69,7 +69,7 @@ def test_what_is_there(tmp_path: Path) -> None:
     assert study.bytes == sum(path.stat().st_size for path in (tmp_path / "deep").rglob("*") if path.is_file())
     assert found["resnet8-digits-seed-7-bbbbbbbb"].runs[0].seed == 7
     assert "study.json" in found["bad"].note
-    with locked(tmp_path / "deep" / "s"):
+    with leased(tmp_path / "deep" / "s"):
         assert next(entry for entry in entries(tmp_path) if entry.kind == "study" and not entry.note).running
     with pytest.raises(InputError, match="folder must be an existing folder"):
         entries(tmp_path / "missing")
@@ -126,12 +126,12 @@ def test_what_stays(tmp_path: Path) -> None:
 def test_what_is_held_stays(tmp_path: Path) -> None:
     plan(tmp_path / "s", {"seed-0-aaaaaaaa": "done"})
     make(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc", "done")
-    with locked(tmp_path / "s"):
+    with leased(tmp_path / "s"):
         assert names(tmp_path) == set()
-    with locked(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc"):
+    with leased(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc"):
         assert "s/runs/a/seed-0-cccccccc" not in names(tmp_path)
     found = [left for entry in entries(tmp_path) for left in leftovers(entry)]
     held = next(left for left in found if left.path.name == "seed-0-cccccccc")
-    with locked(tmp_path / "s"), pytest.raises(InputError, match="in use by this process"):
+    with leased(tmp_path / "s"), pytest.raises(InputError, match="in use by this process"):
         remove(held)  # it began after the look
     assert held.path.exists()

@@ -15,8 +15,9 @@ import tomli_w
 
 from truelift.processes import is_running
 from truelift.records import Predictions, Run
-from truelift.studies import local, start
-from truelift.studies.local import run_local
+from truelift.studies import start
+from truelift.studies.executors import local
+from truelift.studies.executors.local import run_local
 from truelift.studies.start import Anew, Forked, ForkServer, environment_for
 from truelift.training import resolve
 from truelift.training.identity import write_config

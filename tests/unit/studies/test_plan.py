@@ -286,3 +286,45 @@ def test_every_recipe_is_a_sound_plan(name: str) -> None:
         assert not scaled.equal_variants()
         assert not {run.folder for run in scaled.runs()} & {run.folder for run in plan.runs()}
     assert recipes.find(name).read_text().startswith(f"# truelift study {name}\n")
+
+
+def test_a_file_takes_the_shared_settings_of_another(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "first.toml").write_text(
+        'question = "?"\nseeds = 3\n[experiment]\nepochs = 7\nbatch_size = 16\noptimizer.lr = 0.5\n'
+        "[variants.other]\n[variants.others]\n"
+    )
+    (tmp_path / "second.toml").write_text('extends = "inner/first.toml"\n[experiment]\nbatch_size = 32\n')
+    own = 'extends = "second.toml"\n[experiment]\noptimizer.momentum = 0.8\n'
+    text = own + '[variants.a]\n[variants.b]\nepochs = "200 %"\n'
+    plan = read_plan(written(tmp_path, text))
+    assert plan.shared == {"epochs": 7, "batch_size": 32, "optimizer.lr": 0.5, "optimizer.momentum": 0.8}
+    assert [variant.name for variant in plan.variants] == ["a", "b"]
+    assert plan.seeds == (0, 1, 2, 3, 4)
+    assert plan.question == "Which of a, b is best?"
+    found = {run.variant: run.experiment for run in plan.runs()}
+    assert found["b"] is not None
+    assert (found["b"].epochs, found["b"].batch_size) == (14, 32)
+    plain = "[experiment]\nepochs = 7\nbatch_size = 32\noptimizer.lr = 0.5\noptimizer.momentum = 0.8\n"
+    same = read_plan(written(tmp_path, plain + '[variants.a]\n[variants.b]\nepochs = "200 %"\n'))
+    assert [run.folder for run in plan.runs()] == [run.folder for run in same.runs()]
+
+
+def test_a_recipe_can_be_extended(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, 'extends = "demo"\n[variants.a]\n[variants.b]\nepochs = 3\n'))
+    assert plan.shared == read_plan(recipes.find("demo")).shared
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ('"dem"', r'unknown recipe to extend "dem".*Did you mean "demo"'),
+        ("3", "extends must be the name of a recipe or the path of a study file, got 3"),
+        ('"none.toml"', "none.toml does not exist"),
+        ('"mine.toml"', "extends must lead through at most 10 files"),
+    ],
+)
+def test_what_cannot_be_extended(tmp_path: Path, extends: str, message: str) -> None:
+    text = f"extends = {extends}\n[variants.a]\n[variants.b]\nepochs = 3\n"
+    with pytest.raises(InputError, match=message):
+        read_plan(written(tmp_path, text))

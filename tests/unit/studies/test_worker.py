@@ -99,7 +99,7 @@ def test_what_a_failed_try_left_is_not_counted_for_the_next(tmp_path: Path) -> N
     assert (run / "metrics.json").exists()
     with pytest.raises(InputError, match=r"left no metrics\.json"):
         run_command(config(tmp_path, program), run)
-    assert {path.name for path in run.iterdir()} == {".lock", "x", "metrics.jsonl", "environment.json"}
+    assert {path.name for path in run.iterdir()} == {"x", "metrics.jsonl", "environment.json"}
     assert (run / "metrics.jsonl").read_text() == "{}{}"  # the program's own affair
 
 

@@ -77,6 +77,24 @@ def test_every_setting_changes_the_fingerprint() -> None:
         ({"epochs": "many"}, "epochs"),
         ({"device": "tpu"}, "device must be"),
         ({"optimizer.name": "sdg"}, "sgd"),
+        ({"optimizer.name": "mun"}, "muon"),
+        ({"optimizer.bias_lr_factor": 0}, "optimizer.bias_lr_factor must be above 0, got 0"),
+        ({"evaluation_views": "flips"}, "evaluation_views"),
+        ({"model.name": "short-cnn", "model.first_kernel": 4}, "model.first_kernel"),
+        ({"model.name": "shrt-cnn"}, 'Did you mean "short-cnn"'),
+        ({"model.name": "vgg11", "model.activation": "relu"}, "vgg11 has no option model.activation, got relu"),
+        ({"augmentation.crop_padding_mode": "mirror"}, "augmentation.crop_padding_mode"),
+        ({"policy.names": ["lookahed"]}, 'Did you mean "lookahead"'),
+        ({"policy.lookahead_steps": 0}, "policy.lookahead_steps must be at least 1, got 0"),
+        (
+            {
+                "freezing.name": "freezeout",
+                "freezing.cache": "host",
+                "augmentation.views": 1,
+                "data.progressive": [4, 8],
+            },
+            r"freezing.cache must be none where images grow \(data.progressive\), got host",
+        ),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:

@@ -39,6 +39,15 @@ CASES: dict[str, dict[str, Any]] = {
         "augmentation.cutout": 2,
         "data.train_images": 64,
     },
+    "reflected, alternating, growing": {
+        "augmentation.crop_padding": 1,
+        "augmentation.crop_padding_mode": "reflect",
+        "augmentation.alternating_flip": True,
+        "data.progressive": [4, 8],
+    },
+    # What whitens is fitted before the first step, to numbers that the meta device lacks.
+    "short": {"model.name": "short-cnn", "model.whitening": False, "data.resize": 12},
+    "decoupled decay": {"optimizer.decoupled_weight_decay": True, "optimizer.bias_lr_factor": 2.0},
     "every change": {"augmentation.names": list(CHANGES)},
     "mixture and mixed labels": MIXTURE | {"augmentation.names": ["mixup"], "objective.priors": "estimated"},
     "mixture, label smoothing": MIXTURE | {"objective.label_smoothing": 0.1},

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from truelift.errors import InputError
+from truelift.options import check
 from truelift.training.optimizers import OptimizerOptions
 from truelift.training.optimizers import build as make_optimizer
 
@@ -41,3 +43,49 @@ def test_norms_and_biases_without_decay() -> None:
     assert decayed["weight_decay"] == 0.1
     assert [p.ndim for p in plain["params"]] == [1, 1, 1]
     assert plain["weight_decay"] == 0
+
+
+def test_decoupled_decay_by_hand() -> None:
+    network = nn.Linear(4, 3).double()
+    theta, velocity = network.weight.detach().clone(), torch.zeros(3, 4, dtype=torch.float64)
+    options = OptimizerOptions(lr=0.05, momentum=0.9, weight_decay=0.2, decoupled_weight_decay=True)
+    optimizer = make_optimizer(options, [network])
+    images = torch.randn(6, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for step, batch in enumerate(images):
+        optimizer.param_groups[0]["lr"] = lr = 0.05 / (1 + step)
+        optimizer.zero_grad()
+        network(batch).sum().backward()  # whose gradient is the batch's sum, whatever the weights
+        gradient = batch.sum(0).expand(3, 4)
+        optimizer.step()
+        velocity = 0.9 * velocity + gradient
+        theta = (1 - lr * 0.2) * theta - lr * (gradient + 0.9 * velocity)
+    torch.testing.assert_close(network.weight.detach(), theta, rtol=1e-12, atol=1e-12)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.2
+
+
+def test_frozen_weights_do_not_shrink() -> None:
+    network = nn.Linear(4, 3)
+    before = network.weight.detach().clone()
+    options = OptimizerOptions(weight_decay=0.2, decoupled_weight_decay=True, decay_norms_and_biases=False)
+    optimizer = make_optimizer(options, [network])
+    network.weight.requires_grad_(False)
+    network(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    assert torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize("decay", [True, False])
+def test_batch_norms_biases_with_a_rate_of_their_own(decay: bool) -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    options = OptimizerOptions(lr=0.1, bias_lr_factor=8, weight_decay=0.1, decay_norms_and_biases=decay)
+    optimizer = make_optimizer(options, [network])
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    assert len(groups) == len(list(network.parameters())) == sum(len(g["params"]) for g in optimizer.param_groups)
+    rates = {name: groups[id(p)]["lr"] for name, p in network.named_parameters()}
+    assert rates == {"0.weight": 0.1, "0.bias": 0.1, "1.weight": 0.1, "1.bias": pytest.approx(0.8)}
+    assert groups[id(network[1].bias)]["weight_decay"] == (0.1 if decay else 0)
+
+
+def test_decoupled_decay_is_sgds() -> None:
+    with pytest.raises(InputError, match="decoupled_weight_decay must be false for other optimizers than sgd"):
+        check(OptimizerOptions(name="rmsprop", decoupled_weight_decay=True))

@@ -10,22 +10,22 @@ from typing import Annotated, Any
 
 from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
-from truelift.techniques import averaged_weights
+from truelift.techniques import averaged_weights, lookahead
 from truelift.training.policies import own
 from truelift.training.policies.base import Around, Policy, Progress
 
-POLICIES: Registry[Any] = Registry("policy", {"averaged-weights": averaged_weights.build})
+POLICIES: Registry[Any] = Registry("policy", {"averaged-weights": averaged_weights.build, "lookahead": lookahead.build})
 
 
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
-class PolicyOptions(averaged_weights.AveragedWeightsOptions):
+class PolicyOptions(averaged_weights.AveragedWeightsOptions, lookahead.LookaheadOptions):
     """What else follows the progress of the training, beside schedule and freezing."""
 
     names: Annotated[tuple[str, ...], OneOf(POLICIES)] = ()
     """Further policies, in this order. averaged-weights: an exponential moving average of the weights (EMA) is what is
-    evaluated. Or your own, package.module:name or file.py:name: a class with FreezeOut's
-    interface, at most one."""
+    evaluated. lookahead: every few steps the weights go back part of the way. Or your own, package.module:name or
+    file.py:name: a class with FreezeOut's interface, at most one."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Your own policy's arguments: --policy.args.NAME VALUE."""

@@ -11,7 +11,7 @@ import tomli_w
 import torch
 
 from truelift.processes import available_cores
-from truelift.studies.local import run_local
+from truelift.studies.executors.local import run_local
 from truelift.studies.study import Shares
 from truelift.training.hardware import visible_gpus
 

@@ -1,10 +1,13 @@
 """Runs in parallel processes on this machine, with its cores shared out."""
 
 import contextlib
+import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -12,11 +15,55 @@ from threading import Lock
 from truelift import processes, signals
 from truelift.errors import InputError, one_line
 from truelift.records import read_config_file
+from truelift.records.leases import holder_of, is_free
+from truelift.studies.executors.base import Work
 from truelift.studies.start import ForkServer, Worker, environment_for, server_for, start
-from truelift.studies.worker import write_failure
+from truelift.studies.worker import ELSEWHERE, write_failure
 
 STOP_SECONDS, PREEMPTED_STOP_SECONDS = 8.0, 30.0
 """What workers have to end after Ctrl-C and after SIGTERM, before they are killed. A training ends at its next step."""
+
+_STOPPED = (signals.PREEMPTED, signals.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
+"""Statuses of a run that was told to end, and has not failed."""
+
+_LOOK_SECONDS = 0.5
+"""Between two looks at runs that other processes have."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine's processes."""
+
+    jobs: int
+    """At a time, at least 1."""
+    threads: int
+    """CPU threads of each, at least 1."""
+    gpus: tuple[str, ...] = ()
+    """Those that the processes share out among them."""
+    retries: int = 0
+    """How often a run whose process was killed is tried again, from its checkpoint."""
+
+    @property
+    def is_here(self) -> bool:
+        """They are."""
+        return True
+
+    def check(self, study: Path) -> None:
+        """Nothing can be wrong that the study itself does not see."""
+
+    def run(self, folders: Iterable[Path], work: Work) -> Generator[Path]:
+        """Run every folder's config.toml in a process of its own (`run_local`)."""
+        return run_local(
+            folders,
+            jobs=self.jobs,
+            threads=self.threads,
+            gpus=self.gpus,
+            checkpoint_seconds=work.checkpoint_seconds,
+            metric=work.metric,
+            tell=work.tell,
+            begun=work.begun,
+            retries=self.retries,
+        )
 
 
 class _Workers:
@@ -112,11 +159,14 @@ def run_local(
     gpus: Sequence[str],
     checkpoint_seconds: float,
     metric: str | None = None,
+    tell: Callable[[str], None] = print,
     begun: Callable[[Path], None] = lambda folder: None,
+    retries: int = 0,
 ) -> Generator[Path]:
     """Run every folder's config.toml in a process of its own.
 
-    After Ctrl-C, SIGTERM or another exception here, the workers end before it goes on its way.
+    A run that another process has is left to it, and taken up where that ends without a result or a failure. After
+    Ctrl-C, SIGTERM or another exception here, the workers end before it goes on its way.
 
     Args:
         folders: Each with a config.toml when its turn comes. The next is asked for when a process is free, and all that
@@ -126,7 +176,9 @@ def run_local(
         gpus: Those that the processes share out among them, each seeing one of them alone; none: nothing is said.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
         metric: The one that a program of the user's must give.
+        tell: Told, once, that nothing is left but what other processes have.
         begun: Told of each folder when its run begins, by a thread of its own.
+        retries: How often a run whose process was killed is tried again, from its checkpoint.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
@@ -140,21 +192,60 @@ def run_local(
     with contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
         try:
             options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
-            running: dict[Future[None], Path] = {}
-            following = iter(folders)
+            running: dict[Future[bool], Path] = {}
+            elsewhere: deque[Path] = deque()
+            following, told = iter(folders), False
             while True:
                 while len(running) < jobs and (folder := next(following, None)) is not None:
-                    running[pool.submit(_run, workers, folder, free, options, begun)] = folder
-                if not running:
+                    if _has_ended(folder):  # another process was here first
+                        yield folder
+                    elif _is_elsewhere(folder):
+                        elsewhere.append(folder)
+                    else:
+                        running[pool.submit(_run, workers, folder, free, options, begun, retries)] = folder
+                for folder in list(elsewhere):
+                    if _has_ended(folder):
+                        elsewhere.remove(folder)
+                        yield folder
+                    elif len(running) < jobs and is_free(folder):
+                        elsewhere.remove(folder)
+                        running[pool.submit(_run, workers, folder, free, options, begun, retries)] = folder
+                if running:
+                    for done in wait(running, _LOOK_SECONDS if elsewhere else None, FIRST_COMPLETED).done:
+                        folder = running.pop(done)
+                        if done.result():
+                            yield folder
+                        else:
+                            elsewhere.append(folder)
+                elif elsewhere:
+                    if not told:
+                        tell(_waiting(elsewhere))
+                    told = True
+                    time.sleep(_LOOK_SECONDS)
+                else:
                     return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    folder = running.pop(done)
-                    done.result()
-                    yield folder
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             workers.stop(PREEMPTED_STOP_SECONDS if signals.preempted() else STOP_SECONDS)
             raise
+
+
+def _has_ended(folder: Path) -> bool:
+    """Whether a run has, since it was made ready: what was there before is gone by then."""
+    return any(os.path.lexists(folder / name) for name in ("result.json", "failure.json"))
+
+
+def _is_elsewhere(folder: Path) -> bool:
+    """Whether another machine has a run; a process of this one ends soon, most likely, as its study did."""
+    holder = holder_of(folder)
+    return holder is not None and not holder.is_here
+
+
+def _waiting(folders: Iterable[Path]) -> str:
+    runs = list(folders)
+    holder = holder_of(runs[0])
+    by = "" if holder is None else f", such as {holder.words()}"
+    return f"waiting for {len(runs)} run{'s' * (len(runs) > 1)} that other processes have{by}"
 
 
 def _run(
@@ -163,23 +254,31 @@ def _run(
     free: "SimpleQueue[str | None]",
     options: Sequence[str],
     begun: Callable[[Path], None],
-) -> None:
+    retries: int,
+) -> bool:
+    """Whether the run has ended; not where another process has it."""
     gpu = free.get()
     try:
         begun(folder)
-        _start(workers, folder, gpu, options)
+        return _start(workers, folder, gpu, options, retries)
     finally:
         free.put(gpu)
 
 
-def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[str]) -> None:
+def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[str], retries: int) -> bool:
     status = workers.run(folder, options, gpu)
-    if status is None or status in (signals.PREEMPTED, signals.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT):
-        return  # stopped, not failed
+    while retries and status is not None and status < 0 and status not in _STOPPED and not workers.stopped:
+        retries -= 1
+        status = workers.run(folder, options, gpu)
+    if status == ELSEWHERE:
+        return False
+    if status is None or status in _STOPPED:
+        return True  # stopped, not failed
     if status < 0:  # killed: it could not say why itself
         if workers.stopped:
-            return
+            return True
         cause = " (out of memory, perhaps)" if status == -signal.SIGKILL else ""
         write_failure(folder, f"the process was killed by signal {-status}{cause}")
     elif not ((folder / "result.json").exists() or (folder / "failure.json").exists()):
         write_failure(folder, f"the process ended with status {status}; log.txt has what it printed")
+    return True

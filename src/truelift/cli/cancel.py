@@ -1,0 +1,35 @@
+"""`truelift cancel`."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from truelift.records import Study
+from truelift.records.status import progress
+from truelift.studies.executors import cancel_jobs
+
+
+def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
+    """End a study's jobs in a cluster's queue. What has run is kept: truelift study goes on with it.
+
+    Processes that no queue has started are named, and end by Ctrl-C where they were started.
+
+    Args:
+        folder: The study's folder.
+    """
+    study = Study.read(folder)
+    jobs = cancel_jobs(folder)
+    for job in jobs:
+        print(f"job {job} is cancelled")
+    others = Counter(
+        (one.holder.host, one.holder.executor, one.holder.process)
+        for one in progress(study)
+        if one.holder is not None and one.holder.executor != "slurm"
+    )
+    for host, executor, process in others:
+        print(f"process {process} on {host} ({executor}) makes a run: end what has started it there, by Ctrl-C")
+    if not jobs and not others:
+        print("nothing of this study is in a queue or runs")
+    return 0

@@ -1,0 +1,79 @@
+"""`truelift watch`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from truelift.cli.status import lines
+from truelift.errors import InputError, real
+from truelift.records import Study
+from truelift.records.status import Progress, counted, progress
+
+LOOK = (
+    "a look before the end: the table is of the runs that have ended. Whoever stops a study at a look, or goes on with "
+    "more seeds because of it, finds effects that are not there more often than its p-values say; --until-decided "
+    "plans looks."
+)
+
+
+def watch(folder: Annotated[Path, Parameter(name="folder")], /, *, seconds: float = 5.0, table: bool = True) -> int:
+    """Show how far a study is, again and again until all its runs have ended. Ctrl-C ends the look, not the study.
+
+    Args:
+        folder: The study's folder.
+        seconds: Between two looks; at least 0.1.
+        table: Also the table of the runs that have ended so far.
+    """
+    real("seconds", seconds, lambda value: 0.1 <= value <= 86400, "from 0.1 to 86,400")
+    from rich.console import Console, Group, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console()
+
+    def shown() -> tuple[RenderableType, bool]:
+        study = Study.read(folder)
+        found = progress(study)
+        parts: list[RenderableType] = [Text("\n".join(lines(study, found)))]
+        if table:
+            parts.append(Text.from_ansi(_table(study, found, console.width)))
+        return Group(*parts), not _goes_on(found)
+
+    content, ended = shown()
+    if not console.is_terminal:
+        while True:
+            console.print(content)
+            if ended:
+                return 0
+            time.sleep(seconds)
+            content, ended = shown()
+    with Live(content, console=console, auto_refresh=False) as live:
+        while not ended:
+            time.sleep(seconds)
+            content, ended = shown()
+            live.update(content, refresh=True)
+    return 0
+
+
+def _goes_on(found: list[Progress]) -> bool:
+    counts = counted(found)
+    return bool(counts["running"] or counts["waiting"])
+
+
+def _table(study: Study, found: list[Progress], width: int) -> str:
+    """The table so far, marked as a look while runs are missing."""
+    from rich.console import Console
+
+    from truelift.report import print_summary, summarise
+
+    if not counted(found)["done"]:
+        return "no run has ended yet"
+    console = Console(width=width, force_terminal=False)
+    try:
+        with console.capture() as captured:
+            print_summary(summarise(study), console)
+    except InputError as error:  # no result to begin with, say
+        return str(error)
+    return captured.get() + (LOOK if _goes_on(found) else "")

@@ -1,0 +1,85 @@
+"""`truelift work`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from truelift.errors import InputError, check_seconds, unknown_name, whole
+from truelift.processes import available_cores
+from truelift.records import Run, Study
+from truelift.studies.executors.local import run_local
+from truelift.studies.executors.submissions import read_tasks
+
+
+def work(
+    folder: Annotated[Path, Parameter(name="folder")],
+    /,
+    *,
+    runs: str | None = None,
+    tasks: Path | None = None,
+    task: int | None = None,
+    jobs: int = 1,
+    threads: int | None = None,
+    checkpoint_seconds: float = 30.0,
+    retries: int = 0,
+) -> int:
+    """Make runs of a study that truelift study has planned, beside others who do the same, on any machine.
+
+    Args:
+        folder: The study's folder.
+        runs: Folders of runs as study.json has them, with commas between. Default: all that are not finished.
+        tasks: A file with lists of such folders, of which --task names one.
+        task: Its number, from 0.
+        jobs: Runs at a time.
+        threads: CPU threads of each. Default: the cores, shared out.
+        checkpoint_seconds: Seconds between a run's checkpoints.
+        retries: How often a run whose process was killed is tried again, from its checkpoint.
+    """
+    whole("jobs", jobs, 1, 1024)
+    whole("threads", 1 if threads is None else threads, 1, 4096)
+    whole("retries", retries, 0, 1000)
+    check_seconds("checkpoint_seconds", checkpoint_seconds)
+    os.environ.setdefault("TRUELIFT_EXECUTOR", "work")
+    study = Study.read(folder)
+    by_folder = {run.folder.relative_to(folder).as_posix(): run for run in study.runs}
+    names = _named(runs, tasks, task)
+    if names is None:
+        if study.plan["until_decided"] is not None:
+            raise InputError("runs must be given of a study until decided, where each depends on those before.")
+        names = [name for name, run in by_folder.items() if run.status == "unfinished"]
+    for name in names:
+        if name not in by_folder:
+            raise unknown_name("run", name, by_folder)
+        if not (folder / name / "config.toml").exists():
+            raise InputError(f"{folder / name} has no config.toml: truelift study makes it ready first.")
+    chosen = [by_folder[name].folder for name in names]
+    ended = run_local(
+        chosen,
+        jobs=jobs,
+        threads=threads or max(1, available_cores() // jobs),
+        gpus=(),
+        checkpoint_seconds=checkpoint_seconds,
+        metric=study.plan["metric"],
+        retries=retries,
+    )
+    failed = False
+    for number, path in enumerate(ended, start=1):
+        of = by_folder[path.relative_to(folder).as_posix()]
+        run = Run(of.variant, of.seed, path, of.fingerprints)
+        failed |= run.status != "done"
+        outcome = f"failed: {run.failure()['reason']}" if run.status == "failed" else run.status
+        print(f"[{number}/{len(chosen)}] {run.variant} seed {run.seed}: {outcome}", flush=True)
+    return int(failed)
+
+
+def _named(runs: str | None, tasks: Path | None, task: int | None) -> list[str] | None:
+    """The runs that were asked for; none where nothing was said."""
+    if (tasks is None) != (task is None) or (tasks is not None and runs is not None):
+        raise InputError("tasks and task must be given together, and without runs.")
+    if tasks is None or task is None:
+        return None if runs is None else [name for name in runs.split(",") if name]
+    lists = read_tasks(tasks)
+    whole("task", task, 0, len(lists) - 1)
+    return list(lists[task])

@@ -1,0 +1,82 @@
+"""Pairs whose two runs ran on unlike devices: their times are no pair, and the rest is flagged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from truelift.records import Run
+from truelift.report.judged import Found
+
+_TIMES = ("seconds", "images_per_second")
+"""Endings of what a device changes as a whole."""
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """Where the two runs of a pair ran."""
+
+    variant: str
+    seed: int
+    device: str
+    baseline: str
+    """The baseline's under the same seed."""
+
+    @property
+    def words(self) -> str:
+        """For a sentence."""
+        return f"it ran on {self.device}, the baseline on {self.baseline}"
+
+
+def unlike(runs: Sequence[Run], baseline: str) -> Mapping[tuple[str, int], Unlike]:
+    """The pairs on unlike devices, by variant and seed; of runs that tell nothing, such as programs, none.
+
+    Args:
+        runs: Those that are done.
+        baseline: The baseline's name.
+    """
+    devices = {(run.variant, run.seed): device for run in runs if (device := device_of(run)) is not None}
+    return {
+        (variant, seed): Unlike(variant, seed, device, other)
+        for (variant, seed), device in devices.items()
+        if variant != baseline and (other := devices.get((baseline, seed), device)) != device
+    }
+
+
+def device_of(run: Run) -> str | None:
+    """The GPU's name; of a run without one the processor and the number of threads."""
+    facts = run.environment()
+    device = facts.get("device")
+    if not isinstance(device, str):
+        return None
+    if device != "cpu":
+        return device
+    threads = facts.get("threads")
+    of = "" if threads is None else f" with {threads} {'thread' if threads == 1 else 'threads'}"
+    return f"{facts.get('processor') or 'a processor'}{of}"
+
+
+def is_time(name: str) -> bool:
+    """Whether a metric is a time, or a speed."""
+    return name.endswith(_TIMES)
+
+
+def without_times(found: Found, pairs: Mapping[tuple[str, int], Unlike]) -> Found:
+    """What runs left, but for the times of pairs on unlike devices."""
+    if not pairs:
+        return found
+    results = {
+        run: {name: value for name, value in metrics.items() if run not in pairs or not is_time(name)}
+        for run, metrics in found.results.items()
+    }
+    return replace(found, results=results)
+
+
+def flagged(pairs: Mapping[tuple[str, int], Unlike]) -> list[str]:
+    """A sentence for each variant and two devices."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for pair in pairs.values():
+        seeds.setdefault((pair.variant, pair.words), []).append(pair.seed)
+    return [
+        f"{variant}: {'seed' if len(which) == 1 else 'seeds'} {', '.join(map(str, which))}: {words}. These runs may "
+        "differ from the baseline's for that alone, and their times are not compared."
+        for (variant, words), which in seeds.items()
+    ]

@@ -1,0 +1,107 @@
+"""What a user can say about where a study runs: `--executor slurm --executor.partition gpu`, or in the study's file."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal, get_args
+
+from truelift.errors import InputError, unknown_name
+from truelift.options import Conflict, In, at_least, bare, check, hints
+
+EXECUTORS = ("local", "slurm")
+
+_TIME = re.compile(r"([1-9][0-9]{0,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# What stands behind `#SBATCH --name=` on a line of its own.
+_WORD = In("one word, without spaces or quotes", lambda value: bool(re.fullmatch(r"[\w.,:/@+%=&|*\[\]()!-]+", value)))
+_DURATION = In("a number with s, m, h or d, such as 90m or 4h", lambda value: bool(_TIME.fullmatch(value)))
+_SIZE = In("a number with K, M, G or T, such as 16G", lambda value: bool(re.fullmatch("[1-9][0-9]{0,8}[KMGT]", value)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """Where a study runs, and what its runs may have there."""
+
+    name: Literal["local", "slurm"] = "local"
+    """What runs the study: local, processes of this machine; slurm, jobs of a cluster's."""
+
+    retries: Annotated[int | None, at_least(0, 1000)] = None
+    """How often a run whose process was killed is tried again, from its checkpoint. Default: local 0, slurm 1."""
+
+    partition: Annotated[str | None, _WORD] = None
+    """slurm: the partition. Default: the cluster's."""
+
+    account: Annotated[str | None, _WORD] = None
+    """slurm: whom it is charged to."""
+
+    qos: Annotated[str | None, _WORD] = None
+    """slurm: the quality of service."""
+
+    time: Annotated[str | None, _DURATION] = None
+    """slurm: time of a task, such as 90m or 4h; a longer run goes on in another. Default: the partition's."""
+
+    cpus: Annotated[int, at_least(1, 4096)] = 1
+    """slurm: cores of a task, which are a run's threads."""
+
+    gpus: Annotated[int, at_least(0, 64)] = 0
+    """slurm: GPUs of a task."""
+
+    memory: Annotated[str | None, _SIZE] = None
+    """slurm: memory of a task, such as 16G. Default: the partition's."""
+
+    at_once: Annotated[int | None, at_least(1, 1_000_000)] = None
+    """slurm: tasks at a time, at most."""
+
+    runs_per_task: Annotated[int | None, at_least(1, 1_000_000)] = None
+    """slurm: runs that one task makes, one after the other: several where they take seconds. Default: 1, or as many as
+    the cluster's longest array asks for."""
+
+    requeues: Annotated[int, at_least(0, 10_000)] = 100
+    """slurm: how often a task is queued again that was preempted, ran out of time or was killed."""
+
+    args: str = ""
+    """slurm: other options of sbatch, such as "--constraint=a100 --exclude=node3"."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        if self.name != "slurm":
+            for option in fields(self):
+                if option.name not in ("name", "retries"):
+                    yield option.name, getattr(self, option.name) == option.default, "left out without --executor slurm"
+        yield "args", "\n" not in self.args and "\r" not in self.args, "one line"
+
+    @property
+    def seconds(self) -> int | None:
+        """Time of a task; none where the partition's holds."""
+        found = None if self.time is None else _TIME.fullmatch(self.time)
+        return None if found is None else int(found[1]) * _SECONDS[found[2]]
+
+
+def executor_options(told: Any, given: Mapping[str, Any]) -> ExecutorOptions:
+    """The options of a study's file, with those of the command line in their place, checked.
+
+    Args:
+        told: The file's `executor`: a name, a table of options, or None.
+        given: The command line's, by name.
+
+    Raises:
+        InputError: An option is unknown, of another type, out of range, or at odds with another.
+    """
+    table = {"name": told} if isinstance(told, str) else {} if told is None else told
+    if not isinstance(table, Mapping):
+        raise InputError(f"executor must be a name, or a table of its options, got {told!r}.")
+    types = hints(ExecutorOptions)
+    for name, value in table.items():
+        if name not in types:
+            raise unknown_name("option of executor", str(name), types)
+        kind = next(iter(get_args(bare(types[name]))), bare(types[name]))  # the first of `int | None`
+        if name == "name":
+            if value not in EXECUTORS:
+                raise unknown_name("executor", str(value), EXECUTORS)
+        elif not isinstance(value, kind) or isinstance(value, bool):
+            raise InputError(f"executor.{name} must be of type {kind.__name__}, got {value!r}.")
+    options = ExecutorOptions(**{**table, **given})
+    if given.get("name", "slurm") != "slurm":  # the file's are for the cluster that it names
+        options = replace(ExecutorOptions(name=options.name), **given)
+    check(options, "executor.")
+    return options

@@ -1,0 +1,57 @@
+"""A study file that takes the shared settings of another one: `extends = "short-94"`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from truelift.errors import InputError, unknown_name
+from truelift.toml import read_toml
+from truelift.training.settings import flatten
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""Recipes are files of the package, found here by name."""
+
+_MOST_FILES = 10
+"""One after the other; more would be a circle, or nobody could follow them."""
+
+
+def shared_settings(tables: Mapping[str, Any], home: Path) -> dict[str, Any]:
+    """The settings that all variants of a study file share, by dotted name.
+
+    Those of its [experiment], before them those of the file that it extends, and so on. Of a file that is extended
+    nothing else is taken: no question, no variants, no scales.
+
+    Args:
+        tables: The study file.
+        home: Its folder, from which a path is taken.
+
+    Raises:
+        InputError: A file that is extended does not exist, is no recipe, has an [experiment] that is no table, or is
+            one of more than ten.
+    """
+    chain, passed = [_experiment(tables)], 0
+    while "extends" in tables:
+        file = _file(tables["extends"], home)
+        tables, home, passed = read_toml(file), file.parent, passed + 1
+        if passed > _MOST_FILES:
+            raise InputError(f"extends must lead through at most {_MOST_FILES} files, got more, the last {file}.")
+        chain.append(_experiment(tables))
+    return {name: value for settings in reversed(chain) for name, value in settings.items()}
+
+
+def _experiment(tables: Mapping[str, Any]) -> dict[str, Any]:
+    found = tables.get("experiment", {})
+    if not isinstance(found, dict):
+        raise InputError(f"experiment must be of type dict, got {found!r}.")
+    return flatten(found)
+
+
+def _file(named: Any, home: Path) -> Path:
+    if not isinstance(named, str) or not named:
+        raise InputError(f"extends must be the name of a recipe or the path of a study file, got {named!r}.")
+    if named.endswith(".toml"):
+        return home / named
+    known = sorted(path.stem for path in RECIPES.glob("*.toml"))
+    if named not in known:
+        raise unknown_name("recipe to extend", named, known)
+    return RECIPES / f"{named}.toml"

@@ -1,0 +1,96 @@
+"""Lookahead: every few steps the weights go back part of the way they have come. k steps, α the share that is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from truelift.errors import InputError, real, require, whole
+from truelift.options import SHARE_ABOVE_ZERO, at_least
+
+
+class Lookahead:
+    """Slow weights that follow the network's own, which begin anew from them every k steps.
+
+    Formula, after every k-th step of the optimizer and after the training's last one, with θ the network's weights and
+    s the slow ones, s = θ in the beginning:
+        s ← s + α·(θ − s),   θ ← s
+
+    The optimizer's momentum goes on as it is, and so do batch norm's running statistics.
+
+    Args:
+        network: Its parameters are found by name in each update; those that need no gradient stay.
+        every: k, at least 1.
+        share: α, in (0, 1]; 1 changes nothing.
+        steps: Steps of the training, at least 1, after the last of which the slow weights are taken too; None where it
+            is open.
+
+    Raises:
+        InputError: A value is out of range, or a state does not fit.
+
+    Source:
+        Zhang, Lucas, Hinton, Ba, "Lookahead Optimizer: k steps forward, 1 step back", 2019, arXiv 1907.08610, algorithm
+        1; k = 5 and α = 0.5 are theirs.
+    """
+
+    def __init__(self, network: nn.Module, every: int = 5, share: float = 0.5, steps: int | None = None) -> None:
+        whole("every", every, 1)
+        if steps is not None:
+            whole("steps", steps, 1)
+        real("share", share, lambda value: 0 < value <= 1, "in (0, 1]")
+        self.network = network
+        self.every = every
+        self.share = share
+        self.steps = steps
+        self.updates = 0
+        self._slow = {name: p.detach().clone() for name, p in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """To be called after each optimizer step."""
+        self.updates += 1
+        if self.updates % self.every and self.updates != self.steps:
+            return
+        moved: list[Tensor] = []
+        slow: list[Tensor] = []
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                self._slow[name] = self._slow[name].to(parameter.device)  # where the network has moved
+                moved.append(parameter)
+                slow.append(self._slow[name])
+        if moved:
+            torch._foreach_lerp_(slow, moved, self.share)
+            torch._foreach_copy_(moved, slow)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The slow weights by name, and the number of updates; copies."""
+        return {"updates": self.updates, "slow": {name: weights.clone() for name, weights in self._slow.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave, on the devices where the weights are now."""
+        slow, updates = state["slow"], state["updates"]
+        require("updates", updates, isinstance(updates, int) and updates >= 0, "a whole number of at least 0")
+        shapes = {name: tuple(weights.shape) for name, weights in slow.items()}
+        if shapes != {name: tuple(weights.shape) for name, weights in self._slow.items()}:
+            raise InputError("slow must have the parameters of the network, got others.")
+        for name, weights in slow.items():
+            self._slow[name].copy_(weights)
+        self.updates = updates
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookaheadOptions:
+    """Options of lookahead."""
+
+    lookahead_steps: Annotated[int, at_least(1, 1_000_000)] = 5
+    """lookahead: steps between two returns, at least 1."""
+
+    lookahead_share: Annotated[float, SHARE_ABOVE_ZERO] = 0.5
+    """lookahead: the share of the way that is kept at a return; in (0, 1]."""
+
+
+def build(options: LookaheadOptions, around: Any) -> Lookahead:
+    """The lookahead that `options` describe, of `around.network`."""
+    return Lookahead(around.network, options.lookahead_steps, options.lookahead_share, around.steps)

@@ -1,0 +1,73 @@
+"""Pairs on unlike devices: flagged, and no time is judged by them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.report.conftest import ACCURACY, make_study
+
+from truelift.records import Study
+from truelift.report import summarise
+
+
+def ran_on(folder: Path, variant: str, seed: int, **facts: object) -> None:
+    path = folder / "runs" / variant / f"seed-{seed}-00000000" / "environment.json"
+    path.write_text(json.dumps({"torch": "2", "device": "cpu", "processor": "P1", "threads": 1, **facts}))
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """All on one processor, but for two of `better`'s runs."""
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 5)
+    for variant in ACCURACY:
+        for seed in range(5):
+            ran_on(folder, variant, seed)
+    ran_on(folder, "better", 1, device="H100")
+    ran_on(folder, "better", 3, device="H100", processor="P2")
+    return folder
+
+
+def test_pairs_on_unlike_devices_are_flagged(mixed: Path) -> None:
+    summary = summarise(Study.read(mixed))
+    assert summary.notes == (
+        "better: seeds 1, 3: it ran on H100, the baseline on P1 with 1 thread. These runs may differ from the "
+        "baseline's for that alone, and their times are not compared.",
+    )
+    row = next(row for row in summary.rows if row.variant == "better")
+    assert np.isfinite(row.values).all()  # accuracies are judged all the same
+    assert "train_seconds" not in summary.others
+    assert sum(summary.seconds.values()) == 3 * sum(10.0 + seed for seed in range(5))
+
+
+def test_a_time_is_not_judged_by_them(mixed: Path) -> None:
+    plan = json.loads((mixed / "study.json").read_text())
+    plan |= {"metric": "train_seconds", "unit": "percent of baseline", "higher_is_better": False, "relative": True}
+    (mixed / "study.json").write_text(json.dumps(plan))
+    summary = summarise(Study.read(mixed))
+    rows = {row.variant: row for row in summary.rows}
+    assert np.isnan(rows["better"].values).tolist() == [False, True, False, True, False]
+    assert np.isfinite(rows["a_b"].values).all()
+    assert len(summary.problems) == 1
+    assert "left out of a time: it ran on H100, the baseline on P1 with 1 thread" in summary.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "like"),
+    [
+        ({"processor": "P2"}, False),
+        ({"threads": 2}, False),
+        ({"torch": "3"}, True),
+        ({"platform": "another"}, True),
+    ],
+)
+def test_what_makes_a_device(tmp_path: Path, facts: dict[str, object], like: bool) -> None:
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 3)
+    for variant in ACCURACY:
+        for seed in range(3):
+            ran_on(folder, variant, seed, **(facts if (variant, seed) == ("a_b", 2) else {}))
+    assert (summarise(Study.read(folder)).notes == ()) == like
+
+
+def test_runs_that_tell_nothing_are_like(tmp_path: Path) -> None:
+    assert summarise(Study.read(make_study(tmp_path / "made", dict(ACCURACY), 3))).notes == ()

@@ -1,0 +1,124 @@
+"""What is handed to Slurm, and how its answers are read; a real one is in tests/system."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from truelift.errors import InputError
+from truelift.studies.executors import ExecutorOptions, Work
+from truelift.studies.executors.slurm import Slurm, cancel
+from truelift.studies.executors.slurm_script import script
+from truelift.studies.executors.submissions import read_submissions, read_tasks, write_job, write_submission
+
+
+def test_the_script_is_one_that_bash_takes(tmp_path: Path) -> None:
+    options = ExecutorOptions(
+        name="slurm", partition="gpu", time="26h", cpus=8, gpus=2, memory="32G", at_once=4, args="--constraint=a100"
+    )
+    text = script(options, Work(tmp_path / "my study"), tmp_path / "my study" / "slurm" / "x", 12)
+    lines = text.splitlines()
+    assert lines[0] == "#!/bin/bash"
+    for wanted in (
+        "--requeue",
+        "--array=0-11%4",
+        "--signal=B:TERM@90",
+        "--partition=gpu",
+        "--time=1-02:00:00",
+        "--cpus-per-task=8",
+        "--gres=gpu:2",
+        "--mem=32G",
+        "--constraint=a100",
+        f'--output="{tmp_path}/my study/slurm/x/%a.txt"',
+        "--job-name=truelift-my-study",
+    ):
+        assert f"#SBATCH {wanted}" in lines
+    assert f"work '{tmp_path}/my study' --tasks '{tmp_path}/my study/slurm/x/tasks.json' --threads 8" in text
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_a_short_task_is_told_to_end_a_quarter_before() -> None:
+    text = script(ExecutorOptions(name="slurm", time="2m"), Work(Path("s")), Path("s/slurm/x"), 1)
+    assert "#SBATCH --signal=B:TERM@30\n" in text
+
+
+@pytest.mark.parametrize("name", ['a"b', "a%b", "a\nb", "a\\b"])
+def test_a_folder_that_no_script_can_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="the folder must be without"):
+        script(ExecutorOptions(name="slurm"), Work(tmp_path / name), tmp_path / name / "slurm" / "x", 1)
+
+
+def stand_in(folder: Path, **answers: str) -> None:
+    """Commands of Slurm's that say the same whatever they are asked; `false` for one that fails."""
+    folder.mkdir()
+    for name, answer in answers.items():
+        path = folder / name
+        end = "" if answer != "false" else "echo 'slurm_load: Unable to contact slurm controller' >&2; exit 1\n"
+        path.write_text(f"#!/bin/sh\necho \"{name} $*\" >> {folder}/asked\n{end}cat <<'END'\n{answer}\nEND\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def runs(study: Path, count: int) -> list[Path]:
+    folders = [study / "runs" / "a" / f"seed-{number}-00000000" for number in range(count)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    return folders
+
+
+def test_runs_are_handed_over_once(tmp_path: Path, commands: Path) -> None:
+    stand_in(commands, sbatch="77;cluster", scontrol="MaxArraySize            = 4", squeue="0\n2", scancel="")
+    study, told = tmp_path / "s", []
+    there = runs(study, 7)
+    executor = Slurm(ExecutorOptions(name="slurm"))
+    assert not list(executor.run(there, Work(study, tell=told.append)))
+    (first,) = read_submissions(study)
+    assert (first.job, [len(task) for task in first.tasks]) == ("77", [2, 2, 2, 1])
+    assert told == [f"job 77: 7 runs in 4 tasks, handed to Slurm by {first.folder / 'script.sh'}"]
+    # Tasks 0 and 2 are in the queue still.
+    assert not list(executor.run(there, Work(study, tell=told.append)))
+    second = read_submissions(study)[1]
+    assert second.tasks == tuple((run.relative_to(study).as_posix(),) for run in (*there[2:4], there[6]))
+    assert told[-1] == "4 runs are queued or running already"
+    assert cancel(study) == ["77", "77"]
+    assert (commands / "asked").read_text().endswith("\nscancel 77 77\n")
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"sinfo": "false"}, "Slurm refuses: slurm_load: Unable to contact slurm controller"),
+        ({"sinfo": "main"}, r'unknown partition as executor\.partition "gpu"\. Known: main'),
+        ({"sinfo": "gpu\nnode7"}, "the study's folder must be one that the nodes see too"),
+    ],
+)
+def test_what_cannot_work(commands: Path, answers: dict[str, str], message: str) -> None:
+    stand_in(commands, sbatch="1", **answers)
+    with pytest.raises(InputError, match=message):
+        Slurm(ExecutorOptions(name="slurm", partition="gpu")).check(Path("/tmp/study"))
+
+
+def test_without_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="executor slurm needs sbatch on the path"):
+        Slurm(ExecutorOptions(name="slurm")).check(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[["a"], [3]]', '{"a": []}', "[" * 100_000])
+def test_damaged_tasks(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "slurm" / "x"
+    write_submission(folder, "", [["a"]])
+    write_job(folder, "5")
+    assert [submission.tasks for submission in read_submissions(tmp_path)] == [(("a",),)]
+    (folder / "tasks.json").write_text(content)
+    with pytest.raises(InputError, match=r"tasks\.json"):
+        read_tasks(folder / "tasks.json")
+    assert not read_submissions(tmp_path)

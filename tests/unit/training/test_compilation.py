@@ -1,0 +1,230 @@
+"""When a training is compiled, what is left of a compiler that fails, and that a compiled step is a plain one."""
+
+import copy
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from truelift.errors import InputError
+from truelift.models import build_model
+from truelift.training import Experiment, compilation, resolve, run
+from truelift.training.build import assemble, load_data
+from truelift.training.compilation import Decision, compile_now, decide, why_impossible
+from truelift.training.compile_clock import CompileClock
+from truelift.training.loop import fit
+from truelift.training.meters import Meters
+from truelift.training.settings import parse_experiment
+
+CIFAR = 50_000
+
+
+def silent(line: dict[str, Any], steps: int) -> None:
+    pass
+
+
+def small(**settings: Any) -> Experiment:
+    base = {"model.name": "resnet8", "model.width": 4, "epochs": 1, "data.train_images": 320, "batch_size": 32}
+    return resolve(parse_experiment({**base, "precision": "fp32", "model.stochastic_depth": 0.3, **settings}, "test"))
+
+
+def decided(epochs: int = 200, earlier: bool | None = None, **given: Any) -> Decision:
+    settings = {name: value for name, value in given.items() if name not in ("device", "precision", "processes")}
+    experiment = parse_experiment({"model.name": "resnet20", "data.name": "cifar10", **settings}, "test")
+    return decide(
+        experiment,
+        build_model(experiment.model, classes=10, in_channels=3),
+        (3, 32, 32),
+        images=epochs * CIFAR,
+        device=given.get("device", "cpu"),
+        precision=given.get("precision", "bf16"),
+        processes=given.get("processes", 1),
+        earlier=earlier,
+    )
+
+
+def test_a_long_training_of_a_narrow_network_is_compiled() -> None:
+    found = decided()
+    assert found.compiled
+    # 10 million images at 1.7e11 operations a second. Each: three times 40.55 million multiplications and additions,
+    # but for the first convolution's input, which needs no gradient: 242.4 million. 45 s, and 1.3 a convolution.
+    assert found.why == "saves some 2,852 s of 14,260 for 70 s of compiling"
+
+
+def test_it_must_be_earned_back_twice() -> None:
+    # 2 · 69.7 s / 0.2 are 697 s, of which an epoch of ResNet-20 is 71.3.
+    assert [decided(epochs).compiled for epochs in (8, 9, 10, 11)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"model.name": "wrn-16-8"}, "its convolutions are too wide to gain from it"),
+        ({"device": "cuda"}, "nothing was measured on this device"),
+        ({"precision": "fp32"}, "no gain was measured in fp32"),
+        ({"processes": 2}, "several processes train"),
+        ({"model.recompute": True}, "activations are recomputed"),
+        ({"freezing.name": "freezeout", "epochs": 20}, "the training is too short to earn it back"),
+        ({"data.progressive": [16, 32]}, "images grow, and each size would be compiled"),
+        ({"compile": False}, "as set"),
+        ({"earlier": False}, "as when the run began"),
+    ],
+)
+def test_others_are_not(settings: dict[str, Any], why: str) -> None:
+    assert decided(**settings) == Decision(False, why)
+
+
+def test_what_was_set_or_decided_before_holds() -> None:
+    assert decided(1, compile=True) == Decision(True, "as set")
+    assert decided(1, earlier=True) == Decision(True, "as when the run began")
+    assert decided(200, earlier=True, compile=False) == Decision(False, "as set")
+
+
+def test_each_freezing_costs_a_compilation() -> None:
+    # 9 blocks and the first convolution, each frozen by itself, and the beginning: 11 times 69.7 s.
+    frozen = {"freezing.name": "freezeout", "schedule.name": "constant"}
+    assert not decided(20, **frozen).compiled
+    assert decided(40, **frozen).why.endswith("for 767 s of compiling")
+
+
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert why_impossible("cpu") == "there is no C++ compiler no-such-compiler"
+
+
+def fails_at_once(features: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def compiled(images: Tensor) -> Tensor:
+        raise RuntimeError("g++: internal error")
+
+    return compiled
+
+
+def fails_in_the_backward_pass(features: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def compiled(images: Tensor) -> Tensor:
+        found = features(images)  # which moves running statistics, and draws which blocks are skipped
+
+        def fail(gradient: Tensor) -> Tensor:
+            raise RuntimeError("g++: internal error")
+
+        found.register_hook(fail)
+        return found
+
+    return compiled
+
+
+@pytest.mark.parametrize("fails", [fails_at_once, fails_in_the_backward_pass])
+def test_a_failing_compiler_leaves_an_eager_run(
+    tmp_path: Path, fails: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = run(small(), tmp_path / "plain", reporter=silent)
+    monkeypatch.setattr(torch, "compile", fails)
+    monkeypatch.setattr(compilation, "why_impossible", lambda device: None)
+    monkeypatch.setattr(compilation, "decide", lambda *_, **__: Decision(True, "saves much"))
+    found = run(small(), tmp_path / "run", reporter=silent)
+    said = "compile auto: going on without, since torch.compile fails (RuntimeError: g++: internal error)"
+    assert said in capsys.readouterr().err
+    timed = ("train_seconds", "cpu_seconds", "images_per_second")
+    assert found["metrics"].keys() == plain["metrics"].keys()
+    for name, value in plain["metrics"].items():
+        assert name in timed or found["metrics"][name] == value
+    environment = json.loads((tmp_path / "run/environment.json").read_text())
+    assert (environment["compiled"], "g++" in environment["compiled_why"]) == (False, True)
+
+
+def test_a_failing_compiler_that_was_asked_for_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", fails_at_once)
+    with pytest.raises(InputError, match=r"compile must be auto or false where torch\.compile fails .*, got true"):
+        run(small(compile=True), tmp_path / "run", reporter=silent)
+    assert not (tmp_path / "run").exists()
+
+
+def test_short_runs_are_eager_and_say_so_in_their_records(tmp_path: Path) -> None:
+    result = run(small(), tmp_path / "run", reporter=silent)
+    environment = json.loads((tmp_path / "run/environment.json").read_text())
+    assert environment["compiled"] is False
+    assert environment["compiled_why"] == "the training is too short to earn it back"
+    assert "compile_seconds" not in result["metrics"]
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TRUELIFT_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(torch, "compile", lambda features: features)
+    monkeypatch.setattr(compilation, "why_impossible", lambda device: None)
+    experiment = small(compile=True)
+    training = assemble(experiment, load_data(experiment))
+    compile_now(training)
+    assert training.compiled
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_clock_runs_while_torch_compiles() -> None:
+    torch.compiler.reset()  # which forgets whom to tell
+    clock = CompileClock(running=True)
+
+    def slow(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., Any]:
+        time.sleep(0.1)
+        return graph.forward
+
+    compiled = torch.compile(lambda x: x * 2, backend=slow)
+    compiled(torch.ones(3))
+    first = clock.spent()
+    assert first.wall >= 0.1
+    compiled(torch.ones(3))
+    assert clock.spent() == first
+    assert CompileClock(running=False).spent() == (0, 0)
+
+
+vector_header = pytest.mark.skipif(
+    os.environ.get("ATEN_CPU_CAPABILITY") == "default" or why_impossible("cpu") is not None,
+    reason="torch's compiler does not work here",
+)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=vector_header)])
+def test_losses_are_those_of_a_plain_loop(tmp_path: Path, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 steps in fp32 from the same weights on the same batches: contiguous memory, no fused optimizer, no loop."""
+    settings = {"compile": compiled, "model.stochastic_depth": 0.0, "epochs": 10, "schedule.name": "constant"}
+    settings["data.validation_fraction"] = 0  # 10 batches an epoch
+    experiment = small(**settings, **{"optimizer.lr": 0.02, "evaluate_every_epochs": 10})
+    training = assemble(experiment, load_data(experiment))
+    network = copy.deepcopy(training.network)
+    network.forget_compiled()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    compile_now(training)
+    found: list[float] = []
+    count = Meters.count
+
+    def counted(meters: Meters, losses: dict[str, Tensor], *rest: Any) -> None:
+        found.append(float(next(iter(losses.values()))))
+        count(meters, losses, *rest)
+
+    monkeypatch.setattr(Meters, "count", counted)
+    fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+    assert (training.meters.compile_seconds > 0) == compiled
+
+    (group,) = training.optimizer.param_groups
+    plain = torch.optim.SGD(
+        network.parameters(), 0.02, group["momentum"], 0, group["weight_decay"], group["nesterov"], foreach=False
+    )
+    expected = []
+    network.train()
+    for epoch in range(10):
+        for images, labels, _ in training.batches.epoch(epoch):
+            loss = F.cross_entropy(network(images.contiguous()), labels)
+            plain.zero_grad()
+            loss.backward()
+            plain.step()
+            expected.append(float(loss.detach()))
+    assert len(expected) == 100
+    assert found == pytest.approx(expected, rel=2e-3)
+    assert expected[-1] < expected[0] / 2
