@@ -51,7 +51,7 @@ def test_what_is_taken(validator: Any, text: str) -> None:
         "experiment.epochs = '3'\n" + TWO,
         "experiment.epochs = 2.5\n" + TWO,
         "experiment.model.widht = 4\n" + TWO,
-        "experiment.precision = 'fp16'\n" + TWO,
+        "experiment.precision = 'fp8'\n" + TWO,
         "experiment.seed = 1\n" + TWO,
         "experiment.epochs = '80 %'\n" + TWO,
         "retries = -1\n" + TWO,
