@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -124,6 +124,15 @@ def differences_figure(summary: Summary) -> Markup:
         return svg_element(figure, "differences", label, tips)
 
 
+class Spot(NamedTuple):
+    """A place in a picture that is not drawn, where a pointer shows a text."""
+
+    axes: Axes
+    x: float
+    y: float
+    text: str
+
+
 def tip(tips: dict[str, str], artist: Artist, text: str) -> None:
     """Have a pointer on `artist` show `text`, in the element that `svg_element` makes with these tips."""
     name = f"tip-{len(tips)}"
@@ -150,14 +159,14 @@ def curves_figure(
         linear: Never on a logarithmic axis: for what may be 0, or negative.
     """
     columns = 2 if max(map(len, found)) <= 20 else 1  # that fit names of this length
-    tips: dict[str, str] = {}
+    spots: list[Spot] = []
     with styled():
         figure = Figure(figsize=(4.2, 3.2 + 0.2 * -(-len(found) // columns)), layout="constrained")
         axes = figure.add_subplot()
         for index, variant in enumerate(names):
             if variant in found:
                 _draw(axes, found[variant], shortened(variant, LONGEST_NAME), index)
-                _give_tips(tips, axes, found[variant], variant)
+                spots += _spots(axes, found[variant], variant)
         if not linear and _wide([line.get_ydata() for line in axes.get_lines()]):
             axes.set_yscale("log")
             low, high = axes.get_ylim()
@@ -172,7 +181,7 @@ def curves_figure(
         axes.grid()
         # Outside, where it covers no curve.
         figure.legend(loc="outside upper left", ncols=columns)
-        return svg_element(figure, name, f"{label} against steps, mean over seeds", tips)
+        return svg_element(figure, name, f"{label} against steps, mean over seeds", spots=spots)
 
 
 def _wide(series: Sequence[Any]) -> bool:
@@ -198,15 +207,21 @@ def _thinned(curve: Curve, most: int) -> tuple[np.ndarray, np.ndarray]:
     return steps[keep], values[:, keep]
 
 
-def _give_tips(tips: dict[str, str], axes: Axes, curve: Curve, variant: str) -> None:
-    """Points that are not seen, over the line, where a pointer finds the values."""
+def _spots(axes: Axes, curve: Curve, variant: str) -> Iterator[Spot]:
+    """Over the line, where a pointer finds the values."""
     for step, values in zip(*(part.T for part in _thinned(curve, _MOST_TIPS)), strict=True):
-        (point,) = axes.plot(step, values.mean(), "o", ms=9, mew=0, color=TEXT, alpha=0)
         within = f" ({values.min():.4g} to {values.max():.4g})" if len(values) > 1 else ""
-        tip(tips, point, f"{variant}, step {step:,.10g}: {values.mean():.4g}{within}")
+        mean = float(values.mean())
+        yield Spot(axes, float(step), mean, f"{variant}, step {step:,.10g}: {mean:.4g}{within}")
 
 
-def svg_element(figure: Figure, name: str, label: str, tips: Mapping[str, str] = MappingProxyType({})) -> Markup:
+def svg_element(
+    figure: Figure,
+    name: str,
+    label: str,
+    tips: Mapping[str, str] = MappingProxyType({}),
+    spots: Sequence[Spot] = (),
+) -> Markup:
     """The figure as an SVG element whose ids are its own and whose text takes the page's colour.
 
     Args:
@@ -214,6 +229,7 @@ def svg_element(figure: Figure, name: str, label: str, tips: Mapping[str, str] =
         name: Prefix of the ids.
         label: What a screen reader says; any text.
         tips: What a pointer shows on an artist, by its gid (`tip`); any text.
+        spots: What it shows elsewhere. Elements of their own: as artists they would take the time of drawing them.
     """
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -225,7 +241,18 @@ def svg_element(figure: Figure, name: str, label: str, tips: Mapping[str, str] =
     # What is not matplotlib's own is escaped here, in the one place that makes it.
     title = Markup("{}<title>{}</title>").format
     svg = re.sub(rf'<g id="{name}-(tip-\d+)">', lambda tag: title(Markup(tag[0]), one_line(tips[tag[1]])), svg)
+    svg = svg.replace("</svg>", "".join(_circles(figure, spots)) + "</svg>")
     return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(one_line(label)), 1))
+
+
+def _circles(figure: Figure, spots: Sequence[Spot]) -> Iterator[Markup]:
+    """Spots as elements, in points from the picture's upper left corner."""
+    scale, height = 72 / figure.dpi, 72 * figure.get_figheight()
+    circle = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="5" fill-opacity="0"><title>{}</title></circle>')
+    for spot in spots:
+        x, y = spot.axes.transData.transform((spot.x, spot.y)) * scale
+        if np.isfinite((x, y)).all():
+            yield circle.format(x, height - y, one_line(spot.text))
 
 
 def _themed(tag: str, name: str) -> str:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from truelift.report import path, path_figure, published, runs, sections, tradeoff
+from truelift.report.all_studies import Overview
 from truelift.report.downloads import downloads
 from truelift.report.feature_figure import FeaturesFigure, features_figure
 from truelift.report.figures import (
@@ -52,29 +53,57 @@ def html_page(summary: Summary, version: str = "") -> str:
         version: Of a page that is served: it asks where it came from for another, and is then loaded again.
     """
     scripts = [script(name) for name in ("sort.js", *(["live.js"] if version else []))]
-    return templates().get_template("report.html").render(
-        summary=summary,
-        version=version,
-        scripts=scripts,
-        policy=policy(scripts, served=bool(version)),
-        downloads=downloads(summary),
-        runs=runs,
-        repeat=_repeat(summary),
-        verdict_header=_verdict_second(sections.HEADER),
-        verdict_cells=_verdict_cells,
-        asked=summary.asked,
-        saving=summary.trade_off,
-        figures=_figures(summary),
-        of_means=mean_digits(summary.rows),
-        symbols=SYMBOLS,
-        light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
-        dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
-        path=path,
-        path_caption=path_figure.CAPTION,
-        published=published,
-        records=HEADING,
-        sections=sections,
-        tradeoff=tradeoff,
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            summary=summary,
+            version=version,
+            scripts=scripts,
+            policy=policy(scripts, served=bool(version)),
+            downloads=downloads(summary),
+            runs=runs,
+            repeat=_repeat(summary),
+            verdict_header=_verdict_second(sections.HEADER),
+            verdict_cells=_verdict_cells,
+            asked=summary.asked,
+            saving=summary.trade_off,
+            figures=_figures(summary),
+            of_means=mean_digits(summary.rows),
+            symbols=SYMBOLS,
+            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
+            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
+            path=path,
+            path_caption=path_figure.CAPTION,
+            published=published,
+            records=HEADING,
+            sections=sections,
+            tradeoff=tradeoff,
+        )
+    )
+
+
+def index_page(studies: Sequence[Overview], mark: str) -> str:
+    """The index of many studies.
+
+    Args:
+        studies: A line each.
+        mark: An element that tells whose page it is.
+    """
+    scripts = [script("sort.js")]
+    return (
+        templates()
+        .get_template("index.html")
+        .render(
+            studies=studies,
+            mark=Markup(mark),
+            most=8,
+            scripts=scripts,
+            policy=policy(scripts),
+            symbols=SYMBOLS,
+            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
+            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
+        )
     )
 
 
@@ -118,13 +147,19 @@ def _figures(summary: Summary) -> _Figures:
     return _Figures(
         differences=differences_figure(summary),
         path=path_figures(summary),
-        trade_off=tradeoff_figure(saving.choices, saving.metric, saving.lengths) if saving.choices else None,
+        trade_off=_trade_off(summary) if saving.choices else None,
         curves=tuple(
             curves_figure(names, picture.curves, picture.drawn.label, name=f"curves-{i}", linear=picture.drawn.linear)
             for i, picture in enumerate(summary.pictures)
         ),
         features=features_figure(summary.panels) if summary.panels else None,
     )
+
+
+def _trade_off(summary: Summary) -> Markup:
+    saving = summary.trade_off
+    verdicts = {name: found.verdict for name, found in summary.headlines.items()}
+    return tradeoff_figure(saving.choices, saving.metric, saving.lengths, verdicts)
 
 
 def _variables(series: Sequence[str], classes: Sequence[str], verdicts: Mapping[str, str]) -> str:

@@ -106,7 +106,7 @@ def cells(lines: Sequence[RunLine], rows: Sequence[Row]) -> list[tuple[str, ...]
             str(line.seed),
             line.words,
             number(line.value, digits=digits),
-            f"{line.seconds:.3g}" if line.seconds < 100 else number(line.seconds, digits=0),
+            number(line.seconds, digits=1 if line.seconds < 100 else 0),
         )
         for line in lines
     ]

@@ -94,8 +94,8 @@ def noises(summary: Summary) -> list[str]:
     if not lines:
         return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired else []
     if not _over_images(summary):
-        more = "It says how far the difference would move with other seeds, and the verdict rests on it. "
-        return [*lines, f"{more}More seeds make it smaller."]
+        says = "This is how far a difference would move with other seeds, and the verdict rests on it."
+        return [*lines, f"{says} More seeds make it smaller."]
     return [
         *lines,
         "The first says how far the difference would move with other seeds, and the verdict rests on it; the second "

@@ -45,7 +45,9 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
         "no effect": tuple(f"{verb} no effect{f' as large as {smallest}' if smallest else ''}" for verb in _HAS),
         "undecided": ("is undecided", "are undecided"),
     }
-    parts = [f"{_names(names)} {said[verdict][len(names) > 1]}" for verdict, names in groups.items() if names]
+    parts = [
+        f"{_names(names, of=len(found))} {said[verdict][len(names) > 1]}" for verdict, names in groups.items() if names
+    ]
     return f"{'So far, in' if so_far else 'In'} {metric} and against {baseline}: {'; '.join(parts)}."
 
 
@@ -53,10 +55,14 @@ _HAS = ("has", "have")
 _MOST_NAMES = 5
 
 
-def _names(names: Sequence[str]) -> str:
-    """In words: "a", "a and b", "7 variants (a, b, c and 4 more)"."""
+def _names(names: Sequence[str], *, of: int) -> str:
+    """In words, of so many variants: "a", "a and b", "7 variants (a, b, c and 4 more)", "all 7 variants"."""
     if len(names) > _MOST_NAMES:
-        return f"{len(names)} variants ({', '.join(names[:3])} and {len(names) - 3} more)"
+        return (
+            f"all {of} variants"
+            if len(names) == of
+            else f"{len(names)} variants ({', '.join(names[:3])} and {len(names) - 3} more)"
+        )
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
