@@ -40,7 +40,7 @@ def test_the_page_lists_every_run_and_the_log_of_a_failed_one(tmp_path: Path) ->
     page, _ = written(folder)
     table = page[page.index("<h2>All runs</h2>") :]
     cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)]
-    assert cells[1] == ["base", "0", "done", "90.0", "10.0"]
+    assert cells[1] == ["base", "0", "done", "90.00", "10.0"]
     assert ["other", "2", "failed", "–", "–"] in cells
     assert "before\n&lt;script&gt;x&lt;/script&gt; no memory</pre>" in page
 
