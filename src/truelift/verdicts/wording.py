@@ -48,7 +48,7 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
     parts = [
         f"{_names(names, of=len(found))} {said[verdict][len(names) > 1]}" for verdict, names in groups.items() if names
     ]
-    return f"{'So far, in' if so_far else 'In'} {metric} and against {baseline}: {'; '.join(parts)}."
+    return f"{'So far, judged' if so_far else 'Judged'} by {metric} against {baseline}: {'; '.join(parts)}."
 
 
 _HAS = ("has", "have")

@@ -108,15 +108,15 @@ def test_a_program_has_no_empty_sections(tmp_path: Path) -> None:
 def test_the_answer_is_one_sentence() -> None:
     found = [Headline(name, "helps", "") for name in ("a", "b")] + [Headline("c", "no effect", "")]
     assert answer(found, metric="test error", baseline="plain", smallest="0.5 points") == (
-        "In test error and against plain: a and b help; c has no effect as large as 0.5 points."
+        "Judged by test error against plain: a and b help; c has no effect as large as 0.5 points."
     )
     many = [Headline(str(i), "undecided", "") for i in range(7)]
     assert (
         answer(many, metric="m", baseline="0", so_far=True)
-        == "So far, in m and against 0: all 7 variants are undecided."
+        == "So far, judged by m against 0: all 7 variants are undecided."
     )
     mixed = answer([*many, Headline("x", "hurts", "")], metric="m", baseline="p")
-    assert mixed == "In m and against p: x hurts; 7 variants (0, 1, 2 and 4 more) are undecided."
+    assert mixed == "Judged by m against p: x hurts; 7 variants (0, 1, 2 and 4 more) are undecided."
 
 
 def test_colours_of_differences_are_the_verdicts(tmp_path: Path) -> None:
@@ -130,7 +130,9 @@ def test_colours_of_differences_are_the_verdicts(tmp_path: Path) -> None:
     assert re.search(r"<title>better: mean \+2\.02 points, interval .*, helps</title>", picture)
 
 
-def test_the_policy_of_the_answer_counts_missing_runs(tmp_path: Path) -> None:
+def test_an_answer_while_runs_are_missing_says_so(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "made", dict(ACCURACY), 5)
     (folder / "runs/a_b/seed-4-00000000/result.json").unlink()
-    assert summarise(Study.read(folder)).answer.startswith("So far, in test accuracy and against base: better helps;")
+    assert summarise(Study.read(folder)).answer.startswith(
+        "So far, judged by test accuracy against base: better helps;"
+    )
