@@ -1,10 +1,12 @@
-"""For all tests."""
+"""For all tests. `TRUELIFT_TEST_DEVICE` names the device that tests of devices run on: cpu, cuda, cuda:N or mps."""
 
 import atexit
 import os
 import shutil
 import signal
 import tempfile
+
+import pytest
 
 # What truelift keeps on disk for later runs is none of the user's here.
 if "TRUELIFT_CACHE" not in os.environ:
@@ -15,3 +17,11 @@ if "TRUELIFT_CACHE" not in os.environ:
 # does expect what a person at a terminal has.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def device() -> str:
+    """The device that the environment names; by default the processor. One that is not here fails the test."""
+    from truelift.training.hardware import pick_device  # after the cache's folder is set
+
+    return pick_device(os.environ.get("TRUELIFT_TEST_DEVICE", "cpu"))

@@ -4,16 +4,24 @@ import shlex
 import sys
 
 from truelift import signals
+from truelift.ending import QuickEnd
 from truelift.errors import printable
 
 
 def main() -> None:
     """Run a command as `truelift.cli.main` does, and end after a signal with one line and its status."""
     signals.take_over(printable(shlex.join(["truelift", *sys.argv[1:]])))
+    end = QuickEnd()
     try:
         from truelift.cli import main as run_command
 
         run_command()
+    except SystemExit as ended:
+        if signals.status() is not None:
+            signals.end()
+        if isinstance(ended.code, int):
+            end.here(ended.code)
+        raise
     except BaseException:
         # Whatever came out: an exception within an import, or within somebody's code, may have become another.
         if signals.status() is not None:

@@ -102,9 +102,9 @@ def _no_folder(path: Path) -> None:
 
 
 def _a_file(path: Path) -> None:
-    shutil.rmtree(path.resolve())
-    path.parent.resolve().mkdir(parents=True, exist_ok=True)
-    path.resolve().write_text("no folder")
+    path = path.resolve()
+    shutil.rmtree(path)
+    path.write_text("no folder")
 
 
 def _empty_folder(path: Path) -> None:

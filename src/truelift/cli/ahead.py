@@ -1,12 +1,25 @@
-"""A study's server of runs is started before this process imports torch itself, so that both import at once."""
+"""What a study will want, begun while nobody waits for it.
+
+Its server of runs is started before this process imports torch itself, so that both import at once; what the report is
+made with is imported while the last run is on, when another's core has nothing to do.
+"""
 
 import os
-import tomllib
 from collections.abc import Sequence
+from importlib import import_module
 
 from truelift import recipes
 from truelift.processes import available_cores
 from truelift.studies import start
+from truelift.toml import read_toml
+
+_REPORT = ("truelift.report.page", "truelift.report.figures", "scipy.special", "scipy.optimize")
+
+
+def report() -> None:
+    """Import what every report is made with."""
+    for name in _REPORT:
+        import_module(name)
 
 
 def begin(tokens: Sequence[str]) -> None:
@@ -25,7 +38,7 @@ def _trains(tokens: Sequence[str]) -> bool:
     """Whether the study's file has a variant of ours: a user's program needs no server."""
     for token in tokens:
         try:
-            tables = tomllib.loads(recipes.study_file(token).read_text(encoding="utf-8-sig"))
+            tables = read_toml(recipes.study_file(token))
             variants = tables["variants"].values()
             return "command" not in tables and any("command" not in variant for variant in variants)
         except Exception:  # whatever is wrong with it, reading it in earnest says so

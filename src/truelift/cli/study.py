@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truelift import recipes
-from truelift.cli import refereed
+from truelift.cli import ahead, refereed
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
 from truelift.cli.say import Output, show, warn
@@ -90,6 +90,8 @@ def study(
             outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
         of = "/" if plan.looks is None else " of at most "
         tell(f"[{ended}{of}{total}] {run.variant} seed {run.seed}: {outcome}")
+        if ended == total - 1:
+            ahead.report()
 
     def tell(line: str) -> None:
         print(line, flush=True, file=sys.stderr if json else sys.stdout)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from truelift.errors import InputError
 from truelift.options import SHARE, SHARE_ABOVE_ZERO, Conflict, at_least
+from truelift.techniques.devices import moved
 
 # Of red, green and blue in a pixel's grey value (ITU-R BT.601).
 _GREY = (0.299, 0.587, 0.114)
@@ -199,7 +200,7 @@ def lighting(images: Tensor, sd: float, generator: torch.Generator) -> Tensor:
     directions = torch.tensor(_LIGHTING_VECTORS) * torch.tensor(_LIGHTING_VALUES)
     colours = (sd * drawn) @ directions.to(drawn.device).T
     values = images.to(torch.float32, memory_format=torch.channels_last)
-    return _to_bytes(values + colours.to(images.device, non_blocking=True)[:, :, None, None])
+    return _to_bytes(values + moved(colours, images.device)[:, :, None, None])
 
 
 def cutout(images: Tensor, side: int, fill: Tensor, generator: torch.Generator) -> Tensor:
@@ -222,7 +223,7 @@ def cutout(images: Tensor, side: int, fill: Tensor, generator: torch.Generator) 
     n, _, height, width = images.shape
     row, column = _draw(height, n, images, generator), _draw(width, n, images, generator)
     covered = _within(row, side, height)[:, :, None] & _within(column, side, width)[:, None, :]
-    return torch.where(covered[:, None], fill.to(images.device).view(1, -1, 1, 1), images)
+    return torch.where(covered[:, None], moved(fill, images.device).view(1, -1, 1, 1), images)
 
 
 def augment(images: Tensor, options: StandardOptions, fill: Tensor, generator: torch.Generator) -> Tensor:
@@ -275,22 +276,21 @@ def normalise(
     values = images.to(torch.float32, memory_format=torch.channels_last)
     # Row by row of W * C neighbouring values, for the processor's vectors: three channels by themselves are none.
     rows = values.permute(0, 2, 3, 1).view(n, height, width * channels)
-    offset = torch.tensor(mean, dtype=torch.float32, device=images.device).mul_(255)
-    scale = torch.tensor(std, dtype=torch.float32, device=images.device).mul_(255)
-    rows.sub_(offset.repeat(width)).div_(scale.repeat(width))
+    offset, scale = (torch.tensor(each, dtype=torch.float32).mul_(255).repeat(width) for each in (mean, std))
+    rows.sub_(moved(offset, images.device)).div_(moved(scale, images.device))
     return values.to(dtype)
 
 
 def _draw(end: int, n: int, images: Tensor, generator: torch.Generator) -> Tensor:
     """Draws int64 (n,), uniform in 0..end - 1, moved to the device of `images`."""
     drawn = torch.randint(end, (n,), generator=generator, device=generator.device)
-    return drawn.to(images.device, non_blocking=True)
+    return moved(drawn, images.device)
 
 
 def _uniform(low: float, high: float, n: int, images: Tensor, generator: torch.Generator) -> Tensor:
     """Draws float32 (n,), uniform in [low, high), moved to the device of `images`."""
     drawn = torch.rand(n, generator=generator, device=generator.device).mul_(high - low).add_(low)
-    return drawn.to(images.device, non_blocking=True)
+    return moved(drawn, images.device)
 
 
 def _origins(share: Tensor, place: Tensor, length: int) -> Tensor:

@@ -15,6 +15,7 @@ from truelift.data.order import WHOLE, EpochOrder, Share
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError
 from truelift.seeds import derive
+from truelift.techniques.devices import moved
 
 # Images at a time where all are gone through in stored order.
 _CHUNK = 256
@@ -172,4 +173,4 @@ class Batches:
 
     def _ordered(self, epoch: int) -> Tensor:
         """The order of the images in `epoch`, int64 (N,), on the device."""
-        return self._order.epoch(epoch).to(self._images.labels.device)
+        return moved(self._order.epoch(epoch), self._images.labels.device)

@@ -58,7 +58,8 @@ def cut_out(image: Image.Image, choose: Callable[[int, int], Box], side: int) ->
     """The box that `choose` gives for W and H, stretched to S×S by antialiased bilinear interpolation.
 
     A JPEG whose box is twice the square or more is decoded at 1/2, 1/4 or 1/8 of its size: never below the square's own
-    resolution, and without the work for what the stretching would throw away.
+    resolution, and without the work for what the stretching would throw away. With the extra `jpeg` the rows below the
+    box are not decoded either.
 
     Args:
         image: Opened, not loaded.
@@ -78,7 +79,7 @@ def cut_out(image: Image.Image, choose: Callable[[int, int], Box], side: int) ->
     box = choose(width, height)
     scale = min(box[2] - box[0], box[3] - box[1]) / side
     shrinking = next((s for s in _SHRINKINGS if s <= scale), 1)
-    whole = decode_jpeg(image, shrinking) if orientation == 1 else None
+    whole = decode_jpeg(image, shrinking, box[3]) if orientation == 1 else None
     if whole is None:
         pixels = _by_pillow(image, box, shrinking)
     else:

@@ -27,6 +27,7 @@ from importlib import import_module
 from typing import Any
 
 from truelift import processes
+from truelift.ending import QuickEnd
 
 READY = b"r"
 
@@ -214,9 +215,10 @@ def main(channel: int, parent: int) -> list[str] | None:
 
 
 if __name__ == "__main__":
+    end = QuickEnd()
     run = main(int(sys.argv[1]), int(sys.argv[2]))
     if run is None:
         os._exit(0)  # to take everything apart that was imported would take a second
     from truelift.studies import worker
 
-    worker.begin(run)
+    worker.begin(run, end)

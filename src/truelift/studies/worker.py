@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from truelift import processes, signals
+from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, one_line
 from truelift.records import locked, read_config_file, write_json
 from truelift.records.files import read_bytes
@@ -222,16 +223,17 @@ def from_study() -> int:
     return study
 
 
-def begin(arguments: Sequence[str]) -> NoReturn:
+def begin(arguments: Sequence[str], end: QuickEnd) -> NoReturn:
     """Be the worker that the command line asks for, to the end of this process.
 
     Args:
         arguments: FOLDER, CHECKPOINT_SECONDS and, for a program of the user's, METRIC.
+        end: This program's.
     """
     signals.take_over("")
     sys.argv = [__file__, *arguments]
-    sys.exit(main(Path(arguments[0]), float(arguments[1]), *arguments[2:3], study=from_study()))
+    sys.exit(end.here(main(Path(arguments[0]), float(arguments[1]), *arguments[2:3], study=from_study())))
 
 
 if __name__ == "__main__":
-    begin(sys.argv[1:])
+    begin(sys.argv[1:], QuickEnd())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, whole
 from truelift.options import above
+from truelift.techniques.devices import moved
 from truelift.techniques.mixup import beta
 from truelift.techniques.soft_labels import mixed_labels
 
@@ -95,7 +96,7 @@ class CutMix:
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The mixed images and labels; see `cutmix` for the shapes. `generator` is on the CPU."""
         box = draw_box(beta(self.alpha, generator), images.shape[2], images.shape[3], generator)
-        partners = torch.randperm(len(images), generator=generator).to(images.device)
+        partners = moved(torch.randperm(len(images), generator=generator), images.device)
         return cutmix(images, labels, box, partners, self.classes)
 
 

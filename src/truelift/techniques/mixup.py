@@ -8,6 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, whole
 from truelift.options import above
+from truelift.techniques.devices import moved
 from truelift.techniques.soft_labels import mixed_labels
 
 
@@ -74,7 +75,7 @@ class Mixup:
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The mixed images and labels; see `mixup` for the shapes. `generator` is on the CPU."""
         weight = beta(self.alpha, generator)
-        partners = torch.randperm(len(images), generator=generator).to(images.device)
+        partners = moved(torch.randperm(len(images), generator=generator), images.device)
         return mixup(images, labels, weight, partners, self.classes)
 
 

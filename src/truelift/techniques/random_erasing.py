@@ -8,6 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, require
 from truelift.options import SHARE
+from truelift.techniques.devices import moved
 
 
 def erase(images: Tensor, boxes: Tensor, noise: Tensor) -> Tensor:
@@ -86,8 +87,8 @@ class RandomErasing:
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images, float (N, C, H, W), and their labels as they are. `generator` is on the CPU."""
         n, _, height, width = images.shape
-        boxes = draw_boxes(n, height, width, self.probability, self.area, generator).to(images.device)
-        noise = torch.randn(images.shape, generator=generator).to(images.device, images.dtype)
+        boxes = moved(draw_boxes(n, height, width, self.probability, self.area, generator), images.device)
+        noise = moved(torch.randn(images.shape, generator=generator), images.device, images.dtype)
         return erase(images, boxes, noise), labels
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError, real, require
 from truelift.options import NONNEGATIVE
+from truelift.techniques.devices import widest
 
 Losses = Tensor | Mapping[str, Tensor]
 """One scalar, or several by name, of which the sum counts."""
@@ -151,12 +152,16 @@ def build(options: SharpnessAwareOptions, network: nn.Module) -> SharpnessAware:
 
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:
-    """‖g‖, float64, on the first one's device."""
-    norms = [
-        torch.linalg.vector_norm(g, dtype=torch.complex128 if g.is_complex() else torch.float64) for g in gradients
-    ]
-    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(gradients[0].device) for norm in norms]))
+    """‖g‖, float64 where the device has it, on the first one's device."""
+    device = gradients[0].device
+    norms = [torch.linalg.vector_norm(g, dtype=_wide(g)) for g in gradients]
+    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(device) for norm in norms]))
     return total
+
+
+def _wide(g: Tensor) -> torch.dtype:
+    dtype = widest(g.device)
+    return dtype.to_complex() if g.is_complex() else dtype
 
 
 def _checked(losses: Losses) -> list[Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from truelift.errors import whole
 from truelift.options import at_least
+from truelift.techniques.devices import moved
 
 STRENGTHS = 31
 """Strengths of an operation, 0 to 30; the paper's number."""
@@ -46,7 +47,7 @@ def contrast(x: Tensor, m: Tensor) -> Tensor:
 
 def sharpness(x: Tensor, m: Tensor) -> Tensor:
     """Between a smoothed image (m = −1, nearly) and twice the distance from it; the border stays."""
-    kernel = torch.tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]], device=x.device) / 13
+    kernel = moved(torch.tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]) / 13, x.device)
     smooth = x.clone()
     if min(x.shape[2:]) >= 3:
         channels = x.shape[1]
@@ -172,11 +173,12 @@ class TrivialAugment:
         chosen = torch.randint(len(OPERATIONS), (n,), generator=generator)
         strength = torch.randint(self.strengths, (n,), generator=generator) / (self.strengths - 1)
         sign = torch.randint(2, (n,), generator=generator) * 2 - 1
+        strengths = moved(strength * sign, images.device)
         changed = images.clone()
         for number, operation in enumerate(OPERATIONS):
-            of_this = (chosen == number).nonzero()[:, 0].to(images.device)
+            of_this = moved((chosen == number).nonzero()[:, 0], images.device)
             if len(of_this) and operation is not identity:
-                m = (strength * sign).to(images.device)[of_this]
+                m = strengths[of_this]
                 found = operation(images[of_this].float(), m)
                 changed[of_this] = found.round().clamp(0, 255).to(torch.uint8)
         return changed, labels

@@ -48,6 +48,7 @@ from truelift.training.policies.freezing import FreezingPolicy, lengthened_epoch
 from truelift.training.policies.kept_activations import KeptActivations
 from truelift.training.policies.learning_rate import ScheduledLearningRate
 from truelift.training.policies.objective_step import ObjectiveStep
+from truelift.training.scaling import LossScale
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Training:
     device: str
     """Where it runs."""
     precision: Precision
-    """fp32 or bf16."""
+    """fp32, bf16 or fp16."""
     network: Classifier
     objective: Objective
     rule: GradientRule
@@ -77,6 +78,8 @@ class Training:
     """The processes that share each batch."""
     exchange: Exchange | None
     """Where there are several."""
+    loss_scale: LossScale | None
+    """In fp16."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -114,6 +117,11 @@ class Training:
             if buffer.is_floating_point()
         ]
 
+    def skipped(self) -> dict[str, float]:
+        """How many steps were left out, in a training that leaves steps out."""
+        leaves_out = self.experiment.on_divergence == "skip-step" or self.loss_scale is not None
+        return {"skipped_steps": self.meters.skipped} if leaves_out else {}
+
     @cached_property
     def run(self) -> str:
         """The run's fingerprint, which every checkpoint has."""
@@ -137,13 +145,18 @@ class Training:
     def _stateful(self) -> dict[str, Stateful]:
         # Policies first: the optimizer's state has a place for the parameters in training only.
         followers = {f"policy {number} {policy.name}": policy for number, policy in enumerate(self.policies)}
-        return followers | {
-            "network": self.network,
-            "objective": self.objective,
-            "optimizer": self.optimizer,
-            "rule": self.rule,
-            "meters": self.meters,
-        }
+        scale: dict[str, Stateful] = {} if self.loss_scale is None else {"loss scale": self.loss_scale}
+        return (
+            followers
+            | scale
+            | {
+                "network": self.network,
+                "objective": self.objective,
+                "optimizer": self.optimizer,
+                "rule": self.rule,
+                "meters": self.meters,
+            }
+        )
 
 
 def load_data(experiment: Experiment) -> Splits:
@@ -236,7 +249,7 @@ def assemble(
         precision=precision,
         network=network,
         objective=objective,
-        rule=gradient_rules.build(experiment.gradient, network),
+        rule=gradient_rules.build(experiment.gradient, network, scaled=precision == "fp16"),
         optimizer=optimizer,
         policies=followers,
         batches=batches,
@@ -251,6 +264,7 @@ def assemble(
         meters=Meters(device),
         world=world,
         exchange=Exchange([*network.parameters(), *objective.parameters()]) if world.size > 1 else None,
+        loss_scale=LossScale(device) if precision == "fp16" else None,
     )
 
 

@@ -55,7 +55,10 @@ class Guard:
             NotFoundError: Nothing was found up to the step.
         """
         meters = self._training.meters
-        gradients = [p.grad for part in self._parts() for p in part.parameters() if p.grad is not None]
+        # In float16 gradients overflow now and then: the loss scale sees to those.
+        scaled = self._training.loss_scale is not None
+        parameters = [p for part in self._parts() for p in part.parameters() if not scaled]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         if finite([*losses.values(), *gradients]):
             if self._until is not None and meters.step + 1 >= self._until:
                 raise NotFoundError

@@ -62,5 +62,7 @@ def scores(predictions: Predictions, split: str) -> dict[str, float]:
 
 
 def make_autocast(device: str, precision: str) -> torch.autocast:
-    """bfloat16 where the precision says so, else nothing."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+    """bfloat16 or float16 where the precision says so, else nothing."""
+    kind = torch.device(device).type
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(kind, dtype, enabled=precision in ("bf16", "fp16"))

@@ -69,7 +69,8 @@ class Experiment:
     epoch is always evaluated."""
 
     precision: Precision = "auto"
-    """bf16: matrix products and convolutions in bfloat16, weights in float32. auto: bf16 where the processor has it."""
+    """bf16: matrix products and convolutions in bfloat16, weights in float32. fp16: in float16, with losses scaled and
+    steps that overflow left out. auto: bf16 where the device has it, else fp16 on a GPU, fp32 on a processor."""
 
     channels_last: Annotated[bool, OPERATIONAL] = True
     """Keep images and weights channels-last in memory; faster on nearly every device."""

@@ -12,48 +12,75 @@ import torch
 from truelift.errors import InputError, whole
 from truelift.processes import available_cores
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_DEVICES = "auto, cpu, mps, cuda or cuda:N"
 
 
 def check_device(wanted: str) -> None:
     """Refuse what names no device, whatever this machine has.
 
     Raises:
-        InputError: Not auto, cpu, cuda or cuda:N.
+        InputError: Not auto, cpu, mps, cuda or cuda:N.
     """
-    kind, _, index = wanted.partition(":")
-    if wanted != "auto" and (kind not in ("cpu", "cuda") or (index and not index.isdigit()) or wanted.endswith(":")):
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
-    if kind == "cpu" and index:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wanted}.")
+    kind, colon, index = wanted.partition(":")
+    named = wanted in ("auto", "cpu", "mps", "cuda")
+    if not named and not (kind == "cuda" and colon and index.isascii() and index.isdigit()):
+        raise InputError(f"device must be {_DEVICES}, got {wanted}.")
 
 
 def pick_device(wanted: str) -> str:
     """`auto` as the device it stands for here; any other device checked for being here.
 
     Raises:
-        InputError: Not auto, cpu, cuda or cuda:N, or no such GPU here.
+        InputError: Not auto, cpu, mps, cuda or cuda:N, or no such GPU here.
     """
     check_device(wanted)
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = wanted.partition(":")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"device must be present on this machine, which has {torch.cuda.device_count()} GPUs, got {wanted}."
-        )
+    here = torch.cuda.device_count()
+    if kind == "cuda" and int(index or 0) >= here:
+        there = f"which has {here} GPU{'s' * (here != 1)}" if here else "on which torch finds no CUDA GPU"
+        numbered = f", cuda:0 to cuda:{here - 1}" if here > 1 else ", cuda:0" if here else ""
+        raise InputError(f"device must be present on this machine, {there}{numbered}, got {wanted}.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError(f"device must be present on this machine, on which torch finds no Apple GPU, got {wanted}.")
     return wanted
 
 
 def pick_precision(wanted: Precision, device: str) -> Precision:
-    """`auto` as bf16 where the device multiplies bfloat16 matrices natively, else fp32."""
+    """`auto` as bf16 where the device multiplies bfloat16 matrices natively, else fp16 where it has that, else fp32.
+
+    NVIDIA's GPUs have bfloat16 from compute capability 8.0 on (A100), and matrix units for float16 from 7.0 on (V100,
+    T4).
+    """
     if wanted != "auto":
         return wanted
+    return "bf16" if _is_native("bf16", device) else "fp16" if _is_native("fp16", device) else "fp32"
+
+
+def slow_precision(precision: Precision, device: str) -> str | None:
+    """A sentence where the device has no such arithmetic of its own, so that it only costs time; else None."""
+    if precision not in ("bf16", "fp16") or _is_native(precision, device):
+        return None
+    what = "processor" if device == "cpu" else "GPU"
+    return (
+        f"this {what} has no {precision} arithmetic: numbers are converted for each product, which is slower than "
+        "--precision fp32, and no more exact."
+    )
+
+
+def _is_native(precision: Precision, device: str) -> bool:
     if device.startswith("cuda"):
-        return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp32"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16")
-    return "bf16" if native else "fp32"
+        return torch.cuda.get_device_capability(device)[0] >= (8 if precision == "bf16" else 7)
+    if device == "mps":
+        return precision == "fp16"
+    if device != "cpu":
+        return False
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    names = ("avx512_bf16", "amx_bf16", "bf16") if precision == "bf16" else ()
+    return any(found.get(name) for name in names)
 
 
 def use_threads(threads: int | None) -> None:

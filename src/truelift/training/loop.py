@@ -71,40 +71,17 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
         for batch in t.batches.epoch(epoch, start=meters.step % t.steps_per_epoch):
             if meters.step == epoch * t.steps_per_epoch:
                 meters.begin_epoch()
-            step_seed = derive(noise_seed, meters.step)
-            draw_from(step_seed, t.device)  # for policies that draw
-            progress = Progress(meters.step, t.steps_per_epoch, t.steps, meters.last_error)
-            for policy in t.policies:
-                policy(progress)
-
-            again = partial(_losses, t, batch, step_seed)
-            if guard is not None:
-                guard.before()
-            losses, error = again()
-            logged = t.rule.backward(losses, again)
-            losses = {name: loss.detach() for name, loss in losses.items()}
-            if t.exchange is not None:
-                t.exchange.finish([*losses.values(), error, *t.shared()])
-            if guard is None or guard.passes(losses, again):
-                if experiment.optimizer.clip_norm is not None:
-                    clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
-                t.optimizer.step()
-                t.optimizer.zero_grad()
-                for policy in t.policies:
-                    policy.stepped()
-                meters.count(losses, error, logged, learning_rate(t))
-            else:
-                t.optimizer.zero_grad()
-                meters.leave_out()
+            make_step(t, batch, derive(noise_seed, meters.step), guard)
 
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
             if meters.line_steps and (epoch_ends or meters.line_steps >= steps_per_line):
                 meters.stop()
                 also = {name: value for policy in t.policies for name, value in policy.logged().items()}
-                if experiment.on_divergence == "skip-step":
-                    also["skipped_steps"] = meters.skipped
+                if t.loss_scale is not None:
+                    t.loss_scale.check(meters.step)
                 batch_size = len(batch.labels) * t.world.size
-                record(meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=also))
+                line = meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=also)
+                record(line | t.skipped())
                 meters.start()
             stops = stop()
             if stops and not epoch_ends:
@@ -134,6 +111,48 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
         signals.preempt()
 
 
+def make_step(training: Training, batch: Batch, step_seed: int, guard: Guard | None = None) -> None:
+    """One step over a batch. Nothing in it waits for the device, but a guard and what the options say of waiting.
+
+    Args:
+        training: Whose step.
+        batch: Its images and labels, on the device.
+        step_seed: What policies, dropout and the like draw from.
+        guard: Looks at losses and gradients before the optimizer does.
+    """
+    t, meters, experiment = training, training.meters, training.experiment
+    draw_from(step_seed, t.device)  # for policies that draw
+    progress = Progress(meters.step, t.steps_per_epoch, t.steps, meters.last_error)
+    for policy in t.policies:
+        policy(progress)
+
+    again = partial(_losses, t, batch, step_seed)
+    if guard is not None:
+        guard.before()
+    losses, error = again()
+    logged = t.rule.backward(losses, again)
+    losses = {name: loss.detach() for name, loss in losses.items()}
+    if t.exchange is not None:
+        t.exchange.finish([*losses.values(), error, *t.shared()])
+    if guard is not None and not guard.passes(losses, again):
+        t.optimizer.zero_grad()
+        meters.leave_out()
+        return
+    if t.loss_scale is not None:
+        logged = t.loss_scale.unscale(t.optimizer, logged)
+    if experiment.optimizer.clip_norm is not None:
+        clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
+    overflowed = None
+    if t.loss_scale is None:
+        t.optimizer.step()
+    else:
+        overflowed = t.loss_scale.step(t.optimizer)
+    t.optimizer.zero_grad()
+    for policy in t.policies:
+        policy.stepped()
+    meters.count(losses, error, logged, learning_rate(t), overflowed)
+
+
 def _end_here(training: Training, checkpoint: Path) -> NoReturn:
     training.meters.check()
     training.save(checkpoint)
@@ -158,7 +177,7 @@ def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:
     draw_from(step_seed, training.device)  # for dropout and the like
     with training.autocast, training.entrance():
         losses: StepLosses = training.objective(training.network, batch)
-    return losses
+    return losses if training.loss_scale is None else training.loss_scale.losses(losses)
 
 
 def evaluate(training: Training) -> dict[str, Predictions]:

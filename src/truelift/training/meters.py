@@ -30,11 +30,14 @@ class Meters:
         self.epoch_sums: dict[str, float] = {}
         self.epoch_steps = 0
         self.last_error: Tensor | None = None
+        # Of the steps since the last line those left out since a gradient overflowed float16; None in other types.
+        self.line_overflows: Tensor | None = None
         # Steps that were left out, since they were not finite.
         self.skipped = 0
         self.skipped_in_a_row = 0
         # Each step's main loss and learning rate since the last line, so that the first that is not finite can be told.
         self._steps: list[tuple[Tensor, float]] = []
+        self._of_rule: tuple[str, ...] = ()
         # Whether the training was stopped between an epoch and its evaluation.
         self.evaluation_due = False
         self.start()
@@ -47,6 +50,8 @@ class Meters:
         """Stop the clock, once the device has done all it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
         seconds = time.perf_counter() - self._wall
         self.wall_seconds += seconds
         self.line_seconds += seconds
@@ -57,9 +62,28 @@ class Meters:
         self.epoch_sums, self.epoch_steps = {}, 0
 
     def count(
-        self, losses: Mapping[str, Tensor], error: Tensor, logged: Mapping[str, Tensor], learning_rate: float
+        self,
+        losses: Mapping[str, Tensor],
+        error: Tensor,
+        logged: Mapping[str, Tensor],
+        learning_rate: float,
+        overflowed: Tensor | None = None,
     ) -> None:
-        """One step made, with these losses, the main one first, the batch's error, and what the gradient rule said."""
+        """One step made.
+
+        Args:
+            losses: The main one first.
+            error: The batch's.
+            logged: What the gradient rule said.
+            learning_rate: The step's.
+            overflowed: In float16, whether a gradient overflowed and the optimizer left the step out, bool. What the
+                rule said of such gradients counts nowhere.
+        """
+        self._of_rule = tuple(logged)
+        if overflowed is not None:
+            logged = {name: torch.where(overflowed, 0, value) for name, value in logged.items()}
+            now = overflowed.long()
+            self.line_overflows = now if self.line_overflows is None else self.line_overflows + now
         main, *others = losses
         of_others = {f"train_{name}_loss": losses[name] for name in others}
         values = {"train_loss": losses[main], **of_others, "train_error": error, **logged}
@@ -103,11 +127,15 @@ class Meters:
         """
         self.check()
         sums = {name: float(value) for name, value in self.line_sums.items()}
+        overflows = 0 if self.line_overflows is None else int(self.line_overflows)
+        made = {name: max(1, self.line_steps - overflows) for name in self._of_rule}
+        self.skipped += overflows
+        self.line_overflows = None
         line = {
             "kind": "train",
             "step": self.step,
             "epoch": self.step / steps_per_epoch,
-            **{name: value / self.line_steps for name, value in sums.items()},
+            **{name: value / made.get(name, self.line_steps) for name, value in sums.items()},
             **logged,
             "images_per_second": self.line_steps * batch_size / self.line_seconds,
         }

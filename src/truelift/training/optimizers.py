@@ -17,6 +17,11 @@ from truelift.training.objectives import ParameterRule
 Groups = list[dict[str, Any]]
 
 
+def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> bool:
+    """Whether all parameters lie where torch has a fused kernel."""
+    return all(p.device.type in devices for group in groups for p in group["params"])
+
+
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     return torch.optim.SGD(
         groups,
@@ -24,13 +29,14 @@ def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
         momentum=options.momentum,
         nesterov=options.nesterov,
         weight_decay=options.weight_decay,
-        fused=True,
+        fused=_fuses(groups),
     )
 
 
 def _adamw(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     betas = (0.9, options.beta2)
-    return torch.optim.AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=True)
+    fused = _fuses(groups)
+    return torch.optim.AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused)
 
 
 def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
@@ -45,8 +51,7 @@ def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
 
 
 def _adagrad(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    # The fused kernel is the CPU's only.
-    fused = all(p.device.type == "cpu" for group in groups for p in group["params"])
+    fused = _fuses(groups, ("cpu",))
     return torch.optim.Adagrad(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 

@@ -36,7 +36,7 @@ from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment
-from truelift.training.hardware import Precision, keep_pages
+from truelift.training.hardware import Precision, keep_pages, slow_precision
 from truelift.training.identity import differences, fingerprint, identity, write_config
 from truelift.training.loop import evaluate, evaluation_line, fit
 from truelift.training.progress import Reporter
@@ -76,6 +76,9 @@ def run(
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
     precision = _earlier_precision(folder, experiment)
     training = assemble(experiment, splits, world, precision)
+    slow = slow_precision(training.precision, training.device)
+    if slow is not None and world.first:
+        print(f"truelift: {slow}", file=sys.stderr)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         refuse_changed_data(folder, splits)
@@ -236,7 +239,7 @@ def _result(end: End) -> dict[str, Any]:
         "steps": training.steps,
         "epochs": training.epochs,
         "frozen_layers": 0,
-        **({"skipped_steps": meters.skipped} if training.experiment.on_divergence == "skip-step" else {}),
+        **training.skipped(),
         **{name: value for policy in training.policies for name, value in policy.result().items()},
         "classes": len(splits.classes),
         "train_images": len(splits.train),

@@ -12,7 +12,7 @@ from PIL import Image
 from truelift.data import crops
 from truelift.data import jpeg as jpeg_module
 from truelift.data.crops import Box, centre_box, cut_out, random_box
-from truelift.data.jpeg import decode_jpeg
+from truelift.data.jpeg import decode_jpeg, first_rows
 
 
 def smooth(width: int, height: int) -> Image.Image:
@@ -86,9 +86,60 @@ def test_simplejpeg_gives_pillows_pixels(monkeypatch: pytest.MonkeyPatch) -> Non
         assert np.array_equal(pixels, np.asarray(by_pillow))
     assert decoded == [(333, 411, 3), (167, 206, 3), (84, 103, 3), (42, 52, 3)]
     squares = [cut_out(opened(noise), lambda w, h: (11, 22, 301, 302), 50)]
-    monkeypatch.setattr(crops, "decode_jpeg", lambda image, shrinking: None)
+    monkeypatch.setattr(crops, "decode_jpeg", lambda image, shrinking, bottom: None)
     squares.append(cut_out(opened(noise), lambda w, h: (11, 22, 301, 302), 50))
     assert torch.equal(*squares)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("restart", [0, 1])
+def test_rows_below_those_wanted_are_not_decoded_and_change_nothing(subsampling: str, restart: int) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (333, 211, 3), dtype=np.uint8))
+    options = {"subsampling": subsampling, "restart_marker_rows": restart}
+    for shrinking in (1, 2, 4, 8):
+        whole = decode_jpeg(opened(noise, **options), shrinking)
+        assert whole is not None
+        for bottom in (1, 15, 16, 17, 100, 255, 300, 317, 333):
+            upper = decode_jpeg(opened(noise, **options), shrinking, bottom)
+            assert upper is not None
+            rows = -(-bottom // shrinking)
+            assert rows <= len(upper) <= -(-min(333, bottom + 31) // shrinking)
+            assert np.array_equal(upper[:rows], whole[:rows])
+
+
+def test_damage_below_the_box_is_what_it_is_to_pillow() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (333, 211, 3), dtype=np.uint8)
+    whole = jpeg(noise)
+    for cut in (len(whole) - 1, len(whole) // 2):  # the last rows are lost, and named so wherever the box is
+        with pytest.raises(OSError, match="truncated"):
+            cut_out(Image.open(io.BytesIO(whole[:cut])), lambda w, h: (0, 0, w, 20), 20)
+    middle = len(whole) // 2
+    broken = whole[:middle] + bytes(200) + whole[middle + 200 :]
+    by_pillow = np.asarray(Image.open(io.BytesIO(broken)))
+    for bottom in (20, 280):
+        pixels = decode_jpeg(Image.open(io.BytesIO(broken)), 1, bottom)
+        assert pixels is not None
+        assert np.array_equal(pixels[:bottom], by_pillow[:bottom])
+
+
+def test_only_a_whole_baseline_jpeg_is_shortened() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 60, 3), dtype=np.uint8))
+    encoded = {}
+    for progressive in (False, True):
+        buffer = io.BytesIO()
+        image.save(buffer, "jpeg", progressive=progressive, subsampling="4:2:0")
+        encoded[progressive] = buffer.getvalue()
+    shorter = first_rows(encoded[False], 100, 17)
+    assert shorter is not None
+    assert shorter[1] == 48
+    assert Image.open(io.BytesIO(shorter[0])).size == (60, 48)
+    assert first_rows(encoded[True], 100, 17) is None
+    assert first_rows(encoded[False], 100, 90) is None  # nothing is saved
+    assert first_rows(encoded[False], 99, 17) is None  # not the photograph that was opened
+    assert first_rows(encoded[False] + b"\0", 100, 17) is None
+    frame = encoded[False].index(b"\xff\xc0")
+    for end in range(frame + 9):  # cut before its height is told
+        assert first_rows(encoded[False][:end] + b"\xff\xd9", 100, 17) is None
 
 
 def test_pillow_decodes_what_simplejpeg_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +155,7 @@ def test_pillow_decodes_what_simplejpeg_does_not(monkeypatch: pytest.MonkeyPatch
 def test_a_jpeg_is_decoded_no_larger_than_need_be(
     side: int, decoded: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crops, "decode_jpeg", lambda image, shrinking: None)  # Pillow tells what it has decoded
+    monkeypatch.setattr(crops, "decode_jpeg", lambda image, shrinking, bottom: None)  # Pillow tells what it has decoded
     image, box = opened(smooth(640, 480)), (80, 40, 520, 480)
     square = cut_out(image, lambda w, h: box, side).numpy().astype(int)
     assert image.size == decoded

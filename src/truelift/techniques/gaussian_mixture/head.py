@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, known, real, require, unknown_name, whole
+from truelift.techniques.devices import widest
 from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum, wide_type
 from truelift.techniques.gaussian_mixture.soft import distances, spread
 
@@ -282,7 +283,7 @@ class GaussianMixtureHead(nn.Module):
         if self.priors != "estimated" and self.variances != "tracked":
             return
         if self.priors == "estimated":
-            units = (shares.double() * _UNITS).round().long().sum(0)
+            units = (shares.to(widest(shares.device)) * _UNITS).round().long().sum(0)
             _sum_over_processes(units)
             units += self.class_parts
             self.class_counts += units // _UNITS

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError, real, whole
+from truelift.errors import InputError, real, require, whole
+from truelift.techniques.devices import Late, answers_at_once
 from truelift.techniques.gaussian_mixture import soft
 from truelift.techniques.gaussian_mixture.head import GaussianMixtureHead
 from truelift.techniques.gaussian_mixture.schedules import Schedule, constant
@@ -51,7 +52,9 @@ class GaussianMixtureLoss(nn.Module):
         reduction: mean over the images (weighted ones for the margin term, as torch does), sum, or none, (N,). The
             mean over no image is 0.
         check_values: Refuse features that are not finite, labels out of range and soft targets that are no
-            distribution. This waits for the device, once a call; it is left out inside `torch.compile`.
+            distribution. It is left out inside `torch.compile`. On a GPU, where reading an answer would wait for the
+            device, or everywhere with late: the loss of such values is NaN, and the error comes in a later call, or
+            from `check`, which waits.
 
     Shapes:
         Features (N, D); targets int64 (N,), labels, or floating point (N, K), shares of at least 0 that sum to 1 (not
@@ -88,7 +91,7 @@ class GaussianMixtureLoss(nn.Module):
         label_smoothing: float = 0.0,
         ignore_index: int = -100,
         reduction: Reduction = "mean",
-        check_values: bool = True,
+        check_values: bool | Literal["late"] = True,
     ) -> None:
         super().__init__()
         self._schedules = {"margin": _schedule("margin", margin)}
@@ -103,7 +106,9 @@ class GaussianMixtureLoss(nn.Module):
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
         self.reduction = reduction
+        require("check_values", check_values, check_values in (True, False, "late"), "True, False or late")
         self.check_values = check_values
+        self._late = Late(_told)
         self.register_buffer("class_weights", weights, persistent=False)
         # Values as tensors: a number would be compiled in, and each change of it compiled anew.
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -154,11 +159,18 @@ class GaussianMixtureLoss(nn.Module):
             return self._soft_terms(head, features, targets)
         labels = targets
         counted = labels != self.ignore_index
+        off = None
+        if self._checks_late(features):
+            # On a GPU an index out of range ends the whole process. Such an image's loss is NaN, until it is told.
+            off = counted & _outside(labels, head.classes)
+            labels = torch.where(off, 0, labels)
         labels = torch.where(counted, labels, 0)
         if self.training:
             head.observe(features, labels, counted)
         parts = head.separate(features, labels)
         energy = parts.distance if parts.half_log_volume is None else parts.distance + parts.half_log_volume
+        if off is not None:
+            energy = energy.masked_fill(off, torch.nan)
         moved = self.margin * parts.distance
         cost = energy + moved  # −(z_y − α·d_y)
         if parts.log_prior is not None:
@@ -201,6 +213,36 @@ class GaussianMixtureLoss(nn.Module):
         weights = head.means.new_ones(head.classes) if self.class_weights is None else self.class_weights
         return weights.sum() * total - (head.logit_sum(features, weights) - moved)
 
+    def check(self) -> None:
+        """Where values are checked late: wait for the device, and refuse what was found since the last time.
+
+        Raises:
+            InputError: Values were refused.
+        """
+        self._late.check()
+
+    def _checks_late(self, features: Tensor) -> bool:
+        at_once = answers_at_once(features.device) and self.check_values != "late"
+        return bool(self.check_values) and not at_once and not torch.compiler.is_compiling()
+
+    def _faults(self, head: Head, features: Tensor, targets: Tensor) -> Tensor:
+        """For `Late`, float32 (6,): all faults, those in features, labels and soft targets, and two numbers of these.
+
+        Of labels these are the smallest and the largest, of soft targets the sum of the worst row, twice.
+        """
+        bad = (~features.detach().isfinite()).sum()
+        of_labels = of_shares = low = high = torch.zeros_like(bad)
+        if not len(targets):
+            pass
+        elif targets.is_floating_point():
+            of_shares, low = soft.are_wrong(targets), soft.worst(targets)
+            high = low
+        else:
+            counted = torch.where(targets != self.ignore_index, targets, 0)
+            of_labels, low, high = _outside(counted, head.classes).sum(), counted.amin(), counted.amax()
+        parts = [bad + of_labels + of_shares, bad, of_labels, of_shares, low, high]
+        return torch.stack([part.to(torch.float32) for part in parts])
+
     def _reduce(self, values: Tensor, weights: Tensor | None, counted: Tensor) -> Tensor:
         values = torch.where(counted, values, 0)
         if self.reduction == "none":
@@ -228,10 +270,13 @@ class GaussianMixtureLoss(nn.Module):
             raise InputError(f"class_weights must be {head.classes} numbers, got {len(self.class_weights)}.")
         if not self.check_values or torch.compiler.is_compiling():
             return
+        if self._checks_late(features):
+            self._late.add(self._faults(head, features, targets))
+            return
         if shares:
             wrong = soft.are_wrong(targets)
         else:
-            off = (targets != self.ignore_index) & ((targets < 0) | (targets >= head.classes))
+            off = (targets != self.ignore_index) & _outside(targets, head.classes)
             wrong = off.any()
         # A sum is finite only where all of its numbers are. Both answers are read at once: reading waits.
         if not (wrong | ~features.detach().sum().isfinite()):
@@ -247,6 +292,23 @@ class GaussianMixtureLoss(nn.Module):
 def _follow_steps(module: GaussianMixtureLoss, _: object) -> None:
     """Put a criterion whose state was loaded to the step that it says."""
     module.set_step(int(module.steps))
+
+
+def _outside(labels: Tensor, classes: int) -> Tensor:
+    """Which labels are no class's number, bool (N,)."""
+    return (labels < 0) | (labels >= classes)
+
+
+def _told(numbers: Sequence[float]) -> InputError:
+    """The error for what `_faults` found."""
+    _, bad, of_labels, of_shares, low, high = numbers
+    if of_labels:
+        told = f"labels must be numbers of the head's classes, got {of_labels:g} that are none, in {low:g}..{high:g}"
+    elif of_shares:
+        told = f"soft targets must be at least 0 and sum to 1 in each row, got a row of sum {low:g}"
+    else:
+        told = f"features must be finite, got {bad:g} infinite or not a number"
+    return InputError(f"{told}, in a call before.")
 
 
 def _schedule(name: str, value: float | Schedule) -> Schedule:

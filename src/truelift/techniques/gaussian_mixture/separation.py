@@ -79,9 +79,8 @@ def logits(features: Tensor, means: Tensor, precisions: Tensor | None, bias: Ten
     """The logits z, (N, K), never above b; arguments and precision as for `separate`."""
     wide = wide_type(features)
     device = features.device.type
-    has_autocast = torch.amp.is_autocast_available(device)  # not on the meta device, where operations are counted
-    bf16 = has_autocast and _in_bfloat16(device)
-    with torch.autocast(device, enabled=False) if has_autocast else contextlib.nullcontext():
+    bf16 = _in_bfloat16(device)
+    with without_autocast(device):
         means = means.to(wide)
         precisions = None if precisions is None else precisions.to(wide)
         centre = _centre(means.detach())
@@ -99,7 +98,7 @@ def weighted_logit_sum(
 ) -> Tensor:
     """Σ_k weights_k·z_k, (N,), without the N·K logits: a sum of quadratic functions is one."""
     wide = wide_type(features)
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device.type):
         centre = _centre(means.detach().to(wide))
         x, m, weights = features.to(wide) - centre, means.to(wide) - centre, weights.to(wide)
         weighted = weights[:, None] if precisions is None else weights[:, None] * precisions
@@ -114,7 +113,15 @@ def wide_type(features: Tensor) -> torch.dtype:
 
 
 def _in_bfloat16(device: str) -> bool:
+    if not torch.amp.is_autocast_available(device):
+        return False
     return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+
+
+def without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Within it nothing is cast on this type of device; the meta device, where operations are counted, casts never."""
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else contextlib.nullcontext()
 
 
 def _centre(means: Tensor) -> Tensor:
@@ -240,7 +247,7 @@ def _separate(
     the log-sum-exp of each block (N, blocks). The softmax is empty where it is not kept; one within its block needs no
     pass over it when the sum over all blocks is known.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device.type):
         centre = _centre(means)
         x = features - centre
         squares = _squares(x, precisions)
@@ -304,7 +311,7 @@ def _backward(
 
     and the derivatives of the distance for the own class.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device.type):
         x = features - centre
         squares = _squares(x, precisions)
         total_sum = _total(block_sums)  # relative, as the blocks' logits are

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from truelift.errors import InputError
-from truelift.techniques.gaussian_mixture.separation import logits, wide_type
+from truelift.techniques.devices import widest
+from truelift.techniques.gaussian_mixture.separation import logits, wide_type, without_autocast
 
 # Mixed images have two classes each. For so many, those with the largest shares, distances are exact.
 _EXACT_CLASSES = 2
@@ -47,7 +48,7 @@ def distances(features: Tensor, means: Tensor, precisions: Tensor | None, shares
     """
     wide = wide_type(features)
     exact = shares.detach().topk(_EXACT_CLASSES, 1).indices
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device.type):
         far = -logits(features, means, precisions, None)
         difference = features.to(wide)[:, None] - means.to(wide)[exact]
         squares = difference.square()
@@ -57,14 +58,15 @@ def distances(features: Tensor, means: Tensor, precisions: Tensor | None, shares
 
 
 def spread(features: Tensor, means: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ_n t_nk, float64 (K,), and Σ_n t_nk·(x_n − μ_k)², float64 (K, D).
+    """Σ_n t_nk, (K,), and Σ_n t_nk·(x_n − μ_k)², (K, D): float64 where the device has it.
 
     By n_k·((m_k − μ_k)² + the variance around m_k, the mean of the class's part of the batch), in float64, so that
     neither a (N, K, D) tensor nor a loss of digits is the price.
     """
-    t = shares.double()
+    wide = widest(features.device)
+    t = shares.to(wide)
     counts = t.sum(0)
-    x, mu = features.double(), means.double()
+    x, mu = features.to(wide), means.to(wide)
     centre = x.mean(0) if len(x) else x.new_zeros(x.shape[1])
     x, mu = x - centre, mu - centre
     sums = t.T @ x
@@ -90,13 +92,17 @@ def are_wrong(targets: Tensor) -> Tensor:
     return ~((off <= _tolerance(t)) & (t >= 0).all(1)).all()
 
 
+def worst(targets: Tensor) -> Tensor:
+    """The sum of the row that is furthest off 1; a scalar, still on the device. There is a row."""
+    sums = targets.detach().sum(1, dtype=torch.float32)
+    return sums.gather(0, (sums - 1).abs().nan_to_num(torch.inf).argmax(0, keepdim=True)).squeeze(0)
+
+
 def error(targets: Tensor) -> InputError:
     """What is wrong, where `are_wrong` says that something is."""
     if (low := targets.min().item()) < 0:
         return InputError(f"soft targets must be at least 0, got {low:g}.")
-    sums = targets.sum(1, dtype=torch.float32)
-    worst = sums[(sums - 1).abs().nan_to_num(torch.inf).argmax()].item()
-    return InputError(f"soft targets must sum to 1 in each row, got {worst:g}.")
+    return InputError(f"soft targets must sum to 1 in each row, got {worst(targets).item():g}.")
 
 
 def _tolerance(targets: Tensor) -> float:

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from truelift.errors import InputError
+from truelift.techniques.devices import answers_at_once, moved, widest
 from truelift.techniques.exchange import Averaging, is_dense, processes
 
 
@@ -122,8 +123,12 @@ class Gradients:
 
         Complex gradients count as pairs of real ones. Products of a tensor are float32, or float64 where it is, and
         their sums float64. Where a sum of squares leaves float32's range, or comes near its lower end and so has few
-        digits, all is done again in float64: gradients of 1e-25 are small, not zero.
+        digits, all is done again in float64: gradients of 1e-25 are small, not zero. On a GPU float64 is taken at once.
+        A device without it has float32 throughout, and gradients below 1e-19 count as zero there.
         """
+        device = shared[0].device
+        if not answers_at_once(device):  # which of the two is needed would have to be waited for
+            return self._gram(shared, groups, widest(device))
         gram = self._gram(shared, groups, torch.float32)
         squares = gram.diagonal(dim1=1, dim2=2)
         if bool(((squares < 1e-30) | ~squares.isfinite()).any()):
@@ -132,7 +137,8 @@ class Gradients:
 
     def _gram(self, shared: Sequence[Tensor], groups: Sequence[int], dtype: torch.dtype) -> Tensor:
         losses, device = len(self._sums), shared[0].device
-        gram = torch.zeros(max(groups) + 1, losses, losses, dtype=torch.float64, device=device)
+        wide = widest(device)
+        gram = torch.zeros(max(groups) + 1, losses, losses, dtype=wide, device=device)
         measured = [(p, g) for p, g in zip(shared, groups, strict=True) if g >= 0]
         for s in range(losses):
             for t in range(s + 1):
@@ -142,8 +148,8 @@ class Gradients:
                     if id(p) in self._sums[s] and id(p) in self._sums[t]
                 ]
                 if both:
-                    products = torch.stack([_dot(a, b, dtype).to(device) for a, b, _ in both]).double()
-                    gram[:, s, t].index_add_(0, torch.tensor([g for *_, g in both], device=device), products)
+                    products = torch.stack([_dot(a, b, dtype).to(device) for a, b, _ in both]).to(wide)
+                    gram[:, s, t].index_add_(0, moved(torch.tensor([g for *_, g in both]), device), products)
         return gram + gram.tril(-1).transpose(1, 2)
 
     def write(self, shared: Sequence[Tensor], groups: Sequence[int], weights: Tensor) -> None:

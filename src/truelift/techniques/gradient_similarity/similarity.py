@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from truelift.errors import InputError, known, real, require, whole
+from truelift.techniques.devices import Late, answers_at_once
 from truelift.techniques.exchange import agree, processes
 from truelift.techniques.gradient_similarity.agreement import Fingerprints
 from truelift.techniques.gradient_similarity.gradients import Gradients
@@ -78,6 +79,9 @@ class GradientSimilarity:
             cosine is taken; None is all processes. Give DistributedDataParallel's `module` the images, not the wrapper:
             the averaging is done here, one collective a loss, while the next loss works backwards. Before it a few
             bytes tell whether all processes reach the same parameters with the same weights; where not, all refuse.
+        check_values: Refuse gradients that are not finite. On a GPU, where reading the answer would wait for the
+            device, or everywhere with late: they are written, no average moves, and the error comes in a later call, or
+            from `check`, which waits. False: as with a `GradScaler`, no error.
 
     Raises:
         InputError: An argument is out of range; a loss is no scalar, has no graph, or is not finite backwards; the
@@ -108,6 +112,7 @@ class GradientSimilarity:
         shared: Iterable[Tensor] | None = None,
         network: nn.Module | None = None,
         process_group: dist.ProcessGroup | None = None,
+        check_values: bool | Literal["late"] = True,
     ) -> None:
         if not callable(rule):
             known("rule", rule, ("weighted", "unweighted"))
@@ -128,6 +133,7 @@ class GradientSimilarity:
         require("granularity", granularity, not (grouped and remembers), "global for a rule with a memory of its own")
         require("one_pass", one_pass, not (grouped and one_pass), "False for one cosine a layer or tensor")
         require("measured", measured, not grouped or measured == "all", "all for one cosine a layer or tensor")
+        require("check_values", check_values, check_values in (True, False, "late"), "True, False or late")
         self.rule = rule
         self.threshold = threshold
         self.granularity = granularity
@@ -141,6 +147,8 @@ class GradientSimilarity:
         self._name_parameters()
         self._fingerprints = Fingerprints()
         self._group = process_group
+        self.check_values = check_values
+        self._late = Late(_told)
         self._steps = 0
         self._averages: Tensor | None = None
         self._weights: Tensor | None = None
@@ -353,25 +361,53 @@ class GradientSimilarity:
     def _weigh(self, gram: Tensor, scaler: GradScaler | None) -> Combined:
         """Cosines, averages and weights from the Gram matrices (G, T, T); averages move where it is finite."""
         finite = gram.diagonal(dim1=1, dim2=2).isfinite().all(0)
-        if scaler is None and not finite.all():
-            names = [_loss_name(t) for t in (~finite).nonzero()[:, 0].tolist()]
-            raise InputError(
-                f"gradients must be finite, got infinite ones or NaN from the {' and the '.join(names)} loss."
-            )
+        if self.check_values == "late" or not answers_at_once(gram.device):
+            return self._weigh_unawaited(gram, finite, scaler)
+        if scaler is None and self.check_values and not finite.all():
+            raise _not_finite((~finite).nonzero()[:, 0].tolist())
         cosine = cosines(gram)
         if self._averages is None or self._averages.shape != cosine.shape:
             averages = cosine.clone()
         else:
             averages = torch.lerp(cosine, self._averages.to(cosine.device), self.average_decay)
-        if callable(self.rule):
-            weights = torch.stack([self.rule(one).to(gram) for one in gram])
-        else:
-            used = averages if self.use_average else cosine
-            weights = torch.cat([torch.ones_like(used[:, :1]), similarity_weights(used, self.rule, self.threshold)], 1)
+        weights = self._by_rule(gram, averages if self.use_average else cosine)
         if bool(finite.all()):
             self._averages, self._weights = averages, weights
             self._steps += 1
         return Combined(cosine, averages, weights)
+
+    def _by_rule(self, gram: Tensor, cosine: Tensor) -> Tensor:
+        """The weights, (G, T)."""
+        if callable(self.rule):
+            return torch.stack([self.rule(one).to(gram) for one in gram])
+        return torch.cat([torch.ones_like(cosine[:, :1]), similarity_weights(cosine, self.rule, self.threshold)], 1)
+
+    def _weigh_unawaited(self, gram: Tensor, finite: Tensor, scaler: GradScaler | None) -> Combined:
+        """As `_weigh`, without reading a number. Averages are NaN until gradients were finite for the first time."""
+        if self.check_values and scaler is None:
+            # Counts of this loss and all after it: the first is 0 where none has a fault.
+            self._late.add((~finite).to(torch.float32).flip(0).cumsum(0).flip(0))
+        every = finite.all()
+        cosine = cosines(gram)
+        before, weights_before = self._averages, self._weights
+        if before is None or weights_before is None or before.shape != cosine.shape:
+            before = torch.full_like(cosine, torch.nan)
+            weights_before = torch.eye(1, gram.shape[1], dtype=gram.dtype, device=gram.device).expand(len(gram), -1)
+        before, weights_before = before.to(cosine), weights_before.to(gram)
+        moving = torch.where(before.isnan(), cosine, torch.lerp(cosine, before, self.average_decay))
+        weights = self._by_rule(gram, moving if self.use_average else cosine)
+        self._averages = torch.where(every, moving, before)
+        self._weights = torch.where(every, weights, weights_before)
+        self._steps += 1
+        return Combined(cosine, self._averages, weights)
+
+    def check(self) -> None:
+        """Where gradients are checked late: wait for the device, and refuse what was found since the last time.
+
+        Raises:
+            InputError: Gradients were not finite.
+        """
+        self._late.check()
 
 
 def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | None) -> list[Tensor]:
@@ -386,8 +422,6 @@ def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | Non
     for t, loss in enumerate(losses):
         if not isinstance(loss, Tensor):
             raise InputError(f"the {_loss_name(t)} loss must be a tensor, got {type(loss).__name__}.")
-        if loss.is_meta:
-            raise InputError(f"the {_loss_name(t)} loss must have a value, got a tensor on the meta device.")
         if loss.numel() != 1:
             raise InputError(f"the {_loss_name(t)} loss must be a scalar, got the shape {tuple(loss.shape)}.")
         if loss.is_complex():
@@ -410,6 +444,17 @@ def _parameters(name: str, given: Any) -> list[Tensor]:
     for one in found:
         require(name, f"one of type {type(one).__name__}", isinstance(one, Tensor), "a list of parameters")
     return found
+
+
+def _told(numbers: Sequence[float]) -> InputError:
+    """The error for how many losses, from each on, had gradients that were not finite."""
+    following = [*numbers[1:], 0.0]
+    return _not_finite([t for t, count in enumerate(numbers) if count > following[t]], ", in a call before")
+
+
+def _not_finite(losses: Sequence[int], when: str = "") -> InputError:
+    names = " and the ".join(_loss_name(t) for t in losses)
+    return InputError(f"gradients must be finite, got infinite ones or NaN from the {names} loss{when}.")
 
 
 def _loss_name(t: int) -> str:
