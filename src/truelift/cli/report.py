@@ -6,20 +6,60 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truelift.cli.say import Output, show
+from truelift.errors import InputError
 from truelift.records import Study
 from truelift.report import summarise
 from truelift.verdicts import Requirement
 
 
 def report(
-    folder: Annotated[Path, Parameter(name="folder")], /, *, json: bool = False, require: Requirement | None = None
+    folder: Annotated[Path | None, Parameter(name="folder")] = None,
+    /,
+    *,
+    json: bool = False,
+    require: Requirement | None = None,
+    serve: bool = False,
+    port: int | None = None,
+    all: bool = False,
 ) -> int:
     """Write a study's report again, from its records alone.
 
     Args:
-        folder: The study's folder.
+        folder: The study's folder; with --all the folder of all studies, by default runs.
         json: Print the report as JSON and nothing else (docs/json.md).
         require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
             where it is undecided.
+        serve: Show the page at an address of this machine alone, kept up to date while the study runs, until Ctrl-C.
+        port: With --serve: the address's port. Default: any that is free.
+        all: Write index.html, a page with a line for every study below the folder.
     """
+    _check_together(folder, json or require is not None, serve, port, all)
+    if all:
+        from truelift.report.all_studies import write_index
+
+        page, count = write_index(folder or Path("runs"))
+        print(f"{count} {'study' if count == 1 else 'studies'}: {page}")
+        return 0
+    assert folder is not None, "checked above"
+    if serve:
+        from truelift.report.serve import serve as serve_page
+
+        serve_page(folder, port or 0, lambda line: print(line, flush=True))
+        return 0
     return show(summarise(Study.read(folder)), folder, Output(json, require))
+
+
+def _check_together(folder: Path | None, printed: bool, serve: bool, port: int | None, of_all: bool) -> None:
+    """Refuse what says nothing together.
+
+    Raises:
+        InputError: The folder is missing, or one option makes another one meaningless.
+    """
+    if folder is None and not of_all:
+        raise InputError("folder must be given: a study's, such as runs/demo; --all alone takes runs.")
+    if of_all and serve:
+        raise InputError("all and serve exclude each other.")
+    if printed and (of_all or serve):
+        raise InputError(f"json and require exclude {'all' if of_all else 'serve'}.")
+    if port is not None and not serve:
+        raise InputError("port needs --serve.")

@@ -4,7 +4,7 @@ A run's folder                          a study's folder
     config.toml       what was to run       study.json       the plan: question, variants, runs
     environment.json  where it ran          study.log        what the study printed
     code.patch        code not committed    runs/<variant>/seed-<k>-<fingerprint>/   one folder a run
-    metrics.jsonl     appended, flushed     report.html, report.md, report.csv, report.tex
+    metrics.jsonl     appended, flushed     report.html, .md, .csv, .tex, report-runs.csv
     predictions.npz   a row a test image
     features.npz      likewise, where the features are two-dimensional
     checkpoint.pt     the last one
@@ -25,6 +25,7 @@ from truelift.records.files import now, read_bytes, told_with, whole_file, write
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
 from truelift.records.leases import leased
 from truelift.records.locks import appended_file
+from truelift.records.log_tail import log_tail
 from truelift.records.metric_lines import Curve, MetricLines, read_lines
 from truelift.records.predictions import Predictions
 from truelift.records.run import Run, Status
@@ -42,6 +43,7 @@ __all__ = [
     "clear_way",
     "earlier_plans",
     "leased",
+    "log_tail",
     "looks_before",
     "now",
     "read_bytes",

@@ -149,6 +149,8 @@ class _Plan(Struct):
     published: dict[str, list[_Published]] | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    started_in: str | UnsetType = UNSET
+    vary_split: bool | UnsetType = UNSET
     until_decided: _UntilDecided | None = None
     earlier: list[_EarlierPlan] | UnsetType = UNSET
     referee: _Referee | UnsetType = UNSET

@@ -55,6 +55,10 @@ class Asked:
     """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
     referee: Referee | None = None
     """The ledger that gave the variants' levels."""
+    started_in: str = ""
+    """The folder in which it was given, as from the study's own; empty where that is not recorded."""
+    source: str = ""
+    """The study file, likewise."""
     notes: tuple[str, ...] = ()
     """How runs that were made elsewhere were read, and what a reader should know of it."""
 
@@ -126,6 +130,8 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         repeat=str(plan["repeat"]),
         paired=bool(plan.get("paired", True)),
         referee=read_referee(plan),
+        started_in=str(plan.get("started_in") or ""),
+        source=str(plan.get("source") or ""),
         notes=tuple(plan.get("notes", ())),
     )
 

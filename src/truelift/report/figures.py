@@ -5,11 +5,13 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -18,6 +20,7 @@ from truelift.metrics import Metric
 from truelift.report.curves import Curve, rolling_mean
 from truelift.report.plain import one_line, shortened
 from truelift.report.summary import Summary
+from truelift.report.tips import difference_tips
 
 # After Okabe and Ito, told apart by colour-blind readers; each at least 3:1 against a white page. These are the names
 # under which the figures are drawn: the page sets --series-0 and so on, lighter ones on a dark page.
@@ -33,9 +36,13 @@ DARK_CLASS_PALETTE = (
     *("#2088fc", "#c3ee44", "#fe69ba", "#37ba64", "#8bf1ff"),
     *("#c84f11", "#9c58c1", "#fec2b3", "#7a7a7a", "#bca6fd"),
 )
+# Of verdicts, as the page's text has them: 4.5:1 and more.
+VERDICT_COLOURS = {"helps": "#0b6b3a", "hurts": "#a3221b", "undecided": "#74560a", "no effect": "#1f5a96"}
+DARK_VERDICT_COLOURS = {"helps": "#6cd69b", "hurts": "#ff938a", "undecided": "#e5c15a", "no effect": "#86b9f0"}
 _VARIABLES = {colour: f"--series-{i}" for i, colour in enumerate(PALETTE)} | {
     colour: f"--class-{i}" for i, colour in enumerate(CLASS_PALETTE)
 }
+_VARIABLES |= {colour: f"--{verdict.replace(' ', '-')}" for verdict, colour in VERDICT_COLOURS.items()}
 _COLOURS = re.compile("|".join(_VARIABLES))
 # Where there are more variants than colours.
 _DASHES = ("-", "--", ":", "-.")
@@ -46,6 +53,8 @@ TEXT = "#010203"
 LONGEST_TICK, LONGEST_NAME, LONGEST_LABEL = 30, 40, 60
 # Enough for a picture of this size; keeps the page small.
 _MOST_POINTS = 300
+# Of a curve, where a pointer finds its values.
+_MOST_TIPS = 16
 # The share of a curve that its rolling average runs over.
 _ROLLING = 0.02
 
@@ -77,6 +86,7 @@ def styled() -> Iterator[None]:
 def differences_figure(summary: Summary) -> Markup:
     """Each seed's difference to the baseline, their mean and interval, and the band of effects too small to matter."""
     rows = summary.compared
+    tips: dict[str, str] = {}
     with styled():
         figure = Figure(figsize=(5.0, 1.1 + 0.45 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
@@ -87,16 +97,21 @@ def differences_figure(summary: Summary) -> Markup:
         for y, row in enumerate(rows):
             c = row.comparison
             assert c is not None
-            colour = PALETTE[(y + 1) % len(PALETTE)]
+            colour = VERDICT_COLOURS[c.verdict]
             if not c.differences:
                 axes.text(0.01, y, "no complete pair", transform=axes.get_yaxis_transform(), va="center", alpha=0.7)
                 continue
             # The dots under the interval, and a little apart, so that equal ones are all seen.
             heights = y + np.linspace(0.15, 0.33, len(c.differences))
-            axes.scatter(c.differences, heights, s=18, color=colour, lw=0, alpha=0.75)
+            told = difference_tips(summary, row)
+            for x, height, text in zip(c.differences, heights, told.of_pairs, strict=True):
+                (dot,) = axes.plot(x, height, "o", ms=4.3, mew=0, color=colour, alpha=0.75)
+                tip(tips, dot, text)
             if c.interval is not None:
-                axes.plot(c.interval, (y, y), color=colour, lw=3, solid_capstyle="butt")
-            axes.plot(c.difference, y, "D", color=colour, ms=7)
+                (bar,) = axes.plot(c.interval, (y, y), color=colour, lw=3, solid_capstyle="butt")
+                tip(tips, bar, told.of_mean)
+            (mean,) = axes.plot(c.difference, y, "D", color=colour, ms=7)
+            tip(tips, mean, told.of_mean)
         axes.set_yticks(range(len(rows)), [shortened(row.variant, LONGEST_TICK) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         shown = difference_label(summary.metric, f" to {summary.rows[0].variant}")
@@ -106,7 +121,23 @@ def differences_figure(summary: Summary) -> Markup:
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
         label = "Paired differences to the baseline, with mean and interval"
-        return svg_element(figure, "differences", label)
+        return svg_element(figure, "differences", label, tips)
+
+
+class Spot(NamedTuple):
+    """A place in a picture that is not drawn, where a pointer shows a text."""
+
+    axes: Axes
+    x: float
+    y: float
+    text: str
+
+
+def tip(tips: dict[str, str], artist: Artist, text: str) -> None:
+    """Have a pointer on `artist` show `text`, in the element that `svg_element` makes with these tips."""
+    name = f"tip-{len(tips)}"
+    tips[name] = text
+    artist.set_gid(name)
 
 
 def difference_label(metric: Metric, to: str = "") -> str:
@@ -128,12 +159,14 @@ def curves_figure(
         linear: Never on a logarithmic axis: for what may be 0, or negative.
     """
     columns = 2 if max(map(len, found)) <= 20 else 1  # that fit names of this length
+    spots: list[Spot] = []
     with styled():
         figure = Figure(figsize=(4.2, 3.2 + 0.2 * -(-len(found) // columns)), layout="constrained")
         axes = figure.add_subplot()
         for index, variant in enumerate(names):
             if variant in found:
                 _draw(axes, found[variant], shortened(variant, LONGEST_NAME), index)
+                spots += _spots(axes, found[variant], variant)
         if not linear and _wide([line.get_ydata() for line in axes.get_lines()]):
             axes.set_yscale("log")
             low, high = axes.get_ylim()
@@ -148,7 +181,7 @@ def curves_figure(
         axes.grid()
         # Outside, where it covers no curve.
         figure.legend(loc="outside upper left", ncols=columns)
-        return svg_element(figure, name, f"{label} against steps, mean over seeds")
+        return svg_element(figure, name, f"{label} against steps, mean over seeds", spots=spots)
 
 
 def _wide(series: Sequence[Any]) -> bool:
@@ -159,23 +192,44 @@ def _wide(series: Sequence[Any]) -> bool:
 
 
 def _draw(axes: Axes, curve: Curve, label: str, index: int) -> None:
-    steps = curve.steps
-    values = rolling_mean(curve.values, max(1, round(_ROLLING * len(steps))))
     colour, dashes = PALETTE[index % len(PALETTE)], _DASHES[index // len(PALETTE) % len(_DASHES)]
-    keep = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _MOST_POINTS)).round().astype(int))
-    steps, values = steps[keep], values[:, keep]
+    steps, values = _thinned(curve, _MOST_POINTS)
     axes.plot(steps, values.mean(0), color=colour, ls=dashes, lw=1.8, label=label)
     if len(values) > 1:
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.18, lw=0)
 
 
-def svg_element(figure: Figure, name: str, label: str) -> Markup:
+def _thinned(curve: Curve, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and rolling averages, at `most` points of the curve, the first and the last among them."""
+    steps = curve.steps
+    values = rolling_mean(curve.values, max(1, round(_ROLLING * len(steps))))
+    keep = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int))
+    return steps[keep], values[:, keep]
+
+
+def _spots(axes: Axes, curve: Curve, variant: str) -> Iterator[Spot]:
+    """Over the line, where a pointer finds the values."""
+    for step, values in zip(*(part.T for part in _thinned(curve, _MOST_TIPS)), strict=True):
+        within = f" ({values.min():.4g} to {values.max():.4g})" if len(values) > 1 else ""
+        mean = float(values.mean())
+        yield Spot(axes, float(step), mean, f"{variant}, step {step:,.10g}: {mean:.4g}{within}")
+
+
+def svg_element(
+    figure: Figure,
+    name: str,
+    label: str,
+    tips: Mapping[str, str] = MappingProxyType({}),
+    spots: Sequence[Spot] = (),
+) -> Markup:
     """The figure as an SVG element whose ids are its own and whose text takes the page's colour.
 
     Args:
         figure: What is drawn. Its texts are escaped by matplotlib, and changed no more here: tags alone are.
         name: Prefix of the ids.
         label: What a screen reader says; any text.
+        tips: What a pointer shows on an artist, by its gid (`tip`); any text.
+        spots: What it shows elsewhere. Elements of their own: as artists they would take the time of drawing them.
     """
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -184,8 +238,21 @@ def svg_element(figure: Figure, name: str, label: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r"<[^>]+>", lambda tag: _themed(tag[0], name), svg)
-    # The element's own attributes are escaped here, in the one place that makes them.
+    # What is not matplotlib's own is escaped here, in the one place that makes it.
+    title = Markup("{}<title>{}</title>").format
+    svg = re.sub(rf'<g id="{name}-(tip-\d+)">', lambda tag: title(Markup(tag[0]), one_line(tips[tag[1]])), svg)
+    svg = svg.replace("</svg>", "".join(_circles(figure, spots)) + "</svg>")
     return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(one_line(label)), 1))
+
+
+def _circles(figure: Figure, spots: Sequence[Spot]) -> Iterator[Markup]:
+    """Spots as elements, in points from the picture's upper left corner."""
+    scale, height = 72 / figure.dpi, 72 * figure.get_figheight()
+    circle = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="5" fill-opacity="0"><title>{}</title></circle>')
+    for spot in spots:
+        x, y = spot.axes.transData.transform((spot.x, spot.y)) * scale
+        if np.isfinite((x, y)).all():
+            yield circle.format(x, height - y, one_line(spot.text))
 
 
 def _themed(tag: str, name: str) -> str:

@@ -14,6 +14,7 @@ def markdown(summary: Summary) -> str:
     asked, saving = summary.asked, summary.trade_off
     parts = [
         f"# {markdown_text(asked.question)}",
+        *([markdown_text(summary.answer)] if summary.headlines else []),
         _list(headline.line for headline in summary.headlines.values()),
         table(sections.HEADER, sections.cells(summary.rows)),
         sections.header_legend(summary),
@@ -40,7 +41,8 @@ def markdown(summary: Summary) -> str:
     if saving.at_equal_time:
         compared = table(sections.HEADER, sections.cells(saving.at_equal_time))
         parts += ["### At equal time", compared, tradeoff.EQUAL_TIME_LEGEND]
-    parts += ["## Two noises", *map(markdown_text, sections.noises(summary))]
+    if noises := sections.noises(summary):
+        parts += [f"## {sections.noises_heading(summary)}", *map(markdown_text, noises)]
     if summary.others:
         parts += ["## Other metrics", table(*sections.others(summary)), sections.OTHERS_LEGEND]
         for name, rows in summary.others.items():

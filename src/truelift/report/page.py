@@ -1,29 +1,36 @@
-"""The report as one self-contained page: no network, no script. The templates make every element and escape."""
+"""The report as one self-contained page: no network. The templates make every element and escape."""
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from truelift.report import path, path_figure, published, sections, tradeoff
+from truelift.report import path, path_figure, published, runs, sections, tradeoff
+from truelift.report.all_studies import Overview
+from truelift.report.downloads import downloads
 from truelift.report.feature_figure import FeaturesFigure, features_figure
 from truelift.report.figures import (
     CLASS_PALETTE,
     DARK_CLASS_PALETTE,
     DARK_PALETTE,
+    DARK_VERDICT_COLOURS,
     PALETTE,
+    VERDICT_COLOURS,
     curves_figure,
     differences_figure,
 )
 from truelift.report.notes import HEADING
 from truelift.report.path_figure import path_figures
-from truelift.report.rows import mean_digits
+from truelift.report.plain import one_line
+from truelift.report.rows import Row, mean_digits
+from truelift.report.security import policy, script
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
 
-_SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆"}
+SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆"}
 
 
 @dataclass(frozen=True)
@@ -38,32 +45,101 @@ class _Figures:
     features: FeaturesFigure | None
 
 
-def html_page(summary: Summary) -> str:
-    """The whole page."""
-    # A text is escaped wherever a template shows it, unless `svg_element` made it.
-    templates = Environment(
+def html_page(summary: Summary, version: str = "") -> str:
+    """The whole page.
+
+    Args:
+        summary: What it shows.
+        version: Of a page that is served: it asks where it came from for another, and is then loaded again.
+    """
+    scripts = [script(name) for name in ("sort.js", *(["live.js"] if version else []))]
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            summary=summary,
+            version=version,
+            scripts=scripts,
+            policy=policy(scripts, served=bool(version)),
+            downloads=downloads(summary),
+            runs=runs,
+            repeat=_repeat(summary),
+            verdict_header=_verdict_second(sections.HEADER),
+            verdict_cells=_verdict_cells,
+            asked=summary.asked,
+            saving=summary.trade_off,
+            figures=_figures(summary),
+            of_means=mean_digits(summary.rows),
+            symbols=SYMBOLS,
+            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
+            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
+            path=path,
+            path_caption=path_figure.CAPTION,
+            published=published,
+            records=HEADING,
+            sections=sections,
+            tradeoff=tradeoff,
+        )
+    )
+
+
+def index_page(studies: Sequence[Overview], mark: str) -> str:
+    """The index of many studies.
+
+    Args:
+        studies: A line each.
+        mark: An element that tells whose page it is.
+    """
+    scripts = [script("sort.js")]
+    return (
+        templates()
+        .get_template("index.html")
+        .render(
+            studies=studies,
+            mark=Markup(mark),
+            most=8,
+            scripts=scripts,
+            policy=policy(scripts),
+            symbols=SYMBOLS,
+            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
+            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
+        )
+    )
+
+
+def templates() -> Environment:
+    """The pages' templates: a text is escaped wherever one shows it, unless `svg_element` made it."""
+    made = Environment(
         loader=PackageLoader("truelift.report"),
         autoescape=True,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    templates.filters["minus"] = _minus
-    return templates.get_template("report.html").render(
-        summary=summary,
-        asked=summary.asked,
-        saving=summary.trade_off,
-        figures=_figures(summary),
-        of_means=mean_digits(summary.rows),
-        symbols=_SYMBOLS,
-        light=_variables(PALETTE, CLASS_PALETTE),
-        dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE),
-        path=path,
-        path_caption=path_figure.CAPTION,
-        published=published,
-        records=HEADING,
-        sections=sections,
-        tradeoff=tradeoff,
-    )
+    made.filters["minus"] = _minus
+    made.filters["tone"] = _tone
+    return made
+
+
+def _tone(verdict: str) -> str:
+    """The class of what has a verdict's colour; empty for the baseline and anything else."""
+    return verdict.replace(" ", "-") if verdict in SYMBOLS else ""
+
+
+def _verdict_second(cells: Sequence[str]) -> tuple[str, ...]:
+    """A row with the verdict, which is the last elsewhere, beside the name: there a phone shows it."""
+    return (cells[0], cells[-1], *cells[1:-1])
+
+
+def _verdict_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    return [_verdict_second(row) for row in sections.cells(rows)]
+
+
+def _repeat(summary: Summary) -> str:
+    """The command, from the page's own folder where it is known where that lies."""
+    asked = summary.asked
+    # One line: a line break in a name would be another command for whoever pastes it.
+    there = [f"cd {shlex.quote(one_line(asked.started_in))}"] if asked.started_in not in ("", ".") else []
+    return "\n".join([*there, asked.repeat])
 
 
 def _figures(summary: Summary) -> _Figures:
@@ -71,7 +147,7 @@ def _figures(summary: Summary) -> _Figures:
     return _Figures(
         differences=differences_figure(summary),
         path=path_figures(summary),
-        trade_off=tradeoff_figure(saving.choices, saving.metric, saving.lengths) if saving.choices else None,
+        trade_off=_trade_off(summary) if saving.choices else None,
         curves=tuple(
             curves_figure(names, picture.curves, picture.drawn.label, name=f"curves-{i}", linear=picture.drawn.linear)
             for i, picture in enumerate(summary.pictures)
@@ -80,9 +156,16 @@ def _figures(summary: Summary) -> _Figures:
     )
 
 
-def _variables(series: Sequence[str], classes: Sequence[str]) -> str:
+def _trade_off(summary: Summary) -> Markup:
+    saving = summary.trade_off
+    verdicts = {name: found.verdict for name, found in summary.headlines.items()}
+    return tradeoff_figure(saving.choices, saving.metric, saving.lengths, verdicts)
+
+
+def _variables(series: Sequence[str], classes: Sequence[str], verdicts: Mapping[str, str]) -> str:
     kinds = (("series", series), ("class", classes))
-    return " ".join(f"--{kind}-{i}: {colour};" for kind, palette in kinds for i, colour in enumerate(palette))
+    numbered = [f"--{kind}-{i}: {colour};" for kind, palette in kinds for i, colour in enumerate(palette)]
+    return " ".join([*(f"--{_tone(verdict)}: {colour};" for verdict, colour in verdicts.items()), *numbered])
 
 
 def _minus(text: str) -> str:

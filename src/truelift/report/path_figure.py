@@ -5,7 +5,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from truelift.report.figures import PALETTE, TEXT, difference_label, styled, svg_element
+from truelift.report.figures import TEXT, VERDICT_COLOURS, difference_label, styled, svg_element, tip
 from truelift.report.summary import Summary
 from truelift.verdicts import Comparison
 
@@ -31,7 +31,8 @@ def _figure(summary: Summary, name: str, c: Comparison, index: int) -> Markup:
     with styled():
         figure = Figure(figsize=(4.2, 3.0), layout="constrained")
         axes = figure.add_subplot()
-        colour = PALETTE[index % len(PALETTE)]
+        colour = VERDICT_COLOURS[c.verdict]
+        tips: dict[str, str] = {}
         effect = summary.asked.smallest_effect
         if effect > 0:
             axes.axhspan(-effect, effect, color=TEXT, alpha=0.07, lw=0)
@@ -39,7 +40,11 @@ def _figure(summary: Summary, name: str, c: Comparison, index: int) -> Markup:
         for side in (0, 1):
             axes.plot(seeds, [look.boundary[side] for look in looks], color=TEXT, ls="--", lw=1, alpha=0.7, marker="_")
         for look in looks:
-            axes.plot((look.seeds, look.seeds), look.interval, color=colour, lw=3, alpha=0.45, solid_capstyle="butt")
+            at = (look.seeds, look.seeds)
+            (bar,) = axes.plot(at, look.interval, color=colour, lw=3, alpha=0.45, solid_capstyle="butt")
+            low, high = look.interval
+            within = f"interval {low:+.3g} to {high:+.3g}, boundary {look.boundary[1]:+.3g}"
+            tip(tips, bar, f"{name}, {look.seeds} pairs: {look.difference:+.3g}, {within}")
         axes.plot(seeds, [look.difference for look in looks], color=colour, marker="D", ms=5, lw=1.6)
         # The first looks' intervals are some ten times as wide as the last one's, and would flatten all the rest.
         ends = np.array([(*look.interval, *look.boundary) for look in looks])
@@ -59,4 +64,4 @@ def _figure(summary: Summary, name: str, c: Comparison, index: int) -> Markup:
             f"{name}: mean difference, intervals and boundaries at {len(looks)} looks; at {last.seeds} pairs "
             f"{last.difference:+.3g}, boundary {last.boundary[1]:+.3g}; {c.verdict}, {ended}"
         )
-        return svg_element(figure, f"path-{index}", label)
+        return svg_element(figure, f"path-{index}", label, tips)

@@ -13,6 +13,15 @@ STEERING = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_UNSEE
 direction of text or hides in it; the joiners that some scripts need are none of them."""
 
 
+def visible(text: str) -> str:
+    r"""`text` with what would steer an editor, a terminal or a browser written as escapes; see `STEERING`.
+
+    >>> print(visible("a\x9b31m\u202eb"))
+    a\x9b31m\u202eb
+    """
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def one_line(text: str) -> str:
     r"""Text on one line without control characters: no escape sequence reaches a terminal, no blank line LaTeX.
 

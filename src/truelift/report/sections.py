@@ -93,12 +93,24 @@ def noises(summary: Summary) -> list[str]:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
         lines.append(line + ".")
     if not lines:
-        return ["With one pair of seeds the noise cannot be told."]
+        return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired else []
+    if not _over_images(summary):
+        says = "This is how far a difference would move with other seeds, and the verdict rests on it."
+        return [*lines, f"{says} More seeds make it smaller."]
     return [
         *lines,
         "The first says how far the difference would move with other seeds, and the verdict rests on it; the second "
         "how far it would move with other test images of the same kind. More seeds make only the first smaller.",
     ]
+
+
+def noises_heading(summary: Summary) -> str:
+    """Of what `noises` tells."""
+    return "Two noises" if _over_images(summary) else "Noise"
+
+
+def _over_images(summary: Summary) -> bool:
+    return any(row.example_error is not None for row in summary.compared)
 
 
 def others(summary: Summary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -126,7 +138,7 @@ def _glance(rows: tuple[Row, ...]) -> list[str]:
 
 def without_curves(summary: Summary) -> list[str]:
     """A sentence for the variants that left no curve, so that nobody takes them for hidden behind another."""
-    if summary.asked.made_elsewhere:
+    if summary.asked.made_elsewhere or (summary.asked.programs and not summary.pictures):
         return []
     shown = {v for p in summary.pictures if p.drawn.name in ("train_loss", "test_error") for v in p.curves}
     return _missing(summary, "No curves in metrics.jsonl", shown)
@@ -160,7 +172,8 @@ def shared(summary: Summary) -> list[tuple[str, str]]:
 def cost(summary: Summary) -> list[str]:
     """Training time, by variant."""
     if not summary.seconds:
-        return [] if summary.asked.made_elsewhere else ["The runs did not say how long they trained (train_seconds)."]
+        silent = summary.asked.made_elsewhere or summary.asked.programs
+        return [] if silent else ["The runs did not say how long they trained (train_seconds)."]
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in summary.seconds.items())
     total = sum(summary.seconds.values())
     return [f"{total:.0f} s of training in all, evaluation left out: {parts}."]
@@ -174,7 +187,7 @@ def environment(summary: Summary) -> list[str]:
             "The runs did not all run in the same environment: it differs in "
             f"{', '.join(differing(summary.environments))}. Times are not comparable between them."
         )
-    if lines or summary.asked.made_elsewhere:
+    if lines or summary.asked.made_elsewhere or summary.asked.programs:
         return lines
     return ["The runs left no description of their environment."]
 

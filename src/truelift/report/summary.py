@@ -1,7 +1,7 @@
 """Everything that a report says, computed once from a study's records; its forms only show it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
 from truelift.report.rows import Row, difference_digits, mean_digits
+from truelift.report.runs import RunLine, run_lines
+from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
 from truelift.verdicts import outlying_runs
-from truelift.verdicts.wording import Headline, headline, missing_runs, outlying, second_line
+from truelift.verdicts.wording import Headline, answer, headline, missing_runs, outlying, second_line
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ class Summary:
     environments: tuple[Environment, ...]
     grown: Grown | None = None
     """Of a study that runs seeds until it is decided: where each variant stopped or stands."""
+    answer: str = ""
+    """All verdicts in one sentence."""
+    runs: tuple[RunLine, ...] = ()
+    """Every run that has a folder, or should have one."""
+    study_file: str | None = None
+    """The study as a study file; None where it came from none."""
     notes: tuple[str, ...] = ()
     """What was wrong with records, and what differs between runs that should not: a sentence each."""
 
@@ -88,6 +96,7 @@ def summarise(study: Study) -> Summary:
     if unseen := () if asked.referee is None else asked.referee.unseen:
         shown, features = tuple(picture for picture in shown if picture.drawn.name not in unseen), ()
     growth = None
+    ahead: list[tuple[Run, Status]] = []
     if asked.looks is None:
         rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
     else:
@@ -96,6 +105,7 @@ def summarise(study: Study) -> Summary:
         records = growth.found  # from here on, as if no other run had been made
         rows = rows_of(asked, asked.metric, records, growth.comparisons)
         left_out_runs = growth.not_needed | growth.ahead | growth.to_come
+        ahead = [(run, status) for run, status in statuses if (run.variant, run.seed) in growth.ahead]
         statuses = [(run, status) for run, status in statuses if (run.variant, run.seed) not in left_out_runs]
     results = records.results
     others, left_out = _others(asked, records)
@@ -105,15 +115,17 @@ def summarise(study: Study) -> Summary:
     lengths = asked.other_lengths() if growth is None else frozenset()
     digits = difference_digits(rows)
     metric = asked.metric
+    headlines = {
+        row.variant: headline(row.variant, row.comparison, metric=metric.label, unit=metric.unit, digits=digits)
+        for row in rows
+        if row.comparison is not None
+    }
     return Summary(
         folder=study.folder,
         asked=asked,
         rows=rows,
-        headlines={
-            row.variant: headline(row.variant, row.comparison, metric=metric.label, unit=metric.unit, digits=digits)
-            for row in rows
-            if row.comparison is not None
-        },
+        headlines=headlines,
+        answer=answered(asked, headlines.values(), so_far=_runs_to_come(statuses, growth)),
         others=others,
         problems=_problems(statuses, metric, every_result, pairs),
         cautions=(
@@ -136,8 +148,24 @@ def summarise(study: Study) -> Summary:
         seconds=_seconds(asked, raw.results),
         environments=ran_in,
         grown=growth,
+        runs=run_lines(
+            [*statuses, *ahead], rows, asked.seeds, ahead={(run.variant, run.seed) for run, _ in ahead}, unseen=unseen
+        ),
+        study_file=study_file(study.plan),
         notes=(*notes(study, asked), *flagged(pairs)),  # all that is read has been read by now
     )
+
+
+def answered(asked: Asked, headlines: Iterable[Headline], *, so_far: bool) -> str:
+    """All verdicts in one sentence."""
+    smallest = f"{asked.smallest_effect:g} {asked.metric.unit}".strip() if asked.smallest_effect > 0 else ""
+    label, found = asked.metric.label, list(headlines)
+    return answer(found, metric=label, baseline=asked.baseline, smallest=smallest, so_far=so_far)
+
+
+def _runs_to_come(statuses: Sequence[tuple[Run, Status]], growth: Grown | None) -> bool:
+    goes_on = growth is not None and any(stop.ended is None for stop in growth.stops.values())
+    return goes_on or any(status == "unfinished" for _, status in statuses)
 
 
 def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], list[str]]:

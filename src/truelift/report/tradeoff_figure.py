@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -11,7 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from truelift.metrics import Metric
-from truelift.report.figures import LONGEST_LABEL, LONGEST_TICK, PALETTE, TEXT, styled, svg_element
+from truelift.report.figures import (
+    LONGEST_LABEL,
+    LONGEST_TICK,
+    PALETTE,
+    TEXT,
+    VERDICT_COLOURS,
+    styled,
+    svg_element,
+    tip,
+)
 from truelift.report.labels import label_offsets
 from truelift.report.plain import one_line, shortened
 from truelift.report.tradeoff import Choice
@@ -42,18 +52,30 @@ def name_parts(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collection[str] = ()) -> Markup:
+def tradeoff_figure(
+    choices: Sequence[Choice],
+    metric: Metric,
+    lengths: Collection[str] = (),
+    verdicts: Mapping[str, str] = MappingProxyType({}),
+) -> Markup:
     """Measured saving (filled) and counted saving (hollow) against the metric, with its interval over seeds.
 
-    A family's colour is that of its name's first part, its marker is its place among those of that colour.
+    Each family has its marker. Colours are those of the verdicts; without any, a family's colour is that of its name's
+    first part, and its marker its place among those of that colour.
 
     Args:
         choices: At least one.
         metric: The study's.
         lengths: The baseline and those that are the same training in other lengths: a line runs through them.
+        verdicts: By variant; of the baseline none.
     """
     parts = name_parts([choice.variant for choice in choices])
-    looks = _looks(parts)
+    looks = _looks(parts, by_colour=not verdicts)
+    colours = {
+        choice.variant: VERDICT_COLOURS.get(verdicts.get(choice.variant, ""), looks[parts[choice.variant][0]][0])
+        for choice in choices
+    }
+    tips: dict[str, str] = {}
     label = one_line(metric.label) + (", %" if metric.in_points else "")
     with styled():
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
@@ -63,17 +85,26 @@ def tradeoff_figure(choices: Sequence[Choice], metric: Metric, lengths: Collecti
             points = sorted((choice.measured.mean, choice.metric.mean) for choice in members)
             axes.plot(*zip(*points, strict=True), color=colour, alpha=0.6, lw=0.8, ls=":")
         for choice in choices:
-            _draw(axes, choice, *looks[parts[choice.variant][0]])
+            point = _draw(axes, choice, colours[choice.variant], looks[parts[choice.variant][0]][1])
+            tip(tips, point, _told(choice, label, verdicts.get(choice.variant, "")))
         axes.set_xlabel("training time saved, %")
         axes.set_ylabel(shortened(label, LONGEST_LABEL))
         axes.margins(0.07)
         axes.grid()
         figure.legend(handles=_legend(looks), loc="outside upper left", ncols=4, fontsize=9, handletextpad=0.5)
-        _write_names(figure, axes, choices, parts, looks)
-        return svg_element(figure, "tradeoff", f"{label} against training time saved, with the Pareto front")
+        _write_names(figure, axes, choices, parts, colours)
+        return svg_element(figure, "tradeoff", f"{label} against training time saved, with the Pareto front", tips)
 
 
-def _looks(parts: Parts) -> Looks:
+def _told(choice: Choice, label: str, verdict: str) -> str:
+    found = f"{choice.variant}: {choice.measured.mean:.3g} % of the time saved, {label} {choice.metric.mean:.4g}"
+    return f"{found}, {verdict}" if verdict else found
+
+
+def _looks(parts: Parts, *, by_colour: bool) -> Looks:
+    if not by_colour:
+        names = dict.fromkeys(family for family, _ in parts.values())
+        return {family: (TEXT, _MARKERS[i % len(_MARKERS)]) for i, family in enumerate(names)}
     families = dict.fromkeys(family for family, _ in parts.values())
     first_parts = list(dict.fromkeys(family.split("-")[0] for family in families))
     looks: Looks = {}
@@ -116,16 +147,20 @@ def _front(choices: Sequence[Choice]) -> list[tuple[float, float]]:
     return sorted((choice.measured.mean, choice.metric.mean) for choice in choices if choice.on_front)
 
 
-def _draw(axes: Axes, choice: Choice, colour: str, marker: str) -> None:
+def _draw(axes: Axes, choice: Choice, colour: str, marker: str) -> Line2D:
+    """Everything of one variant; its filled point is returned."""
     x, counted, y = choice.measured.mean, choice.counted.mean, choice.metric.mean
     axes.plot((counted, x), (y, y), color=colour, alpha=0.6, lw=0.8)
     axes.plot(counted, y, marker, color=colour, mfc="none", alpha=0.6, ms=4, mew=0.9)
     if len(choice.metric.done) > 1:
         axes.plot((x, x), paired_t_interval(choice.metric.done), color=colour, alpha=0.45, lw=1)
-    axes.plot(x, y, marker, color=colour, ms=6, mew=0, zorder=3)
+    (point,) = axes.plot(x, y, marker, color=colour, ms=6, mew=0, zorder=3)
+    return point
 
 
-def _write_names(figure: Figure, axes: Axes, choices: Sequence[Choice], parts: Parts, looks: Looks) -> None:
+def _write_names(
+    figure: Figure, axes: Axes, choices: Sequence[Choice], parts: Parts, colours: Mapping[str, str]
+) -> None:
     """Each point's name in its family, where it covers least."""
     figure.draw_without_rendering()  # only now it is known where the axes lie
     scale = 72 / figure.dpi
@@ -149,7 +184,7 @@ def _write_names(figure: Figure, axes: Axes, choices: Sequence[Choice], parts: P
     names = [(parts[choice.variant][0], shortened(parts[choice.variant][1], LONGEST_TICK)) for choice in choices]
     sizes = [(0.6 * _FONT_SIZE * len(member), 0.9 * _FONT_SIZE) for _, member in names]
     offsets = label_offsets(anchors, sizes, covered, (left, bottom, right, top))
-    for choice, (family, member), offset in zip(choices, names, offsets, strict=True):
+    for choice, (_, member), offset in zip(choices, names, offsets, strict=True):
         axes.annotate(
             member,
             (choice.measured.mean, choice.metric.mean),
@@ -158,6 +193,6 @@ def _write_names(figure: Figure, axes: Axes, choices: Sequence[Choice], parts: P
             ha="center",
             va="center",
             fontsize=_FONT_SIZE,
-            color=looks[family][0],
+            color=colours[choice.variant],
             zorder=4,
         ).set_in_layout(False)

@@ -255,6 +255,7 @@ class StudyPlan:
             ],
             "repeat": repeat,
             "created": created,
+            **({} if self.vary_split else {"vary_split": False}),
             **({} if self.referee is None else {"referee": dict(self.referee)}),
         }
 

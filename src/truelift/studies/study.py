@@ -336,7 +336,10 @@ def _refuse_other(folder: Path, plan: StudyPlan, runs: list[str]) -> str | None:
 
 
 def _source(folder: Path, plan: StudyPlan) -> dict[str, str]:
-    return {} if plan.source is None else {"source": source_from(folder, plan.source)}
+    """Where the study file is and where the command was given, as from the study's folder."""
+    if plan.source is None:
+        return {}
+    return {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
 
 
 def folder_of(study: Path, run: PlannedRun) -> Path:

@@ -25,6 +25,47 @@ class Headline:
         return f"{self.verdict} · {self.variant}: {self.words}"
 
 
+def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: str = "", so_far: bool = False) -> str:
+    """All verdicts in one sentence, the decided ones first.
+
+    Args:
+        found: Of each variant but the baseline.
+        metric: What they were judged by, for a reader.
+        baseline: What they were compared with.
+        smallest: The smallest effect that matters, with its unit; empty where any does.
+        so_far: Whether runs are still to come.
+    """
+    groups = {
+        verdict: [one.variant for one in found if one.verdict == verdict]
+        for verdict in ("helps", "hurts", "no effect", "undecided")
+    }
+    said = {
+        "helps": ("helps", "help"),
+        "hurts": ("hurts", "hurt"),
+        "no effect": tuple(f"{verb} no effect{f' as large as {smallest}' if smallest else ''}" for verb in _HAS),
+        "undecided": ("is undecided", "are undecided"),
+    }
+    parts = [
+        f"{_names(names, of=len(found))} {said[verdict][len(names) > 1]}" for verdict, names in groups.items() if names
+    ]
+    return f"{'So far, judged' if so_far else 'Judged'} by {metric} against {baseline}: {'; '.join(parts)}."
+
+
+_HAS = ("has", "have")
+_MOST_NAMES = 5
+
+
+def _names(names: Sequence[str], *, of: int) -> str:
+    """In words, of so many variants: "a", "a and b", "7 variants (a, b, c and 4 more)", "all 7 variants"."""
+    if len(names) > _MOST_NAMES:
+        return (
+            f"all {of} variants"
+            if len(names) == of
+            else f"{len(names)} variants ({', '.join(names[:3])} and {len(names) - 3} more)"
+        )
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int) -> Headline:
     """The verdict with its difference and interval, or with its reason where that says more.
 

@@ -239,8 +239,9 @@ def test_it_shows_itself(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder must be given"):
         judged.write()
     page = judged.write(tmp_path / "out")
-    assert page.read_text().count("<title>") == 1
-    assert {path.name for path in page.parent.iterdir()} == {f"report.{e}" for e in ("html", "md", "csv", "tex")}
+    assert page.read_text().split("</head>")[0].count("<title>") == 1
+    forms = {f"report.{e}" for e in ("html", "md", "csv", "tex")} | {"report-runs.csv"}
+    assert {path.name for path in page.parent.iterdir()} == forms
     assert json.loads(judged.to_json())["variants"][1]["verdict"] == "helps"
     with pytest.raises(InputError, match='unknown variant "mix"'):
         judged["mix"]

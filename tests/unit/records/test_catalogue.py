@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.unit.records.test_leases import elsewhere
 
 from truelift.errors import InputError
 from truelift.records import leased, write_json
@@ -135,3 +136,37 @@ def test_what_is_held_stays(tmp_path: Path) -> None:
     with leased(tmp_path / "s"), pytest.raises(InputError, match="in use by this process"):
         remove(held)  # it began after the look
     assert held.path.exists()
+
+
+def test_what_another_machine_holds_stays(tmp_path: Path) -> None:
+    plan(tmp_path / "s", {"seed-0-aaaaaaaa": "done", "seed-1-aaaaaaaa": "begun"})
+    unnamed = tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc"
+    make(unnamed, "done")
+    found = [left for entry in entries(tmp_path) for left in leftovers(entry)]
+    (held,) = (left for left in found if left.path == unnamed)
+    elsewhere(unnamed, silent_seconds=1)
+    assert unnamed.relative_to(tmp_path).as_posix() not in names(tmp_path)
+    told = remove(held)  # it was taken up after the look
+    assert told is not None
+    assert "process 4711 on node7" in told
+    assert (unnamed / "checkpoint.pt").exists()
+    elsewhere(tmp_path / "s" / "runs" / "b" / "seed-1-aaaaaaaa", silent_seconds=1)
+    assert entries(tmp_path)[0].running
+    assert names(tmp_path) == set()
+    elsewhere(tmp_path / "s" / "runs" / "b" / "seed-1-aaaaaaaa", silent_seconds=100)  # its machine is gone
+    assert not entries(tmp_path)[0].running
+
+
+def test_what_a_study_has_taken_up_since_stays(tmp_path: Path) -> None:
+    plan(tmp_path / "s", {"seed-0-aaaaaaaa": "done"})
+    unnamed = tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc"
+    make(unnamed, "begun")
+    found = {left.path.name: left for entry in entries(tmp_path) for left in leftovers(entry)}
+    content = json.loads((tmp_path / "s" / "study.json").read_text())
+    content["runs"].append({"variant": "a", "seed": 0, "folder": "runs/a/seed-0-cccccccc"})
+    write_json(tmp_path / "s" / "study.json", content)
+    (found["checkpoint.pt"].path.parent / "result.json").unlink()
+    for left in found.values():
+        assert str(remove(left)).endswith("stays: its study has taken it up again.")
+        assert left.path.exists()
+    assert not list(tmp_path.rglob(".lease-*"))

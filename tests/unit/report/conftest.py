@@ -63,8 +63,10 @@ def make_study(folder: Path, accuracy: dict[str, list[float | None]], seeds: int
 
 
 def write_report(folder: Path) -> list[Path]:
-    """All forms from the records alone, as `truelift report` writes them."""
-    return write_forms(summarise(Study.read(folder)))
+    """The forms from the records alone, as `truelift report` writes them; report-runs.csv beside them tells less."""
+    *forms, runs = write_forms(summarise(Study.read(folder)))
+    assert runs.name == "report-runs.csv"
+    return forms
 
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck & <van>")

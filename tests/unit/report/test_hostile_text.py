@@ -1,6 +1,8 @@
 """Text of a user's that is an attack on the form that shows it stays text."""
 
+import base64
 import csv
+import hashlib
 import io
 import re
 import shutil
@@ -16,6 +18,7 @@ from truelift.records import Study, read_json, write_json
 from truelift.report import print_summary, summarise
 from truelift.report.figures import styled, svg_element
 from truelift.report.plain import csv_cell, markdown_code, markdown_text, one_line
+from truelift.report.security import script
 
 BREAKS_OUT = '"><script onload="x">'
 ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp.exe\nnext"
@@ -72,6 +75,17 @@ def hostile_study(folder: Path, text: str) -> Path:
     return folder
 
 
+def test_the_page_runs_its_own_script_alone(tmp_path: Path) -> None:
+    """The policy names each script by its hash, whatever text a user gave."""
+    page = write_report(hostile_study(tmp_path / "made", BREAKS_OUT))[0].read_text()
+    (policy,) = (a["content"] or "" for tag, a in Elements(page).found if a.get("http-equiv"))
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert scripts == [script("sort.js")]
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; script-src 'sha256-{digest}'; ")
+    assert "connect-src" not in policy
+
+
 @pytest.mark.parametrize("text", [BREAKS_OUT, BREAKS_OUT.replace('"', "'"), "{{ 7 * 7 }}</title></pre>"])
 def test_page_has_the_same_elements_whatever_the_text(tmp_path: Path, text: str) -> None:
     harmless, hostile = (
@@ -82,7 +96,7 @@ def test_page_has_the_same_elements_whatever_the_text(tmp_path: Path, text: str)
             for found in (harmless, hostile)]  # fmt: skip
     assert kept[0] == kept[1]
     assert not any(name.startswith("on") for _, attributes in hostile for name in attributes)
-    assert "script" not in {tag for tag, _ in hostile}
+    assert [attributes for tag, attributes in hostile if tag == "script"] == [{}]  # the page's own, and no other
     labels = [attributes["aria-label"] or "" for tag, attributes in hostile if tag == "svg"]
     assert sum(text in label for label in labels) >= 2  # the trade-off's and the features': whole, as text
 

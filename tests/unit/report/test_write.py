@@ -2,7 +2,7 @@
 
 import pytest
 
-from truelift.report.write import visible
+from truelift.report.plain import visible
 
 
 @pytest.mark.parametrize("code", [0x00, 0x07, 0x1B, 0x7F, 0x9B, 0x200F, 0x202E, 0x2066, 0x2069])

@@ -1,0 +1,45 @@
+"""The end of a run's log.txt, made harmless: a program may have printed anything, and any amount of it."""
+
+import os
+import re
+from pathlib import Path
+
+from truelift.errors import InputError, printable
+from truelift.records.files import regular_file
+
+_MOST_BYTES = 2**15
+_LONGEST_LINE = 400
+# Colours and movements of a terminal: they would only stand in the way of the words.
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def log_tail(folder: Path, lines: int = 20) -> tuple[str, ...]:
+    """The last lines of a run's log.txt, without blank ones at the end; none where it cannot be read.
+
+    Of a line that was drawn anew, as a progress bar's is, the last state counts. What is not visible is written as
+    escapes (`errors.printable`), and a long line is cut.
+
+    Args:
+        folder: The run's.
+        lines: At most so many, from 1 on; no more than 32 KiB of the file are read.
+    """
+    try:
+        with regular_file(folder / "log.txt", 2**63 - 1) as file:
+            size = file.seek(0, os.SEEK_END)
+            start = file.seek(max(0, size - _MOST_BYTES))
+            content = file.read(_MOST_BYTES)
+    except InputError:
+        return ()
+    texts = _TERMINAL.sub("", content.decode(errors="replace")).split("\n")
+    if start > 0:  # most likely cut in its middle
+        texts = texts[1:] or texts
+    shown = [_line(text) for text in texts]
+    while shown and not shown[-1]:
+        shown.pop()
+    return tuple(shown[-lines:])
+
+
+def _line(text: str) -> str:
+    last_state = text.rstrip("\r").rpartition("\r")[2]
+    told = printable(last_state.expandtabs(4).rstrip())
+    return told if len(told) <= _LONGEST_LINE else f"{told[:_LONGEST_LINE]}…"
