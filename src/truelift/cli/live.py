@@ -17,7 +17,7 @@ from rich.text import Text
 
 from truelift.cli.progress import begun_line, name, progress_line, progress_table
 from truelift.errors import InputError
-from truelift.records import Run
+from truelift.records import Run, log_tail
 from truelift.records.progress import RunProgress, StudyProgress, study_progress
 
 LINE_SECONDS = 60.0
@@ -142,7 +142,7 @@ class LiveStudy(Quiet):
             before = self._read.setdefault(folder, 0)
             if size != before:
                 self._read[folder] = size
-                for line in run.log_tail(_MOST_LINES if size > before else 1):
+                for line in log_tail(folder, _MOST_LINES if size > before else 1):
                     self._tell(f"{run.variant} seed {run.seed} | {line}")
 
 

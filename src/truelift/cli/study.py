@@ -15,7 +15,7 @@ from truelift.cli.live import LiveStudy, Quiet
 from truelift.cli.options import HiddenExperimentOptions
 from truelift.cli.say import Output, show, warn
 from truelift.errors import InputError, printable
-from truelift.records import Run
+from truelift.records import Run, log_tail
 from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.report.growing import decide
@@ -138,7 +138,7 @@ def study(
             ahead.report()
 
     def tell_log(run: Run) -> None:
-        if lines := run.log_tail(_LAST_LINES):
+        if lines := log_tail(run.folder, _LAST_LINES):
             tell(f"  the end of {printable(str(run.folder / 'log.txt'))}:")
             for line in lines:
                 tell(f"  | {line}")

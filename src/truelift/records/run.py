@@ -9,10 +9,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from truelift.errors import InputError, printable
+from truelift.errors import InputError
 from truelift.records.config_file import read_config_file
 from truelift.records.features import Features
-from truelift.records.files import regular_file
 from truelift.records.json_files import read_environment, read_failure, read_result
 from truelift.records.metric_lines import Curve, MetricLines
 from truelift.records.predictions import Predictions
@@ -20,9 +19,6 @@ from truelift.records.predictions import Predictions
 Status = Literal["done", "failed", "unfinished"]
 
 T = TypeVar("T")
-
-_LOG_TAIL_BYTES = 2**16
-_MOST_LOG_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -108,26 +104,6 @@ class Run:
             if not os.path.lexists(self.folder / "failure.json"):
                 return {"reason": "failure.json is gone: it was started again, perhaps"}
             return {"reason": str(error).removesuffix(".")}
-
-    def log_tail(self, lines: int = 10) -> tuple[str, ...]:
-        """The last lines of log.txt, blank ones left out; none where there is no such file.
-
-        At most so many, each without what would steer a terminal, and of `_MOST_LOG_LINE` characters at most.
-
-        Args:
-            lines: At least 1.
-        """
-        path = self.folder / "log.txt"
-        try:
-            with regular_file(path, 2**62) as file:
-                start = max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES)
-                file.seek(start)
-                content = file.read(_LOG_TAIL_BYTES)
-        except (InputError, OSError):
-            return ()
-        found = content.decode(errors="replace").splitlines()[1 if start else 0 :]
-        told = [printable(line.rstrip()) for line in found if line.strip()]
-        return tuple(line if len(line) <= _MOST_LOG_LINE else f"{line[:_MOST_LOG_LINE]} …" for line in told[-lines:])
 
     def environment(self) -> dict[str, Any]:
         """The content of environment.json, read once, or an empty mapping where the run left none."""

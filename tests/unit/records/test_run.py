@@ -7,7 +7,7 @@ import pytest
 from tests.unit.report.conftest import make_study
 
 from truelift.errors import InputError
-from truelift.records import Run, Study, write_json
+from truelift.records import Run, Study, log_tail, write_json
 
 
 def test_a_status_is_read_once(tmp_path: Path) -> None:
@@ -69,15 +69,14 @@ def test_bad_lines_are_counted_in_a_note(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:
-    run = Run("a", 0, tmp_path)
-    assert run.log_tail() == ()
+    assert log_tail(tmp_path) == ()
     (tmp_path / "log.txt").write_bytes(b"one\n\n \x1b[2Jtwo \xff\r\n" + b"x" * 1000 + b"\n")
-    assert run.log_tail(2)[0] == r" \x1b[2Jtwo �"
-    assert len(run.log_tail(1)[0]) < 400
-    assert run.log_tail(9)[0] == "one"
+    assert log_tail(tmp_path, 2)[0] == " two �"
+    assert len(log_tail(tmp_path, 1)[0]) == 401
+    assert log_tail(tmp_path, 9)[0] == "one"
     (tmp_path / "log.txt").write_bytes(b"a line of a long log\n" * 10**5 + b"the last")
-    assert run.log_tail(2) == ("a line of a long log", "the last")
-    assert len(run.log_tail(10**9)) < 10**4
+    assert log_tail(tmp_path, 2) == ("a line of a long log", "the last")
+    assert len(log_tail(tmp_path, 10**9)) < 10**4
     (tmp_path / "log.txt").unlink()
     (tmp_path / "log.txt").mkdir()
-    assert run.log_tail() == ()
+    assert log_tail(tmp_path) == ()
