@@ -13,6 +13,10 @@ from truelift.report.listed import in_words, verdicts
 
 RUNS = Path("runs")
 
+_TITLES = ("folder", "runs", "verdict", "changed (UTC)", "size")
+_WIDEST, _NARROWEST = 40, 20
+"""Characters of a column at most, as it is counted here, and of the question at least."""
+
 
 def list_runs(folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, json: bool = False) -> int:
     """List the studies and runs below a folder, the last changed first.
@@ -33,26 +37,30 @@ def list_runs(folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, js
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("folder", "runs", "verdict", "changed (UTC)", "size", "question"):
-        last = title == "question"
-        table.add_column(
-            title,
-            overflow="ellipsis" if last else "fold",
-            no_wrap=last,
-            justify="right" if title == "size" else "left",
-        )
-    for one in found:
-        cells = (
+    rows = [
+        (
             one["folder"],
             f"{one['done']}/{one['all']}" + (f", {one['failed']} failed" if one["failed"] else ""),
             ("running; " if one["running"] else "") + (one["note"] or in_words(one["verdicts"])),
             one["changed"][:16].replace("T", " "),
             size(one["bytes"]),
-            one["question"],
         )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console().print(table)
+        for one in found
+    ]
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in _TITLES:
+        table.add_column(title, no_wrap=title != "verdict", justify="right" if title == "size" else "left")
+    # The question has the room that the others leave on a line; where that is little, it is left out.
+    room = console.width - sum(min(max(map(len, column)), _WIDEST) + 2 for column in zip(*rows, strict=True))
+    if room >= _NARROWEST:
+        table.add_column("question", no_wrap=True, overflow="ellipsis")
+    for row, one in zip(rows, found, strict=True):
+        question = [Text(printable(one["question"]))] if room >= _NARROWEST else []
+        for text in question:
+            text.truncate(room, overflow="ellipsis")
+        table.add_row(*(Text(printable(cell)) for cell in row), *question)
+    console.print(table)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Verdicts for a list of studies: without curves, features and the other metrics, which a report has."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 
 from truelift.records import Study
@@ -8,6 +9,9 @@ from truelift.report.asked import read_asked
 from truelift.report.growing import by_run, found_in, grown
 from truelift.report.judged import compared
 from truelift.verdicts import Comparison
+
+_MOST_NAMES = 3
+"""Of variants in a line."""
 
 
 def verdicts(study: Study) -> dict[str, str]:
@@ -29,7 +33,12 @@ def verdicts(study: Study) -> dict[str, str]:
 
 
 def in_words(found: Mapping[str, str]) -> str:
-    """Verdicts in a word or a few: of one variant its verdict, of several each with its name."""
-    if len(found) == 1:
-        return next(iter(found.values()))
+    """Verdicts in a word or a few: one that all have by itself, of a few variants each with its name, else counted."""
+    counts = Counter(found.values())
+    if not counts:
+        return ""
+    if len(counts) == 1:
+        return next(iter(counts))
+    if len(found) > _MOST_NAMES:
+        return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     return ", ".join(f"{name} {verdict}" for name, verdict in found.items())
