@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from tests.system.conftest import Truelift
 
+from truelift.cli.status import status_form
+from truelift.records import Run, Study
+from truelift.records.status import Progress
 from truelift.report import json_form
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -38,7 +41,10 @@ def test_the_lines_of_the_docs(truelift: Truelift, tmp_path: Path) -> None:
     (expected,) = blocks("judge.md", "text")
     assert [line.rstrip() for line in printed.splitlines()] == [line.rstrip() for line in expected.splitlines()]
     report = tmp_path / "runs" / "judge" / "results"
-    assert {path.name for path in report.iterdir()} == {f"report.{e}" for e in ("html", "md", "csv", "tex")}
+    assert {path.name for path in report.iterdir()} == {
+        "report-runs.csv",
+        *(f"report.{ending}" for ending in ("html", "md", "csv", "tex")),
+    }
     for script in blocks("judge.md", "python"):
         (tmp_path / "script.py").write_text(script)
         subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True, capture_output=True, timeout=100)
@@ -46,10 +52,13 @@ def test_the_lines_of_the_docs(truelift: Truelift, tmp_path: Path) -> None:
     assert truelift("report", "runs/mixup").returncode == 0
 
 
-def test_the_keys_of_the_docs_are_those_of_the_form() -> None:
+def test_the_keys_of_the_docs_are_those_of_the_form(truelift: Truelift, tmp_path: Path) -> None:
     sections = re.split(r"^## ", (DOCS / "json.md").read_text(), flags=re.MULTILINE)[1:]
     told = {
-        section.split("\n")[0].strip("`"): re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) for section in sections
+        section.split("\n")[0].strip("`"): [
+            key for cell in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)
+        ]
+        for section in sections
     }
     forms: dict[str, Any] = {
         "report": json_form.ReportForm,
@@ -65,7 +74,12 @@ def test_the_keys_of_the_docs_are_those_of_the_form() -> None:
         "seeds": json_form.SeedsForm,
         "study plan": json_form.StudyPlanForm,
     }
-    assert told == {name: list(form.__struct_fields__) for name, form in forms.items()}
+    run = Run("plain", 0, tmp_path)
+    state = status_form(Study(tmp_path, {"name": "nothing"}, (run,)), [Progress(run, "waiting")])
+    (tmp_path / "study.json").write_text("{")
+    (entry,) = json.loads(truelift("list", tmp_path, "--json").stdout)["entries"]
+    rest = {"list": list(entry), "status": list(state), "run state": list(state["runs"][0])}
+    assert told == {name: list(form.__struct_fields__) for name, form in forms.items()} | rest
     assert f"| `schema` | {json_form.VERSION} |" in (DOCS / "json.md").read_text()
 
 
