@@ -11,6 +11,7 @@ Three means, each for what the others miss:
 import contextlib
 import ctypes
 import os
+import platform
 import signal
 import sys
 import time
@@ -32,6 +33,15 @@ _POLL_SECONDS = 0.01
 def available_cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """What the processor is called."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def end_with_parent(parent: int) -> None:

@@ -4,10 +4,10 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from truelift import __version__
+from truelift.processes import processor_name
 from truelift.records import now
 
 _GIT_SECONDS = 20.0
@@ -25,7 +25,7 @@ def describe(command: Sequence[str]) -> dict[str, Any]:
         "truelift": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         **({"threads": int(threads)} if threads.isdecimal() and len(threads) < 9 else {}),
         "commit": commit,
         "patched": patched,
@@ -56,11 +56,3 @@ def code() -> tuple[str | None, bool]:
         return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
         return None, False
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from truelift.processes import processor_name
 from truelift.records import now
 
 PACKAGE = Path(__file__).parent.parent
@@ -21,7 +22,7 @@ def describe(device: str, precision: str, threads: int, processes: int) -> tuple
         **{name: _version(name) for name in ("truelift", "torch", "numpy")},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         "precision": precision,
         "threads": threads,
@@ -63,11 +64,3 @@ def _code() -> tuple[str | None, str, list[str]]:
         )
     except (OSError, subprocess.CalledProcessError):
         return None, "", []
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
