@@ -45,7 +45,7 @@ _COMMANDS = {
     "list": ("truelift.cli.listing:list_runs", "List studies and runs, the last changed first.", False),
     "clean": (
         "truelift.cli.clean:clean",
-        "Remove checkpoints of finished runs, and run folders that no plan names. Asks first.",
+        "Remove checkpoints of finished runs, and unfinished runs that no plan names. Asks first.",
         False,
     ),
     "options": ("truelift.cli.options:options", "List the settings of an experiment.", True),

@@ -19,7 +19,7 @@ _MOST_SHOWN = 20
 def clean(
     folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, cache: bool = False, yes: bool = False
 ) -> int:
-    """Remove checkpoints of finished runs, and run folders that no plan names. Shows them and asks first.
+    """Remove checkpoints of finished runs, and unfinished runs that no plan names. Shows them and asks first.
 
     Reports can be written again afterwards, and unfinished runs go on. A finished run's checkpoint holds its trained
     weights. What is in use stays.

@@ -222,7 +222,7 @@ def is_lost(folder: Path) -> bool:
         check_held(folder)
     except LeaseLostError:
         return True
-    except InputError:  # it was removed
+    except (InputError, OSError):  # it was removed, or the disk does not answer and is asked again soon
         return False
     return False
 
@@ -306,8 +306,6 @@ def _take(folder: Path) -> _Lease:
             finally:
                 with contextlib.suppress(OSError):
                     new.unlink()
-    except InUseError:
-        raise
     except OSError as error:
         if error.errno is not None and error.filename is None:  # a full disk
             error = type(error)(error.errno, error.strerror, str(new))
@@ -390,7 +388,9 @@ def _read(path: Path, number: int) -> Found | None:
         # Opened, so that a network's file system looks at its server.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         file = os.open(path, flags)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESTALE):
+            raise
         return None
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):

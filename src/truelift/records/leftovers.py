@@ -36,9 +36,10 @@ class Leftover:
 
 
 def leftovers(entry: Entry) -> Iterator[Leftover]:
-    """Checkpoints of finished trainings, and run folders that no plan of their study names.
+    """Checkpoints of finished trainings, and folders of unfinished runs that no plan of their study names.
 
-    Nothing of a study or run that is in use, nothing where study.json cannot be read, and nothing of a user's program.
+    A finished run stays, named or not: a plan that is given its seed or setting again takes it up. Nothing of a study
+    or run that is in use, nothing where study.json cannot be read, and nothing of a user's program.
     """
     if entry.running or (entry.kind == "study" and entry.study is None):
         return
@@ -53,9 +54,9 @@ def leftovers(entry: Entry) -> Iterator[Leftover]:
         return
     named = _named(entry.study)
     for folder in _run_folders(entry.folder / "runs"):
-        if os.path.normpath(folder) not in named and not in_use(folder):
+        if os.path.normpath(folder) not in named and not _has_result(folder) and not in_use(folder):
             unnamed = partial(_is_unnamed, folder, entry.folder)
-            yield Leftover(folder, "run that no plan names", _bytes(folder), (entry.folder, folder), unnamed)
+            yield Leftover(folder, "unfinished run that no plan names", _bytes(folder), (entry.folder, folder), unnamed)
 
 
 def remove(leftover: Leftover) -> str | None:
@@ -90,9 +91,13 @@ def _named(study: Study) -> set[str]:
 
 def _is_unnamed(folder: Path, study: Path) -> bool:
     try:
-        return os.path.normpath(folder) not in _named(Study.read(study))
+        return os.path.normpath(folder) not in _named(Study.read(study)) and not _has_result(folder)
     except InputError:
         return False
+
+
+def _has_result(folder: Path) -> bool:
+    return os.path.lexists(folder / "result.json")
 
 
 def _is_done(run: Run) -> bool:
@@ -109,7 +114,9 @@ def _is_training(run: Run) -> bool:
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    """VARIANT/seed-SEED-FINGERPRINT below, with links left out."""
+    """VARIANT/seed-SEED-FINGERPRINT below, with links left out: what they lead to may be another study's."""
+    if folder.is_symlink():
+        return
     for variant in _folders(folder):
         yield from (path for path in _folders(variant) if _RUN_FOLDER.fullmatch(path.name))
 

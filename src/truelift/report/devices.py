@@ -27,7 +27,7 @@ class Unlike:
 
 
 def unlike(runs: Sequence[Run], baseline: str) -> Mapping[tuple[str, int], Unlike]:
-    """The pairs on unlike devices, by variant and seed; of runs that tell nothing, such as programs, none.
+    """The pairs on unlike devices, by variant and seed; of runs that tell nothing none.
 
     Args:
         runs: Those that are done.
@@ -45,10 +45,10 @@ def device_of(run: Run) -> str | None:
     """The GPU's name; of a run without one the processor and the number of threads."""
     facts = run.environment()
     device = facts.get("device")
-    if not isinstance(device, str):
-        return None
-    if device != "cpu":
+    if isinstance(device, str) and device != "cpu":
         return device
+    if device is None and not isinstance(facts.get("processor"), str):
+        return None
     threads = facts.get("threads")
     of = "" if threads is None else f" with {threads} {'thread' if threads == 1 else 'threads'}"
     return f"{facts.get('processor') or 'a processor'}{of}"

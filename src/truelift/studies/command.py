@@ -118,7 +118,7 @@ def check_command(command: Any, args: Any) -> None:
         shlex.split(filled)
     except ValueError as error:
         raise InputError(f"command must be closed quotes and words ({error}), got {filled}.") from None
-    found_syntax = shell_syntax(command) or shell_syntax(args)
+    found_syntax = shell_syntax(command) or shell_syntax(args, begins=False)
     if found_syntax is not None:
         line = tomli_w.dumps({"command": through_bash(command)}).strip()
         raise InputError(

@@ -1,6 +1,6 @@
 """A study file that takes the shared settings of another one: `extends = "short-94"`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ _MOST_FILES = 10
 """One after the other; more would be a circle, or nobody could follow them."""
 
 
-def shared_settings(tables: Mapping[str, Any], home: Path) -> dict[str, Any]:
+def shared_settings(tables: Mapping[str, Any], home: Path, keys: Collection[str]) -> dict[str, Any]:
     """The settings that all variants of a study file share, by dotted name.
 
     Those of its [experiment], before them those of the file that it extends, and so on. Of a file that is extended
@@ -24,10 +24,11 @@ def shared_settings(tables: Mapping[str, Any], home: Path) -> dict[str, Any]:
     Args:
         tables: The study file.
         home: Its folder, from which a path is taken.
+        keys: Those of a study file.
 
     Raises:
-        InputError: A file that is extended does not exist, is no recipe, has an [experiment] that is no table, or is
-            one of more than ten.
+        InputError: A file that is extended does not exist, is no recipe, has an unknown key or an [experiment] that is
+            no table, or is one of more than ten.
     """
     chain, passed = [_experiment(tables)], 0
     while "extends" in tables:
@@ -35,6 +36,9 @@ def shared_settings(tables: Mapping[str, Any], home: Path) -> dict[str, Any]:
         tables, home, passed = read_toml(file), file.parent, passed + 1
         if passed > _MOST_FILES:
             raise InputError(f"extends must lead through at most {_MOST_FILES} files, got more, the last {file}.")
+        for key in tables:
+            if key not in keys:  # a misspelt [experiment] would leave its settings out in silence
+                raise InputError(f"{file}: {unknown_name('key', key, keys)}")
         chain.append(_experiment(tables))
     return {name: value for settings in reversed(chain) for name, value in settings.items()}
 

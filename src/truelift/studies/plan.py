@@ -322,7 +322,7 @@ def _plan(
     if applied is None:
         raise unknown_name("scale", scale, (PAPER, *scales))
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
-    own, other = shared_settings(tables, path.parent), {**applied.settings, **overrides}
+    own, other = shared_settings(tables, path.parent, KEYS), {**applied.settings, **overrides}
     shared = {**own, **other}
     if any(variant.command is None for variant in variants):
         for key, one in scales.items():  # whichever is applied

@@ -10,17 +10,21 @@ _VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{\{|\()")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
-def shell_syntax(command: str) -> str | None:
+def shell_syntax(command: str, *, begins: bool = True) -> str | None:
     """The first thing in a command that only a shell would understand, in words; None without one.
 
     What stands in single quotes is the program's, and so is an operator in double quotes.
+
+    Args:
+        command: The command, or a part of it.
+        begins: Whether the program's name stands in it: NAME=VALUE before that is a shell's, behind it the program's.
 
     >>> shell_syntax("python t.py {seed} | tee log"), shell_syntax("python t.py '|' {seed}")
     ('| (a pipe)', None)
     """
     places = list(_quotes(command))
-    if command.strip() and _ASSIGNMENT.match(command.lstrip()):
-        return f"{_ASSIGNMENT.match(command.lstrip())[0]}… (a variable before the program)"  # type: ignore[index]
+    if begins and (assignment := _ASSIGNMENT.match(command.lstrip())):
+        return f"{assignment[0]}… (a variable before the program)"
     for place, character, quote in places:
         rest = command[place:]
         if quote in ("", '"'):

@@ -40,6 +40,8 @@ ELSEWHERE = 75
 """Exit status where another process has the run: for now it is none of this one's."""
 
 _OF_A_TRY = ("metrics.json", "predictions.npz", "features.npz")
+_LET_GO_SECONDS = 5.0
+"""What may still hold a run's folder for a moment: what its worker has started."""
 _WAIT_SECONDS = 10.0
 """How long what runs in a folder may take to end."""
 
@@ -79,8 +81,8 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
             print(f"truelift: {one_line(error)}", file=sys.stderr)  # where in here it was raised helps nobody
         else:
             traceback.print_exc()
-        write_failure(folder, reason(error), diverged=isinstance(error, DivergedError))
-        return 1
+        written = write_failure(folder, reason(error), diverged=isinstance(error, DivergedError))
+        return 1 if written else ELSEWHERE
     return 0
 
 
@@ -167,7 +169,8 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         except LeaseLostError:
             raise
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
-            (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
+            if not is_lost(folder):  # else it is of whoever has taken over
+                (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
         result = {
             "metrics": metrics,
@@ -283,16 +286,24 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]} …"
 
 
-def write_failure(folder: Path, why: str, *, diverged: bool = False) -> None:
+def write_failure(folder: Path, why: str, *, diverged: bool = False) -> bool:
     """Write failure.json, unless the run's folder is gone.
 
     Args:
         folder: The run's.
         why: One line.
         diverged: Whether the training did, which another try would do as well.
+
+    Returns:
+        False where another process has taken the run up: then nothing is written.
     """
     if folder.is_dir():
-        write_json(folder / "failure.json", {"reason": why} | ({"diverged": True} if diverged else {}))
+        try:
+            with leased(folder, wait_seconds=_LET_GO_SECONDS):
+                write_json(folder / "failure.json", {"reason": why} | ({"diverged": True} if diverged else {}))
+        except InUseError:
+            return False
+    return True
 
 
 def reason(error: Exception) -> str:

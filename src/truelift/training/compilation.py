@@ -163,7 +163,7 @@ def compile_now(training: "Training") -> None:
                 lacking = f"{type(error).__name__}: {one_line(error)[:300]}"
     if lacking is None:
         if training.experiment.compile == "auto":
-            _say(f"compile auto: compiled, which {training.compiled_why}")
+            _say(f"compile auto: compiled ({training.compiled_why})")
         return
     training.network.forget_compiled()
     if training.experiment.compile is True:

@@ -23,7 +23,7 @@ def describe(device: str, precision: str, threads: int, processes: int) -> tuple
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor_name(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device.partition(":")[0],
         "precision": precision,
         "threads": threads,
         "processes": processes,

@@ -88,7 +88,8 @@ def test_the_last_changed_comes_first(tmp_path: Path) -> None:
 
 def test_what_may_go(tmp_path: Path) -> None:
     plan(tmp_path / "s", {"seed-0-aaaaaaaa": "done", "seed-1-aaaaaaaa": "begun"})
-    make(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc", "done")
+    make(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc", "begun")
+    make(tmp_path / "s" / "runs" / "a" / "seed-7-aaaaaaaa", "done")  # of a plan that had more seeds
     make(tmp_path / "s" / "runs" / "gone" / "seed-2-dddddddd", "begun")
     (tmp_path / "s" / "runs" / "a" / "my notes").mkdir()
     wanted = {
@@ -106,6 +107,7 @@ def test_what_may_go(tmp_path: Path) -> None:
     assert (tmp_path / "s/runs/a/seed-1-aaaaaaaa/checkpoint.pt").exists()  # it goes on from there
     assert (tmp_path / "s/runs/a/seed-0-aaaaaaaa/result.json").exists()
     assert (tmp_path / "s/runs/a/my notes").exists()
+    assert (tmp_path / "s/runs/a/seed-7-aaaaaaaa/result.json").exists()
 
 
 def test_what_stays(tmp_path: Path) -> None:
@@ -121,12 +123,15 @@ def test_what_stays(tmp_path: Path) -> None:
     write_json(tmp_path / "bad" / "study.json", content | {"baseline": "none"})
     make(tmp_path / "elsewhere" / "seed-9-ffffffff", "done")
     (tmp_path / "s" / "runs" / "linked").symlink_to(tmp_path / "elsewhere")
+    plan(tmp_path / "t", {})
+    make(tmp_path / "elsewhere" / "a" / "seed-9-ffffffff", "begun")
+    (tmp_path / "t" / "runs").symlink_to(tmp_path / "elsewhere")
     assert {name for name in names(tmp_path) if not name.startswith("elsewhere")} == set()
 
 
 def test_what_is_held_stays(tmp_path: Path) -> None:
     plan(tmp_path / "s", {"seed-0-aaaaaaaa": "done"})
-    make(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc", "done")
+    make(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc", "begun")
     with leased(tmp_path / "s"):
         assert names(tmp_path) == set()
     with leased(tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc"):
@@ -141,7 +146,7 @@ def test_what_is_held_stays(tmp_path: Path) -> None:
 def test_what_another_machine_holds_stays(tmp_path: Path) -> None:
     plan(tmp_path / "s", {"seed-0-aaaaaaaa": "done", "seed-1-aaaaaaaa": "begun"})
     unnamed = tmp_path / "s" / "runs" / "a" / "seed-0-cccccccc"
-    make(unnamed, "done")
+    make(unnamed, "begun")
     found = [left for entry in entries(tmp_path) for left in leftovers(entry)]
     (held,) = (left for left in found if left.path == unnamed)
     elsewhere(unnamed, silent_seconds=1)

@@ -62,7 +62,7 @@ with leased(Path(sys.argv[1])):
         child = int(holder.stdout.readline())
         try:
             assert holder.wait() == 0
-            with leased(tmp_path):
+            with leased(tmp_path, wait_seconds=10):  # the child may not have let go at once
                 os.kill(child, 0)  # is alive
         finally:
             os.kill(child, signal.SIGKILL)

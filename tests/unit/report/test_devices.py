@@ -69,5 +69,15 @@ def test_what_makes_a_device(tmp_path: Path, facts: dict[str, object], like: boo
     assert (summarise(Study.read(folder)).notes == ()) == like
 
 
+def test_programs_tell_their_processor(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 3)
+    for variant in ACCURACY:
+        for seed in range(3):
+            path = folder / "runs" / variant / f"seed-{seed}-00000000" / "environment.json"
+            path.write_text(json.dumps({"processor": "P2" if (variant, seed) == ("better", 1) else "P1"}))
+    (note,) = summarise(Study.read(folder)).notes
+    assert note.startswith("better: seed 1: it ran on P2, the baseline on P1.")
+
+
 def test_runs_that_tell_nothing_are_like(tmp_path: Path) -> None:
     assert summarise(Study.read(make_study(tmp_path / "made", dict(ACCURACY), 3))).notes == ()

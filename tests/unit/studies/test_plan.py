@@ -321,10 +321,12 @@ def test_a_recipe_can_be_extended(tmp_path: Path) -> None:
         ('"dem"', r'unknown recipe to extend "dem".*Did you mean "demo"'),
         ("3", "extends must be the name of a recipe or the path of a study file, got 3"),
         ('"none.toml"', "none.toml does not exist"),
+        ('"misspelt.toml"', r'misspelt.toml: unknown key "experimnt".*Did you mean "experiment"'),
         ('"mine.toml"', "extends must lead through at most 10 files"),
     ],
 )
 def test_what_cannot_be_extended(tmp_path: Path, extends: str, message: str) -> None:
+    (tmp_path / "misspelt.toml").write_text("[experimnt]\nbatch_size = 32\n")
     text = f"extends = {extends}\n[variants.a]\n[variants.b]\nepochs = 3\n"
     with pytest.raises(InputError, match=message):
         read_plan(written(tmp_path, text))

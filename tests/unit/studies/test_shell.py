@@ -57,6 +57,10 @@ def test_what_needs_none_is_taken(command: str) -> None:
     check_command(command, "")
 
 
+def test_arguments_may_begin_with_a_name_and_a_value() -> None:
+    check_command("python t.py {args} {seed} {out}", "lr=0.1 model=resnet18")
+
+
 def test_arguments_are_looked_at_too() -> None:
     with pytest.raises(InputError, match=r"\| \(a pipe\)"):
         check_command("a {seed} {out} {args}", "--x | tee log")

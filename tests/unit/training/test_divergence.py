@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,8 +192,24 @@ def test_a_worker_records_that_it_diverged(tmp_path: Path) -> None:
     assert failure["diverged"] is True
     assert failure["reason"].startswith("the training diverged: the loss is ")
     assert json.loads((tmp_path / "failure.json").read_text())["diverged"] is True
-    worker.write_failure(tmp_path, "another")
+    assert worker.write_failure(tmp_path, "another")
     assert read_failure(tmp_path)["diverged"] is False
+
+
+def test_no_failure_is_written_where_another_process_has_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = (
+        "import pathlib, sys, time\nfrom truelift.records import leased\n"
+        f"with leased(pathlib.Path({str(tmp_path)!r})):\n    print(flush=True)\n    time.sleep(100)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        monkeypatch.setattr(worker, "_LET_GO_SECONDS", 0.1)
+        assert not worker.write_failure(tmp_path, "why")
+        assert not (tmp_path / "failure.json").exists()
+        holder.kill()
 
 
 def test_a_study_does_not_make_a_diverged_run_again(tmp_path: Path) -> None:

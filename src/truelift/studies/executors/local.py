@@ -278,7 +278,7 @@ def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[s
         if workers.stopped:
             return True
         cause = " (out of memory, perhaps)" if status == -signal.SIGKILL else ""
-        write_failure(folder, f"the process was killed by signal {-status}{cause}")
-    elif not ((folder / "result.json").exists() or (folder / "failure.json").exists()):
-        write_failure(folder, f"the process ended with status {status}; log.txt has what it printed")
+        return write_failure(folder, f"the process was killed by signal {-status}{cause}")
+    if not ((folder / "result.json").exists() or (folder / "failure.json").exists()):
+        return write_failure(folder, f"the process ended with status {status}; log.txt has what it printed")
     return True

@@ -102,8 +102,9 @@ done
 # Told to end, or killed: its runs go on from their checkpoints when it is queued again. It is not where somebody has
 # cancelled it, or where Slurm itself has queued it again: its state is another then.
 if [ "$status" -ge 128 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {requeues} ]; then
-    case "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" in
-        RUNNING | PREEMPTED) scontrol requeue "$SLURM_JOB_ID" && sleep 300 ;;
+    task="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"  # the number alone may be the whole array's
+    case "$(squeue --noheader --jobs="$task" --format=%T)" in
+        RUNNING | PREEMPTED) scontrol requeue "$task" && sleep 300 ;;
     esac
 fi
 exit "$status"
