@@ -163,7 +163,8 @@ def _converted(name: str, value: Any, source: str) -> Any:
     except msgspec.ValidationError:
         pass
     choices = [choice for part in (hint, *get_args(hint)) if get_origin(part) is Literal for choice in get_args(part)]
-    if isinstance(value, str) and choices and hint is not bool:
+    named = choices and bool not in get_args(hint) and all(isinstance(choice, str) for choice in choices)
+    if named and isinstance(value, str):
         raise InputError(f"{source}: {unknown_name(f'value of {name}', value, choices)}")
     told = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else value
     raise InputError(f"{source}: {name} must be {_described(hint)}, got {told}.")
