@@ -18,7 +18,7 @@ from truelift.errors import InputError, printable
 from truelift.records import Run, log_tail
 from truelift.referee import Ledger
 from truelift.report import summarise
-from truelift.report.growing import decide
+from truelift.report.standing import decide
 from truelift.studies.executors import ExecutorOptions, Work, executor_options
 from truelift.studies.executors.slurm import Slurm
 from truelift.studies.looks import GivenLooks

@@ -20,7 +20,7 @@ from truelift.own import raised
 from truelift.records import Run, Study, earlier_plans, leased, now, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
-from truelift.report.growing import decide
+from truelift.report.standing import decide
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.growing import Growing
 from truelift.studies.looks import read_looks

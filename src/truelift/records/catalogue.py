@@ -50,12 +50,16 @@ def entries(folder: Path) -> list[Entry]:
     """
     if not folder.is_dir():
         raise InputError(f"folder must be an existing folder, got {folder}.")
-    found = [_entry(path, kind) for path, kind in _places(folder)]
+    found = [_entry(path, kind) for path, kind in places(folder)]
     return sorted(found, key=lambda entry: (entry.changed, str(entry.folder)), reverse=True)
 
 
-def _places(folder: Path) -> Iterator[tuple[Path, Literal["study", "run"]]]:
-    """Where a study or a run lies; what lies within one is part of it."""
+def places(folder: Path) -> Iterator[tuple[Path, Literal["study", "run"]]]:
+    """Where a study or a run lies; what lies within one is part of it. Links to folders are not followed.
+
+    Raises:
+        InputError: The folder holds more folders than anybody's results.
+    """
     for looked_at, (place, folders, files) in enumerate(os.walk(folder)):
         if looked_at >= MOST_FOLDERS:
             raise InputError(f"folder must hold at most {MOST_FOLDERS:,} folders, got {folder}.")

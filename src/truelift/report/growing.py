@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from truelift.records import Run, Status, Study, shown_looks
-from truelift.report.asked import Asked, read_asked
-from truelift.report.devices import unlike, without_times
+from truelift.records import Run, Status, shown_looks
+from truelift.report.asked import Asked
 from truelift.report.judged import Found, compared
 from truelift.verdicts import Comparison, Looks, Stop, until_decided
 from truelift.verdicts.wording import stopped
@@ -29,6 +28,11 @@ class Grown:
     """Runs that were made all the same, since the others still ran; they do not count."""
     to_come: frozenset[tuple[str, int]]
     """Runs that have not begun, of variants that go on."""
+
+    @property
+    def uncounted(self) -> frozenset[tuple[str, int]]:
+        """Runs that no table counts."""
+        return self.not_needed | self.ahead | self.to_come
 
     @property
     def stops(self) -> dict[str, Stop]:
@@ -78,18 +82,6 @@ def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple
         ahead=frozenset(sets["ahead"]),
         to_come=frozenset(sets["to come"]),
     )
-
-
-def decide(study: Study) -> Mapping[str, Comparison]:
-    """Every variant of a study until decided, judged by what is there.
-
-    Raises:
-        InputError: As `compared`.
-    """
-    asked = read_asked(study.plan)
-    statuses = [(run, run.status) for run in study.runs]
-    pairs = unlike([run for run, status in statuses if status == "done"], asked.baseline)
-    return grown(asked, without_times(found_in(statuses), pairs), by_run(statuses), frozenset()).comparisons
 
 
 def found_in(statuses: list[tuple[Run, Status]]) -> Found:

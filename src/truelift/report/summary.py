@@ -1,6 +1,5 @@
 """Everything that a report says, computed once from a study's records; its forms only show it."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
 from truelift.report.rows import Row, difference_digits, mean_digits
 from truelift.report.runs import RunLine, run_lines
+from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
 from truelift.verdicts import outlying_runs
@@ -100,13 +100,11 @@ def summarise(study: Study) -> Summary:
     if asked.looks is None:
         rows = judged(asked, asked.metric, records, smallest_effect=asked.smallest_effect, guards=asked.guards)
     else:
-        begun = frozenset((run.variant, run.seed) for run in study.runs if os.path.lexists(run.folder))
-        growth = grown(asked, records, by_run(statuses), begun)
+        growth = grown(asked, records, by_run(statuses), begun(study))
         records = growth.found  # from here on, as if no other run had been made
         rows = rows_of(asked, asked.metric, records, growth.comparisons)
-        left_out_runs = growth.not_needed | growth.ahead | growth.to_come
         ahead = [(run, status) for run, status in statuses if (run.variant, run.seed) in growth.ahead]
-        statuses = [(run, status) for run, status in statuses if (run.variant, run.seed) not in left_out_runs]
+        statuses = [(run, status) for run, status in statuses if (run.variant, run.seed) not in growth.uncounted]
     results = records.results
     others, left_out = _others(asked, records)
     reached = asked.reached
@@ -125,7 +123,7 @@ def summarise(study: Study) -> Summary:
         asked=asked,
         rows=rows,
         headlines=headlines,
-        answer=answered(asked, headlines.values(), so_far=_runs_to_come(statuses, growth)),
+        answer=answered(asked, headlines.values(), so_far=goes_on(statuses, growth)),
         others=others,
         problems=_problems(statuses, metric, every_result, pairs),
         cautions=(
@@ -161,11 +159,6 @@ def answered(asked: Asked, headlines: Iterable[Headline], *, so_far: bool) -> st
     smallest = f"{asked.smallest_effect:g} {asked.metric.unit}".strip() if asked.smallest_effect > 0 else ""
     label, found = asked.metric.label, list(headlines)
     return answer(found, metric=label, baseline=asked.baseline, smallest=smallest, so_far=so_far)
-
-
-def _runs_to_come(statuses: Sequence[tuple[Run, Status]], growth: Grown | None) -> bool:
-    goes_on = growth is not None and any(stop.ended is None for stop in growth.stops.values())
-    return goes_on or any(status == "unfinished" for _, status in statuses)
 
 
 def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], list[str]]:

@@ -9,6 +9,9 @@ from tests.unit.report.conftest import ACCURACY, make_study
 
 from truelift.records import Study
 from truelift.report import summarise
+from truelift.report.all_studies import overviews
+from truelift.report.listed import verdicts
+from truelift.report.standing import standing
 
 
 def ran_on(folder: Path, variant: str, seed: int, **facts: object) -> None:
@@ -50,6 +53,12 @@ def test_a_time_is_not_judged_by_them(mixed: Path) -> None:
     assert np.isfinite(rows["a_b"].values).all()
     assert len(summary.problems) == 1
     assert "left out of a time: it ran on H100, the baseline on P1 with 1 thread" in summary.problems[0]
+    # The lists of studies judge as the report does.
+    wanted = {name: (c.verdict, c.seeds) for name, row in rows.items() if (c := row.comparison) is not None}
+    found = standing(Study.read(mixed)).comparisons
+    assert {name: (c.verdict, c.seeds) for name, c in found.items()} == wanted
+    (overview,) = overviews(mixed.parent)
+    assert dict(overview.verdicts) == verdicts(Study.read(mixed)) == {name: told for name, (told, _) in wanted.items()}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from truelift.records import Study, write_json
-from truelift.report.growing import decide
+from truelift.report.standing import decide
 from truelift.studies.growing import Growing
 from truelift.verdicts import Comparison
 

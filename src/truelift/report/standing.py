@@ -1,0 +1,67 @@
+"""How a study stands, judged as its report judges it: without curves, features and the other metrics."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from truelift.records import Run, Status, Study
+from truelift.report.asked import Asked, read_asked
+from truelift.report.devices import unlike, without_times
+from truelift.report.growing import Grown, by_run, found_in, grown
+from truelift.report.judged import compared
+from truelift.verdicts import Comparison
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The verdicts, and what they rest on."""
+
+    asked: Asked
+    statuses: tuple[tuple[Run, Status], ...]
+    """Of every run of the plan, all looked at once."""
+    comparisons: Mapping[str, Comparison]
+    """By variant, the baseline left out."""
+    goes_on: bool
+    """Whether runs are to come that may change them."""
+
+
+def standing(study: Study) -> Standing:
+    """Judge every variant of a study by what is there.
+
+    Raises:
+        InputError: As `compared`.
+    """
+    asked = read_asked(study.plan)
+    statuses = [(run, run.status) for run in study.runs]
+    pairs = unlike([run for run, status in statuses if status == "done"], asked.baseline)
+    found = without_times(found_in(statuses), pairs)
+    growth, counted = None, statuses
+    comparisons: Mapping[str, Comparison]
+    if asked.looks is None:
+        comparisons = compared(asked, asked.metric, found, smallest_effect=asked.smallest_effect, guards=asked.guards)
+    else:
+        growth = grown(asked, found, by_run(statuses), begun(study))
+        counted = [(run, status) for run, status in statuses if (run.variant, run.seed) not in growth.uncounted]
+        comparisons = growth.comparisons
+    return Standing(asked, tuple(statuses), comparisons, goes_on(counted, growth))
+
+
+def decide(study: Study) -> Mapping[str, Comparison]:
+    """The comparisons of `standing`, which a study until decided asks for after each of its runs."""
+    return standing(study).comparisons
+
+
+def begun(study: Study) -> frozenset[tuple[str, int]]:
+    """The runs that have a folder, by variant and seed."""
+    return frozenset((run.variant, run.seed) for run in study.runs if os.path.lexists(run.folder))
+
+
+def goes_on(statuses: Sequence[tuple[Run, Status]], growth: Grown | None) -> bool:
+    """Whether runs are to come.
+
+    Args:
+        statuses: Of the runs that count.
+        growth: Of a study until decided.
+    """
+    undecided = growth is not None and any(stop.ended is None for stop in growth.stops.values())
+    return undecided or any(status == "unfinished" for _, status in statuses)
