@@ -1,14 +1,11 @@
 """The report in a real browser: it fits a phone and a desk, in light and dark."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.browser.chromium import CHROMIUM, dom
 from tests.unit.report.conftest import ACCURACY, add_features, make_study, write_report
-
-CHROMIUM = shutil.which("chromium")
 
 # The page inside a frame of the wanted width, and a script that says how wide it wants to be.
 FRAME = """<!doctype html><iframe id="page" src="report.html" width="{width}" height="900"></iframe><p id="said"></p>
@@ -29,18 +26,10 @@ def test_page_fits(tmp_path: Path, width: int) -> None:
     write_report(folder)
     (folder / "frame.html").write_text(FRAME.format(width=width))
     said = {}
-    for scheme, number in (("dark", "0"), ("light", "1")):
-        command = [
-            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-            f"--user-data-dir={tmp_path / scheme}", f"--blink-settings=preferredColorScheme={number}",
-            "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", (folder / "frame.html").as_uri(),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        # A script's error, a style's, or something that could not be fetched: all are told on the console.
-        assert "CONSOLE" not in done.stderr, done.stderr
-        dom = done.stdout
-        match = re.search(r"wants (\d+) of (\d+), ink ([^<]*), drawings (\d+)", dom)
-        assert match, dom
+    for scheme in ("dark", "light"):
+        found = dom(folder / "frame.html", tmp_path / scheme, dark=scheme == "dark")
+        match = re.search(r"wants (\d+) of (\d+), ink ([^<]*), drawings (\d+)", found)
+        assert match, found
         assert int(match[1]) <= int(match[2])
         assert int(match[4]) == 5
         said[scheme] = match[3]

@@ -3,7 +3,6 @@
 import resource
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -125,6 +124,6 @@ def test_no_further_process(tmp_path: Path, most: int) -> None:
         return
     assert done.returncode in (1, 2)
     assert done.stderr.splitlines()[-1].startswith(("truelift: error: ", "truelift: failed: "))
-    again = [sys.executable, *TRUELIFT[1:], "study", "study.toml", "--out", "out"]
+    again = [*TRUELIFT, "study", "study.toml", "--out", "out"]
     subprocess.run(again, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
     assert [run.status for run in Study.read(tmp_path / "out").runs] == ["done"] * 4

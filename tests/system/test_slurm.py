@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.system import slurm
-from tests.system.processes import until
+from tests.system.processes import TRUELIFT, until
 from tests.system.test_study import numbers
 
 from truelift.records import Study
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-TRUELIFT = [sys.executable, "-m", "truelift"]
 TRAININGS = """
 [experiment]
 model.name = "resnet8"

@@ -12,6 +12,7 @@ from truelift.referee import Decision, Ledger, images_of
 from truelift.report import Summary
 from truelift.studies.plan import StudyPlan
 from truelift.studies.study import preflight
+from truelift.training.identity import without_seed
 from truelift.verdicts import Comparison
 
 
@@ -78,7 +79,7 @@ def _settings(plan: StudyPlan) -> dict[str, Any]:
     found = {}
     for run in plan.runs():
         if run.variant not in found:
-            found[run.variant] = {name: value for name, value in run.identity.items() if name != "seed"}
+            found[run.variant] = without_seed(run.identity)
     return found
 
 

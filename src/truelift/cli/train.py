@@ -8,13 +8,10 @@ from typing import Annotated, Any
 import tomli_w
 from cyclopts import Group, Parameter
 
-from truelift.cli.dry_run import show_training_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
 from truelift.errors import InputError
 from truelift.processes import available_cores
-from truelift.studies.cost import disk_free
-from truelift.studies.probe import probe_all
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve, run
 from truelift.training.distributed import joined
@@ -68,6 +65,10 @@ def train(
     name = f"{'-'.join(parts)}-seed-{resolved.seed}-{fingerprint(identity(resolved))}"
     folder = out or find_folder(Path("runs/train") / name, resolved)
     if dry_run:
+        from truelift.cli.dry_run import show_training_cost  # the report and all of studies, which no training needs
+        from truelift.studies.cost import disk_free
+        from truelift.studies.probe import probe_all
+
         cores = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
         [cost] = probe_all([config_of(resolved)], jobs=1, threads=cores)
         return show_training_cost(cost, folder, disk_free(folder))

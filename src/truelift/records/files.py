@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from truelift.errors import InputError, one_line
 from truelift.records.leases import check_held
@@ -100,6 +100,28 @@ def regular_file(path: Path, most: int) -> Iterator[BinaryIO]:
         if path.is_dir():
             raise InputError(f"{path} is no regular file.") from None
         raise InputError(f"{path} cannot be read: {one_line(error)}.") from None
+
+
+class End(NamedTuple):
+    """The end of a file."""
+
+    content: bytes
+    is_cut: bool
+    """Whether something stands before it: its first line most likely lacks its beginning."""
+    written: float
+    """When the file was last written, in seconds since 1970."""
+
+
+def end_of(path: Path, most: int) -> End:
+    """The last `most` bytes of a file of any size, or all of a shorter one.
+
+    Raises:
+        InputError: As `regular_file`.
+    """
+    with regular_file(path, 2**63 - 1) as file:
+        start = max(0, file.seek(0, os.SEEK_END) - most)
+        file.seek(start)
+        return End(file.read(most), start > 0, os.fstat(file.fileno()).st_mtime)
 
 
 def is_regular(path: Path) -> bool:

@@ -1,11 +1,10 @@
 """The end of a run's log.txt, made harmless: a program may have printed anything, and any amount of it."""
 
-import os
 import re
 from pathlib import Path
 
 from truelift.errors import InputError, printable
-from truelift.records.files import regular_file
+from truelift.records.files import end_of
 
 _MOST_BYTES = 2**15
 _LONGEST_LINE = 400
@@ -24,14 +23,11 @@ def log_tail(folder: Path, lines: int = 20) -> tuple[str, ...]:
         lines: At most so many, from 1 on; no more than 32 KiB of the file are read.
     """
     try:
-        with regular_file(folder / "log.txt", 2**63 - 1) as file:
-            size = file.seek(0, os.SEEK_END)
-            start = file.seek(max(0, size - _MOST_BYTES))
-            content = file.read(_MOST_BYTES)
+        end = end_of(folder / "log.txt", _MOST_BYTES)
     except InputError:
         return ()
-    texts = _TERMINAL.sub("", content.decode(errors="replace")).split("\n")
-    if start > 0:  # most likely cut in its middle
+    texts = _TERMINAL.sub("", end.content.decode(errors="replace")).split("\n")
+    if end.is_cut:
         texts = texts[1:] or texts
     shown = [_line(text) for text in texts]
     while shown and not shown[-1]:

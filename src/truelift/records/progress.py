@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from truelift.errors import InputError
-from truelift.records.files import regular_file
+from truelift.records.files import end_of
 from truelift.records.run import Run, Status
 
 State = Literal["done", "failed", "running", "stopped", "waiting"]
@@ -185,18 +185,14 @@ class _Line(Struct):
 def _last_line(path: Path) -> tuple[_Line | None, float]:
     """The last line of training in metrics.jsonl, and when the file was written."""
     try:
-        with regular_file(path, 2**62) as file:
-            written = os.fstat(file.fileno()).st_mtime
-            start = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
-            file.seek(start)
-            content = file.read(_TAIL_BYTES)
+        end = end_of(path, _TAIL_BYTES)
     except (InputError, OSError):
         return None, 0.0
-    for line in reversed(content.split(b"\n")[1 if start else 0 : -1]):
+    for line in reversed(end.content.split(b"\n")[1 if end.is_cut else 0 : -1]):
         try:
             found = msgspec.json.decode(line, type=_Line)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
         if found.kind == "train":
-            return found, written
-    return None, written
+            return found, end.written
+    return None, end.written

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from truelift.errors import InputError
 from truelift.records.config_file import read_config_file
-from truelift.records.files import regular_file
+from truelift.records.files import end_of
 from truelift.records.leases import Holder, holder_of
-from truelift.records.metric_lines import MOST_BYTES, MOST_LINE_BYTES
+from truelift.records.metric_lines import MOST_LINE_BYTES
 from truelift.records.run import Run
 from truelift.records.study import Study
 
@@ -99,10 +99,7 @@ def _of(run: Run) -> Progress:
 def last_line(folder: Path) -> dict[str, Any] | None:
     """The last line of training of metrics.jsonl that is whole, read from the file's end; none where there is none."""
     try:
-        with regular_file(folder / "metrics.jsonl", MOST_BYTES) as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - MOST_LINE_BYTES))
-            lines = file.read(MOST_LINE_BYTES).split(b"\n")
+        lines = end_of(folder / "metrics.jsonl", MOST_LINE_BYTES).content.split(b"\n")
     except InputError:
         return None
     for line in reversed(lines):

@@ -8,11 +8,10 @@ from pathlib import Path
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.records.progress import run_progress
-from truelift.records.run import fingerprint_of
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import PROBE_SECONDS, Probe, lay_out, probe_all
-from truelift.studies.study import Shares, folder_of, is_finished, shares_for
-from truelift.training.identity import fingerprint
+from truelift.studies.study import Shares, by_folder, pending_of, shares_for
+from truelift.training.identity import fingerprint, without_seed
 
 STUDY_SECONDS = 1.0
 """Of a study beside its runs, its start left out."""
@@ -62,9 +61,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         InputError: A variant cannot be trained as planned.
     """
     planned = plan.runs()
-    folders = {folder_of(folder, run): run for run in planned}
-    fingerprints = frozenset(fingerprint_of(run.folder) for run in planned)
-    pending = [path for path, run in folders.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
+    folders = by_folder(plan, folder)
+    pending = pending_of(plan, folders)
     shares: Shares = shares_for(planned, jobs)
     to_run: dict[str, int] = {}
     for path in pending:
@@ -75,7 +73,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
     for path in pending:
         run = folders[path]
         if run.experiment is not None and run.variant not in key_of:
-            key = fingerprint({name: value for name, value in run.identity.items() if name != "seed"})
+            key = fingerprint(without_seed(run.identity))
             key_of[run.variant] = key
             distinct.setdefault(key, run.config)
     found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads, seconds=seconds)
@@ -86,10 +84,11 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
     parts, resumed = [], 0
     for path in pending:
         run = folders[path]
-        begun = (path / "checkpoint.pt").exists()
-        resumed += begun
-        seen = run_progress(Run(run.variant, run.seed, path), False, 0.0)
-        left = 1 - seen.step / seen.steps if begun and seen.step and seen.steps else 1.0
+        left = 1.0
+        if (path / "checkpoint.pt").exists():
+            resumed += 1
+            seen = run_progress(Run(run.variant, run.seed, path), False, 0.0)
+            left = 1 - seen.step / seen.steps if seen.step and seen.steps else 1.0
         parts.append(of_variant.get(run.variant, 0.0) * left)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
     return Cost(

@@ -1,5 +1,6 @@
 """The files of a user's program, so that results of an old version are told from those of a new one."""
 
+import functools
 import hashlib
 import os
 import shlex
@@ -139,8 +140,14 @@ def _is_result(folder: Path, out: Path) -> bool:
 
 def _digest(path: Path) -> str:
     try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= _MOST_BYTES else str(size).encode()
+        found = path.stat()
+        return _digest_of_content(path.absolute(), found.st_size, found.st_mtime_ns)
     except OSError:  # it was there a moment ago
         return "unreadable"
+
+
+@functools.cache
+def _digest_of_content(path: Path, size: int, written: int) -> str:
+    """Once a process for a file as it is now: each finished run of a study asks for the same files."""
+    content = path.read_bytes() if size <= _MOST_BYTES else str(size).encode()
     return hashlib.sha256(content).hexdigest()[:16]

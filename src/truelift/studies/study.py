@@ -155,13 +155,13 @@ def run_study(
     check_seconds("checkpoint_seconds", checkpoint_seconds)
     if executor is not None and not executor.is_here and plan.looks is not None:
         raise InputError("executor must be local for a study until decided: the next run depends on those before.")
-    runs = _by_folder(plan, folder)
+    runs = by_folder(plan, folder)
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found) | _source(folder, plan)
     _refuse_other(folder, plan, list(found.values()))
     earlier_plans(folder, record)
-    fingerprints = frozenset(map(fingerprint_of, found))
-    pending = [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
+    fingerprints = _fingerprints(runs)
+    pending = pending_of(plan, runs)
     chosen = _local(plan, jobs, retries) if executor is None else executor
     chosen.check(folder)
     # Of a study until decided it is not known yet whether any of them is needed.
@@ -205,7 +205,7 @@ def run_study(
     work = Work(folder, checkpoint_seconds, plan.metric.name, tell)
     if not isinstance(chosen, Local):
         watcher = None
-    if watcher is not None and isinstance(chosen, Local):
+    elif watcher is not None:
         watcher.begin([Run(r.variant, r.seed, path, fingerprints) for path, r in runs.items()], pending, chosen.jobs)
         work = replace(work, begun=watcher.begun)
     running = chosen.run(pending if growing is None else growing.folders(), work)
@@ -226,13 +226,22 @@ def run_study(
 
 def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
     """The folders of the runs that have no result yet, of this study, in the order in which they are to run."""
-    runs = _by_folder(plan, folder)
-    fingerprints = frozenset(fingerprint_of(path.name) for path in runs)
+    return pending_of(plan, by_folder(plan, folder))
+
+
+def by_folder(plan: StudyPlan, folder: Path) -> dict[Path, PlannedRun]:
+    """The runs by their folders, in the order in which they are to run."""
+    return {folder_of(folder, run): run for run in plan.runs()}
+
+
+def pending_of(plan: StudyPlan, runs: Mapping[Path, PlannedRun]) -> list[Path]:
+    """The folders of those of a plan's runs that have no result yet."""
+    fingerprints = _fingerprints(runs)
     return [path for path, run in runs.items() if not is_finished(path, run, fingerprints, plan.metric.name)]
 
 
-def _by_folder(plan: StudyPlan, folder: Path) -> dict[Path, PlannedRun]:
-    return {folder_of(folder, run): run for run in plan.runs()}
+def _fingerprints(runs: Mapping[Path, PlannedRun]) -> frozenset[str]:
+    return frozenset(fingerprint_of(path.name) for path in runs)
 
 
 def _local(plan: StudyPlan, jobs: int | None, retries: int) -> Local:
@@ -318,8 +327,9 @@ def make_room(folder: Path) -> list[str]:
 def sources_changed(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
     """A sentence for each variant with finished runs of a user's program that has changed since."""
     seeds: dict[tuple[str, str], list[int]] = {}
+    waiting = set(pending)
     for path, run in runs.items():
-        if run.experiment is None and path not in pending:
+        if run.experiment is None and path not in waiting:
             before = Run(run.variant, run.seed, path).result().get("sources")
             files = changed(before, source_digests(run.config, path.absolute())) if before else []
             if files:

@@ -166,8 +166,6 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         write_json(folder / "environment.json", describe(command))
         try:
             used, metrics, left_out = _tried(config, command, folder, metric, study)
-        except LeaseLostError:
-            raise
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
             if not is_lost(folder):  # else it is of whoever has taken over
                 (folder / "result.json").unlink(missing_ok=True)  # of the program's own making

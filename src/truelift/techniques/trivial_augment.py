@@ -176,10 +176,10 @@ class TrivialAugment:
         strengths = moved(strength * sign, images.device)
         changed = images.clone()
         for number, operation in enumerate(OPERATIONS):
-            of_this = moved((chosen == number).nonzero()[:, 0], images.device)
+            of_this = (chosen == number).nonzero()[:, 0]
             if len(of_this) and operation is not identity:
-                m = strengths[of_this]
-                found = operation(images[of_this].float(), m)
+                of_this = moved(of_this, images.device)
+                found = operation(images[of_this].float(), strengths[of_this])
                 changed[of_this] = found.round().clamp(0, 255).to(torch.uint8)
         return changed, labels
 

@@ -21,9 +21,15 @@ from truelift.data.cache import cache_folder
 from truelift.errors import InputError, one_line
 from truelift.models import Classifier, Whole
 from truelift.own import is_import_path
-from truelift.techniques.freezeout import counted_costs, freezing_points, freezing_stages, recompilations
+from truelift.techniques.freezeout import (
+    find_layers,
+    freezing_points,
+    freezing_stages,
+    plain_cost,
+    recompilations,
+)
 from truelift.training.experiment import Experiment
-from truelift.training.identity import fingerprint, identity
+from truelift.training.identity import fingerprint, identity, without_seed
 from truelift.training.policies.freezing import FreezingOptions
 
 if TYPE_CHECKING:  # it imports this module
@@ -96,9 +102,8 @@ def decide(
     parameters = sum(p.numel() for p in network.parameters())
     if 6 * parameters * image_shape[-1] * image_shape[-2] * images / _OPERATIONS_A_SECOND * _SAVED < _EARNED * once:
         return short
-    costs = counted_costs(network, torch.empty(2, *image_shape))
-    seconds = costs[0] / 2 * images / _OPERATIONS_A_SECOND
-    cost = once * _compilations(experiment.freezing, len(costs))
+    seconds = plain_cost(network, torch.empty(2, *image_shape)) / 2 * images / _OPERATIONS_A_SECOND
+    cost = once * _compilations(experiment.freezing, len(find_layers(network)))
     if _SAVED * seconds < _EARNED * cost:
         return short
     return Decision(True, f"saves some {_SAVED * seconds:,.0f} s of {seconds:,.0f} for {cost:,.0f} s of compiling")
@@ -207,15 +212,15 @@ def _one_at_a_time(training: "Training") -> Iterator[None]:
 
     Without a folder that can be written it goes into torch's own, in the system's temporary folder.
     """
-    folder = cache_folder()
-    if folder is None or not _is_writable(folder / "compiled"):
+    cache = cache_folder()
+    folder = None if cache is None else cache / "compiled"
+    if folder is None or not _is_writable(folder):
         if folder is not None:
-            _say(f"the cache {folder} cannot be written: what is compiled is kept in the system's temporary folder")
+            _say(f"the cache {cache} cannot be written: what is compiled is kept in the system's temporary folder")
         yield
         return
-    folder = folder / "compiled"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
-    alike = {name: value for name, value in identity(training.experiment).items() if name != "seed"}
+    alike = without_seed(identity(training.experiment))
     lock = FileLock(folder / f"{fingerprint([alike, training.precision, torch.__version__])}.lock")
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(Timeout, OSError):

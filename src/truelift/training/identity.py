@@ -40,6 +40,11 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     return {name: _named(value, parts) for name, value in told.items()} | {_VERSION: DEFAULTS_VERSION}
 
 
+def without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is the same for all seeds of a variant, of an identity."""
+    return {name: value for name, value in settings.items() if name != "seed"}
+
+
 def fingerprint(settings: Any) -> str:
     """Eight hexadecimal digits that change with any setting."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -47,7 +47,7 @@ class LossScale:
 
     def step(self, optimizer: Optimizer) -> Tensor:
         """The optimizer's step, left out where a gradient is not finite; whether it was, a bool on the device."""
-        before = self._scale().clone()
+        before = self._scale()
         self._scaler.step(optimizer)
         self._scaler.update()
         return self._scale() < before

@@ -4,6 +4,7 @@ A run is a folder that can be taken up by whoever comes next, and a lease says w
 of its own, and one may finish what another began.
 """
 
+import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ class Work:
     """Told what a person who waits wants to know."""
     begun: Callable[[Path], None] = lambda folder: None
     """Told of each folder when its run begins here; where runs are made elsewhere, nobody is."""
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a run has, since it was made ready: what was there before is gone by then."""
+    return any(os.path.lexists(folder / name) for name in ("result.json", "failure.json"))
 
 
 class Executor(Protocol):

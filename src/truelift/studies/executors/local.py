@@ -1,7 +1,6 @@
 """Runs in parallel processes on this machine, with its cores shared out."""
 
 import contextlib
-import os
 import signal
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from truelift import processes, signals
 from truelift.errors import InputError, one_line
 from truelift.records import read_config_file
 from truelift.records.leases import holder_of, is_free
-from truelift.studies.executors.base import Work
+from truelift.studies.executors.base import Work, has_ended
 from truelift.studies.start import ForkServer, Worker, environment_for, server_for, start
 from truelift.studies.worker import ELSEWHERE, write_failure
 
@@ -197,14 +196,14 @@ def run_local(
             following, told = iter(folders), False
             while True:
                 while len(running) < jobs and (folder := next(following, None)) is not None:
-                    if _has_ended(folder):  # another process was here first
+                    if has_ended(folder):  # another process was here first
                         yield folder
                     elif _is_elsewhere(folder):
                         elsewhere.append(folder)
                     else:
                         running[pool.submit(_run, workers, folder, free, options, begun, retries)] = folder
                 for folder in list(elsewhere):
-                    if _has_ended(folder):
+                    if has_ended(folder):
                         elsewhere.remove(folder)
                         yield folder
                     elif len(running) < jobs and is_free(folder):
@@ -228,11 +227,6 @@ def run_local(
             pool.shutdown(wait=False, cancel_futures=True)
             workers.stop(PREEMPTED_STOP_SECONDS if signals.preempted() else STOP_SECONDS)
             raise
-
-
-def _has_ended(folder: Path) -> bool:
-    """Whether a run has, since it was made ready: what was there before is gone by then."""
-    return any(os.path.lexists(folder / name) for name in ("result.json", "failure.json"))
 
 
 def _is_elsewhere(folder: Path) -> bool:
@@ -279,6 +273,6 @@ def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[s
             return True
         cause = " (out of memory, perhaps)" if status == -signal.SIGKILL else ""
         return write_failure(folder, f"the process was killed by signal {-status}{cause}")
-    if not ((folder / "result.json").exists() or (folder / "failure.json").exists()):
+    if not has_ended(folder):
         return write_failure(folder, f"the process ended with status {status}; log.txt has what it printed")
     return True

@@ -16,7 +16,7 @@ from pathlib import Path
 from truelift import signals
 from truelift.errors import InputError, unknown_name
 from truelift.records.leases import holder_of
-from truelift.studies.executors.base import Work
+from truelift.studies.executors.base import Work, has_ended
 from truelift.studies.executors.options import ExecutorOptions
 from truelift.studies.executors.slurm_script import script
 from truelift.studies.executors.submissions import (
@@ -113,12 +113,14 @@ class Slurm:
     def _tasks(self, runs: Sequence[Path], study: Path) -> list[list[str]]:
         """The runs of each task, in their order: seed by seed, so that the first tasks complete pairs."""
         names = [_name(run, study) for run in runs]
-        each = self.options.runs_per_task or -(-len(names) // _longest_array())
+        most = _longest_array()
+        least = -(-len(names) // most)
+        each = self.options.runs_per_task or least
         tasks = [names[first : first + each] for first in range(0, len(names), each)]
-        if len(tasks) > _longest_array():
+        if len(tasks) > most:
             raise InputError(
-                f"executor.runs_per_task must be at least {-(-len(names) // _longest_array())} for {len(names)} runs, "
-                f"since the cluster's arrays have {_longest_array()} tasks at most, got {each}."
+                f"executor.runs_per_task must be at least {least} for {len(names)} runs, since the cluster's arrays "
+                f"have {most} tasks at most, got {each}."
             )
         return tasks
 
@@ -145,7 +147,7 @@ def _waited(runs: Sequence[Path], work: Work) -> Iterator[Path]:
     try:
         while left:
             began = time.monotonic()
-            ended = [run for run in left if any((run / name).exists() for name in ("result.json", "failure.json"))]
+            ended = [run for run in left if has_ended(run)]
             for run in ended:
                 del left[run]
                 yield run
