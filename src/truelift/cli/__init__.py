@@ -41,7 +41,11 @@ _COMMANDS = {
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
     "predict": ("truelift.cli.predict:predict", "Say what a run's network sees in images.", False),
-    "export": ("truelift.cli.export:export", "Write a run's network for use elsewhere: ONNX, torch.export, safetensors.", False),
+    "export": (
+        "truelift.cli.export:export",
+        "Write a run's network for use elsewhere: ONNX, torch.export, safetensors.",
+        False,
+    ),
     "card": ("truelift.cli.card:card", "Write a model card of a run, from its records alone.", False),
     "ledger": ("truelift.cli.ledger:ledger", "Begin or show the ledger of a referee for a search.", False),
     "plan": ("truelift.cli.plan:plan", "Say how many seeds a study needs.", False),

@@ -27,8 +27,13 @@ def export(
     trained = restore(run, device="cpu")
     found = export_network(trained, to, out)
     if trained.experiment.evaluation_views != "one":
-        warn(f"the run was evaluated on several views of each image ({trained.experiment.evaluation_views}); the file's "
-             "network sees one.")
-    print(f"{found.path}: outputs as the network's own on {found.images} images, largest difference {found.difference:.1g}")
+        warn(
+            f"the run was evaluated on several views of each image ({trained.experiment.evaluation_views}); the file's "
+            "network sees one."
+        )
+    print(
+        f"{found.path}: outputs as the network's own on {found.images} images, "
+        f"largest difference {found.difference:.1g}"
+    )
     print(f"classes and preprocessing: {found.description}")
     return 0

@@ -42,7 +42,9 @@ def find_pictures(places: Sequence[str | Path]) -> Iterator[str | Unreadable]:
             except OSError as error:
                 yield Unreadable(str(place), f"cannot be read ({error.strerror})")
                 continue
-            yield from found or [Unreadable(str(place), "no image in this folder")]
+            if not found:
+                yield Unreadable(str(place), "no image in this folder")
+            yield from found
         else:
             yield str(place)
 

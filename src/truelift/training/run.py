@@ -14,7 +14,6 @@ from truelift.data import Splits
 from truelift.errors import DivergedError, InputError, check_seconds
 from truelift.own import sources
 from truelift.records import (
-    Inputs,
     MetricLines,
     clear_way,
     leased,

@@ -27,7 +27,7 @@ from truelift.training.experiment import Experiment
 from truelift.training.hardware import Precision, pick_device, pick_precision
 from truelift.training.identity import fingerprint, identity, read_config
 from truelift.training.objectives import Around, Objective
-from truelift.training.objectives.heads import classifier_of, embedded
+from truelift.training.objectives.heads import embedded
 from truelift.training.policies import PolicyOptions
 
 # What of an experiment is needed to build its network and to say what it predicts.
@@ -73,14 +73,6 @@ class Trained:
         probabilities = F.softmax(logits.float(), dim=1).cpu()
         likelihood = None if features is None else self.objective.log_likelihood(self.network, features.float())
         return Answer(probabilities, None if likelihood is None else likelihood.float().cpu())
-
-    @torch.no_grad()
-    def plain(self, taken: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits (N, K), and the log-likelihood (N,) where there is one, of what the preprocessing gives, in float32."""
-        if not self.has_likelihood:
-            return self.objective.logits(self.network, taken), None
-        features = embedded(self.network, taken)
-        return classifier_of(self.network)(features), self.objective.log_likelihood(self.network, features)
 
 
 def restore(folder: Path, *, device: str = "auto") -> Trained:
@@ -239,7 +231,7 @@ def _name_of(recorded: Experiment, name: str, checkpoint: Path) -> str:
         InputError: It has none.
     """
     try:
-        names = list(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True))
+        names: list[str] = list(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True))
     except Exception as error:  # torch raises a dozen kinds for a damaged file
         raise InputError(f"{checkpoint} is of no use: it is damaged ({type(error).__name__}).") from None
     told = name.rpartition("/")[2]  # of a file that is read from the run's own copy

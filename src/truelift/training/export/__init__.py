@@ -73,4 +73,6 @@ def _module(form: str) -> ModuleType:
         return importlib.import_module(f"truelift.training.export.{FORMS[form]}")
     except ImportError as error:
         missing = error.name or one_line(error)
-        raise InputError(f'{form} needs a package that is not installed ({missing}): pip install "truelift[export]".') from None
+        raise InputError(
+            f'{form} needs a package that is not installed ({missing}): pip install "truelift[export]".'
+        ) from None

@@ -26,7 +26,7 @@ class Compared(NamedTuple):
 
 @torch.no_grad()
 def compared(network: Exportable, read: Reader, shape: tuple[int, int, int]) -> Compared:
-    """max |y' − y| / max(1, max |y|) over all outputs y of the network and y' of the file, on images of random pixels.
+    """The largest |y' − y| / max(1, max |y|) over the outputs y of the network and y' of the file, on random pixels.
 
     Args:
         network: In inference mode.

@@ -1,4 +1,7 @@
-"""A network with its preprocessing, from pixels to logits, as one module. N images, C channels, H×W pixels, K classes."""
+"""A network with its preprocessing, from pixels to logits, as one module.
+
+N images, C channels, H×W pixels, K classes.
+"""
 
 from functools import partial
 
@@ -21,6 +24,8 @@ class Scaled(nn.Module):
         matrix: W, (D, D) with D = H·W·C, a pixel's channels together; None for none.
     """
 
+    offset: Tensor
+    scale: Tensor
     matrix: Tensor | None
 
     def __init__(self, offset: Tensor, scale: Tensor, matrix: Tensor | None = None) -> None:
@@ -34,9 +39,9 @@ class Scaled(nn.Module):
         values: Tensor = (images.float() - self.offset) / self.scale
         if self.matrix is None:
             return values
-        rows = values.permute(0, 2, 3, 1).flatten(1) @ self.matrix
+        rows: Tensor = values.permute(0, 2, 3, 1).flatten(1) @ self.matrix
         _, channels, height, width = images.shape
-        return rows.unflatten(1, (height, width, channels)).permute(0, 3, 1, 2)
+        return rows.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 def scaled(preprocess: Preprocess) -> Scaled:
