@@ -25,7 +25,8 @@ def digits(folder: Path, count: int) -> None:
         Image.fromarray(pixels).save(folder / f"{i:02d}.png")
 
 
-def test_predict_and_export(tmp_path: Path, truelift: Truelift) -> None:
+@pytest.mark.timeout(600)
+def test_predict(tmp_path: Path, truelift: Truelift) -> None:
     assert truelift(*TRAIN, *MIXTURE).returncode == 0
     digits(tmp_path / "pictures", 30)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"\x89PNG")
@@ -44,6 +45,12 @@ def test_predict_and_export(tmp_path: Path, truelift: Truelift) -> None:
     assert [row["class_1"] for row in rows] == [one["top"][0]["class"] for one in form["images"]]
     assert [float(row["log_likelihood"]) for row in rows] == [one["log_likelihood"] for one in form["images"]]
 
+
+@pytest.mark.timeout(900)
+def test_export(tmp_path: Path, truelift: Truelift) -> None:
+    assert truelift(*TRAIN, *MIXTURE).returncode == 0
+    digits(tmp_path / "pictures", 30)
+    form = json.loads(truelift("predict", "lgm", "pictures", "--json").stdout)
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     pixels = np.stack([np.asarray(Image.open(tmp_path / "pictures" / f"{i:02d}.png"))[None] for i in range(30)])
@@ -66,6 +73,7 @@ def test_predict_and_export(tmp_path: Path, truelift: Truelift) -> None:
     np.testing.assert_allclose(likelihood, expected, rtol=2e-2)  # the run's may be in bfloat16
 
 
+@pytest.mark.timeout(600)
 def test_refusals_are_one_line(tmp_path: Path, truelift: Truelift) -> None:
     for arguments, told in (
         (("predict", "gone", "x.png"), "gone must be the folder of a run"),

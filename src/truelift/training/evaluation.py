@@ -62,7 +62,7 @@ def predict(
 
 
 def _rank(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the true one, int64 (N,): of equal logits the one of the lower number comes first."""
+    """How many classes come before the true one, int64 (N,); of equal logits the class of the lower number is first."""
     true = logits.gather(1, labels[:, None])
     lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > true) | ((logits == true) & lower)).sum(1)
