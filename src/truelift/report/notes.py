@@ -37,7 +37,7 @@ def _after_the_fact(asked: Asked) -> Iterator[str]:
     if asked.planned_metric:
         yield (
             f"Judged afterwards by {asked.metric.name}: the study was planned with {asked.planned_metric}. P-values "
-            "and intervals hold where this metric was chosen before anybody saw the results, and for one such metric: of "
+            "and intervals hold where this metric was chosen before anybody saw the results, and for one metric: of "
             "several, some decide by chance."
         )
 

@@ -110,8 +110,8 @@ def summarise(study: Study) -> Summary:
     others, left_out = _others(asked, records)
     reached = asked.reached
     of_reached = rows if reached == asked.metric else judged(asked, reached, records, smallest_effect=0.0)
-    # Its differences have no test that holds at any stop.
-    lengths = asked.other_lengths() if growth is None else frozenset()
+    # Its differences have no test that holds at any stop, nor over folds.
+    lengths = asked.other_lengths() if growth is None and asked.folds is None else frozenset()
     digits = difference_digits(rows)
     metric = asked.metric
     headlines = {
