@@ -35,9 +35,9 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     """Finds the images, chooses those of each split, and decodes only them; with `stream`, none yet.
 
     In this order: with `folds`, one of them is the test set; else without a test set, one is cut off training by a
-    fixed seed; `test_images` of it are kept by a fixed seed; `train_images` of the rest are kept by the split seed; without a validation set, one is cut off those by the
-    split seed, or as the last `validation_images` of them. So nothing but `test_fraction` and `test_images` changes the
-    test set.
+    fixed seed; `test_images` of it are kept by a fixed seed; `train_images` of the rest are kept by the split seed;
+    without a validation set, one is cut off those by the split seed, or as the last `validation_images` of them. So
+    nothing but `test_fraction`, `test_images`, `folds` and `fold` changes the test set.
 
     Args:
         options: Where the images come from and how they are split.

@@ -179,7 +179,7 @@ def _with(found: Found, wanted: Sequence[Measure]) -> Found:
     results = {key: dict(metrics) for key, metrics in found.results.items()}
     for one in wanted:
         for key, predictions in found.predictions.items():
-            if key in results and not _refused(one.name, predictions):
+            if key in results and not refused(one.name, predictions):
                 try:
                     results[key][one.name] = one.of(predictions)
                 except InputError:  # the report says that the result lacks it
@@ -187,7 +187,7 @@ def _with(found: Found, wanted: Sequence[Measure]) -> Found:
     return replace(found, results=results)
 
 
-def _refused(name: str, predictions: Predictions) -> str | None:
+def refused(name: str, predictions: Predictions) -> str | None:
     """Why a metric says nothing of these predictions; None where it does."""
     if len(predictions.labels) == 0:
         return "there are no test images"
@@ -277,11 +277,11 @@ def _check_given(one: Measure, done: Sequence[Run]) -> None:
             why = why or f"{run.folder.name} has no predictions.npz that can be read"
             continue
         try:
-            refused = _refused(one.name, predictions)
-            if refused is None:
+            reason = refused(one.name, predictions)
+            if reason is None:
                 one.of(predictions)
                 return
-            why = refused
+            why = reason
         except InputError as error:
             why = str(error)
     raise InputError(f"metric {one.name} cannot be had from the predictions: {why}.")

@@ -71,8 +71,8 @@ def refuse_with_folds(folds: int, together: Together, settings: Sequence[Mapping
         raise InputError("published must be left out with folds: a published figure is of another test set.")
     if together.programs:
         raise InputError(
-            "folds are for truelift's own trainings: a program of your own is given a seed and no fold, and nothing shows "
-            "that it holds each image out once. truelift.verdicts.compare(held_out=…) judges its results."
+            "folds are for truelift's own trainings: a program of your own is given a seed and no fold, and "
+            "nothing shows that it holds each image out once. truelift.verdicts.compare(held_out=…) judges its results."
         )
     for one in settings:
         for name in _SET_BY_STUDY:
