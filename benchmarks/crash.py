@@ -6,8 +6,9 @@
 Two studies at a time: our own trainings (the bundled digits, a tiny network, a checkpoint every tenth of a second), and
 programs of a user's behind `sh`, which count up to a number, keep it in a file, and have a child that does nothing but
 run. Seven of ten stops are `kill -9`, sent to the study's process alone; the others SIGTERM and Ctrl-C. The moment is
-drawn uniformly from an undisturbed study's time. What still runs ten seconds after a stop is an orphan; the longest that
-anything took to end is told as well (`slowest_end_s`: a second on an idle machine). When a study has ended, its folder is searched for temporary files, and its table must be the undisturbed one's: every
+drawn uniformly from an undisturbed study's time. What still runs ten seconds after a stop is an orphan; the longest
+that anything took to end is told as well (`slowest_end_s`: a second on an idle machine). When a study has ended, its
+folder is searched for temporary files, and its table must be the undisturbed one's: every
 metric but the times, every line of metrics, every test prediction.
 """
 
