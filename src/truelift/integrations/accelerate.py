@@ -1,8 +1,8 @@
 """Hugging Face's Accelerate: gradient similarity. FreezeOut needs no help but `save_with`."""
 
+from accelerate import Accelerator
 from torch import Tensor
 
-from accelerate import Accelerator
 from truelift.techniques.gradient_similarity import Combined, GradientSimilarity
 
 
