@@ -59,7 +59,7 @@ def read_own(path: str, found: Any, args: Mapping[str, Any]) -> Source:
     }
     train = listings["train"]
     names = given.get("classes")
-    classes = number_names(train) if names is None else _classes(f'{KIND} "{path}"', names)
+    classes = number_names(train.labels) if names is None else _classes(f'{KIND} "{path}"', names)
     return Source(train, listings.get("validation"), listings.get("test"), classes)
 
 
