@@ -7,7 +7,6 @@ from truelift.data.folder import read_tree
 from truelift.data.image_files import is_image
 from truelift.data.listing import Labels, Listing, Source
 from truelift.data.members import Member, Reader, by_parts, list_members, read_plain
-from truelift.data.tar_files import tar_members
 from truelift.data.tree import ArchiveFolder, descended
 from truelift.data.zip_files import read_zipped, zip_members
 from truelift.errors import InputError
@@ -30,9 +29,9 @@ def read_zip(path: Path) -> Source:
     return _read(path, zip_members(path), read_zipped)
 
 
-def read_tar(path: Path) -> Source:
-    """The images of an uncompressed tar file of folders, as `read_zip`."""
-    return _read(path, tar_members(path), read_plain)
+def read_tar(path: Path, members: Sequence[Member]) -> Source:
+    """The images of an uncompressed tar file of folders with these members, as `read_zip`."""
+    return _read(path, members, read_plain)
 
 
 def refuse_compressed(path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from truelift.data.digest import of_files, of_rows
+from truelift.data.files import is_hidden
 from truelift.data.image_formats import open_bytes
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.errors import InputError
@@ -98,7 +99,7 @@ def list_members(
 
 
 def by_parts(file: str, members: Sequence[Member]) -> Mapping[tuple[str, ...], str]:
-    """The members' names by their parts, as `ArchiveFolder` has them.
+    """The members' names by their parts, as `ArchiveFolder` has them; without hidden ones.
 
     Raises:
         InputError: A name begins at the root or leads out of the archive, or comes twice.
@@ -112,5 +113,6 @@ def by_parts(file: str, members: Sequence[Member]) -> Mapping[tuple[str, ...], s
             raise InputError(f"{file}: {member.name} must be a regular file, no link or the like")
         if parts in found:
             raise InputError(f"{file}: {member.name} must be there once, got it twice")
-        found[parts] = member.name
+        if not any(map(is_hidden, parts)):
+            found[parts] = member.name
     return found

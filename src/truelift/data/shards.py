@@ -50,10 +50,11 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     """
     files = shard_files(path)
     by_split = {"train": files} if path.is_file() else match_splits(path, files)
-    found = {split: [_samples(file) for file in files] for split, files in by_split.items()}
+    members = {file: tar_members(file) for file in files}
+    if path.is_file() and _are_folders(members[path]):
+        return read_tar(path, members[path])
+    found = {split: [_samples(file, members[file]) for file in its] for split, its in by_split.items()}
     ending = _label_ending(found["train"])
-    if ending is None and path.is_file() and any("/" in key for key in found["train"][0].images):
-        return read_tar(path)
     raw = {split: _raw(samples, split, ending or ENDINGS[0], label_column) for split, samples in found.items()}
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
@@ -81,19 +82,37 @@ class _Samples:
     """By ending."""
 
 
-def _samples(file: Path) -> _Samples:
-    """The images and the label files of one tar file by key, from its headers."""
+def _are_folders(members: Sequence[Member]) -> bool:
+    """Whether the images lie in folders, and none has a file beside it that would be its label."""
+    parts = [_key_and_ending(member.name) for member in members]
+    images = {key for key, ending in parts if f".{ending}" in _endings()}
+    labelled = any(key in images or ending == "cls" for key, ending in parts if ending in ENDINGS)
+    return not labelled and any("/" in key.removeprefix("./") for key in images)
+
+
+def _key_and_ending(name: str) -> tuple[str, str]:
+    """The key is the name up to the first dot of its last part.
+
+    >>> _key_and_ending("a.b/x.seg.PNG")
+    ('a.b/x', 'seg.png')
+    """
+    folder, slash, last = name.rpartition("/")
+    stem, _, ending = last.partition(".")
+    return folder + slash + stem, ending.lower()
+
+
+def _samples(file: Path, members: Sequence[Member]) -> _Samples:
+    """The images and the label files of one tar file by key."""
     found = _Samples(file)
-    for member in tar_members(file):
+    for member in members:
         _sort_in(member, found)
     return found
 
 
 def _sort_in(member: Member, found: _Samples) -> None:
     """Take a member up as a key's image or label, where it is one."""
-    folder, slash, name = member.name.rpartition("/")
-    stem, _, ending = name.partition(".")
-    key, ending = folder + slash + stem, ending.lower()
+    key, ending = _key_and_ending(member.name)
+    name = member.name.rpartition("/")[2]
     is_image = f".{ending}" in _endings()
     if ending.endswith(".cls") and not is_hidden(name):
         raise InputError(f"{found.file}: {member.name} must be KEY.cls, with a key that has no dot")

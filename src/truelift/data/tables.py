@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from truelift.data.columns import (
     find_label,
     find_split,
     named_image,
-    named_labels,
     require_columns,
 )
 from truelift.data.files import files_ending, say, walk
@@ -68,6 +67,7 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
             twice.
     """
     by_split = {"train": [*files]} if path.is_file() or len(files) == 1 else match_splits(path, files)
+    options = _with_label(read_header(by_split["train"][0]), by_split["train"][0], options)
     parts: dict[str, list[_Part]] = {}
     for named, tables in by_split.items():
         for file in tables:
@@ -100,6 +100,15 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
         belongs=f"named in {files[0].name}" if len(files) == 1 else "named in a table",
         unlabelled=unlabelled,
     )
+
+
+def _with_label(names: Sequence[str], table: Path, options: ColumnOptions) -> ColumnOptions:
+    """The options with the label column of the first training table, where the user has named none."""
+    if options.label_column is not None or options.label_columns is not None:
+        return options
+    image, split = find_image(names, options.image_column, str(table)), find_split(names)
+    others = [name for name in names if name not in (image, split)]
+    return replace(options, label_column=find_label(others, None, str(table)))
 
 
 def _unnamed(path: Path, named: Sequence[str]) -> Sequence[str]:
@@ -158,7 +167,7 @@ def _labels(table: Table, image: str, split: str | None, named: str | None, opti
         require_columns(table.names, options.label_columns, str(table.file))
         columns = {name: table.columns[name] for name in options.label_columns}
         return from_columns(columns, lambda row: f"{table.file} row {row + 1}")
-    if named == "test" and (options.label_column not in others if options.label_column else not named_labels(others)):
+    if named == "test" and options.label_column not in others:
         return [None] * table.rows
     values = table.columns[find_label(others, options.label_column, str(table.file))]
     if options.label_separator is None:
@@ -217,12 +226,10 @@ def _place(rows: Sequence[tuple[Path, int]], index: int) -> str:
 def _say_understood(
     path: Path, files: Sequence[Path], options: ColumnOptions, images: Mapping[str, int], classes: int
 ) -> None:
+    """Say on one line what the columns and the rows were taken for."""
     names = read_header(files[0])
-    image = find_image(names, options.image_column, str(files[0]))
-    split = find_split(names)
-    labels = ", ".join(options.label_columns or ()) or find_label(
-        [name for name in names if name not in (image, split)], options.label_column, str(files[0])
-    )
+    image, split = find_image(names, options.image_column, str(files[0])), find_split(names)
+    labels = ", ".join(options.label_columns or (options.label_column or "",))
     counts = ", ".join(f"{count} {kind}" for kind, count in images.items())
     told = "" if split is None else f', splits from "{split}"'
     say(f'{path}: file names are read from "{image}", labels from "{labels}"{told}: {classes} classes, {counts} images')

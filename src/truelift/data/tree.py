@@ -78,7 +78,7 @@ class ArchiveFolder:
 
     Attributes:
         place: Of the folder, for messages.
-        members: Each image's name in the archive, by its parts from this folder on.
+        members: Each image's name in the archive, by its parts from this folder on; of those that are not hidden.
         lister: Makes a listing of members.
     """
 
@@ -98,7 +98,7 @@ class ArchiveFolder:
     def _inner(self) -> Sequence["ArchiveFolder"]:
         found: dict[str, dict[tuple[str, ...], str]] = {}
         for (first, *rest), member in self.members.items():
-            if rest and not is_hidden(first):
+            if rest:
                 found.setdefault(first, {})[tuple(rest)] = member
         return [ArchiveFolder(f"{self.place}/{name}", found[name], self.lister) for name in sorted(found)]
 
@@ -108,11 +108,11 @@ class ArchiveFolder:
 
     def images(self) -> list[str]:
         """As `Folder` says."""
-        return [self.members[parts] for parts in sorted(self.members) if len(parts) == 1 and not is_hidden(parts[0])]
+        return [self.members[parts] for parts in sorted(self.members) if len(parts) == 1]
 
     def all_images(self) -> list[str]:
         """As `Folder` says."""
-        return [self.members[parts] for parts in sorted(self.members) if not any(map(is_hidden, parts))]
+        return [self.members[parts] for parts in sorted(self.members)]
 
     def listing(self, images: Sequence[str], labels: Labels) -> Listing:
         """Members by name."""
