@@ -132,7 +132,7 @@ def find_source(options: DataOptions) -> Source:
     named = known if isinstance(known, NamedSet) else None
     if options.path is None:
         if is_import_path(options.name):
-            return read_own(options.name, known, options.args)
+            return read_own(options.name, known, options.args, options)
         if options.name == DIGITS:
             return read_digits()
         assert named is not None, "what else has been found"

@@ -91,7 +91,8 @@ def test_one_metadata_file_with_the_splits_in_its_names(tmp_path: Path) -> None:
 
 def test_a_column_of_splits(tmp_path: Path) -> None:
     names = write_images(tmp_path / "images", 6)
-    lines = [f"{n},{label},{s}" for n, label, s in zip(names, "aabbab", "Train train train train VAL test".split())]
+    splits = ["Train", "train", "train", "train", "VAL", "test"]
+    lines = [f"{n},{label},{s}" for n, label, s in zip(names, "aabbab", splits, strict=True)]
     source = read(write(tmp_path / "labels.csv", "image,label,split", *lines).parent)
     assert source.validation is not None
     assert source.test is not None
@@ -286,12 +287,12 @@ def test_several_labels_of_a_table(tmp_path: Path) -> None:
     objects = [{"file": n, "labels": cell.replace(" ", "").split("|")} for n, cell in zip(names, cells, strict=True)]
     source = read(write(tmp_path / "a.jsonl", *map(json.dumps, objects)))
     assert (source.classes, source.train.labels.tolist()) == (("a", "b", "c"), expected)
-    with pytest.raises(InputError, match='unknown label column of .*a.csv "d"'):
+    with pytest.raises(InputError, match=r'unknown label column of .*a.csv "d"'):
         read(file, label_columns=("a", "d"))
     write(file, "file,a,b", "000.png,1,0", "001.png,0.5,1")
     with pytest.raises(InputError, match=r'a.csv row 2: "a" must be 0 or 1, got .0.5.'):
         read(file, label_columns=("a", "b"))
     with pytest.raises(InputError, match=r"data.label_columns must be two different names or more, got \('a', 'a'\)"):
         load(DataOptions(name="x", path=str(file), label_columns=("a", "a")), split_seed=0)
-    with pytest.raises(InputError, match="data.label_columns must be left out with data.label_column"):
+    with pytest.raises(InputError, match=r"data.label_columns must be left out with data.label_column"):
         load(DataOptions(name="x", path=str(file), label_columns=("a", "b"), label_column="a"), split_seed=0)
