@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from truelift.cli.progress import begun_line, name, progress_line, progress_table
+from truelift.cli.say import ONE_AT_A_TIME
 from truelift.errors import InputError
 from truelift.records import Run, log_tail
 from truelift.records.progress import RunProgress, StudyProgress, study_progress
@@ -132,7 +133,8 @@ class LiveStudy(Quiet):
         progress = self._progress()
         rows = max(2, live.console.height - 6)
         line = Text(progress_line(progress, until_decided=self._until_decided), style="bold")
-        live.update(Group(progress_table(progress, time.time(), rows), line), refresh=True)
+        with ONE_AT_A_TIME:
+            live.update(Group(progress_table(progress, time.time(), rows), line), refresh=True)
 
     def _tell_log(self, folder: Path) -> None:
         """What a run has printed since."""
