@@ -25,7 +25,7 @@ class Freezing(TrainerCallback):
     _handle: RemovableHandle | None = None
 
     def begin(self, freezing: Front, network: nn.Module) -> None:
-        """Take up the technique. The trainer calls `model.train()` before each batch, which must not thaw batch norm."""
+        """Take up the technique. The trainer calls `model.train()` before each batch: batch norm must not thaw."""
         self.freezing = freezing
         self._handle = network.register_forward_pre_hook(lambda module, args: freezing.hold())
 
@@ -86,7 +86,7 @@ def add_freezing(
     callback, make = Freezing(), trainer.create_optimizer
 
     def create_optimizer(*given: Any, **named: Any) -> Optimizer:
-        optimizer = make(*given, **named)
+        optimizer: Optimizer = make(*given, **named)
         freezing = technique(freezes, optimizer, steps=trainer.state.max_steps, **options)
         save_with(optimizer, freezing=freezing)
         callback.begin(freezing, freezes)
