@@ -28,7 +28,7 @@ from truelift.records import (
 )
 from truelift.training import afterwards
 from truelift.training.afterwards import End
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import Training, assemble, inputs_of, load_data
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
 from truelift.training.data_changes import refuse_changed_data
@@ -210,6 +210,7 @@ def _begin(folder: Path, training: Training, splits: Splits) -> None:
         environment["data"] = splits.state.record()
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
+    inputs_of(splits).write(folder)
     _keep_sources(folder, training.experiment)
     lines = MetricLines(metrics) if training.meters.step and metrics.exists() else ()
     with whole_file(metrics) as file:  # line by line, since there may be millions
