@@ -64,9 +64,9 @@ def add_freezing(
         InputError: There is no such submodule. In `trainer.train()`: what the technique refuses.
 
     Example:
-        >>> trainer = Trainer(model, args, train_dataset=images)
-        >>> add_freezing(trainer, FreezeOut, layers=["vit.embeddings", "vit.encoder.layer.*", "classifier"])
-        >>> trainer.train()
+            trainer = Trainer(model, args, train_dataset=images)
+            add_freezing(trainer, FreezeOut, layers=["vit.embeddings", "vit.encoder.layer.*", "classifier"])
+            trainer.train()
 
     With several processes the wrapper must expect parameters that need no gradient any more:
     `TrainingArguments(ddp_find_unused_parameters=True)`.
@@ -111,9 +111,9 @@ class MixtureLoss(TrainerCallback):
         InputError: The reduction is another; the model has not called the head, or the batch has no labels.
 
     Example:
-        >>> model.classifier = GaussianMixtureHead(model.config.hidden_size, classes=10)
-        >>> loss = MixtureLoss(model.classifier, GaussianMixtureLoss(margin=0.3))
-        >>> trainer = Trainer(model, args, train_dataset=images, compute_loss_func=loss, callbacks=[loss])
+            model.classifier = GaussianMixtureHead(model.config.hidden_size, classes=10)
+            loss = MixtureLoss(model.classifier, GaussianMixtureLoss(margin=0.3))
+            trainer = Trainer(model, args, train_dataset=images, compute_loss_func=loss, callbacks=[loss])
     """
 
     def __init__(self, head: GaussianMixtureHead, criterion: GaussianMixtureLoss) -> None:
