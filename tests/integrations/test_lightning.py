@@ -106,6 +106,7 @@ def fit(module: Any, folder: Path, *, callbacks: Any = (), ckpt_path: Path | Non
         accelerator="cpu",
         callbacks=list(callbacks),
         default_root_dir=folder,
+        enable_checkpointing=any(isinstance(callback, pl.callbacks.ModelCheckpoint) for callback in callbacks),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
