@@ -112,7 +112,9 @@ def cluster(home: Path) -> Iterator[Cluster]:
         (home / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
     ports = [_free_port(), _free_port()]
-    (home / "slurm.conf").write_text(_CONFIG.format(host=host, home=home, ctld=ports[0], d=ports[1], cred=_REQUEUE_SECONDS))
+    (home / "slurm.conf").write_text(
+        _CONFIG.format(host=host, home=home, ctld=ports[0], d=ports[1], cred=_REQUEUE_SECONDS)
+    )
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SLURM")},

@@ -94,8 +94,8 @@ def run_progress(run: Run, is_running: bool, now: float) -> RunProgress:
     last, written = _last_line(run.folder / "metrics.jsonl")
     step = None if last is None else int(last.step)
     if status == "done":
-        took = _took(run)
-        return RunProgress(run.variant, run.seed, "done", steps, steps, None, 0.0, took)
+        seconds = took(run)
+        return RunProgress(run.variant, run.seed, "done", steps, steps, None, 0.0, seconds)
     if status == "failed":
         return RunProgress(run.variant, run.seed, "failed", step, steps)
     if not is_running:
@@ -154,7 +154,7 @@ def _whole(run: RunProgress) -> float | None:
     return None
 
 
-def _took(run: Run) -> float | None:
+def took(run: Run) -> float | None:
     """Seconds of a finished run: of its training and evaluations, or a program's."""
     try:
         result = run.result()

@@ -44,7 +44,7 @@ def test_a_time(text: str, seconds: int) -> None:
         ({"name": "slurm", "partition": "a\nb"}, r"executor\.partition must be one word"),
         ({"name": "slurm", "args": "a\n#SBATCH x"}, r"executor\.args must be one line"),
         ({"partition": "gpu"}, r"executor\.partition must be left out without --executor slurm, got gpu"),
-        ({"cpus": 2}, r"executor\.cpus must be left out without --executor slurm, got 2"),
+        ({"cpus": 2}, r"executor\.cpus must be left out without --executor slurm or ray, got 2"),
     ],
 )
 def test_what_is_none(told: Any, message: str) -> None:
