@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,17 +52,35 @@ def nodes() -> Iterator[ray_nodes.Nodes]:
         yield running
 
 
+_started: "list[subprocess.Popen[str]]" = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    while _started:
+        _started.pop().kill()
+
+
 def truelift(home: Path, *arguments: str) -> "subprocess.Popen[str]":
     pipe = subprocess.PIPE
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*TRUELIFT, *arguments], cwd=home, env=ENVIRONMENT, text=True, stdout=pipe, stderr=pipe, process_group=0
     )
+    _started.append(process)
+    return process
 
 
 def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 500) -> tuple[str, str]:
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == status, out + err
     return out, err
+
+
+def comes(process: "subprocess.Popen[str]", holds: Callable[[], object]) -> bool:
+    """Whether it comes while the process runs."""
+    assert until(lambda: holds() or process.poll() is not None, 200)
+    return bool(holds()) or pytest.fail("".join(process.communicate()))
 
 
 def on(nodes: ray_nodes.Nodes) -> list[str]:
@@ -79,9 +97,9 @@ def programs(home: Path, steps: int, seeds: int = 2) -> str:
 
 
 def running(folder: Path) -> list[Holder]:
-    """Who makes runs."""
+    """Who makes runs, and not only makes their folders ready."""
     found = (holder_of(path) for path in folder.glob("runs/*/*"))
-    return [holder for holder in found if holder is not None]
+    return [holder for holder in found if holder is not None and holder.executor == "ray"]
 
 
 def done(folder: Path) -> int:
@@ -103,19 +121,18 @@ def test_whatever_is_killed_all_runs_end_with_the_same_numbers(nodes: ray_nodes.
     folder = tmp_path / "ray"
     command = [*options, "--out", "ray", *on(nodes)]
     waiting = truelift(tmp_path, *command)
-    assert until(lambda: running(folder), 200), waiting.poll()
+    assert comes(waiting, lambda: running(folder))
     first = running(folder)[0]
-    assert first.executor == "ray"
     os.kill(first.process, signal.SIGKILL)  # a run
-    assert until(lambda: any(one.process != first.process for one in running(folder)), 100)
+    assert comes(waiting, lambda: any(one.process != first.process for one in running(folder)))
     tasks = [task_of(one.process) for one in running(folder) if one.process != first.process]
     task = next(task for task in tasks if task is not None)
     os.kill(task, signal.SIGKILL)  # a worker of Ray's, and its run with it
-    assert until(lambda: done(folder) >= 3, 100)
+    assert comes(waiting, lambda: done(folder) >= 3)
     waiting.kill()
     waiting.communicate()
     again = truelift(tmp_path, *command)
-    assert until(lambda: done(folder) >= 6, 200), again.poll()
+    assert comes(again, lambda: done(folder) >= 6)
     os.kill(nodes.raylet, signal.SIGKILL)  # a node
     out, err = ended(again)
     assert out.count("test_accuracy") >= 6, out + err
@@ -132,7 +149,7 @@ def test_cancelled_or_interrupted_it_ends_and_another_executor_goes_on(nodes: ra
     study, folder = programs(tmp_path, 600), tmp_path / "s"
     command = ["study", study, "--out", "s", *on(nodes)]
     waiting = truelift(tmp_path, *command)
-    assert until(lambda: running(folder), 200), waiting.poll()
+    assert comes(waiting, lambda: running(folder))
     status = json.loads(ended(truelift(tmp_path, "status", "s", "--json"))[0])
     assert {run["executor"] for run in status["runs"] if run["state"] == "running"} == {"ray"}
     out, _ = ended(truelift(tmp_path, "cancel", "s"))
@@ -143,7 +160,7 @@ def test_cancelled_or_interrupted_it_ends_and_another_executor_goes_on(nodes: ra
     assert not running(folder)
     assert "nothing of this study" in ended(truelift(tmp_path, "cancel", "s"))[0]
     waiting = truelift(tmp_path, *command)
-    assert until(lambda: running(folder), 200), waiting.poll()
+    assert comes(waiting, lambda: running(folder))
     os.killpg(waiting.pid, signal.SIGINT)
     ended(waiting, 130)
     assert not running(folder)

@@ -57,7 +57,7 @@ class Ray:
             InputError: Ray is not installed, the cluster cannot be reached, no node has what a run is to have, or a
                 node does not see the study's folder.
         """
-        with ray_cluster.connected(self.options) as ray:
+        with ray_cluster.connected(self.options, stay=True) as ray:
             ray_cluster.look_at_nodes(ray, self.options, study)
 
     def shown(self, folders: Sequence[Path], work: Work) -> str:
@@ -118,14 +118,14 @@ class _Tasks:
         self._job = ray.get_runtime_context().get_job_id()
         self._directory = ray_cluster.directory_of(options)
         # A run is a process of its own, so the task's need not end with it, as Ray would have it where there is a GPU.
-        self._task = ray.remote(ray_task.make).options(
+        self._task = ray.remote(
             name="truelift",
             num_cpus=options.cpus,
             num_gpus=options.gpus,
             memory=options.memory_bytes,
             max_retries=options.requeues,
             max_calls=0,
-        )
+        )(ray_task.make)
 
     def have_room(self) -> bool:
         """Whether another is to be begun: one by one only where it can run now."""

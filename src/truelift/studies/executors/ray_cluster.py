@@ -45,21 +45,35 @@ def address_of(options: ExecutorOptions) -> str:
     return options.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
+_connections: list[str] = []
+"""The address that this process has connected to for a study, if it has: it is left when the study is over."""
+
+
 @contextlib.contextmanager
-def connected(options: ExecutorOptions) -> Iterator[Any]:
-    """Ray, connected within the block; a connection that was there before stays.
+def connected(options: ExecutorOptions, *, stay: bool = False) -> Iterator[Any]:
+    """Ray, connected within the block. A connection that somebody else has made in this process stays.
+
+    Args:
+        options: Of the executor.
+        stay: Stay connected for the next block, unless this one fails.
 
     Raises:
         InputError: Ray is not installed, or the cluster cannot be reached.
     """
     ray = imported()
-    was = bool(ray.is_initialized())
-    if not was:
-        _connect(ray, address_of(options), runtime_env(options))
+    if not ray.is_initialized():
+        _connections.clear()
+        address = address_of(options)
+        _connect(ray, address, runtime_env(options))
+        _connections.append(address)
     try:
         yield ray
+    except BaseException:
+        stay = False
+        raise
     finally:
-        if not was:
+        if _connections and not stay:
+            _connections.clear()
             ray.shutdown()
 
 
