@@ -1,5 +1,6 @@
 """Studies on a real Ray of two nodes: whatever is killed, each run ends once, with a laptop's numbers."""
 
+import contextlib
 import json
 import os
 import signal
@@ -106,12 +107,18 @@ def done(folder: Path) -> int:
     return len(list(folder.glob("runs/*/*/result.json")))
 
 
+def tasks(folder: Path) -> list[int]:
+    """The processes of Ray's that the runs descend from."""
+    return [task for holder in running(folder) if (task := task_of(holder.process)) is not None]
+
+
 def task_of(process: int) -> int | None:
-    """The process of Ray's that a run descends from."""
-    while process > 1:
-        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::"):
-            return process
-        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    """The process of Ray's that another descends from, while both run."""
+    with contextlib.suppress(OSError, IndexError):
+        while process > 1:
+            if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::"):
+                return process
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
     return None
 
 
@@ -124,10 +131,9 @@ def test_whatever_is_killed_all_runs_end_with_the_same_numbers(nodes: ray_nodes.
     assert comes(waiting, lambda: running(folder))
     first = running(folder)[0]
     os.kill(first.process, signal.SIGKILL)  # a run
-    assert comes(waiting, lambda: any(one.process != first.process for one in running(folder)))
-    tasks = [task_of(one.process) for one in running(folder) if one.process != first.process]
-    task = next(task for task in tasks if task is not None)
-    os.kill(task, signal.SIGKILL)  # a worker of Ray's, and its run with it
+    found: list[int] = []
+    assert comes(waiting, lambda: done(folder) and (found.extend(tasks(folder)) or found))
+    os.kill(found[0], signal.SIGKILL)  # a worker of Ray's, and its run with it
     assert comes(waiting, lambda: done(folder) >= 3)
     waiting.kill()
     waiting.communicate()
