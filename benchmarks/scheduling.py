@@ -2,8 +2,8 @@
 
     python -P benchmarks/scheduling.py [--runs 1000] [--slots 100] [--seconds 1.0] [--planned 10000]
 
-**A thousand runs of a second over a hundred slots.** The whole way of `truelift study` in one process: the plan is read
-and checked, each run's folder is made ready, the local executor hands the runs to its slots, and each run's end is told.
+**A thousand runs of a second over a hundred slots.** The whole way of `truelift study` in one process: the plan is
+read and checked, each run's folder is made ready, the local executor hands the runs to its slots and tells their ends.
 Simulated is the run alone: in place of a worker's process a thread takes the run's lease, sleeps for a second, writes
 result.json as a worker does, and lets go. So no Python is started, nothing is trained, and all slots share this
 machine's cores, where a cluster's slots have their own.
@@ -14,9 +14,9 @@ beginning to the last run's end, on whatever cores are here: with two of them a 
 each other, and other work on the machine counts too.
 
 **Lost and doubled.** Besides, four processes that take themselves for four machines (each has a host name of its own,
-so that leases alone decide, by heartbeats) share the same number of runs by `truelift work`'s way; one of them is killed
-in the middle, so that its runs are taken over. `lost` are runs without a result, `doubled` runs whose result was written
-more than once, in both parts together.
+so that leases alone decide, by heartbeats) share as many runs among them, as `truelift work` does; one of them is
+killed in the middle, so that its runs are taken over. `lost` are runs without a result, `doubled` runs whose result was
+written more than once, in both parts together; `taken_over` are the killed one's runs that another has made.
 
 **Plan and report.** A file of as many runs of trainings is read (`plan_s`), and the report of as many finished ones,
 with 100 lines of metrics each, is written (`report_s`), each in a process of its own, imports included for the report;
@@ -110,9 +110,9 @@ def study_of(folder: Path, runs: int, run: Callable[[Any, Path], object]) -> Pat
     """Plan a study of so many runs in a folder, and do something with it."""
     folder.mkdir()
     file = folder / "study.toml"
-    file.write_text(
-        f'command = "true {{seed}} {{out}} {{args}}"\nmetric = "accuracy"\nseeds = {runs // 2}\n[variants.a]\n[variants.b]\nargs = "b"\n'
-    )
+    command = "true {seed} {out} {args}"
+    variants = '[variants.a]\n[variants.b]\nargs = "b"\n'
+    file.write_text(f'command = "{command}"\nmetric = "accuracy"\nseeds = {runs // 2}\n{variants}')
     run(file, folder / "study")
     return folder / "study"
 

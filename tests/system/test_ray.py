@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -184,7 +185,7 @@ def test_until_decided(nodes: ray_nodes.Nodes, tmp_path: Path) -> None:
     text = (tmp_path / study).read_text().replace("seeds = 2\n", "until_decided = { max_seeds = 8 }\n")
     (tmp_path / study).write_text(text)
     out, _ = ended(truelift(tmp_path, "study", study, "--out", "s", *on(nodes)))
-    assert "b settled after 3 seeds: helps" in out
+    assert re.search(r"b settled after \d seeds: helps", out), out
     ended(truelift(tmp_path, "study", study, "--out", "local", "--jobs", "2"))
     assert done(tmp_path / "s") < 16
     tables = [json.loads(ended(truelift(tmp_path, "report", name, "--json"))[0]) for name in ("s", "local")]

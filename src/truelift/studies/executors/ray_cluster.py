@@ -19,7 +19,7 @@ LOCAL = "local"
 """The address of a cluster that is begun for this command, and ends with it."""
 
 _REACH_SECONDS = 5.0
-_LOOK_SECONDS, _SETUP_SECONDS = 60.0, 900.0
+_LOOK_SECONDS, _SETUP_SECONDS = 180.0, 900.0
 """What nodes may take to answer; the second where they have an environment to install first."""
 _MOST_LOOKED_AT = 32
 """Of the nodes: the others are most likely like them, and each run looks again."""
