@@ -29,6 +29,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -438,6 +439,7 @@ def _job() -> str:
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
+@cache
 def _system() -> str:
     """What makes a process number one process: the machine since it started, and the numbers' space."""
     if not processes.LINUX:
