@@ -4,11 +4,13 @@ import re
 import shlex
 
 import pytest
-from tests.docs.blocks import ALL, PAGES, ROOT
 
+from tests.docs.blocks import ALL, PAGES, ROOT
 from truelift.cli import app, prepared
 
 COMMAND = re.compile(r"(?:^|\s|'|`)(?:truelift|-m truelift) +([a-z][^\n]*)")
+
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 def commands(text: str) -> list[str]:
@@ -18,11 +20,13 @@ def commands(text: str) -> list[str]:
     return [re.split(r"\s#|['&|>]| 2>", one[1])[0].strip() for one in found if one]
 
 
-IN_BLOCKS = [(b.name, line) for b in ALL if b.language in ("", "sh", "bash") and not b.reason for line in commands(b.text)]
+IN_BLOCKS = [
+    (b.name, line) for b in ALL if b.language in ("", "sh", "bash") and not b.reason for line in commands(b.text)
+]
 IN_LINES = [
     (str(page.relative_to(ROOT)), found.strip())
     for page in PAGES
-    for found in re.findall(r"`truelift +([a-z][^`…]*)`", re.sub(r"^```.*?^```$", "", page.read_text(), 0, re.S | re.M))
+    for found in re.findall(r"`truelift +([a-z][^`…]*)`", re.sub(FENCE, "", page.read_text(encoding="utf-8")))
 ]
 
 
