@@ -5,7 +5,7 @@ from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images, ImageSet, Splits
 from truelift.data.listing import Listing, Source
-from truelift.data.loading import load
+from truelift.data.loading import Unlabelled, load, load_unlabelled
 from truelift.data.make import ImageBatches, growing_sides, make_batches
 from truelift.data.named import resolve_augmentation
 from truelift.data.options import DataOptions, resolve_data
@@ -33,10 +33,12 @@ __all__ = [
     "Source",
     "Splits",
     "StreamedBatches",
+    "Unlabelled",
     "build_changes",
     "fit_preprocessing",
     "growing_sides",
     "load",
+    "load_unlabelled",
     "make_batches",
     "pick_task",
     "resolve_augmentation",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from truelift.data.listing import IntArray, Listing, Opener
+from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.errors import InputError
 from truelift.options import OPERATIONAL, at_least
 
@@ -46,7 +46,7 @@ class DecodeOptions:
 
 def decode(
     listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
-) -> tuple[Pixels, IntArray]:
+) -> tuple[Pixels, Labels]:
     """Decodes the images at ascending `indices`.
 
     Args:
@@ -56,8 +56,8 @@ def decode(
         on_error: Whether an image that cannot be decoded stops the program or is left out.
 
     Returns:
-        uint8 (M, H, W, C) with C = 1 where every image is gray, otherwise 3, and their labels, int64 (M,); M = N unless
-        images were left out.
+        uint8 (M, H, W, C) with C = 1 where every image is gray, otherwise 3, and their labels as the listing has them;
+        M = N unless images were left out.
 
     Raises:
         InputError: An image cannot be decoded and `on_error` is "stop", none can, or two images differ in size.

@@ -10,7 +10,7 @@ from PIL import features
 from truelift.data.cache import Arrays, kept
 from truelift.data.decode import Pixels, decode, decode_indices, none_decoded
 from truelift.data.digest import of_times
-from truelift.data.listing import IntArray, Listing
+from truelift.data.listing import IntArray, Labels, Listing
 from truelift.data.options import DataOptions
 
 _DECODERS = ("pil", "libjpeg_turbo", "zlib", "webp", "libtiff", "jpg_2000", "avif")
@@ -19,7 +19,7 @@ Chosen = Mapping[str, tuple[Listing, IntArray]]
 """By split, the listing that its images come from and their ascending indices in it."""
 
 
-def decode_splits(chosen: Chosen, options: DataOptions) -> dict[str, tuple[Pixels, IntArray]]:
+def decode_splits(chosen: Chosen, options: DataOptions) -> dict[str, tuple[Pixels, Labels]]:
     """By split what `decode` gives.
 
     Splits of one listing are kept as one, since under another seed the same images are split otherwise. Images in
@@ -29,7 +29,7 @@ def decode_splits(chosen: Chosen, options: DataOptions) -> dict[str, tuple[Pixel
         InputError: As `decode`.
     """
     resize, on_error = options.resize, options.on_error
-    found: dict[str, tuple[Pixels, IntArray]] = {}
+    found: dict[str, tuple[Pixels, Labels]] = {}
     for split, (listing, indices) in chosen.items():
         if split in found:
             continue
@@ -75,7 +75,7 @@ def _version(library: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _part(listing: Listing, wanted: IntArray, pixels: Pixels, decoded: IntArray) -> tuple[Pixels, IntArray]:
+def _part(listing: Listing, wanted: IntArray, pixels: Pixels, decoded: IntArray) -> tuple[Pixels, Labels]:
     """A split's pixels and labels, out of those of all splits."""
     rows = np.flatnonzero(np.isin(decoded, wanted))
     if not len(rows):

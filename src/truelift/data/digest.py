@@ -38,6 +38,7 @@ class DataState:
 def state_of(source: Source) -> DataState:
     """The state of a data set. For files by name it takes a look at each file's size."""
     listings = {"train": source.train, "validation": source.validation, "test": source.test}
+    listings["unlabelled test"] = source.unlabelled
     there = {split: listing for split, listing in listings.items() if listing is not None}
     sha = hashlib.sha256(repr((source.classes, len(source.left_out))).encode())
     for split, listing in there.items():

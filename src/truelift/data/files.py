@@ -53,20 +53,33 @@ def walk(folder: Path) -> Iterator[Path]:
                     waiting.append(Path(entry.path))
 
 
-def files_ending(root: Path, endings: Sequence[str]) -> list[Path]:
+def files_ending(root: Path, endings: Sequence[str], *, levels: int = 1, deeper: bool = False) -> list[Path]:
     """The files in a folder and its subfolders whose names end so, in lower or upper case, sorted.
 
-    Two levels, as on the hub (`train.parquet`, `data/train.parquet`): a tree of photographs is not searched in full.
+    One level of subfolders, as on the hub (`train.parquet`, `data/train.parquet`): a tree of photographs is not
+    searched in full.
+
+    Args:
+        root: The folder.
+        endings: In lower case.
+        levels: Of subfolders that are searched.
+        deeper: Where none is found, whether one level more is searched (`default/train/0000.parquet`).
 
     Raises:
         InputError: One is no regular file, or some are deeper still, where nobody would read them.
     """
-    found = [file for folder in (root, *subfolders(root)) for file in _in(folder, endings)]
-    if found:
-        inner = (folder for outer in subfolders(root) for folder in subfolders(outer))
-        deeper = next((file for folder in inner for file in walk(folder) if _ends(file, endings)), None)
-        if deeper is not None:
-            raise InputError(f"{deeper}: a file must be in {root} or in a folder there, no deeper.")
+    inner, found = [root], _in(root, endings)
+    for _ in range(levels):
+        inner = [sub for folder in inner for sub in subfolders(folder)]
+        found += [file for folder in inner for file in _in(folder, endings)]
+    beyond = [sub for folder in inner for sub in subfolders(folder)] if found or deeper else []
+    if deeper and not found:
+        found = [file for folder in beyond for file in _in(folder, endings)]
+        beyond = [sub for folder in beyond for sub in subfolders(folder)] if found else []
+    if found and levels:
+        lost = next((file for folder in beyond for file in walk(folder) if _ends(file, endings)), None)
+        if lost is not None:
+            raise InputError(f"{lost}: a file must be in {root} or in a folder there, no deeper.")
     for file in found:
         require_regular(file)
     return sorted(found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ from PIL import Image
 from truelift.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
+
+Labels = npt.NDArray[np.integer[Any]]
+"""Class numbers, int64 (N,); or of several labels an image uint8 (N, K), 1 where it has the class's label."""
 
 Opener = Callable[[], Image.Image]
 """Opens one image when called; raises whatever the decoder raises on broken bytes."""
@@ -42,7 +46,7 @@ class Listing:
     """One split's images, undecoded.
 
     Attributes:
-        labels: int64 (N,), class numbers.
+        labels: int64 (N,), class numbers; or uint8 (N, K) of several labels an image.
         openers: Given ascending indices, yields the opener of each in that order. Ascending, so that a file is read
             from front to back and each of its parts only once.
         place: Says where image i lies, for messages.
@@ -50,7 +54,7 @@ class Listing:
         files: The files that they lie in; empty where they are in memory.
     """
 
-    labels: IntArray
+    labels: Labels
     openers: Callable[[IntArray], Iterator[Opener]]
     place: Callable[[int], str]
     content: Callable[[], bytes] | None = None
@@ -71,6 +75,10 @@ class Source:
     classes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """Where images lie that belong to no class."""
+    belongs: str = "in a class folder"
+    """What an image of a class is that these are not: "an image must be …"."""
+    unlabelled: Listing | None = None
+    """A test set without labels, whose labels are all −1."""
 
     def __post_init__(self) -> None:
         """Checks the labels.
@@ -82,6 +90,9 @@ class Source:
         for listing in (self.train, self.validation, self.test):
             if listing is not None:
                 _check_range(listing, len(self.classes))
+        if self.several:
+            self._check_several()
+            return
         trained = np.unique(self.train.labels)
         if len(trained) < 2:
             name = f'only "{self.classes[trained[0]]}"' if len(trained) else "none"
@@ -95,21 +106,44 @@ class Source:
                 place = listing.place(int(unknown[0]))
                 raise InputError(f'{place}: the {split} class "{name}" has no training image')
 
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels."""
+        return self.train.labels.ndim == 2
+
+    def _check_several(self) -> None:
+        there = self.train.labels.any(axis=0)
+        if there.sum() < 2:
+            raise InputError(f"classification needs at least two classes with training images, got {there.sum()}")
+        for split, listing in (("validation", self.validation), ("test", self.test)):
+            if listing is not None and (unknown := np.argwhere(listing.labels[:, ~there])).size:
+                row, column = unknown[0].tolist()
+                name = self.classes[np.flatnonzero(~there)[column]]
+                raise InputError(f'{listing.place(row)}: the {split} class "{name}" has no training image')
+
 
 MOST_UNNAMED_CLASSES = 100_000
 """Without class names the labels alone tell how many classes there are; above this, they are not class numbers."""
 
 
-def number_names(train: Listing) -> tuple[str, ...]:
+def number_names(train: Labels) -> tuple[str, ...]:
     """Classes named by their numbers, as many as the training labels tell.
 
     A label above the limit is then out of range, which `Source` refuses, before memory is taken for the names.
     """
-    top = int(train.labels.max(initial=-1))
+    top = int(train.max(initial=-1))
     return tuple(map(str, range(min(top + 1, MOST_UNNAMED_CLASSES))))
 
 
+def strata(labels: Labels) -> IntArray:
+    """By what images are divided evenly among splits, int64 (N,): their class; of several labels nothing."""
+    return np.zeros(len(labels), dtype=np.int64) if labels.ndim == 2 else labels.astype(np.int64, copy=False)
+
+
 def _check_range(listing: Listing, n_classes: int) -> None:
+    if listing.labels.ndim == 2:
+        assert listing.labels.shape[1] == n_classes, "a column for each class"
+        return
     wrong = np.flatnonzero((listing.labels < 0) | (listing.labels >= n_classes))
     if len(wrong):
         row = int(wrong[0])

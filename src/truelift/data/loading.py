@@ -1,25 +1,25 @@
 """From options to the images of an experiment: find, choose, decode."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from truelift.data.dataset import ImageSet, Splits
-from truelift.data.decode import Pixels, as_rgb
+from truelift.data.dataset import Images, ImageSet, Splits
+from truelift.data.decode import Pixels, as_rgb, decode_indices
 from truelift.data.decoded import decode_splits
 from truelift.data.digest import state_of
 from truelift.data.digits import read_digits
-from truelift.data.files import require_regular
-from truelift.data.folder import read_folder
+from truelift.data.folds import fold_numbers
 from truelift.data.hub import download
-from truelift.data.listing import IntArray, Listing, Source
+from truelift.data.layouts import read_path
+from truelift.data.listing import IntArray, Labels, Listing, Source, strata
 from truelift.data.named import NAMED, NamedSet
 from truelift.data.options import DIGITS, DataOptions
 from truelift.data.own_source import read_own
-from truelift.data.parquet import parquet_files, read_parquet
 from truelift.data.photographs import find_photographs
-from truelift.data.shards import read_shards, shard_files
 from truelift.data.splits import cut, subset
 from truelift.errors import InputError, one_line
 from truelift.options import check
@@ -33,10 +33,10 @@ _TEST_SEED = 0
 def load(options: DataOptions, *, split_seed: int) -> Splits:
     """Finds the images, chooses those of each split, and decodes only them; with `stream`, none yet.
 
-    In this order: without a test set, one is cut off training by a fixed seed; `test_images` of it are kept by a fixed
-    seed; `train_images` of the rest are kept by the split seed; without a validation set, one is cut off those by the
-    split seed, or as the last `validation_images` of them. So nothing but `test_fraction` and `test_images` changes the
-    test set.
+    In this order: with `folds`, one of them is the test set; else without a test set, one is cut off training by a
+    fixed seed; `test_images` of it are kept by a fixed seed; `train_images` of the rest are kept by the split seed;
+    without a validation set, one is cut off those by the split seed, or as the last `validation_images` of them. So
+    nothing but `test_fraction`, `test_images`, `folds` and `fold` changes the test set.
 
     Args:
         options: Where the images come from and how they are split.
@@ -49,8 +49,13 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     source = find_source(options)
     if source.left_out and options.on_error == "stop":
         raise InputError(
-            f"{source.left_out[0]}: an image must be in a class folder, {len(source.left_out)} are beside them; "
+            f"{source.left_out[0]}: an image must be {source.belongs}, {len(source.left_out)} are beside them; "
             "--data.on_error skip leaves such out"
+        )
+    if source.unlabelled is not None and options.unlabelled_test == "stop":
+        raise InputError(
+            f"{source.unlabelled.place(0)}: the test set has no labels, so that it can be predicted and not judged; "
+            "--data.unlabelled_test cut leaves it aside and cuts a test set off training"
         )
     chosen = _choose(source, options, split_seed if options.split_seed is None else options.split_seed)
     if options.stream:
@@ -66,11 +71,56 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
     decoded = decode_splits(chosen, options)
     sets = _image_sets(decoded)
     train = sets["train"]
-    gone = np.setdiff1d(source.train.labels[chosen["train"][1]], train.labels.numpy())
-    if len(gone):
-        raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
+    _require_decoded(source, source.train.labels[chosen["train"][1]], train.labels.numpy())
     skipped = sum(len(indices) for _, indices in chosen.values()) - sum(map(len, sets.values())) + len(source.left_out)
     return Splits(train, sets.get("validation"), sets["test"], source.classes, skipped, state=state_of(source))
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """A test set without labels, to be predicted.
+
+    Attributes:
+        images: Their labels are −1.
+        places: Where each lies, in the same order.
+        skipped: How many could not be decoded and were left out.
+    """
+
+    images: Images
+    places: Sequence[str]
+    skipped: int
+
+
+def load_unlabelled(options: DataOptions) -> Unlabelled:
+    """The test set without labels of a data set, decoded as `load` decodes the others.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
+    check(options, "data.")
+    listing = find_source(options).unlabelled
+    if listing is None:
+        raise InputError(f"data.path must hold a test set without labels, got {options.path or options.name}")
+    every = np.arange(len(listing.labels))
+    if options.stream:
+        return Unlabelled(find_photographs(listing, every, options), [*map(listing.place, every.tolist())], 0)
+    pixels, decoded = decode_indices(listing, every, resize=options.resize, on_error=options.on_error)
+    images = _image_set(pixels, listing.labels[decoded])
+    return Unlabelled(images, [*map(listing.place, decoded.tolist())], len(every) - len(decoded))
+
+
+def _require_decoded(source: Source, wanted: Labels, decoded: Labels) -> None:
+    """Refuse a class none of whose training images can be decoded.
+
+    Raises:
+        InputError: There is one.
+    """
+    if source.several:
+        gone = np.flatnonzero(wanted.any(axis=0) & ~decoded.any(axis=0))
+    else:
+        gone = np.setdiff1d(wanted, decoded)
+    if len(gone):
+        raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
 
 
 def find_source(options: DataOptions) -> Source:
@@ -83,7 +133,7 @@ def find_source(options: DataOptions) -> Source:
     named = known if isinstance(known, NamedSet) else None
     if options.path is None:
         if is_import_path(options.name):
-            return read_own(options.name, known, options.args)
+            return read_own(options.name, known, options.args, options)
         if options.name == DIGITS:
             return read_digits()
         assert named is not None, "what else has been found"
@@ -100,30 +150,26 @@ def find_source(options: DataOptions) -> Source:
     if not path.exists():
         raise InputError(f"data.path must be an existing file or folder, got {path}")
     try:
-        return _read(path, options, named)
+        return read_path(path, _with_label_column(options, named))
     except OSError as error:
         raise InputError(f"data.path cannot be read: {one_line(error)}") from error
 
 
-def _read(path: Path, options: DataOptions, named: NamedSet | None) -> Source:
-    if not path.is_dir():
-        require_regular(path)
-    shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
-    if shards and tables:
-        raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
-    if shards:
-        return read_shards(path)
-    if path.is_file() or tables:
-        label_column = options.label_column or (named.label_column if named else None)
-        return read_parquet(path, image_column=options.image_column, label_column=label_column)
-    return read_folder(path)
+def _with_label_column(options: DataOptions, named: NamedSet | None) -> DataOptions:
+    """The label that a known data set's name means, where no other is wanted."""
+    if options.label_column is not None or options.label_columns is not None or named is None:
+        return options
+    return replace(options, label_column=named.label_column)
 
 
 def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[Listing, IntArray]]:
     """For each split the listing that its images come from and their indices in it; see `load` for the order."""
-    labels = source.train.labels
+    labels = strata(source.train.labels)
     train = np.arange(len(labels))
-    if source.test is None:
+    if options.folds is not None:
+        held_out = fold_numbers(labels, options.folds) == options.fold
+        test_listing, train, test = source.train, np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    elif source.test is None:
         test_listing = source.train
         train, test = _cut(train, labels, options.test_fraction, "test", _TEST_SEED)
     else:
@@ -131,7 +177,7 @@ def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[
     if options.test_images is not None:
         if options.test_images > len(test):
             raise InputError(f"data.test_images must be at most {len(test)}, all there are, got {options.test_images}")
-        test = test[subset(test_listing.labels[test], options.test_images, seed=_TEST_SEED)]
+        test = test[subset(strata(test_listing.labels)[test], options.test_images, seed=_TEST_SEED)]
     if options.train_images is not None:
         n_classes = len(np.unique(labels))
         if not n_classes <= options.train_images <= len(train):
@@ -165,7 +211,7 @@ def _cut_last(source: Source, indices: IntArray, count: int) -> tuple[IntArray, 
     if source.validation is not None:
         raise InputError(f"data.validation_images must be left out where the data has a validation set, got {count}")
     kept, last = indices[:-count], indices[-count:]
-    lost = np.setdiff1d(source.train.labels[indices], source.train.labels[kept])
+    lost = np.setdiff1d(strata(source.train.labels)[indices], strata(source.train.labels)[kept])
     if len(lost):
         raise InputError(
             f"data.validation_images must leave training images of every class (data sorted by class needs "
@@ -174,7 +220,7 @@ def _cut_last(source: Source, indices: IntArray, count: int) -> tuple[IntArray, 
     return kept, last
 
 
-def _image_sets(decoded: dict[str, tuple[Pixels, IntArray]]) -> dict[str, ImageSet]:
+def _image_sets(decoded: dict[str, tuple[Pixels, Labels]]) -> dict[str, ImageSet]:
     """The decoded splits as tensors: all RGB where one is, and of one size."""
     sizes = {split: f"{pixels.shape[2]}x{pixels.shape[1]}" for split, (pixels, _) in decoded.items()}
     if len(set(sizes.values())) > 1:
@@ -187,6 +233,6 @@ def _image_sets(decoded: dict[str, tuple[Pixels, IntArray]]) -> dict[str, ImageS
     }
 
 
-def _image_set(pixels: Pixels, labels: IntArray) -> ImageSet:
+def _image_set(pixels: Pixels, labels: Labels) -> ImageSet:
     # The permuted view is exactly the channels-last format: no copy.
     return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+from truelift.data.columns import ColumnOptions
 from truelift.data.named import NAMED
-from truelift.data.parquet import ColumnOptions
 from truelift.data.photographs import StreamOptions
 from truelift.data.splits import SplitOptions
 from truelift.options import OPERATIONAL, Conflict, check, without_shared_fields
@@ -29,14 +29,25 @@ class DataOptions(ColumnOptions, SplitOptions, StreamOptions):
     """Your own data set's arguments: --data.args.NAME VALUE."""
 
     path: Annotated[str | None, OPERATIONAL] = None
-    """Read from here, not from the hub: a parquet file or a webdataset shard (.tar), a folder of either, or a folder of
-    class folders."""
+    """Read from here, not from the hub: a folder of class folders, or a zip or tar file of such; a table (.csv, .tsv,
+    .jsonl) with files and labels, or a folder with one; parquet files or webdataset shards (.tar), or a folder of
+    either."""
+
+    folders: Literal["auto", "classes"] = "auto"
+    """Class folders. auto: folders named train, val, test and the like are splits. classes: every folder is a class,
+    whatever its name."""
+
+    unlabelled_test: Literal["stop", "cut"] = "stop"
+    """A test set without labels can be predicted, not judged. stop: refuse it. cut: leave it aside, and cut a test set
+    off training (test_fraction)."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
+        yield from ColumnOptions.conflicts(self)
         yield from SplitOptions.conflicts(self)
         yield from StreamOptions.conflicts(self)
         yield "stream", not self.stream or self.path is not None or self.name != DIGITS, "false for the digits"
+        yield "folders", self.folders == "auto" or self.path is not None, "auto without data.path"
         mine = is_import_path(self.name)
         yield "path", self.path is None or not mine, "left out where data.name is your own (give it in data.args)"
         yield "args", mine or not self.args, "left out where data.name is none of your own"

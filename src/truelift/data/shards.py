@@ -1,189 +1,162 @@
-"""Webdataset shards: tar files in which KEY.jpg and KEY.cls, a class number as text, are one image."""
+"""Webdataset shards: tar files in which KEY.jpg is an image and KEY.cls, KEY.json or KEY.txt its label."""
 
-import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from truelift.data.archives import COMPRESSED_TAR, read_tar, refuse_compressed
 from truelift.data.class_names import read_class_names
-from truelift.data.digest import of_files, of_rows
-from truelift.data.files import files_ending, is_hidden
-from truelift.data.image_formats import image_endings, open_bytes
-from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
+from truelift.data.files import files_ending, is_hidden, say
+from truelift.data.image_formats import image_endings
+from truelift.data.labels import Raw, number_labels
+from truelift.data.listing import Labels, Listing, Source
+from truelift.data.members import Member, list_members
+from truelift.data.sample_labels import ENDINGS, read_label
 from truelift.data.split_names import match_splits
-from truelift.errors import InputError, one_line
-
-# A class number has no more digits, with signs and spaces around.
-_LONGEST_NUMBER = 100
-
-_LARGEST_NUMBER = 2**31 - 1
-
-# Looked through at a time behind the end of an archive.
-_CHUNK = 1 << 20
-
-_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+from truelift.data.tar_files import tar_members
+from truelift.errors import InputError
 
 
 def shard_files(path: Path) -> list[Path]:
     """The tar files at `path`: itself, or those in the folder and its subfolders, sorted; empty where none."""
     if path.is_file():
+        refuse_compressed(path)
         return [path] if path.suffix.lower() == ".tar" else []
     found = files_ending(path, (".tar",))
-    if found and (others := files_ending(path, _COMPRESSED)):
+    if found and (others := files_ending(path, COMPRESSED_TAR)):
         raise InputError(f"{others[0]}: a shard must be an uncompressed tar file.")
     return found
 
 
-def read_shards(path: Path) -> Source:
+def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     """The images of one shard, or of a folder of them; nothing is extracted.
 
     Files are matched to splits by their names (see `split_names`). A key is a member's name up to the first dot of its
-    last part. Classes are named by `classes.txt` or `classes.json` beside the shards (see `class_names`); otherwise by
-    their numbers. Members of other endings are left out.
+    last part. A label is a class number in KEY.cls; where no shard has such, the label in KEY.json (a key named label,
+    class and the like, or `label_column`); where none has these either, the line in KEY.txt. Class numbers are named by
+    `classes.txt` or `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other
+    endings are left out. A test set without any label is one that can be predicted alone. One tar file whose images
+    have no labels and lie in folders is read as these folders (see `folder`).
 
     Args:
         path: A tar file, or a folder with some.
+        label_column: Of KEY.json the key of the label.
 
     Raises:
         InputError: A file is no uncompressed tar file, is cut off, or cannot be matched to a split; a key has an image
-            and no class, or the other way round, or one of them twice; a class is no number; or there is no image.
+            and no label, or the other way round, or one of them twice; a label is none; or there is no image.
     """
     files = shard_files(path)
     by_split = {"train": files} if path.is_file() else match_splits(path, files)
-    listings = {split: _list(files) for split, files in by_split.items()}
-    train = listings["train"]
-    if len(train.labels) == 0:
+    members = {file: tar_members(file) for file in files}
+    if path.is_file() and _are_folders(members[path]):
+        return read_tar(path, members[path])
+    found = {split: [_samples(file, members[file]) for file in its] for split, its in by_split.items()}
+    ending = _label_ending(found["train"])
+    raw = {split: _raw(samples, split, ending or ENDINGS[0], label_column) for split, samples in found.items()}
+    if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
-    classes = read_class_names(path if path.is_dir() else path.parent)
+    numbered = number_labels(raw, read_class_names(path if path.is_dir() else path.parent))
+    if ending != "cls":
+        say(f"{path}: labels are those in KEY.{ending}, of {len(numbered.classes)} classes")
+    listings = {split: _list(samples, numbered.labels[split]) for split, samples in found.items()}
+    unlabelled = listings.pop("test") if "test" in numbered.unlabelled else None
     return Source(
-        train, listings.get("validation"), listings.get("test"), number_names(train) if classes is None else classes
+        listings["train"],
+        listings.get("validation"),
+        listings.get("test"),
+        numbered.classes,
+        unlabelled=unlabelled,
     )
 
 
-class _Member(NamedTuple):
-    offset: int
-    size: int
+@dataclass
+class _Samples:
+    """What one shard holds, by key."""
+
+    file: Path
+    images: dict[str, Member] = field(default_factory=dict)
+    labels: dict[str, dict[str, Member]] = field(default_factory=lambda: {ending: {} for ending in ENDINGS})
+    """By ending."""
 
 
-@dataclass(frozen=True)
-class _Members:
-    """The images of several tar files: where the bytes of each begin, and how many there are."""
-
-    files: Sequence[str]
-    keys: Sequence[str]
-    file_numbers: IntArray
-    offsets: IntArray
-    sizes: IntArray
-
-    def openers(self, indices: IntArray) -> Iterator[Opener]:
-        return (partial(self._open, int(index)) for index in indices)
-
-    def place(self, index: int) -> str:
-        return f"{self.files[self.file_numbers[index]]} member {self.keys[index]}"
-
-    def content(self) -> bytes:
-        return of_files(self.files) + of_rows(self.keys, self.file_numbers, self.offsets, self.sizes)
-
-    def _open(self, index: int) -> Image.Image:
-        with open(self.files[self.file_numbers[index]], "rb") as file:
-            file.seek(self.offsets[index])
-            return open_bytes(file.read(self.sizes[index]))
+def _are_folders(members: Sequence[Member]) -> bool:
+    """Whether the images lie in folders, and none has a file beside it that would be its label."""
+    parts = [_key_and_ending(member.name) for member in members]
+    images = {key for key, ending in parts if f".{ending}" in _endings()}
+    labelled = any(key in images or ending == "cls" for key, ending in parts if ending in ENDINGS)
+    return not labelled and any("/" in key.removeprefix("./") for key in images)
 
 
-def _list(files: Sequence[Path]) -> Listing:
-    keys: list[str] = []
-    rows: list[tuple[int, int, int, int]] = []
-    for number, file in enumerate(files):
-        images, classes = _members(file)
-        for key, (offset, size) in images.items():
-            if key not in classes:
-                raise InputError(f"{file}: {key} has an image but no {key}.cls")
-            keys.append(key)
-            rows.append((classes[key], number, offset, size))
-        if lone := classes.keys() - images.keys():
-            raise InputError(f"{file}: {min(lone)} has a class but no image (jpg, png and the like)")
-    labels, file_numbers, offsets, sizes = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    members = _Members([str(file) for file in files], keys, file_numbers, offsets, sizes)
-    return Listing(labels, members.openers, members.place, members.content, lambda: members.files)
+def _key_and_ending(name: str) -> tuple[str, str]:
+    """The key is the name up to the first dot of its last part.
+
+    >>> _key_and_ending("a.b/x.seg.PNG")
+    ('a.b/x', 'seg.png')
+    """
+    folder, slash, last = name.rpartition("/")
+    stem, _, ending = last.partition(".")
+    return folder + slash + stem, ending.lower()
 
 
-def _members(file: Path) -> tuple[dict[str, _Member], dict[str, int]]:
-    """The images and the classes of one tar file by key, from its headers."""
-    images: dict[str, _Member] = {}
-    classes: dict[str, int] = {}
-    try:
-        with tarfile.open(file, "r:") as archive:
-            end = 0
-            for member in archive:
-                if member.size < 0 or member.offset_data < end:  # it would be read for ever
-                    raise tarfile.ReadError(f"member {member.name} has a size or a place that cannot be")
-                end = member.offset_data
-                _sort_in(archive, member, file, images, classes)
-            _require_end(archive)
-    except InputError:
-        raise
-    # On damaged headers tarfile raises ValueError, OverflowError and others beside its own.
-    except (tarfile.TarError, OSError, ValueError, ArithmeticError, RecursionError, EOFError) as error:
-        raise InputError(f"cannot read {file} as an uncompressed tar file: {one_line(error)}") from error
-    return images, classes
+def _samples(file: Path, members: Sequence[Member]) -> _Samples:
+    """The images and the label files of one tar file by key."""
+    found = _Samples(file)
+    for member in members:
+        _sort_in(member, found)
+    return found
 
 
-def _sort_in(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, file: Path, images: dict[str, _Member], classes: dict[str, int]
-) -> None:
-    """Take a member up as a key's image or class, where it is one."""
-    folder, slash, name = member.name.rpartition("/")
-    stem, _, ending = name.partition(".")
-    key, ending = folder + slash + stem, ending.lower()
+def _sort_in(member: Member, found: _Samples) -> None:
+    """Take a member up as a key's image or label, where it is one."""
+    key, ending = _key_and_ending(member.name)
+    name = member.name.rpartition("/")[2]
     is_image = f".{ending}" in _endings()
     if ending.endswith(".cls") and not is_hidden(name):
-        raise InputError(f"{file}: {member.name} must be KEY.cls, with a key that has no dot")
-    if member.isdir() or not (is_image or ending == "cls"):
+        raise InputError(f"{found.file}: {member.name} must be KEY.cls, with a key that has no dot")
+    if not (is_image or ending in ENDINGS):
         return
-    if not member.isfile() or member.issparse():
-        raise InputError(f"{file}: {member.name} must be a regular file, no link or the like")
-    if key in (images if is_image else classes):
-        raise InputError(f"{file}: {key} has two {'images' if is_image else 'classes'}")
-    if is_image:
-        images[key] = _Member(member.offset_data, member.size)
-        return
-    opened = archive.extractfile(member)
-    assert opened is not None, "a regular file"
-    classes[key] = _number(opened.read(_LONGEST_NUMBER + 1), file, key)
+    if not member.regular:
+        raise InputError(f"{found.file}: {member.name} must be a regular file, no link or the like")
+    place = found.images if is_image else found.labels[ending]
+    if key in place:
+        kind = "images" if is_image else "classes" if ending == "cls" else f"{ending} files"
+        raise InputError(f"{found.file}: {key} has two {kind}")
+    place[key] = member
 
 
-def _require_end(archive: tarfile.TarFile) -> None:
-    """Refuse an archive without its end mark, or with more behind it: there was more that nobody has read.
-
-    Raises:
-        tarfile.ReadError: It is such a one.
-    """
-    file = archive.fileobj
-    assert file is not None, "it is open"
-    file.seek(archive.offset)
-    mark = file.read(tarfile.BLOCKSIZE)
-    if len(mark) < tarfile.BLOCKSIZE or any(mark):
-        raise tarfile.ReadError("it ends early, or is damaged: there is no end mark behind its last member")
-    while rest := file.read(_CHUNK):
-        if any(rest):
-            raise tarfile.ReadError("there is more behind its end mark")
+def _label_ending(samples: Sequence[_Samples]) -> str | None:
+    """The ending of the files that labels are taken from; None where there are none beside an image."""
+    for ending in ENDINGS:
+        if any(sample.labels[ending].keys() & sample.images.keys() for sample in samples):
+            return ending
+    return None
 
 
-def _number(text: bytes, file: Path, key: str) -> int:
-    try:
-        if len(text) > _LONGEST_NUMBER or b"_" in text:
-            raise ValueError
-        number = int(text)
-    except ValueError:
-        raise InputError(f"{file}: {key}.cls must be a class number, got {text[:20]!r}") from None
-    if abs(number) > _LARGEST_NUMBER:
-        raise InputError(f"{file}: {key}.cls must be a class number of at most {_LARGEST_NUMBER}, got {number}")
-    return number
+def _raw(samples: Sequence[_Samples], split: str, ending: str, column: str | None) -> Raw:
+    """The labels of a split, in the order of its images."""
+    values: list[Any] = []
+    keys = [(sample.file, key) for sample in samples for key in sample.images]
+    bare = split == "test" and not any(sample.labels[ending] for sample in samples)  # no labels: none is missing
+    for sample in samples:
+        labels = sample.labels[ending]
+        for key in sample.images:
+            if key not in labels and not bare:
+                raise InputError(f"{sample.file}: {key} has an image but no {key}.{ending}")
+            values.append(None if bare else read_label(sample.file, key, ending, labels[key], column))
+        # A .txt or .json without an image may be anything; a class may not.
+        if ending == "cls" and (lone := labels.keys() - sample.images.keys()):
+            raise InputError(f"{sample.file}: {min(lone)} has a class but no image (jpg, png and the like)")
+    return Raw(values, lambda index: "{} member {}".format(*keys[index]))
+
+
+def _list(samples: Sequence[_Samples], labels: Labels) -> Listing:
+    keys = [key for sample in samples for key in sample.images]
+    numbers = [number for number, sample in enumerate(samples) for _ in sample.images]
+    members = [member for sample in samples for member in sample.images.values()]
+    return list_members([str(sample.file) for sample in samples], keys, numbers, members, labels)
 
 
 @cache

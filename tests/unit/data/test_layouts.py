@@ -160,3 +160,27 @@ def test_file_names_cannot_steer_a_terminal(tmp_path: Path) -> None:
         load(DataOptions(name="x", path=str(tmp_path), validation_fraction=0), split_seed=0)
     assert str(raised.value).isprintable()
     assert r"\x1b[2J\x07\n\u202egnp.png: cannot decode" in str(raised.value)
+
+
+def test_every_folder_is_a_class_where_the_user_says_so(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"train/old": 2, "train/new": 1, "test": 3, "bus": 1})
+    with pytest.raises(InputError, match='beside "train" must name a split'):
+        load(DataOptions(name="x", path=str(tmp_path)), split_seed=0)
+    splits = load(DataOptions(name="x", path=str(tmp_path), folders="classes", validation_fraction=0), split_seed=0)
+    assert splits.classes == ("bus", "test", "train")
+    assert len(splits.train) + len(splits.test) == 7
+    with pytest.raises(InputError, match=r"data.path must be a folder for data.folders classes, got .*000.png"):
+        load(DataOptions(name="x", path=str(tmp_path / "bus" / "000.png"), folders="classes"), split_seed=0)
+    with pytest.raises(InputError, match=r"data.folders must be auto without data.path"):
+        load(DataOptions(folders="classes"), split_seed=0)
+
+
+def test_a_test_folder_without_classes_has_no_labels(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"train/a": 5, "train/b": 5, "test": 3})
+    source = read_folder(tmp_path)
+    assert source.test is None
+    assert source.unlabelled is not None
+    assert source.unlabelled.labels.tolist() == [-1] * 3
+    assert source.left_out == ()
+    with pytest.raises(InputError, match=r"test/000.png: the test set has no labels, so that it can be predicted and"):
+        load(DataOptions(name="x", path=str(tmp_path)), split_seed=0)

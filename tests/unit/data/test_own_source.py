@@ -71,11 +71,12 @@ def test_a_source_as_it_is_and_streamed(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"{number}.png").write_bytes(png(pixels(number, side=16)))
     source = f"""
-from truelift.data.own_source import _listing
+from truelift.data.image_files import list_files
+import numpy as np
 from truelift.data import Source
 def make():
     files = [f"{tmp_path}/{{n}}.png" for n in range(12)]
-    return Source(_listing("here", (files, [0, 1] * 6)), None, None, ("a", "b"))
+    return Source(list_files(files, np.array([0, 1] * 6)), None, None, ("a", "b"))
 """
     options = DataOptions(name=f"{write(tmp_path, source)}:make", stream=True, resize=8, workers=0)
     splits = load(options, split_seed=0)
@@ -86,10 +87,10 @@ def make():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return 3", "must give a dict of splits or a Source, got int"),
+        ("return 3", "must give a dict of splits, a data set or a Source, got int"),
         ("return {'test': (A, L)}", 'must give "train", got test'),
         ("return {'train': (A, L), 'valid': (A, L)}", 'unknown part of data set .*"valid". Did you mean "validation"'),
-        ("return {'train': A}", r"must be \(images, labels\), got ndarray"),
+        ("return {'train': A}", r"must be \(images, labels\) or a data set, got ndarray"),
         ("return {'train': (A, L[:3])}", "there must be a label for each image, got 8 and 3"),
         ("return {'train': (A / 255, L)}", "images must be uint8, 0 to 255, got float64"),
         ("return {'train': (A[0, 0], L)}", r"images must be \(N, H, W\), .*got \(4, 3\)"),

@@ -193,3 +193,82 @@ def test_hidden_deep_and_compressed_shards(tmp_path: Path) -> None:
     shard(tmp_path / "data" / "more" / "train.tar", [0, 1])
     with pytest.raises(InputError, match=r"more/train.tar: a file must be in .* or in a folder there, no deeper"):
         read_shards(tmp_path)
+
+
+def samples(file: Path, labels: list[bytes], ending: str) -> Path:
+    members: dict[str, bytes] = {}
+    for i, label in enumerate(labels):
+        members |= {f"{i:03}.png": png(pixels(i)), f"{i:03}.{ending}": label}
+    return write_tar(file, members)
+
+
+@pytest.mark.parametrize(
+    ("ending", "labels", "classes", "numbers"),
+    [
+        ("json", [b'{"label": 2, "x": 1}', b'{"label": 0}', b'{"label": 1}'], ("0", "1", "2"), [2, 0, 1]),
+        ("json", [b'{"class_name": "b"}', b'{"class_name": "a"}'], ("a", "b"), [1, 0]),
+        ("json", [b'{"what": "b"}', b'{"what": "a"}'], ("a", "b"), [1, 0]),
+        ("json", [b"1", b"0"], ("0", "1"), [1, 0]),
+        ("json", [b"true", b"false"], ("false", "true"), [1, 0]),
+        ("json", [b'{"tags": ["b", "a"]}', b'{"tags": []}', b'{"tags": ["b"]}'], ("a", "b"), [[1, 1], [0, 0], [0, 1]]),
+        ("txt", [b"dog\n", b"cat", " Äffchen".encode()], ("cat", "dog", "Äffchen"), [1, 0, 2]),
+        ("txt", [b"10", b"9"], ("9", "10"), [1, 0]),
+    ],
+)
+def test_labels_beside_cls(
+    tmp_path: Path,
+    ending: str,
+    labels: list[bytes],
+    classes: tuple[str, ...],
+    numbers: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = read_shards(samples(tmp_path / "a.tar", labels, ending))
+    assert (source.classes, source.train.labels.tolist()) == (classes, numbers)
+    assert f"labels are those in KEY.{ending}, of {len(classes)} classes" in capsys.readouterr().err
+
+
+def test_the_key_of_json_that_is_wanted(tmp_path: Path) -> None:
+    file = samples(tmp_path / "a.tar", [b'{"a": 0, "b": 1}', b'{"a": 1, "b": 1}'], "json")
+    assert read_shards(file, label_column="a").train.labels.tolist() == [0, 1]
+    with pytest.raises(InputError, match=r"a.tar: 000.json: no label column in a, b; name it with --data.label_column"):
+        read_shards(file)
+
+
+@pytest.mark.parametrize(
+    ("ending", "labels", "message"),
+    [
+        ("json", [b"{", b"1"], "000.json cannot be read"),
+        ("json", [b"[" * 100_000, b"1"], "000.json cannot be read"),
+        ("json", [b'{"label": null}', b'{"label": 1}'], "member 000: a label must be given, got none"),
+        (
+            "json",
+            [b'{"label": 0.5}', b'{"label": 1}'],
+            "member 000: a label must be a whole number, text, true or false",
+        ),
+        ("txt", [b"a\nb", b"c"], "000.txt must be one line, a class's name, got b'a"),
+        ("txt", [b"\xff", b"c"], "000.txt must be one line, a class's name"),
+        ("txt", [b"x" * 5000, b"c"], "000.txt must be one line, a class's name"),
+    ],
+)
+def test_labels_that_are_none(tmp_path: Path, ending: str, labels: list[bytes], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_shards(samples(tmp_path / "a.tar", labels, ending))
+
+
+def test_every_sample_has_its_label_of_one_kind(tmp_path: Path) -> None:
+    members = {"a.png": png(pixels(0)), "a.txt": b"cat", "b.png": png(pixels(1)), "b.json": b"1"}
+    with pytest.raises(InputError, match=r"a has an image but no a.json"):
+        read_shards(write_tar(tmp_path / "a.tar", members))
+
+
+def test_a_test_set_without_labels(tmp_path: Path) -> None:
+    shard(tmp_path / "train.tar", [0, 1, 1])
+    write_tar(tmp_path / "test.tar", {"0.png": png(pixels(7)), "1.png": png(pixels(8))})
+    source = read_shards(tmp_path)
+    assert source.test is None
+    assert source.unlabelled is not None
+    assert source.unlabelled.labels.tolist() == [-1, -1]
+    write_tar(tmp_path / "test.tar", {"0.png": png(pixels(7)), "1.png": png(pixels(8)), "1.cls": b"0"})
+    with pytest.raises(InputError, match=r"test.tar: 0 has an image but no 0.cls"):
+        read_shards(tmp_path)

@@ -1,0 +1,141 @@
+"""Which columns of a table hold file names, labels and splits, told by their names."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from truelift.errors import InputError, unknown_name
+from truelift.options import OPERATIONAL, Conflict, In
+
+IMAGE_NAMES = (
+    *("file_name", "filename", "file_path", "filepath", "image_path", "img_path", "image_file", "image_name"),
+    *("img_name", "file", "path", "image", "img", "images", "photo", "picture", "image_id", "img_id", "id_code", "id"),
+)
+"""Names of the column with the images or their files; an earlier one goes before a later one."""
+
+LABEL_NAMES = (
+    *("label", "labels", "class", "classes", "category", "categories", "target", "targets", "tag", "tags"),
+    *("species", "breed", "diagnosis", "cls", "y"),
+)
+"""Names of the column with the labels. With _name or _id behind it, too: class_name, category_id."""
+
+SPLIT_NAMES = ("split", "set", "subset", "partition")
+"""Names of the column that tells each image's split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """What the columns of a parquet file or of a table hold."""
+
+    image_column: Annotated[str | None, OPERATIONAL] = None
+    """Column with the images or their files' names; found by itself where only one can be meant."""
+
+    label_column: Annotated[str | None, OPERATIONAL] = None
+    """Column with the labels; found by itself where only one can be meant. Of shards with KEY.json the key there."""
+
+    label_columns: Annotated[tuple[str, ...] | None, In("names of columns", bool)] = None
+    """Several labels an image: columns with 0 and 1, one for each class, in this order."""
+
+    label_separator: Annotated[str | None, In("text between two labels", bool)] = None
+    """Several labels an image: what divides them in the label column of a table, such as "|" or " "."""
+
+    image_folder: Annotated[str | None, OPERATIONAL] = None
+    """Folder that the file names in a table begin from. Default: the table's own, or one there that has them."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        one = self.label_columns is None or (self.label_column is None and self.label_separator is None)
+        yield "label_columns", one, "left out with data.label_column and data.label_separator"
+        several = self.label_columns is None or len(set(self.label_columns)) == len(self.label_columns) >= 2
+        yield "label_columns", several, "two different names or more"
+
+
+def find_image(columns: Sequence[str], wanted: str | None, table: str) -> str:
+    """The column with the file names.
+
+    Args:
+        columns: The table's.
+        wanted: `data.image_column`.
+        table: For messages.
+
+    Raises:
+        InputError: There is none, or not the one that is wanted.
+    """
+    if wanted is not None:
+        return _wanted(columns, wanted, table, "image")
+    found = named_image(columns)
+    if found is None:
+        raise InputError(
+            f"{table}: no column is named for images ({', '.join(IMAGE_NAMES[:4])} and the like) among "
+            f"{_listed(columns)}; name it with --data.image_column"
+        )
+    return found
+
+
+def named_image(columns: Sequence[str]) -> str | None:
+    """The first column whose name is one of `IMAGE_NAMES`, in their order."""
+    plain = {_plain(column): column for column in reversed(columns)}
+    return next((plain[name] for name in IMAGE_NAMES if name in plain), None)
+
+
+def find_label(columns: Sequence[str], wanted: str | None, table: str) -> str:
+    """The column with the labels: the one that is wanted, or is named for them, or is the only one.
+
+    Raises:
+        InputError: There is none, or more than one could be meant, or not the one that is wanted.
+    """
+    if wanted is not None:
+        return _wanted(columns, wanted, table, "label")
+    found = named_labels(columns) or (list(columns) if len(columns) == 1 else [])
+    if len(found) != 1:
+        many = f"more than one label column: {', '.join(found)}" if found else f"no label column in {_listed(columns)}"
+        raise InputError(f"{table}: {many}; name it with --data.label_column")
+    return found[0]
+
+
+def named_labels(columns: Sequence[str]) -> list[str]:
+    """The columns that are named for labels; of `class`, `class_name` and `class_id` the first that there is."""
+    found = []
+    for name in LABEL_NAMES:
+        forms = (name, f"{name}_name", f"{name}name", f"{name}_id", f"{name}_label")
+        plain = {_plain(column): column for column in reversed(columns)}
+        same = next((plain[form] for form in forms if form in plain), None)
+        if same is not None and same not in found:
+            found.append(same)
+    return found
+
+
+def find_split(columns: Sequence[str]) -> str | None:
+    """The column that tells the splits, where there is one."""
+    plain = {_plain(column): column for column in reversed(columns)}
+    return next((plain[name] for name in SPLIT_NAMES if name in plain), None)
+
+
+def require_columns(columns: Sequence[str], wanted: Sequence[str], table: str) -> None:
+    """Refuse a table that lacks one of the columns that are wanted.
+
+    Raises:
+        InputError: It does.
+    """
+    for name in wanted:
+        _wanted(columns, name, table, "label")
+
+
+def _wanted(columns: Sequence[str], wanted: str, table: str, kind: str) -> str:
+    if wanted not in columns:
+        raise unknown_name(f"{kind} column of {table}", wanted, columns)
+    return wanted
+
+
+def _plain(name: str) -> str:
+    """A column's name in lower case, its words divided by one underscore.
+
+    >>> _plain("Image Path"), _plain("file-name")
+    ('image_path', 'file_name')
+    """
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(columns[:20]) or "none"

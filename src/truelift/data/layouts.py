@@ -1,0 +1,50 @@
+"""Which layout a path holds: a table, parquet files, shards, an archive of folders, or class folders."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from truelift.data.archives import is_zip, read_zip
+from truelift.data.files import require_regular, say
+from truelift.data.folder import holds_classes, read_classes, read_folder
+from truelift.data.listing import Source
+from truelift.data.parquet import parquet_files, read_parquet
+from truelift.data.shards import read_shards, shard_files
+from truelift.data.tables import is_table, read_tables, table_files
+from truelift.errors import InputError, require
+
+if TYPE_CHECKING:  # where they are put together
+    from truelift.data.options import DataOptions
+
+
+def read_path(path: Path, options: "DataOptions") -> Source:
+    """The images at a path.
+
+    A file is by its ending a table (.csv, .tsv, .jsonl), a shard or an archive of class folders (.tar), an archive
+    (.zip), or else a parquet file. A folder holds shards or parquet files; or class folders; or where it has none, a
+    table that names images.
+
+    Raises:
+        InputError: It cannot be read, or holds shards and parquet files.
+    """
+    if options.folders == "classes":
+        require("data.path", path, path.is_dir(), "a folder for data.folders classes")
+        return read_classes(path)
+    if not path.is_dir():
+        require_regular(path)
+        if is_table(path):
+            return read_tables(path, [path], options)
+        if is_zip(path):
+            return read_zip(path)
+    shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
+    if shards and tables:
+        raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
+    if shards:
+        return read_shards(path, label_column=options.label_column)
+    if path.is_file() or tables:
+        return read_parquet(path, options)
+    named = table_files(path)
+    if named and holds_classes(path):
+        say(f"{path}: class folders are read, not {named[0].name}; to read it, give it as data.path")
+    elif named:
+        return read_tables(path, named, options)
+    return read_folder(path)

@@ -1,0 +1,264 @@
+"""Which columns of parquet files hold images and labels, and the labels themselves."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from truelift.data.class_names import names_of
+from truelift.data.columns import ColumnOptions, named_image, named_labels
+from truelift.data.labels import Numbered, Raw, from_columns, number_labels
+from truelift.data.listing import IntArray, Labels, number_names
+from truelift.errors import InputError, one_line
+
+T = TypeVar("T")
+
+_LABELS = "label (integer, text or boolean)"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a data set's files.
+
+    Attributes:
+        image: Encoded images, or the names of their files.
+        labels: One column with labels, or with `each` one for each class.
+        each: Whether each column says yes or no of a class.
+    """
+
+    image: str
+    labels: tuple[str, ...]
+    each: bool = False
+
+    def names(self, schema: pa.Schema) -> tuple[str, ...] | None:
+        """The classes' names, as far as the files say them."""
+        return self.labels if self.each else class_names(schema, self.labels[0])
+
+    def require_same(self, file: Path, schema: pa.Schema, first: Path, expected: pa.Schema, *, labelled: bool) -> None:
+        """Refuse a file that lacks a column that the first has, or names the classes otherwise.
+
+        Raises:
+            InputError: It does.
+        """
+        missing = [name for name in (self.image, *(self.labels if labelled else ())) if name not in schema.names]
+        if missing:
+            told = ", ".join(schema.names)
+            raise InputError(f'{file} has no column "{missing[0]}" as {first} has; its columns: {told}')
+        if labelled and self.names(schema) != self.names(expected):
+            raise InputError(f'{file} and {first} name the classes of "{self.labels[0]}" differently')
+
+
+def opened(file: Path, read: Callable[[pq.ParquetFile], T]) -> T:
+    """`read` of the opened file, with the one error for a file that is missing, truncated or no parquet file."""
+    try:
+        with pq.ParquetFile(file) as parquet:
+            return read(parquet)
+    except (pa.ArrowException, OSError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot read {file} as parquet: {first_line}") from error
+
+
+def find_columns(schema: pa.Schema, options: ColumnOptions) -> Columns:
+    """The columns that `options` name, or that can be meant.
+
+    Images: the only column with bytes, a struct with the field `bytes` or plain binary; where there is none, text whose
+    name is one for files (see `columns`), or a struct with the field `path`. Labels: the only ClassLabel column of the
+    hub's metadata; or the one that is named for labels, of several such the only integers; or the only integers; or the
+    only other column of text or booleans.
+
+    Raises:
+        InputError: There is no such column, or more than one.
+    """
+    image = _image_column(schema, options.image_column)
+    if options.label_columns is None:
+        return Columns(image, (_label_column(schema, image, options.label_column),))
+    for name in options.label_columns:
+        kind = _wanted_type(schema, name, "data.label_columns")
+        if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind)):
+            raise InputError(f'data.label_columns must name 0 and 1 or booleans, got "{name}" of type {kind}')
+    return Columns(image, options.label_columns, each=True)
+
+
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds encoded images."""
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)
+    return _is_binary(kind)
+
+
+def read_names(file: pq.ParquetFile, column: str) -> list[str]:
+    """The file names in a column: text, or a struct's field `path`; nothing is an empty name."""
+    values = file.read(columns=[column]).column(0)
+    if pa.types.is_struct(values.type):
+        return [(row or {}).get("path") or "" for row in values.to_pylist()]
+    return [value or "" for value in values.to_pylist()]
+
+
+def number_columns(
+    files: Mapping[str, Sequence[Path]], columns: Columns, names: tuple[str, ...] | None, bare: Sequence[Path]
+) -> Numbered:
+    """The labels of all splits.
+
+    Args:
+        files: By split.
+        columns: Where they are.
+        names: Of the classes, where they are known.
+        bare: Files of the test set that have no such column.
+
+    Raises:
+        InputError: A file cannot be read, or a label is none.
+    """
+    found = {split: [_values(file, columns, file in bare) for file in its] for split, its in files.items()}
+    if columns.each:
+        assert names is not None, "the columns' own"
+        return number_labels({split: _joined(files[split], parts) for split, parts in found.items()}, names)
+    if all(_is_plain(part) for parts in found.values() for part in parts):
+        return _class_numbers(files, found, columns.labels[0], names)
+    return number_labels({split: _joined(files[split], parts) for split, parts in found.items()}, names)
+
+
+def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
+    """The ClassLabel names of `column`, in label order, where the metadata of the Hugging Face hub gives them."""
+    metadata = (schema.metadata or {}).get(b"huggingface")
+    if metadata is None:
+        return None
+    try:
+        feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
+        if feature.get("_type") in ("List", "LargeList", "Sequence"):  # several labels an image
+            feature = feature.get("feature", {})
+        names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+        return None if names is None else names_of(names)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f'the class names of "{column}" cannot be read: {one_line(error)}') from error
+
+
+def _image_column(schema: pa.Schema, wanted: str | None) -> str:
+    if wanted is not None:
+        kind = _wanted_type(schema, wanted, "data.image_column")
+        if not holds_images(kind) and not _is_text(kind) and not _holds_paths(kind):
+            raise InputError(
+                f'data.image_column must name encoded images (bytes) or their files, got "{wanted}" of type {kind}'
+            )
+        return wanted
+    found = [field.name for field in schema if holds_images(field.type)]
+    if not found:
+        found = [field.name for field in schema if _holds_paths(field.type)]
+    if not found:
+        named = named_image([field.name for field in schema if _is_text(field.type)])
+        found = [] if named is None else [named]
+    return _only(found, "image (bytes, or files' names)", "data.image_column", schema)
+
+
+def _label_column(schema: pa.Schema, image: str, wanted: str | None) -> str:
+    if wanted is not None:
+        kind = _wanted_type(schema, wanted, "data.label_column")
+        if not _holds_labels(kind):
+            raise InputError(f'data.label_column must name integers, text or booleans, got "{wanted}" of type {kind}')
+        return wanted
+    labels = [field.name for field in schema if _holds_labels(field.type) and field.name != image]
+    integers = [name for name in labels if pa.types.is_integer(schema.field(name).type)]
+    classes = [name for name in labels if class_names(schema, name) is not None]
+    told = named_labels(labels)
+    found = classes or ([name for name in told if name in integers] if len(told) > 1 else []) or told
+    return _only(found or integers or labels, _LABELS, "data.label_column", schema)
+
+
+def _holds_paths(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind) and kind.get_field_index("path") >= 0 and _is_text(kind.field("path").type))
+
+
+def _holds_labels(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _is_text(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _wanted_type(schema: pa.Schema, name: str, option: str) -> pa.DataType:
+    if schema.names.count(name) > 1:
+        raise InputError(f'{option} must be a column that the file has once, got "{name}"')
+    if name not in schema.names:
+        raise InputError(f'{option} must be a column of the file ({", ".join(schema.names)}), got "{name}"')
+    return schema.field(name).type
+
+
+def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> str:
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"more than one {kind} column: {', '.join(found)}; choose one with --{option}")
+    raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
+
+
+def _values(file: Path, columns: Columns, bare: bool) -> Any:
+    """A file's labels: an arrow column, or a list."""
+    declared = opened(file, lambda f: f.metadata.num_rows)
+    if bare:
+        return [None] * declared
+    table = opened(file, lambda f: f.read(columns=list(columns.labels)))
+    if table.num_rows != declared:
+        raise InputError(f"cannot read {file} as parquet: it declares {declared} rows and has {table.num_rows}")
+    if columns.each:
+        said = {name: table.column(name).to_pylist() for name in columns.labels}
+        return from_columns(said, lambda row: f"{file} row {row}")
+    return table.column(columns.labels[0])
+
+
+def _is_plain(values: Any) -> bool:
+    """Whether labels are class numbers, or left out."""
+    return isinstance(values, list) or bool(pa.types.is_integer(values.type))
+
+
+def _class_numbers(
+    files: Mapping[str, Sequence[Path]], found: Mapping[str, Sequence[Any]], column: str, names: tuple[str, ...] | None
+) -> Numbered:
+    """Integers as they are, in arrays: there may be millions."""
+    unlabelled = {split for split, parts in found.items() if split == "test" and all(map(_says_nothing, parts))}
+    labels: dict[str, Labels] = {
+        split: np.concatenate([_integers(file, part, column) for file, part in zip(files[split], parts, strict=True)])
+        for split, parts in found.items()
+        if split not in unlabelled
+    }
+    classes = number_names(labels["train"]) if names is None else names
+    for split in unlabelled:
+        labels[split] = np.full(sum(map(len, found[split])), -1, dtype=np.int64)
+    return Numbered(labels, classes, frozenset(unlabelled))
+
+
+def _says_nothing(values: Any) -> bool:
+    """Whether labels are missing throughout, or −1, by which the hub's sets say the same."""
+    if isinstance(values, list) or values.null_count == len(values):
+        return True
+    return not values.null_count and bool((np.asarray(values.to_numpy()) == -1).all())
+
+
+def _integers(file: Path, values: Any, column: str) -> IntArray:
+    if isinstance(values, list) or values.null_count:
+        row = 0 if isinstance(values, list) else int(np.flatnonzero(values.is_null().to_numpy())[0])
+        raise InputError(f'{file} row {row}: a label must be an integer, got null in "{column}"')
+    return np.asarray(values.to_numpy(), dtype=np.int64)
+
+
+def _joined(files: Sequence[Path], parts: Sequence[Any]) -> Raw:
+    values = [value for part in parts for value in (part if isinstance(part, list) else part.to_pylist())]
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+
+    def place(index: int) -> str:
+        number = int(np.searchsorted(starts, index, side="right")) - 1
+        return f"{files[number]} row {index - starts[number]}"
+
+    return Raw(values, place)

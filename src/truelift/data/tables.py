@@ -1,0 +1,239 @@
+"""Tables of image files and labels: CSV, TSV and JSON lines; `metadata.csv` as Hugging Face's imagefolder has it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from truelift.data.class_names import read_class_names
+from truelift.data.columns import (
+    ColumnOptions,
+    find_image,
+    find_label,
+    find_split,
+    named_image,
+    require_columns,
+)
+from truelift.data.files import files_ending, say, walk
+from truelift.data.image_files import beside, find_files, is_image, list_files, refuse_twice
+from truelift.data.labels import Raw, from_columns, number_labels
+from truelift.data.listing import Source
+from truelift.data.split_names import match_splits, split_of
+from truelift.data.table_file import TABLE_ENDINGS, Table, read_header, read_table
+from truelift.errors import InputError
+
+_METADATA = "metadata"
+
+# Of files whose rows are no images of the set, by a word in their names.
+_NO_DATA = ("submission",)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's name says that it is a table of text."""
+    return path.name.lower().endswith(TABLE_ENDINGS)
+
+
+def table_files(root: Path) -> list[Path]:
+    """The tables in a folder that name images: `metadata.csv` there or in its folders, or else any with such a column.
+
+    Raises:
+        InputError: One cannot be read.
+    """
+    found = [file for file in files_ending(root, TABLE_ENDINGS, levels=1) if file.stem.lower() == _METADATA]
+    if not found:
+        found = [file for file in files_ending(root, TABLE_ENDINGS, levels=0) if not _is_no_data(file)]
+    return [file for file in found if named_image(read_header(file)) is not None]
+
+
+def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> Source:
+    """The images that tables name.
+
+    Splits are told by a column (split, set, …), or else by the tables' names or folders (see `split_names`), or else,
+    where each file name begins with such a word, by that. What was understood is said on one line. A test set without
+    labels is one that can be predicted alone, and so is a folder of a test set whose images no table names. Other
+    images that no table names, in the folder or beside those that are named, are the source's `left_out`.
+
+    Args:
+        path: What the user gave: one of the tables, or the folder.
+        files: The tables.
+        options: Which columns hold what, and from which folder the file names begin.
+
+    Raises:
+        InputError: A table cannot be read, its columns or splits cannot be told, a label is wrong, or an image is named
+            twice.
+    """
+    by_split = {"train": [*files]} if path.is_file() or len(files) == 1 else match_splits(path, files)
+    options = _with_label(read_header(by_split["train"][0]), by_split["train"][0], options)
+    parts: dict[str, list[_Part]] = {}
+    for named, tables in by_split.items():
+        for file in tables:
+            for split, part in _parts(
+                read_table(file), named if len(by_split) > 1 else None, options, path if path.is_dir() else None
+            ).items():
+                parts.setdefault(split, []).append(part)
+    if "train" not in parts:
+        raise InputError(f"{path}: no row is for training, there are rows for {', '.join(parts) or 'nothing'}")
+    names = {split: [name for part in found for name in part.files] for split, found in parts.items()}
+    every = [part for found in parts.values() for part in found]
+    refuse_twice([name for part in every for name in part.files], _joined(every).place)
+    raw = {split: _joined(found) for split, found in parts.items()}
+    numbered = number_labels(raw, read_class_names(path if path.is_dir() else path.parent))
+    _say_understood(path, files, options, {split: len(found) for split, found in names.items()}, len(numbered.classes))
+    listings = {split: list_files(found, numbered.labels[split]) for split, found in names.items()}
+    unlabelled = listings.pop("test") if "test" in numbered.unlabelled else None
+    unnamed = _unnamed(path, [name for found in names.values() for name in found])
+    if "test" not in names:
+        tested = [name for name in unnamed if _is_of_test(path, name)]
+        if tested:
+            unlabelled = list_files(tested, np.full(len(tested), -1, dtype=np.int64))
+            unnamed = [name for name in unnamed if name not in set(tested)]
+    return Source(
+        listings["train"],
+        listings.get("validation"),
+        listings.get("test"),
+        numbered.classes,
+        left_out=tuple(unnamed),
+        belongs=f"named in {files[0].name}" if len(files) == 1 else "named in a table",
+        unlabelled=unlabelled,
+    )
+
+
+def _with_label(names: Sequence[str], table: Path, options: ColumnOptions) -> ColumnOptions:
+    """The options with the label column of the first training table, where the user has named none."""
+    if options.label_column is not None or options.label_columns is not None:
+        return options
+    image, split = find_image(names, options.image_column, str(table)), find_split(names)
+    others = [name for name in names if name not in (image, split)]
+    return replace(options, label_column=find_label(others, None, str(table)))
+
+
+def _unnamed(path: Path, named: Sequence[str]) -> Sequence[str]:
+    """The images that no table names: in the whole folder, or beside those that are named."""
+    if path.is_file():
+        return beside(named)
+    known = set(named)
+    there = (os.path.abspath(file) for file in walk(path) if is_image(file))
+    return sorted(file for file in there if file not in known)
+
+
+def _is_of_test(path: Path, image: str) -> bool:
+    """Whether an image lies in a folder in `path` whose name tells the test set."""
+    parts = Path(image).relative_to(path.absolute()).parts if path.is_dir() else ()
+    return len(parts) > 1 and split_of(parts[0], path) == "test"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of one table that are of one split."""
+
+    table: Path
+    rows: Sequence[int]
+    files: Sequence[str]
+    values: Sequence[Any]
+
+
+def _parts(table: Table, named: str | None, options: ColumnOptions, root: Path | None) -> dict[str, _Part]:
+    """A table's rows by split."""
+    image = find_image(table.names, options.image_column, str(table.file))
+    split_column = find_split(table.names)
+    values = _labels(table, image, split_column, named, options)
+    files = [_text(table, image, row) for row in range(table.rows)]
+    splits = _splits(table, files, split_column, named)
+    rows: dict[str, list[int]] = {}
+    for row, split in enumerate(splits):
+        rows.setdefault(split, []).append(row)
+    folder = None if options.image_folder is None else Path(options.image_folder).expanduser()
+    return {
+        split: _Part(
+            table.file,
+            chosen,
+            find_files([files[row] for row in chosen], table.file, named or split, folder, root),
+            [values[row] for row in chosen],
+        )
+        for split, chosen in rows.items()
+    }
+
+
+def _labels(table: Table, image: str, split: str | None, named: str | None, options: ColumnOptions) -> Sequence[Any]:
+    """Each row's label as the table has it; None where a test set's table has none."""
+    others = [name for name in table.names if name not in (image, split)]
+    if options.label_columns:
+        if named == "test" and not set(options.label_columns) & set(others):
+            return [None] * table.rows
+        require_columns(table.names, options.label_columns, str(table.file))
+        columns = {name: table.columns[name] for name in options.label_columns}
+        return from_columns(columns, lambda row: f"{table.file} row {row + 1}")
+    if named == "test" and options.label_column not in others:
+        return [None] * table.rows
+    values = table.columns[find_label(others, options.label_column, str(table.file))]
+    if options.label_separator is None:
+        return values
+    return [_divided(value, options.label_separator) for value in values]
+
+
+def _divided(value: Any, separator: str) -> Any:
+    """Several labels in one text; of the whole row nothing stays nothing."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    return [part.strip() for part in value.split(separator) if part.strip()]
+
+
+def _text(table: Table, column: str, row: int) -> str:
+    value = table.columns[column][row]
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise InputError(f'{table.file} row {row + 1}: "{column}" must be a file name, got {value!r:.50}')
+    return str(value)
+
+
+def _splits(table: Table, files: Sequence[str], column: str | None, named: str | None) -> list[str]:
+    """Each row's split."""
+    if named is not None:
+        return [named] * table.rows
+    if column is not None:
+        return [_told(table, column, row) for row in range(table.rows)]
+    firsts = [file.replace("\\", "/").lstrip("./").partition("/") for file in files]
+    words = {first: split_of(first, table.file) for first, slash, _ in firsts if slash}
+    if all(slash for _, slash, _ in firsts) and "train" in words.values() and None not in words.values():
+        return [words[first] or "train" for first, _, _ in firsts]
+    return ["train"] * table.rows
+
+
+def _told(table: Table, column: str, row: int) -> str:
+    value = str(table.columns[column][row] or "")
+    split = split_of(value, table.file)
+    if split is None:
+        raise InputError(
+            f'{table.file} row {row + 1}: "{column}" must tell train, validation or test, got {value!r:.50}'
+        )
+    return split
+
+
+def _joined(parts: Sequence[_Part]) -> Raw:
+    rows = [(part.table, row) for part in parts for row in part.rows]
+    values = [value for part in parts for value in part.values]
+    return Raw(values, partial(_place, rows))
+
+
+def _place(rows: Sequence[tuple[Path, int]], index: int) -> str:
+    table, row = rows[index]
+    return f"{table} row {row + 1}"
+
+
+def _say_understood(
+    path: Path, files: Sequence[Path], options: ColumnOptions, images: Mapping[str, int], classes: int
+) -> None:
+    """Say on one line what the columns and the rows were taken for."""
+    names = read_header(files[0])
+    image, split = find_image(names, options.image_column, str(files[0])), find_split(names)
+    labels = ", ".join(options.label_columns or (options.label_column or "",))
+    counts = ", ".join(f"{count} {kind}" for kind, count in images.items())
+    told = "" if split is None else f', splits from "{split}"'
+    say(f'{path}: file names are read from "{image}", labels from "{labels}"{told}: {classes} classes, {counts} images')
+
+
+def _is_no_data(file: Path) -> bool:
+    return any(word in file.name.lower() for word in _NO_DATA)
