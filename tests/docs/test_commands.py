@@ -10,6 +10,7 @@ from truelift.cli import app, prepared
 
 COMMAND = re.compile(r"(?:^|\s|'|`)(?:truelift|-m truelift) +([a-z][^\n]*)")
 
+MEANT = {"K": "5", "FORM": "onnx"}
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -50,6 +51,6 @@ def test_they_are_found() -> None:
 
 
 def understood(command: str) -> None:
-    """Parse it; capital words stand for something of the reader's, and are texts like any other, but K is a number."""
-    tokens = shlex.split(re.sub(r"\[.*?\]| > .*", "", command).replace(" K", " 5"))
+    """Parse it; capital words stand for something of the reader's. They are texts, but for those in `MEANT`."""
+    tokens = [MEANT.get(token, token) for token in shlex.split(re.sub(r"\[.*?\]| > .*", "", command))]
     app.parse_args(prepared(tokens), exit_on_error=False, print_error=False)

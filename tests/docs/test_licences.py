@@ -20,7 +20,9 @@ def script() -> ModuleType:
 
 LICENCES = script()
 PAGE = dict(
-    re.findall(r"^\| ([a-z0-9-]+) \| .* \| (.*) \|$", (ROOT / "docs/licences.md").read_text(encoding="utf-8"), re.M)
+    re.findall(
+        r"^\| (?!package )([a-z0-9-]+) \| .* \| (.*) \|$", (ROOT / "docs/licences.md").read_text(encoding="utf-8"), re.M
+    )
 )
 
 
