@@ -226,6 +226,7 @@ def assemble(
         augment_seed=derive(seed, "augmentation"),
         sides=growing_sides(_sides(experiment, splits), epochs),
         changes=build_changes(experiment.augmentation, len(splits.classes)),
+        sampling=experiment.data.sampling,
         **of_training,
     )
     steps = epochs * main.batches_per_epoch
@@ -251,6 +252,7 @@ def assemble(
             steps=steps,
             device=device,
             seed=derive(seed, "objective"),
+            class_counts=splits.class_counts,
         ),
     )
     batches: Feed = main

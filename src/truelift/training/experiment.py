@@ -124,6 +124,8 @@ class Experiment:
         yield "freezing.cache", kept, "none where there is an auxiliary task"
         same = f.cache == "none" or not self.data.progressive
         yield "freezing.cache", same, "none where images grow (data.progressive)"
+        once = f.cache == "none" or self.data.sampling == "shuffle"
+        yield "freezing.cache", once, "none where images come several times an epoch (data.sampling)"
         by_pixel = self.preprocessing.name != "zca" or self.detection.fgsm_epsilon is None
         yield (
             "preprocessing.name",

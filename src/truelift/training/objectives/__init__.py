@@ -4,13 +4,13 @@ To add an objective: a file with its options, ranges and `build` function, and i
 own join `ObjectiveOptions`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
 from torch import nn
 
-from truelift.options import OneOf, Registry, at_least, without_shared_fields
+from truelift.options import Conflict, OneOf, Registry, at_least, without_shared_fields
 from truelift.own import is_import_path
 from truelift.training.objectives import gaussian_mixture, own, softmax
 from truelift.training.objectives.auxiliary import AuxiliaryTask
@@ -48,6 +48,12 @@ class ObjectiveOptions(gaussian_mixture.MixtureOptions):
 
     feature_size: Annotated[int | None, at_least(1, 1_000_000)] = None
     """Size of a linear layer before the head; with 2 the report draws the features. Default: no such layer."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield from gaussian_mixture.MixtureOptions.conflicts(self)
+        weighs = self.class_weights is None or self.name == "softmax"
+        yield "class_weights", weighs, "left out for other objectives than softmax"
 
 
 def needs_features(options: ObjectiveOptions) -> bool:
