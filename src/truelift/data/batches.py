@@ -109,6 +109,11 @@ class Batches:
         return len(self._images)
 
     @property
+    def several_labels(self) -> bool:
+        """Whether labels are uint8 (N, K), as of images that may have several."""
+        return self._images.labels.ndim == 2
+
+    @property
     def batches_per_epoch(self) -> int:
         """Number of batches that `epoch` yields from its start; at least 1."""
         return self._order.batches

@@ -109,6 +109,11 @@ class StreamedBatches:
         return len(self._photographs)
 
     @property
+    def several_labels(self) -> bool:
+        """Whether labels are uint8 (N, K), as of images that may have several."""
+        return self._photographs.labels.ndim == 2
+
+    @property
     def batches_per_epoch(self) -> int:
         """Number of batches that `epoch` yields from its start; at least 1."""
         return self._order.batches

@@ -49,6 +49,7 @@ from truelift.training.policies.kept_activations import KeptActivations
 from truelift.training.policies.learning_rate import ScheduledLearningRate
 from truelift.training.policies.objective_step import ObjectiveStep
 from truelift.training.scaling import LossScale
+from truelift.training.several_labels import check_labels
 
 _WHITENED_IMAGES = 5000
 
@@ -173,6 +174,7 @@ def load_data(experiment: Experiment) -> Splits:
     """
     seed, tasks = derive(experiment.seed, "split"), experiment.tasks
     splits = load(experiment.data, split_seed=seed)
+    check_labels(experiment, splits)
     main = pick_task(splits, tasks.main, seed=derive(seed, "main task"))
     if tasks.auxiliary_rotation is not None:
         return replace(main, auxiliary=rotate(main.train, tasks.auxiliary_rotation))

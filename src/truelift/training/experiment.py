@@ -114,7 +114,7 @@ class Experiment:
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between options of different groups."""
         f, g = self.freezing, self.gradient
-        several = self.has_auxiliary_task or self.objective.name != "softmax"
+        several = self.has_auxiliary_task or self.objective.name not in ("softmax", "binary-cross-entropy")
         enough = self.has_auxiliary_task if g.name == "single" else several
         fits = g.name not in _OF_SEVERAL_LOSSES or enough
         yield "gradient.name", fits, "sum where there is no auxiliary task (tasks.auxiliary)"

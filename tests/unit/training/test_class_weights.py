@@ -92,9 +92,12 @@ def test_trainings_with_weights(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    def attempt() -> None:
         made = experiment(tmp_path, **settings)
         assemble(made, load_data(made))
+
+    with pytest.raises(InputError, match=message):
+        attempt()
 
 
 def test_a_training_with_balanced_sampling(tmp_path: Path) -> None:
