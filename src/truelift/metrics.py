@@ -10,7 +10,7 @@ from typing import Literal
 from truelift.errors import InputError
 
 Scale = Literal["points", "fraction", "none"]
-Step = Literal["test image", "one"]
+Step = Literal["test image", "some test images", "one"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,8 @@ class Logged:
     by: str
     """Who writes it."""
     step: Step | None = None
-    """Its smallest step: one image of the test set, or one; None for a continuous metric."""
+    """Its smallest step: one image of the test set; about as much, of some images or classes; or one. None for a
+    continuous metric."""
 
 
 _DETECTION = tuple(
@@ -79,6 +80,17 @@ LOGGED = (
     Logged(name="images_per_second", by="the training loop"),
     Logged(name="parameters", by="the model", step="one"),
     Logged(name="training_operations", by="the count of operations", step="one"),
+)
+
+
+# What a run's predictions give beside what it wrote down (`truelift.report.predicted`), and test_CLASS_recall of each
+# class.
+PREDICTED = (
+    Logged(name="test_balanced_accuracy", by="predictions", step="some test images"),
+    Logged(name="test_macro_f1", by="predictions", step="some test images"),
+    Logged(name="test_top5_accuracy", by="predictions", step="some test images"),
+    Logged(name="test_calibration_error", by="predictions"),
+    Logged(name="test_log_loss", by="predictions"),
 )
 
 
@@ -196,7 +208,7 @@ class Metric:
             test_images: How many there are, at least 1; None where that is not known.
         """
         step = _step(self.name)
-        if step == "test image":
+        if step in ("test image", "some test images"):
             return 100 / test_images if test_images else 0.0
         return 1.0 if step == "one" else 0.0
 
@@ -217,4 +229,4 @@ def _kind(name: str) -> Kind | None:
 
 
 def _step(name: str) -> Step | None:
-    return next((logged.step for logged in LOGGED if logged.name == name), None)
+    return next((logged.step for logged in (*LOGGED, *PREDICTED) if logged.name == name), None)

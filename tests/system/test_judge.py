@@ -13,7 +13,7 @@ from tests.system.conftest import Truelift
 
 from truelift.cli.status import status_form
 from truelift.records import Run, Study
-from truelift.records.status import Progress
+from truelift.records.progress import RunProgress, StudyProgress
 from truelift.report import json_form
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -75,7 +75,9 @@ def test_the_keys_of_the_docs_are_those_of_the_form(truelift: Truelift, tmp_path
         "study plan": json_form.StudyPlanForm,
     }
     run = Run("plain", 0, tmp_path)
-    state = status_form(Study(tmp_path, {"name": "nothing"}, (run,)), [Progress(run, "waiting")])
+    state = status_form(
+        Study(tmp_path, {"name": "nothing"}, (run,)), StudyProgress((RunProgress(run, "waiting"),), None)
+    )
     (tmp_path / "study.json").write_text("{")
     (entry,) = json.loads(truelift("list", tmp_path, "--json").stdout)["entries"]
     rest = {"list": list(entry), "status": list(state), "run state": list(state["runs"][0])}

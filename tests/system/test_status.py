@@ -32,7 +32,7 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
     assert truelift("study", study(tmp_path)).returncode == 1
     done = truelift("status", folder)
     assert done.stdout.splitlines() == [
-        "study: 5 done, 1 failed, 0 running, 0 waiting",
+        "study: 5 of 6 runs done, 1 failed",
         "  b seed 1: failed: the command ended with status 1; log.txt has what it printed",
     ]
     form = json.loads(truelift("status", folder, "--json").stdout)
@@ -40,7 +40,7 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
     assert truelift("cancel", folder).stdout == "nothing of this study is in a queue or runs\n"
     watched = truelift("watch", folder)
     assert watched.returncode == 0
-    assert "5 done, 1 failed" in watched.stdout
+    assert "5 of 6 runs done, 1 failed" in watched.stdout
     assert "accuracy (points)" in watched.stdout
     assert "a look before the end" not in watched.stdout
     runs = [run.folder for run in Study.read(folder).runs]

@@ -40,6 +40,13 @@ _COMMANDS = {
     "work": ("truelift.cli.work:work", "Make runs of a planned study, beside others who do the same.", False),
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
+    "predict": ("truelift.cli.predict:predict", "Say what a run's network sees in images.", False),
+    "export": (
+        "truelift.cli.export:export",
+        "Write a run's network for use elsewhere: ONNX, torch.export, safetensors.",
+        False,
+    ),
+    "card": ("truelift.cli.card:card", "Write a model card of a run, from its records alone.", False),
     "ledger": ("truelift.cli.ledger:ledger", "Begin or show the ledger of a referee for a search.", False),
     "plan": ("truelift.cli.plan:plan", "Say how many seeds a study needs.", False),
     "list": ("truelift.cli.listing:list_runs", "List studies and runs, the last changed first.", False),

@@ -1,5 +1,6 @@
 """`truelift cancel`."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truelift.records import Study
-from truelift.records.status import progress
+from truelift.records.progress import seen_from_outside
 from truelift.studies.executors import cancel_jobs
 
 
@@ -25,7 +26,7 @@ def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
         print(f"job {job} is cancelled")
     others = Counter(
         (one.holder.host, one.holder.executor, one.holder.process)
-        for one in progress(study)
+        for one in seen_from_outside(study.runs, time.time()).runs
         if one.holder is not None and one.holder.executor != "slurm"
     )
     for host, executor, process in others:

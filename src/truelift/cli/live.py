@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from truelift.cli.progress import begun_line, name, progress_line, progress_table
+from truelift.cli.say import ONE_AT_A_TIME
 from truelift.errors import InputError
 from truelift.records import Run, log_tail
 from truelift.records.progress import RunProgress, StudyProgress, study_progress
@@ -132,7 +133,8 @@ class LiveStudy(Quiet):
         progress = self._progress()
         rows = max(2, live.console.height - 6)
         line = Text(progress_line(progress, until_decided=self._until_decided), style="bold")
-        live.update(Group(progress_table(progress, rows), line), refresh=True)
+        with ONE_AT_A_TIME:
+            live.update(Group(progress_table(progress, time.time(), rows), line), refresh=True)
 
     def _tell_log(self, folder: Path) -> None:
         """What a run has printed since."""
@@ -148,7 +150,7 @@ class LiveStudy(Quiet):
 
 def in_a_line(progress: StudyProgress, *, until_decided: bool) -> str:
     """The whole and its running runs on one line."""
-    running = [run for run in progress.runs if run.state == "running" and run.step is not None and run.steps]
+    running = [run for run in progress.of("running") if run.step is not None and run.steps]
     told = [f"{name(run)} {run.step:,}/{run.steps:,}" for run in running[:4]]
     more = [f"{len(running) - 4} more"] if len(running) > 4 else []
     return "; ".join(

@@ -1,5 +1,7 @@
 """How far a study is, as a table and in a line: for whoever runs it, and for whoever watches it from its records."""
 
+from datetime import datetime
+
 from rich.table import Table
 from rich.text import Text
 
@@ -7,24 +9,45 @@ from truelift.cli.amounts import time
 from truelift.records.progress import RunProgress, StudyProgress
 
 
-def progress_table(progress: StudyProgress, most_rows: int = 20) -> Table:
-    """The runs that run, a row each: step, images a second, time left.
+def progress_table(progress: StudyProgress, now: float, most_rows: int = 20) -> Table:
+    """The runs that run, a row each: step, images a second, time left, and where their leases say they run.
 
     Args:
-        progress: From `study_progress`.
+        progress: From `study_progress` or `seen_from_outside`.
+        now: The time in seconds.
         most_rows: At most so many; the last row counts the rest.
     """
     table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
     table.add_column("run", overflow="ellipsis", no_wrap=True, max_width=40)
     for title in ("step", "", "images/s", "left"):
         table.add_column(title, justify="right", no_wrap=True)
-    running = [run for run in progress.runs if run.state == "running"]
+    running = progress.of("running")
+    told_where = any(run.holder is not None for run in running)
+    if told_where:
+        table.add_column("where", overflow="ellipsis", no_wrap=True)
     shown = running if len(running) <= most_rows else running[: max(0, most_rows - 1)]
     for run in shown:
-        table.add_row(Text(name(run)), *_cells(run))
+        table.add_row(Text(name(run)), *_cells(run), *([Text(where(run, now))] if told_where else []))
     if len(shown) < len(running):
-        table.add_row(f"and {len(running) - len(shown)} more", "", "", "", "")
+        table.add_row(f"and {len(running) - len(shown)} more")
     return table
+
+
+def where(run: RunProgress, now: float) -> str:
+    """On which machine, by which job and since when a run runs; empty where its lease was not asked.
+
+    Args:
+        run: One that runs.
+        now: The time in seconds.
+    """
+    if run.holder is None:
+        return ""
+    job = f", job {run.holder.job}" if run.holder.job else ""
+    try:
+        seconds = now - datetime.fromisoformat(run.holder.since).timestamp()
+    except ValueError:
+        return f"on {run.holder.host}{job}"
+    return f"on {run.holder.host}{job} for {time(seconds)}"
 
 
 def progress_line(progress: StudyProgress, *, until_decided: bool = False) -> str:
@@ -33,7 +56,7 @@ def progress_line(progress: StudyProgress, *, until_decided: bool = False) -> st
     parts = [f"{progress.count('done')} of {'at most ' if until_decided else ''}{total} runs done"]
     parts += [f"{count} failed" for count in (progress.count("failed"),) if count]
     parts += [f"{count} running" for count in (progress.count("running"),) if count]
-    waiting = progress.count("waiting") + progress.count("stopped")
+    waiting = progress.count("waiting")
     parts += [f"{waiting} waiting"] if waiting else []
     if progress.seconds_left is not None and (waiting or progress.count("running")):
         parts.append(f"{'at most ' if until_decided else 'about '}{time(progress.seconds_left)} left")
@@ -55,7 +78,7 @@ def begun_line(done: int, resumed: int, total: int, jobs: int) -> str:
 
 def name(run: RunProgress) -> str:
     """A run's name in a line."""
-    return f"{run.variant} seed {run.seed}"
+    return f"{run.run.variant} seed {run.run.seed}"
 
 
 def _cells(run: RunProgress) -> tuple[str, str, str, str]:

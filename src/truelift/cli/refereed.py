@@ -38,6 +38,8 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
         raise InputError(f"a confirmation is on other images, and {plan.metric.name} is computed on none.")
     if len(plan.seeds) < 3:
         raise InputError(f"a ledger needs 3 seeds or more, got {len(plan.seeds)}.")
+    if plan.folds is not None:
+        raise InputError("a ledger draws fresh seeds, and folds are always the same: give seeds.")
     preflight(plan)
     settings = _settings(plan)
     images = _images(plan)

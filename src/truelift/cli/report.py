@@ -1,5 +1,6 @@
 """`truelift report`."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from truelift.cli.say import Output, show
 from truelift.errors import InputError
 from truelift.records import Study
 from truelift.report import summarise
+from truelift.report.predicted import judged_by
 from truelift.verdicts import Requirement
 
 
@@ -21,6 +23,8 @@ def report(
     serve: bool = False,
     port: int | None = None,
     all: bool = False,
+    metric: str | None = None,
+    smallest_effect: float | None = None,
 ) -> int:
     """Write a study's report again, from its records alone.
 
@@ -32,8 +36,17 @@ def report(
         serve: Show the page at an address of this machine alone, kept up to date while the study runs, until Ctrl-C.
         port: With --serve: the address's port. Default: any that is free.
         all: Write index.html, a page with a line for every study below the folder.
+        metric: Judge by another metric than the planned one, with nothing run again: one of the runs' results, or of
+            their kept predictions: balanced_accuracy, macro_f1, top5_accuracy, calibration_error, log_loss,
+            CLASS_recall. The report's files go into FOLDER/by-METRIC.
+        smallest_effect: With --metric: the smallest difference that matters, in units of its differences. Default: the
+            study's, where both are in points; else 0.
     """
     _check_together(folder, json or require is not None, serve, port, all)
+    if metric is not None and (all or serve):
+        raise InputError(f"metric and {'all' if all else 'serve'} exclude each other.")
+    if smallest_effect is not None and metric is None:
+        raise InputError("smallest_effect needs metric: a study's own is in its study file.")
     if all:
         from truelift.report.all_studies import write_index
 
@@ -46,7 +59,12 @@ def report(
 
         serve_page(folder, port or 0, lambda line: print(line, flush=True))
         return 0
-    return show(summarise(Study.read(folder)), folder, Output(json, require))
+    study = Study.read(folder)
+    if metric is None:
+        return show(summarise(study), folder, Output(json, require))
+    other = judged_by(study, metric, smallest_effect)
+    place = folder / f"by-{re.sub(r'[^A-Za-z0-9_.-]+', '-', other.plan['metric'])}"
+    return show(summarise(other), place, Output(json, require))
 
 
 def _check_together(folder: Path | None, printed: bool, serve: bool, port: int | None, of_all: bool) -> None:

@@ -1,6 +1,7 @@
 """Lines for a person at a terminal, JSON and an exit status for a program."""
 
 import sys
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from truelift.verdicts import Requirement, met
 
 _STATUS = {"holds": 0, "fails": 3, "undecided": 4}
 """Of a command that requires something."""
+
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held by whoever prints while another thread may redraw the terminal: rich would draw over a line in between."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Output:
 
 def warn(message: str) -> None:
     """Print a warning."""
-    print(f"truelift: warning: {message}", file=sys.stderr)
+    with ONE_AT_A_TIME:
+        print(f"truelift: warning: {message}", file=sys.stderr)
 
 
 def show(summary: Summary, folder: Path, output: Output) -> int:

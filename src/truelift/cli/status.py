@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from truelift import __version__
+from truelift.cli import amounts
+from truelift.cli.progress import name, progress_line, where
 from truelift.records import Study
-from truelift.records.status import Progress, counted, progress
+from truelift.records.progress import RunProgress, StudyProgress, seen_from_outside
 
 _MOST_SHOWN = 20
 """Of the runs that run, or have failed."""
@@ -24,29 +25,29 @@ def status(folder: Annotated[Path, Parameter(name="folder")], /, *, json: bool =
         json: Print it as JSON (docs/json.md).
     """
     study = Study.read(folder)
-    found = progress(study)
+    found = seen_from_outside(study.runs, time.time())
     if json:
         import json as json_module
 
         print(json_module.dumps(status_form(study, found), indent=2, allow_nan=False))
     else:
-        print("\n".join(lines(study, found)))
+        print("\n".join(lines(study, found, time.time())))
     return 0
 
 
-def lines(study: Study, found: Sequence[Progress]) -> list[str]:
+def lines(study: Study, found: StudyProgress, now: float) -> list[str]:
     """What a person reads."""
-    counts = counted(found)
-    told = [f"{study.plan['name']}: " + ", ".join(f"{count} {state}" for state, count in counts.items())]
-    running = [one for one in found if one.state == "running"]
-    told += [f"  {_name(one)}: {_where(one)}{_how_far(one)}" for one in running[:_MOST_SHOWN]]
-    told += _rest(len(running))
-    failed = [one for one in found if one.state == "failed"]
-    told += [f"  {_name(one)}: failed: {one.reason}" for one in failed[:_MOST_SHOWN]]
-    return told + _rest(len(failed))
+    told = [f"{study.plan['name']}: {progress_line(found)}"]
+    told += _listed([f"{name(one)}: {where(one, now)}{_how_far(one)}" for one in found.of("running")])
+    return told + failures(found.of("failed"))
 
 
-def status_form(study: Study, found: Sequence[Progress]) -> dict[str, Any]:
+def failures(failed: Sequence[RunProgress]) -> list[str]:
+    """A line for each of the first that have failed."""
+    return _listed([f"{name(one)}: failed: {one.reason}" for one in failed])
+
+
+def status_form(study: Study, found: StudyProgress) -> dict[str, Any]:
     """What `--json` prints (docs/json.md)."""
     return {
         "schema": 1,
@@ -54,7 +55,11 @@ def status_form(study: Study, found: Sequence[Progress]) -> dict[str, Any]:
         "truelift": __version__,
         "name": study.plan["name"],
         "folder": str(study.folder),
-        **counted(found),
+        "done": found.count("done"),
+        "failed": found.count("failed"),
+        "running": found.count("running"),
+        "waiting": found.count("waiting"),
+        "seconds_left": found.seconds_left,
         "runs": [
             {
                 "variant": one.run.variant,
@@ -70,42 +75,22 @@ def status_form(study: Study, found: Sequence[Progress]) -> dict[str, Any]:
                 "step": one.step,
                 "steps": one.steps,
                 "images_per_second": one.images_per_second,
-                "seconds_left": None if one.state != "running" else one.seconds_left,
+                "seconds_left": one.seconds_left,
             }
-            for one in found
+            for one in found.runs
         ],
     }
 
 
-def _rest(count: int) -> list[str]:
-    return [f"  … and {count - _MOST_SHOWN} more"] if count > _MOST_SHOWN else []
+def _listed(told: Sequence[str]) -> list[str]:
+    more = [f"  … and {len(told) - _MOST_SHOWN} more"] if len(told) > _MOST_SHOWN else []
+    return [*(f"  {line}" for line in told[:_MOST_SHOWN]), *more]
 
 
-def _name(one: Progress) -> str:
-    return f"{one.run.variant} seed {one.run.seed}"
-
-
-def _where(one: Progress) -> str:
-    assert one.holder is not None, "it runs"
-    job = f", job {one.holder.job}" if one.holder.job else ""
-    try:
-        seconds = time.time() - datetime.fromisoformat(one.holder.since).timestamp()
-    except ValueError:
-        return f"on {one.holder.host}{job}"
-    return f"on {one.holder.host}{job} for {duration(max(0.0, seconds))}"
-
-
-def _how_far(one: Progress) -> str:
+def _how_far(one: RunProgress) -> str:
     if one.step is None:
         return ""
     of = "" if one.steps is None else f" of {one.steps:,}"
     speed = "" if one.images_per_second is None else f", {one.images_per_second:,.0f} images/s"
-    left = "" if one.seconds_left is None else f", {duration(one.seconds_left)} left"
+    left = "" if one.seconds_left is None else f", {amounts.time(one.seconds_left)} left"
     return f", step {one.step:,}{of}{speed}{left}"
-
-
-def duration(seconds: float) -> str:
-    """A time for a person: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -13,7 +13,7 @@ from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.live import LiveStudy, Quiet
 from truelift.cli.options import HiddenExperimentOptions
-from truelift.cli.say import Output, show, warn
+from truelift.cli.say import ONE_AT_A_TIME, Output, show, warn
 from truelift.errors import InputError, printable
 from truelift.records import Run, log_tail
 from truelift.referee import Ledger
@@ -145,7 +145,8 @@ def study(
 
     def tell(line: str) -> None:
         if not quiet:
-            print(line, flush=True, file=sys.stderr if json else sys.stdout)
+            with ONE_AT_A_TIME:
+                print(line, flush=True, file=sys.stderr if json else sys.stdout)
 
     if ledger is not None:
         plan = refereed.entered(plan, ledger, again=again, confirm=confirm)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from truelift.cli.status import lines
+from truelift.cli.progress import progress_line, progress_table
+from truelift.cli.status import failures
 from truelift.errors import InputError, real
 from truelift.records import Study
-from truelift.records.status import Progress, counted, progress
+from truelift.records.progress import StudyProgress, seen_from_outside
 
 LOOK = (
     "a look before the end: the table is of the runs that have ended. Whoever stops a study at a look, or goes on with "
@@ -34,9 +35,12 @@ def watch(folder: Annotated[Path, Parameter(name="folder")], /, *, seconds: floa
     console = Console()
 
     def shown() -> tuple[RenderableType, bool]:
-        study = Study.read(folder)
-        found = progress(study)
-        parts: list[RenderableType] = [Text("\n".join(lines(study, found)))]
+        study, now = Study.read(folder), time.time()
+        found = seen_from_outside(study.runs, now)
+        parts: list[RenderableType] = [Text(f"{study.plan['name']}: {progress_line(found)}", style="bold")]
+        if found.count("running"):
+            parts.append(progress_table(found, now))
+        parts += map(Text, failures(found.of("failed")))
         if table:
             parts.append(Text.from_ansi(_table(study, found, console.width)))
         return Group(*parts), not _goes_on(found)
@@ -57,18 +61,17 @@ def watch(folder: Annotated[Path, Parameter(name="folder")], /, *, seconds: floa
     return 0
 
 
-def _goes_on(found: list[Progress]) -> bool:
-    counts = counted(found)
-    return bool(counts["running"] or counts["waiting"])
+def _goes_on(found: StudyProgress) -> bool:
+    return bool(found.count("running") or found.count("waiting"))
 
 
-def _table(study: Study, found: list[Progress], width: int) -> str:
+def _table(study: Study, found: StudyProgress, width: int) -> str:
     """The table so far, marked as a look while runs are missing."""
     from rich.console import Console
 
     from truelift.report import print_summary, summarise
 
-    if not counted(found)["done"]:
+    if not found.count("done"):
         return "no run has ended yet"
     console = Console(width=width, force_terminal=False)
     try:

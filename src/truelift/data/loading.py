@@ -12,6 +12,7 @@ from truelift.data.decode import Pixels, as_rgb, decode_indices
 from truelift.data.decoded import decode_splits
 from truelift.data.digest import state_of
 from truelift.data.digits import read_digits
+from truelift.data.folds import fold_numbers
 from truelift.data.hub import download
 from truelift.data.layouts import read_path
 from truelift.data.listing import IntArray, Labels, Listing, Source, strata
@@ -32,10 +33,10 @@ _TEST_SEED = 0
 def load(options: DataOptions, *, split_seed: int) -> Splits:
     """Finds the images, chooses those of each split, and decodes only them; with `stream`, none yet.
 
-    In this order: without a test set, one is cut off training by a fixed seed; `test_images` of it are kept by a fixed
-    seed; `train_images` of the rest are kept by the split seed; without a validation set, one is cut off those by the
-    split seed, or as the last `validation_images` of them. So nothing but `test_fraction` and `test_images` changes the
-    test set.
+    In this order: with `folds`, one of them is the test set; else without a test set, one is cut off training by a
+    fixed seed; `test_images` of it are kept by a fixed seed; `train_images` of the rest are kept by the split seed;
+    without a validation set, one is cut off those by the split seed, or as the last `validation_images` of them. So
+    nothing but `test_fraction`, `test_images`, `folds` and `fold` changes the test set.
 
     Args:
         options: Where the images come from and how they are split.
@@ -165,7 +166,10 @@ def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[
     """For each split the listing that its images come from and their indices in it; see `load` for the order."""
     labels = strata(source.train.labels)
     train = np.arange(len(labels))
-    if source.test is None:
+    if options.folds is not None:
+        held_out = fold_numbers(labels, options.folds) == options.fold
+        test_listing, train, test = source.train, np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    elif source.test is None:
         test_listing = source.train
         train, test = _cut(train, labels, options.test_fraction, "test", _TEST_SEED)
     else:

@@ -40,6 +40,13 @@ class SplitOptions:
     """Share of the training images cut off first, class by class, for the test where the data has no test set; in
     (0, 1). The same images whatever the seed."""
 
+    folds: Annotated[int | None, at_least(2, 1000)] = None
+    """Cut the training images into so many folds, class by class, and hold fold data.fold out as the test set, whatever
+    the seed; a test set of the data's own is left aside. A study with replicates = "folds" sets both."""
+
+    fold: Annotated[int | None, at_least(0, 999)] = None
+    """Which of data.folds is held out, from 0."""
+
     split_seed: Annotated[int | None, In("from -2⁶³ to 2⁶³ − 1", lambda seed: -(2**63) <= seed < 2**63)] = None
     """Seed of the split. By default it follows the experiment's seed, so that a study varies it too."""
 
@@ -47,6 +54,11 @@ class SplitOptions:
         """The rules between these options."""
         once = self.validation_images is None or self.validation_fraction == SplitOptions.validation_fraction
         yield "validation_images", once, "left out with data.validation_fraction: one quantity in two units"
+        yield "fold", (self.fold is None) == (self.folds is None), "given with data.folds, and only then"
+        inside = self.fold is None or self.folds is None or self.fold < self.folds
+        yield "fold", inside, f"from 0 to data.folds − 1, {(self.folds or 1) - 1}"
+        whole = self.folds is None or (self.test_images is None and self.test_fraction == SplitOptions.test_fraction)
+        yield "folds", whole, "left out with data.test_images or data.test_fraction: the fold is the test set"
 
 
 def apportion(counts: IntArray, total: int, *, least: IntArray, most: IntArray) -> IntArray:

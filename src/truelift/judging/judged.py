@@ -18,8 +18,9 @@ _WIDTH = 100
 class Judged:
     """A study's verdicts. Print it for the table; the last line of a notebook's cell shows it as HTML.
 
-    >>> judged = truelift.judge("results.csv", baseline="plain")  # doctest: +SKIP
-    >>> judged.verdicts  # doctest: +SKIP
+    >>> table = {"plain": [90.1, 90.4, 90.2], "mixup": [91.2, 91.6, 91.4], "seed": [0, 1, 2]}
+    >>> judged = truelift.judge(table, baseline="plain", metric="accuracy")
+    >>> judged.verdicts
     {'mixup': 'helps'}
     """
 
@@ -78,7 +79,8 @@ class Judged:
         from rich.console import Console
 
         out = io.StringIO()
-        print_summary(self.summary, Console(file=out, width=_WIDTH))
+        # In a notebook rich would show it at once, and leave the text empty.
+        print_summary(self.summary, Console(file=out, width=_WIDTH, force_jupyter=False))
         return "\n".join(line.rstrip() for line in (*out.getvalue().splitlines(), *self.notes))
 
     __repr__ = __str__

@@ -4,6 +4,7 @@ A run's folder                          a study's folder
     config.toml       what was to run       study.json       the plan: question, variants, runs
     environment.json  where it ran          study.log        what the study printed
     code.patch        code not committed    runs/<variant>/seed-<k>-<fingerprint>/   one folder a run
+    inputs.json       images and classes
     metrics.jsonl     appended, flushed     report.html, .md, .csv, .tex, report-runs.csv
     predictions.npz   a row a test image
     features.npz      likewise, where the features are two-dimensional
@@ -22,6 +23,7 @@ from truelift.records.config_file import read_config_file
 from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
 from truelift.records.files import now, read_bytes, told_with, whole_file, write_json, write_text
+from truelift.records.inputs import Inputs
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
 from truelift.records.label_sets import LabelSetPredictions
 from truelift.records.leases import leased
@@ -35,6 +37,7 @@ from truelift.records.study import Study
 __all__ = [
     "Curve",
     "Features",
+    "Inputs",
     "LabelSetPredictions",
     "MetricLines",
     "Predictions",

@@ -153,6 +153,7 @@ class _Plan(Struct):
     vary_split: bool | UnsetType = UNSET
     until_decided: _UntilDecided | None = None
     earlier: list[_EarlierPlan] | UnsetType = UNSET
+    folds: Annotated[int, Meta(ge=2, le=1000)] | None = None
     referee: _Referee | UnsetType = UNSET
 
 

@@ -40,8 +40,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         file.write(buffer.getbuffer())
 
 
-def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Read the arrays of these names; others may be there.
+def read_arrays(path: Path, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read the arrays of these names, and of the optional ones those that are there; others may be there.
 
     Raises:
         InputError: The file is missing, no regular file, no archive, damaged, too large, or lacks an array.
@@ -54,7 +54,8 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
                 missing = [name for name in names if f"{name}.npy" not in members]
                 if missing:
                     raise InputError(f"it has no array {missing[0]}")
-                wanted = {name: members[f"{name}.npy"] for name in names}
+                there = (name for name in optional if f"{name}.npy" in members)
+                wanted = {name: members[f"{name}.npy"] for name in (*names, *there)}
                 if sum(member.file_size for member in wanted.values()) > MOST_BYTES:
                     raise InputError(f"it unpacks to more than the {MOST_BYTES:,} bytes that it may have")
                 return {name: _array(archive, member) for name, member in wanted.items()}

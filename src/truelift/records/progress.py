@@ -5,8 +5,9 @@ Only the end of a run's metrics.jsonl is read, so that looking takes millisecond
 
 import heapq
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,10 +17,10 @@ from msgspec import Meta, Struct
 
 from truelift.errors import InputError
 from truelift.records.files import end_of
-from truelift.records.run import Run, Status
+from truelift.records.leases import Holder, holder_of
+from truelift.records.run import Run
 
-State = Literal["done", "failed", "running", "stopped", "waiting"]
-"""Of a run: stopped is begun and not running, waiting not begun."""
+State = Literal["done", "failed", "running", "waiting"]
 
 _TAIL_BYTES = 2**15
 
@@ -28,17 +29,22 @@ _TAIL_BYTES = 2**15
 class RunProgress:
     """How far a run is."""
 
-    variant: str
-    seed: int
+    run: Run
     state: State
     step: int | None = None
     """The last that is known."""
     steps: int | None = None
     """Of the whole training; None for a program of the user's, and before it is known."""
     images_per_second: float | None = None
+    """As of the last line of metrics."""
     seconds_left: float | None = None
+    """As fast as it was in this go."""
     seconds: float | None = None
     """How long it took, or has been running in this go."""
+    holder: Holder | None = None
+    """Who runs it, where its lease was asked."""
+    reason: str | None = None
+    """Why it failed, one line."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,15 @@ class StudyProgress:
         """How many runs are in a state."""
         return sum(run.state == state for run in self.runs)
 
+    def of(self, state: State) -> list[RunProgress]:
+        """The runs in a state."""
+        return [run for run in self.runs if run.state == state]
+
 
 def study_progress(
     runs: Sequence[Run], *, running: Collection[Path], jobs: int, ended: dict[Path, RunProgress], now: float
 ) -> StudyProgress:
-    """Look at a study's runs.
+    """Look at the runs of a study that this process runs.
 
     Args:
         runs: Those that are to be made, in the order in which they start.
@@ -72,50 +82,59 @@ def study_progress(
             found.append(ended[run.folder])
             continue
         # A status is kept by a run once it was asked for, so it is asked anew.
-        seen = run_progress(Run(run.variant, run.seed, run.folder, run.fingerprints), run.folder in running, now)
+        anew = Run(run.variant, run.seed, run.folder, run.fingerprints)
+        seen = _of_running(anew, now) if run.folder in running else run_progress(anew)
         if seen.state in ("done", "failed"):
             ended[run.folder] = seen
         found.append(seen)
     return StudyProgress(tuple(found), _left(found, jobs))
 
 
-def run_progress(run: Run, is_running: bool, now: float) -> RunProgress:
-    """Look at one run.
+def seen_from_outside(runs: Iterable[Run], now: float) -> StudyProgress:
+    """Look at the runs of a study, whoever runs it: the leases say which ones run, and where.
 
     Args:
-        run: The run.
-        is_running: Whether a process works on it.
-        now: The time in seconds.
+        runs: All of the study, in the order in which they start.
+        now: The time in seconds, as of `time.time`.
     """
-    status: Status = "unfinished" if is_running else run.status
+    found = []
+    for run in runs:
+        # As far as names tell, so that ten thousand finished runs take a second.
+        ended = os.path.lexists(run.folder / "result.json") and run.status == "done"
+        holder = None if ended else _holder(run.folder)
+        found.append(run_progress(run) if holder is None else replace(_of_running(run, now), holder=holder))
+    return StudyProgress(tuple(found), _left(found, max(1, sum(one.state == "running" for one in found))))
+
+
+def run_progress(run: Run) -> RunProgress:
+    """Look at a run on which no process works."""
+    if run.status == "done":
+        return RunProgress(run, "done", seconds=_took(run))
+    if run.status == "failed":
+        return RunProgress(run, "failed", reason=str(run.failure()["reason"]))
+    last, _ = _last_line(run.folder / "metrics.jsonl")
+    step = None if last is None else int(last.step)
+    return RunProgress(run, "waiting", step, None if step is None else run.environment().get("steps"))
+
+
+def _of_running(run: Run, now: float) -> RunProgress:
     environment = run.environment()
     began = _seconds(environment.get("started"))
     steps, from_step = environment.get("steps"), environment.get("from_step", 0)
     last, written = _last_line(run.folder / "metrics.jsonl")
-    step = None if last is None else int(last.step)
-    if status == "done":
-        took = _took(run)
-        return RunProgress(run.variant, run.seed, "done", steps, steps, None, 0.0, took)
-    if status == "failed":
-        return RunProgress(run.variant, run.seed, "failed", step, steps)
-    if not is_running:
-        begun = step is not None or os.path.lexists(run.folder / "checkpoint.pt")
-        return RunProgress(run.variant, run.seed, "stopped" if begun else "waiting", step, steps)
     running_for = None if began is None else max(0.0, now - began)
-    if began is None or step is None or steps is None or last is None or written < began:
-        return RunProgress(run.variant, run.seed, "running", None, steps, None, None, running_for)
+    if began is None or steps is None or last is None or written < began:
+        return RunProgress(run, "running", None, steps, None, None, running_for)
+    step = int(last.step)
     made = max(step - from_step, 0)
-    left = (steps - step) * (written - began) / made - (now - written) if made else None
-    return RunProgress(
-        run.variant,
-        run.seed,
-        "running",
-        step,
-        steps,
-        last.images_per_second,
-        None if left is None else max(0.0, left),
-        running_for,
-    )
+    left = max(0.0, (steps - step) * (written - began) / made - (now - written)) if made else None
+    return RunProgress(run, "running", step, steps, last.images_per_second, left, running_for)
+
+
+def _holder(folder: Path) -> Holder | None:
+    with suppress(OSError):
+        return holder_of(folder)
+    return None
 
 
 def _left(runs: Sequence[RunProgress], jobs: int) -> float | None:
@@ -124,7 +143,7 @@ def _left(runs: Sequence[RunProgress], jobs: int) -> float | None:
     for run in runs:
         whole = _whole(run)
         if whole is not None:
-            of_variant.setdefault(run.variant, []).append(whole)
+            of_variant.setdefault(run.run.variant, []).append(whole)
     if not of_variant:
         return None
     means = {variant: sum(found) / len(found) for variant, found in of_variant.items()}
@@ -132,15 +151,15 @@ def _left(runs: Sequence[RunProgress], jobs: int) -> float | None:
     free: list[float] = []
     for run in runs:
         if run.state == "running":
-            expected = max(0.0, means.get(run.variant, usual) - (run.seconds or 0.0))
+            expected = max(0.0, means.get(run.run.variant, usual) - (run.seconds or 0.0))
             free.append(expected if run.seconds_left is None else run.seconds_left)
     heapq.heapify(free)
     ends = max(free, default=0.0)
     for run in runs:
-        if run.state in ("waiting", "stopped"):
+        if run.state == "waiting":
             part = 1 - run.step / run.steps if run.step and run.steps else 1.0
             begins = 0.0 if len(free) < jobs else heapq.heappop(free)
-            heapq.heappush(free, begins + part * means.get(run.variant, usual))
+            heapq.heappush(free, begins + part * means.get(run.run.variant, usual))
             ends = max(ends, *free)
     return ends
 

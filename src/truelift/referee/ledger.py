@@ -29,9 +29,10 @@ from truelift.verdicts import Comparison, compare
 class Ledger:
     """One error budget over all candidates that are tried one after the other against a baseline.
 
-    >>> ledger = Ledger("ledger.jsonl", rule="lord")  # doctest: +SKIP
-    >>> one = ledger.register("mixup", {"alpha": 0.2}, baseline="plain", metric="val_accuracy")  # doctest: +SKIP
-    >>> ledger.judge_results(one, baseline=[90.1, 90.4, …], results=[91.2, 91.6, …])  # doctest: +SKIP
+    >>> ledger = Ledger("ledger.jsonl", rule="lord")
+    >>> one = ledger.register("mixup", {"alpha": 0.2}, baseline="plain", metric="val_accuracy", seeds=3)
+    >>> ledger.judge_results(one, baseline=[90.1, 90.4, 90.2], results=[91.2, 91.6, 91.3]).verdict
+    'helps'
 
     Args:
         path: A JSON-lines file, made where it is missing.

@@ -59,6 +59,10 @@ class Asked:
     """The folder in which it was given, as from the study's own; empty where that is not recorded."""
     source: str = ""
     """The study file, likewise."""
+    folds: int | None = None
+    """Of a study whose replicates are the folds of one data set, how many; None for seeds."""
+    planned_metric: str = ""
+    """The metric that the study was planned with, where it is judged by another one afterwards; else empty."""
     notes: tuple[str, ...] = ()
     """How runs that were made elsewhere were read, and what a reader should know of it."""
 
@@ -132,6 +136,8 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         referee=read_referee(plan),
         started_in=str(plan.get("started_in") or ""),
         source=str(plan.get("source") or ""),
+        folds=plan.get("folds"),
+        planned_metric=str(plan.get("planned_metric") or ""),
         notes=tuple(plan.get("notes", ())),
     )
 

@@ -91,7 +91,14 @@ def found_in(statuses: list[tuple[Run, Status]]) -> Found:
         {(run.variant, run.seed): run.result()["metrics"] for run in done},
         {(run.variant, run.seed): found for run in done if (found := run.predictions())},
         frozenset((run.variant, run.seed) for run, status in statuses if status == "failed"),
+        max(filter(None, map(_held_out, done)), default=None),
     )
+
+
+def _held_out(run: Run) -> float | None:
+    """n_test / n_train; None where the run does not tell both."""
+    test, train = (run.result().get(f"{split}_images") for split in ("test", "train"))
+    return test / train if test and train else None
 
 
 def by_run(statuses: list[tuple[Run, Status]]) -> Statuses:

@@ -27,6 +27,8 @@ class Found:
     predictions: Mapping[tuple[str, int], Predictions]
     failed: frozenset[tuple[str, int]] = field(default=frozenset())
     """Runs that failed, by variant and seed; other missing ones are only not there yet."""
+    held_out: float | None = None
+    """The largest n_test / n_train of the runs that tell it; None where none does."""
 
     @property
     def images(self) -> int | None:
@@ -77,7 +79,9 @@ def compared(
     """
     values = told(asked, metric, found.results)
     levels = None if asked.referee is None or metric != asked.metric else asked.referee.levels
-    test = partial(compare, looks=asked.looks, levels=levels) if asked.paired else compare_unpaired
+    # Without the runs' own numbers: all that is not held out is trained on.
+    ratio = None if asked.folds is None else found.held_out or 1 / (asked.folds - 1)
+    test = partial(compare, looks=asked.looks, levels=levels, held_out=ratio) if asked.paired else compare_unpaired
     return test(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
@@ -135,6 +139,8 @@ def _failed(asked: Asked, name: str, found: Found) -> list[bool]:
 
 def _example_errors(asked: Asked, predictions: Mapping[tuple[str, int], Predictions]) -> dict[str, float]:
     """Each variant's standard error over test images, where two pairs or more have predictions for the same images."""
+    if asked.folds is not None:  # each has other test images, although their labels may be the same
+        return {}
     errors = {}
     for name in asked.order[1:]:
         pairs = [

@@ -24,11 +24,22 @@ def notes(study: Study, asked: Asked) -> tuple[str, ...]:
     again = second_look(asked)
     return (
         *([again] if again else []),
+        *_after_the_fact(asked),
         *found,
         *_without_config(done),
         *_changed_data(done, asked),
         *_changed_sources(done),
     )
+
+
+def _after_the_fact(asked: Asked) -> Iterator[str]:
+    """That the metric was chosen when the runs were there."""
+    if asked.planned_metric:
+        yield (
+            f"Judged afterwards by {asked.metric.name}: the study was planned with {asked.planned_metric}. P-values "
+            "and intervals hold where this metric was chosen before anybody saw the results, and for one metric: of "
+            "several, some decide by chance."
+        )
 
 
 def _without_config(done: Sequence[Run]) -> Iterator[str]:

@@ -22,6 +22,11 @@ UNTIL_DECIDED_LEGEND = (
     "in which the variant is better; p: over all looks so far, valid wherever the study stops, corrected for all "
     "variants."
 )
+FOLDS_LEGEND = (
+    "Mean and standard deviation over folds; difference to the baseline, mean over the folds, with the interval of "
+    "Nadeau and Bengio's corrected t, at the level of the verdict's correction. P(better): share of the folds in which "
+    "the variant is better; p: corrected t, corrected for all variants too."
+)
 UNPAIRED_LEGEND = (
     "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
     "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
@@ -45,6 +50,8 @@ def header_legend(summary: Summary) -> str:
     """What the columns are."""
     if summary.asked.looks is not None:
         return UNTIL_DECIDED_LEGEND
+    if summary.asked.folds is not None:
+        return FOLDS_LEGEND
     return HEADER_LEGEND if summary.asked.paired else UNPAIRED_LEGEND
 
 
@@ -88,12 +95,15 @@ def noises(summary: Summary) -> list[str]:
             continue
         over_seeds = (c.interval[1] - c.interval[0]) / 2
         of = f"half of the {100 * c.interval_confidence:.3g} % interval"
-        line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over seeds ({of})"
+        line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over {c.replicates} ({of})"
         if row.example_error is not None:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
         lines.append(line + ".")
     if not lines:
         return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired else []
+    if summary.asked.folds is not None:
+        says = "This is how far a difference would move with another data set of this kind, as far as folds tell it"
+        return [*lines, f"{says}: with other training images and other test images. More data make it smaller."]
     if not _over_images(summary):
         says = "This is how far a difference would move with other seeds, and the verdict rests on it."
         return [*lines, f"{says} More seeds make it smaller."]
@@ -206,6 +216,12 @@ def reading(summary: Summary) -> list[str]:
             "Holm-corrected p-value of Welch's test is at most 0.05. Everything else is undecided: that is no proof of "
             "no effect. Runs under the same seeds would need fewer of them.",
         ]
+    if summary.asked.folds is not None:
+        return [
+            *(smaller if scale else []),
+            *_folds(summary, matters),
+            *(_guards(summary) if summary.asked.guards else []),
+        ]
     p = "paired-t p-value" if summary.asked.looks is None else "p-value over all looks"
     return [
         *(smaller if scale else []),
@@ -217,6 +233,19 @@ def reading(summary: Summary) -> list[str]:
         *([_POOLED] if summary.asked.pooling == "guarded" else []),
         "An effect that was found with few seeds is larger in the report than in truth, on average: by 30 to 50 % with "
         "3 to 5 seeds and an effect of one standard deviation.",
+    ]
+
+
+def _folds(summary: Summary, matters: str) -> list[str]:
+    """The reading of a study over folds."""
+    return [
+        f"The replicates are the {summary.asked.folds} folds of one data set, each held out once, not seeds. Folds "
+        "share most of their training images, so that their results are not independent: p-values and intervals are "
+        "those of Nadeau and Bengio's corrected t, with the variance s²·(1/k + n_test/n_train) in place of s²/k.",
+        f"A variant helps (or hurts) where the mean difference {matters} in that direction and its p-value, corrected "
+        "for all variants, is at most 0.05. It has no effect as large as the smallest that matters where two "
+        "one-sided tests show that it is smaller. Everything else is undecided: that proves nothing. What is found "
+        "holds for this data set.",
     ]
 
 

@@ -9,6 +9,7 @@ from truelift.report.asked import Asked, read_asked
 from truelift.report.devices import unlike, without_times
 from truelift.report.growing import Grown, by_run, found_in, grown
 from truelift.report.judged import compared
+from truelift.report.predicted import measured
 from truelift.verdicts import Comparison
 
 
@@ -33,8 +34,10 @@ def standing(study: Study) -> Standing:
     """
     asked = read_asked(study.plan)
     statuses = [(run, run.status) for run in study.runs]
-    pairs = unlike([run for run, status in statuses if status == "done"], asked.baseline)
-    found = without_times(found_in(statuses), pairs)
+    done = [run for run, status in statuses if status == "done"]
+    pairs = unlike(done, asked.baseline)
+    asked, raw = measured(asked, found_in(statuses), done)
+    found = without_times(raw, pairs)
     growth, counted = None, statuses
     comparisons: Mapping[str, Comparison]
     if asked.looks is None:

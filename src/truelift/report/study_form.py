@@ -31,6 +31,9 @@ def study_file(plan: Mapping[str, Any]) -> str | None:
         tables["until_decided"] = {"max_seeds": until["max_seeds"], "looks": until["looks"]}
     else:
         tables["seeds"] = plan["seeds"]
+    if plan.get("folds"):
+        del tables["seeds"]
+        tables |= {"replicates": "folds", "folds": plan["folds"]}
     if guards := plan.get("guards"):
         tables["guards"] = {name: _guard(guard) for name, guard in guards.items()}
     tables["experiment"] = _set(plan["shared"])

@@ -15,6 +15,7 @@ from truelift.report.growing import Grown, by_run, found_in, grown
 from truelift.report.judged import Found, Results, judged, rows_of
 from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
+from truelift.report.predicted import measured
 from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
 from truelift.report.rows import Row, difference_digits, mean_digits
@@ -86,7 +87,7 @@ def summarise(study: Study) -> Summary:
     # Once for each run, so that a study that still runs is seen at one moment by all parts of the report.
     statuses = [(run, run.status) for run in study.runs]
     done = [run for run, status in statuses if status == "done"]
-    raw = found_in(statuses)
+    asked, raw = measured(asked, found_in(statuses), done)
     pairs = unlike(done, asked.baseline)
     records = without_times(raw, pairs)
     every_result = records.results
@@ -109,8 +110,8 @@ def summarise(study: Study) -> Summary:
     others, left_out = _others(asked, records)
     reached = asked.reached
     of_reached = rows if reached == asked.metric else judged(asked, reached, records, smallest_effect=0.0)
-    # Its differences have no test that holds at any stop.
-    lengths = asked.other_lengths() if growth is None else frozenset()
+    # Its differences have no test that holds at any stop, nor over folds.
+    lengths = asked.other_lengths() if growth is None and asked.folds is None else frozenset()
     digits = difference_digits(rows)
     metric = asked.metric
     headlines = {

@@ -9,24 +9,29 @@ from truelift.report.latex import latex_table
 from truelift.report.markdown import markdown
 from truelift.report.plain import visible
 from truelift.report.summary import Summary
+from truelift.report.unchanged import is_made_of, marked
 
 
 def write_forms(summary: Summary) -> list[Path]:
     """Write report.html, report.md, report.csv, report.tex and report-runs.csv into the study's folder.
 
+    A report.html that shows this very summary is left as it is.
+
     Returns:
         Their paths, in this order.
     """
-    from truelift.report.page import html_page  # matplotlib and the templates take a while
+    page = summary.folder / "report.html"
+    if not is_made_of(page, summary):
+        from truelift.report.page import html_page  # matplotlib and the templates take a while
 
+        write_text(page, marked(visible(html_page(summary)), summary))
     forms = {
-        "report.html": html_page(summary),
         "report.md": markdown(summary),
         "report.csv": csv_table(summary),
         "report.tex": latex_table(summary),
         "report-runs.csv": tidy(summary),
     }
-    paths = []
+    paths = [page]
     for name, text in forms.items():
         paths.append(summary.folder / name)
         write_text(paths[-1], visible(text))

@@ -87,7 +87,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         left = 1.0
         if (path / "checkpoint.pt").exists():
             resumed += 1
-            seen = run_progress(Run(run.variant, run.seed, path), False, 0.0)
+            seen = run_progress(Run(run.variant, run.seed, path))
             left = 1 - seen.step / seen.steps if seen.step and seen.steps else 1.0
         parts.append(of_variant.get(run.variant, 0.0) * left)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)

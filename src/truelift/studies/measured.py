@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 from truelift.data import Splits
 from truelift.errors import InputError
-from truelift.metrics import LOGGED
+from truelift.metrics import LOGGED, PREDICTED
 from truelift.training import Experiment
+
+# Of what the predictions give.
+_OF_PROBABILITIES = ("test_top5_accuracy", "test_calibration_error", "test_log_loss")
 
 
 def refuse_unmeasured(names: tuple[str, ...], variant: str, experiment: Experiment, splits: Splits) -> None:
@@ -39,7 +42,9 @@ def _rules(name: str, experiment: Experiment, splits: Splits) -> Iterator[tuple[
         detection.fgsm_epsilon is not None or not name.startswith("fgsm_"),
         "has no images to be moved (detection.fgsm_epsilon)",
     )
-    known = {logged.name for logged in LOGGED}
+    yield not (probed and name in _OF_PROBABILITIES), "has a probe, which gives no probabilities"
+    yield len(splits.classes) > 5 or name != "test_top5_accuracy", f"has {len(splits.classes)} classes, top-5 needs 6"
+    known = {logged.name for logged in (*LOGGED, *PREDICTED)} | {f"test_{one}_recall" for one in splits.classes}
     known |= {
         f"{head}{split}_{kind}"
         for head in ("", "head_")

@@ -19,6 +19,7 @@ from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS, Program, read_program
 from truelift.studies.executors.options import executor_options
 from truelift.studies.extends import shared_settings
+from truelift.studies.folds import Together, read_folds, refuse_with_folds
 from truelift.studies.guards import read_guards, read_pooling, read_scale
 from truelift.studies.looks import GivenLooks, chosen_looks, read_looks
 from truelift.studies.looks import record as looks_record
@@ -35,6 +36,8 @@ KEYS = (
     "question",
     "baseline",
     "seeds",
+    "replicates",
+    "folds",
     "until_decided",
     "metric",
     "higher_is_better",
@@ -146,6 +149,8 @@ class StudyPlan:
     looks: Looks | None
     """Where it is judged while it grows, until it is decided; None for a fixed number of seeds."""
     vary_split: bool
+    folds: int | None
+    """Of a study whose replicates are the folds of one data set, how many; None for seeds."""
     shared: Mapping[str, Any]
     variants: tuple[Variant, ...]
     published: Mapping[str, tuple[PublishedFigure, ...]]
@@ -171,12 +176,14 @@ class StudyPlan:
         Raises:
             InputError: A setting is unknown or out of range; the message names the variant.
         """
-        return replace(self._resolved[variant.name], seed=seed)
+        found = replace(self._resolved[variant.name], seed=seed)
+        return found if self.folds is None else replace(found, data=replace(found.data, fold=seed))
 
     @cached_property
     def _resolved(self) -> dict[str, Experiment]:
         """Our variants by name, but for the seed, in which alone the runs of one differ."""
         split = {} if self.vary_split or "data.split_seed" in self.shared else {"data.split_seed": 0}
+        split |= {} if self.folds is None else {"data.folds": self.folds, "data.fold": 0}
         ours = (variant for variant in self.variants if variant.command is None)
         return {variant.name: self._resolve(variant, {**split, **self.shared, **variant.settings}) for variant in ours}
 
@@ -256,6 +263,7 @@ class StudyPlan:
             "repeat": repeat,
             "created": created,
             **({} if self.vary_split else {"vary_split": False}),
+            **({} if self.folds is None else {"folds": self.folds}),
             **({} if self.referee is None else {"referee": dict(self.referee)}),
         }
 
@@ -350,6 +358,11 @@ def _plan(
         raise InputError(f"smallest_effect must be at most 100 points, got {smallest_effect}.")
     looks = chosen_looks(applied.looks, given, seeds)
     pooling = read_pooling(tables.get("pooling", "none"), len(variants) - 1)
+    folds = read_folds(tables)
+    if folds is not None:
+        given_seeds = seeds is not None or "seeds" in tables or any(one.seeds != whole.seeds for one in scales.values())
+        together = Together(given_seeds, looks is not None, pooling != "none", bool(published), programs)
+        refuse_with_folds(folds, together, (shared, *(variant.settings for variant in variants)))
     if looks is not None and pooling != "none":
         raise InputError(f"{NO_POOLING}.")
     chosen = applied.seeds if seeds is None else _seeds(seeds)
@@ -363,7 +376,8 @@ def _plan(
         smallest_effect=float(smallest_effect),
         guards=read_guards(_typed(tables, "guards", dict, {}), metric=metric.name, scale=stated, programs=programs),
         pooling=pooling,
-        seeds=chosen if looks is None else tuple(range(looks.most_seeds)),
+        seeds=tuple(range(folds)) if folds else chosen if looks is None else tuple(range(looks.most_seeds)),
+        folds=folds,
         looks=looks,
         vary_split=_typed(tables, "vary_split", bool, True),
         shared=shared,

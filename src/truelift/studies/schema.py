@@ -14,6 +14,7 @@ from truelift.options import In, bare, hints
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
 from truelift.studies.executors.options import EXECUTORS, ExecutorOptions
+from truelift.studies.folds import REPLICATES
 from truelift.studies.plan import KEYS
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS
@@ -93,6 +94,11 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
                 ]
             },
         },
+        "replicates": {
+            "description": "Seeds, or the folds of one data set.",
+            "enum": list(REPLICATES),
+        },
+        "folds": {"description": 'With replicates = "folds": how many.', "type": "integer", "minimum": 3},
         "pooling": {"description": "guarded: one noise for three variants and more.", "enum": list(POOLINGS)},
         "vary_split": {"description": "Cut validation and training anew for each seed.", "type": "boolean"},
         **programs,

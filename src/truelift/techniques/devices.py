@@ -52,6 +52,7 @@ class Late:
         tell: From a fault's numbers to its error.
 
     Example:
+        >>> values = torch.tensor([1.0, 2.0])
         >>> late = Late(lambda numbers: InputError(f"values must be finite, got {numbers[0]:g} that are not."))
         >>> late.add(torch.stack([(~values.isfinite()).sum()]))
         >>> late.check()

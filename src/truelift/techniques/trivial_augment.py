@@ -152,7 +152,7 @@ class TrivialAugment:
         InputError: They are out of range.
 
     Example:
-        >>> images, labels = TrivialAugment()(images, labels, torch.Generator().manual_seed(step))
+        >>> bytes_, labels = TrivialAugment()((255 * images).byte(), labels, torch.Generator().manual_seed(step))
 
     Source:
         Müller, Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", 2021, arXiv 2103.10158,

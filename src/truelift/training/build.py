@@ -27,6 +27,7 @@ from truelift.data import (
 )
 from truelift.errors import InputError, one_line, require
 from truelift.models import Classifier, Whole, build_model, check_image_size, initialise, whitening_layers
+from truelift.records import Inputs
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
 from truelift.techniques.gradient_similarity import TaskStatistics
@@ -183,6 +184,12 @@ def load_data(experiment: Experiment) -> Splits:
     return main
 
 
+def inputs_of(splits: Splits) -> Inputs:
+    """What a network that is trained on these images takes and tells."""
+    channels, height, width = splits.train.shape
+    return Inputs(splits.classes, (channels, height, width), splits.mean, splits.std)
+
+
 def assemble(
     experiment: Experiment,
     splits: Splits,
@@ -207,9 +214,9 @@ def assemble(
     seed, device = experiment.seed, pick_device(experiment.device)
     precision = pick_precision(precision or experiment.precision, device)
     autocast = make_autocast(device, precision)
-    network = _network(experiment, splits, device)
+    network = build_network(experiment, tuple(splits.train.shape), len(splits.classes), device)
     if min(experiment.batch_size, len(splits.train)) == world.size:
-        _check_one_image(network, splits.train.shape[0], _sides(experiment, splits)[0], device)
+        _check_one_image(network, splits.train.shape[0], _sides(experiment, splits.train.shape[1])[0], device)
     epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.shape)
     preprocess = fit_preprocessing(experiment.preprocessing, splits, device)
     _fit_whitening(network, splits, preprocess, device)
@@ -226,7 +233,7 @@ def assemble(
         experiment.batch_size,
         order_seed=derive(seed, "order"),
         augment_seed=derive(seed, "augmentation"),
-        sides=growing_sides(_sides(experiment, splits), epochs),
+        sides=growing_sides(_sides(experiment, splits.train.shape[1]), epochs),
         changes=build_changes(experiment.augmentation, len(splits.classes)),
         sampling=experiment.data.sampling,
         **of_training,
@@ -248,7 +255,7 @@ def assemble(
         experiment.objective,
         Around(
             classes=len(splits.classes),
-            feature_size=experiment.objective.feature_size or _feature_size(network),
+            feature_size=experiment.objective.feature_size or feature_size(network),
             image_shape=tuple(splits.train.shape),
             steps_per_epoch=main.batches_per_epoch,
             steps=steps,
@@ -325,25 +332,35 @@ def _check_one_image(network: Classifier, channels: int, side: int, device: str)
             raise InputError(f"{told}.") from None
 
 
-def _sides(experiment: Experiment, splits: Splits) -> tuple[int, ...]:
+def _sides(experiment: Experiment, side: int) -> tuple[int, ...]:
     """The sides of the training images, in the order of the training."""
-    return experiment.data.progressive or (splits.train.shape[1],)
+    return experiment.data.progressive or (side,)
 
 
-def _network(experiment: Experiment, splits: Splits, device: str) -> Classifier:
-    """The network with the objective's head and initial weights, on the device."""
-    channels, height, width = splits.train.shape
-    classes, options = len(splits.classes), experiment.objective
+def build_network(experiment: Experiment, image_shape: tuple[int, ...], classes: int, device: str) -> Classifier:
+    """The network with the objective's head and initial weights, on the device.
+
+    Args:
+        experiment: From `resolve`.
+        image_shape: Of an image, (C, H, W).
+        classes: K.
+        device: Where it will be.
+
+    Raises:
+        InputError: The network is unknown, or the images do not fit it.
+    """
+    channels, height, width = image_shape
+    options = experiment.objective
     with torch.random.fork_rng(devices=[]):  # a user's own network draws its weights by itself
         torch.manual_seed(derive(experiment.seed, "init"))
         network = build_model(experiment.model, classes=classes, in_channels=channels, image_size=(height, width))
     check_image_size(network, height, width)
-    smallest = min(_sides(experiment, splits))
+    smallest = min(_sides(experiment, height))
     if smallest < height:
         check_image_size(network, smallest, smallest)
     if isinstance(network, Whole) and _needs_features(experiment):
         network.features(torch.empty(0))  # which says that there are none
-    head = objectives.make_head(options, options.feature_size or _feature_size(network) or 0, classes)
+    head = objectives.make_head(options, options.feature_size or feature_size(network) or 0, classes)
     embed(network, options.feature_size, head, classes)
     initialise(network, derive(experiment.seed, "init"))
     network.to(device)
@@ -370,8 +387,8 @@ def _needs_features(experiment: Experiment) -> bool:
     return embeds or detects or experiment.probe.name != "none" or experiment.has_auxiliary_task
 
 
-def _feature_size(network: Classifier) -> int | None:
-    """D; None where no head can be told from the network."""
+def feature_size(network: Classifier) -> int | None:
+    """D, of what the network's head takes; None where no head can be told from the network."""
     return None if isinstance(network, Whole) else network.feature_size
 
 

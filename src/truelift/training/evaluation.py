@@ -54,7 +54,8 @@ def predict(
             continue
         log_probability = F.log_softmax(logits.float(), dim=1)
         true = log_probability.gather(1, labels[:, None])[:, 0]
-        parts.append((labels, log_probability.argmax(1), true))
+        largest, predicted = log_probability.max(1)
+        parts.append((labels, predicted, true, largest, _rank(logits.float(), labels)))
     network.train(was_training)
     objective.train(was_training)
     if batches.several_labels:
@@ -62,8 +63,16 @@ def predict(
         return LabelSetPredictions.joined([LabelSetPredictions.of(*table) for table in tables])
     if not parts:  # fewer batches than processes
         return Predictions.joined([])
-    all_labels, predicted, log_true = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    return Predictions(all_labels, predicted, np.exp(log_true))
+    columns = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    all_labels, all_predicted, log_true, log_largest, rank = columns
+    return Predictions(all_labels, all_predicted, np.exp(log_true), np.exp(log_largest), rank)
+
+
+def _rank(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many classes come before the true one, int64 (N,); of equal logits the class of the lower number is first."""
+    true = logits.gather(1, labels[:, None])
+    lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
+    return ((logits > true) | ((logits == true) & lower)).sum(1)
 
 
 def seen(logits: Callable[[Tensor], Tensor], images: Tensor, views: Views) -> Tensor:

@@ -17,7 +17,8 @@ from cyclopts import Group, Parameter
 from truelift.data import AugmentationOptions, DataOptions, PreprocessingOptions, resolve_augmentation, resolve_data
 from truelift.errors import InputError
 from truelift.models import ModelOptions, canonical, check_model
-from truelift.options import OPERATIONAL, Conflict, In, at_least, check, refuse
+from truelift.options import OPERATIONAL, Conflict, In, OneOf, at_least, check, refuse
+from truelift.trackers import TRACKERS, check_tracker
 from truelift.training.afterwards import DetectionOptions, MetricsOptions, ProbeOptions
 from truelift.training.evaluation import Views
 from truelift.training.gradient_rules import GradientOptions
@@ -100,6 +101,10 @@ class Experiment:
     device: Annotated[str, OPERATIONAL] = "auto"
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
 
+    tracker: Annotated[str, OneOf(TRACKERS), OPERATIONAL] = "none"
+    """Where curves are sent beside metrics.jsonl: tensorboard, wandb, trackio or mlflow, each of which must be installed;
+    or your own, package.module:name or file.py:name (docs/trackers.md)."""
+
     seed: Annotated[int, In("from -2⁶³ to 2⁶³ − 1", lambda seed: -(2**63) <= seed < 2**63)] = 0
     """The run's seed. Initialisation, order of the data, augmentation and split each derive their own from it."""
 
@@ -161,6 +166,7 @@ def resolve(experiment: Experiment, *folders: Path) -> Experiment:
     check(experiment)
     check_model(experiment.model)
     check_device(experiment.device)
+    check_tracker(experiment.tracker)
     data = resolve_data(experiment.data)
     schedule = experiment.schedule
     if schedule.name == "step" and not schedule.given("milestones"):

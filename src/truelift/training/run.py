@@ -28,7 +28,7 @@ from truelift.records import (
 )
 from truelift.training import afterwards
 from truelift.training.afterwards import End
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import Training, assemble, inputs_of, load_data
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
 from truelift.training.data_changes import refuse_changed_data
@@ -41,6 +41,7 @@ from truelift.training.hardware import Precision, keep_pages, slow_precision
 from truelift.training.identity import differences, fingerprint, identity, write_config
 from truelift.training.loop import evaluate, evaluation_line, fit
 from truelift.training.progress import Reporter
+from truelift.training.tracking import tracking
 
 
 def run(
@@ -98,13 +99,15 @@ def run(
         training = _taken_up(training, splits, checkpoint)
         _begin(folder, training, splits)
         lines = folder / "metrics.jsonl"
-        with lines.open("a", encoding="utf-8") as metrics:
+        tracked = tracking(experiment, folder, training.meters.step)
+        with lines.open("a", encoding="utf-8") as metrics, tracked as tracker:
 
             def record(line: dict[str, Any]) -> None:
                 with told_with(lines):
                     metrics.write(json.dumps(line, allow_nan=False) + "\n")
                     metrics.flush()
                 reporter(line, training.steps)
+                tracker.line(line)
 
             try:
                 fit(training, record, checkpoint, checkpoint_seconds)
@@ -112,15 +115,16 @@ def run(
                 raise _traced(error, training, splits, checkpoint) from error
             predictions = evaluate(training)
             record(evaluation_line(training, predictions))
-        end = End(training, splits, predictions)
-        with training.judged():
-            for step in after:
-                end = step(end)
-        end.predictions["test"].write(folder / "predictions.npz")
-        for name, file in end.files.items():
-            file.write(folder / name)
-        result = _result(end)
-        write_json(folder / "result.json", result)
+            end = End(training, splits, predictions)
+            with training.judged():
+                for step in after:
+                    end = step(end)
+            end.predictions["test"].write(folder / "predictions.npz")
+            for name, file in end.files.items():
+                file.write(folder / name)
+            result = _result(end)
+            write_json(folder / "result.json", result)
+            tracker.result(result["metrics"], training.steps)
     return result
 
 
@@ -206,6 +210,7 @@ def _begin(folder: Path, training: Training, splits: Splits) -> None:
         environment["data"] = splits.state.record()
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
+    inputs_of(splits).write(folder)
     _keep_sources(folder, training.experiment)
     lines = MetricLines(metrics) if training.meters.step and metrics.exists() else ()
     with whole_file(metrics) as file:  # line by line, since there may be millions

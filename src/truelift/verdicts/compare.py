@@ -17,6 +17,7 @@ from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
 from truelift.verdicts.failures import Flags, counted, flags_of, worst_result
+from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
 from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
@@ -54,6 +55,7 @@ def compare(
     pooling: Pooling = "none",
     looks: Looks | None = None,
     levels: Mapping[str, float] | None = None,
+    held_out: float | None = None,
 ) -> dict[str, Comparison]:
     """Each variant against the baseline over paired seeds, with one of four verdicts.
 
@@ -86,6 +88,8 @@ def compare(
             has stopped has NaN from there on; `until_decided` finds where. Their alpha is 1 - confidence.
         levels: Name -> the level of its two-sided test in (0, 1), as a referee gives it, in place of Holm's. The
             adjusted p is then p (1 - confidence) / level: it decides where p is at most the level.
+        held_out: n_test / n_train, where each pair is a fold of one data set in place of a seed: p-values and intervals
+            are Nadeau and Bengio's (see `truelift.verdicts.folds`). Not with pooling, looks or levels.
 
     Returns:
         Name -> Comparison, in the order of `variants`.
@@ -105,6 +109,8 @@ def compare(
             raise InputError(f"{NO_POOLING}.")
     if pooling == "guarded" and len(variants) < FEWEST_VARIANTS:
         raise InputError(f'pooling = "guarded" needs {FEWEST_VARIANTS} variants or more, got {len(variants)}.')
+    if held_out is not None:
+        _check_folds(held_out, pooling, looks, levels)
     if levels is not None:
         _check_levels(levels, variants, pooling, looks)
     arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
@@ -122,6 +128,7 @@ def compare(
         pooling,
         looks,
         levels,
+        held_out,
     )
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     second = _second_line(base, others, flags_of("baseline", baseline_failed, base), flags, asked)
@@ -143,6 +150,8 @@ class _Asked:
     looks: Looks | None
     given: Mapping[str, float] | None
     """Levels of a referee's."""
+    held_out: float | None
+    """Of folds, n_test / n_train."""
 
     @property
     def alpha(self) -> float:
@@ -150,6 +159,8 @@ class _Asked:
 
     @property
     def evidence(self) -> Evidence:
+        if self.held_out is not None:
+            return DependentFolds(self.held_out)
         return OneLook() if self.looks is None else AnyStop(self.looks)
 
 
@@ -164,6 +175,13 @@ def _check_levels(
         raise InputError(f"levels must be left out with pooling = {pooling}, whose tests are one family.")
     if looks is not None:
         raise InputError("levels must be left out with looks: each is for one look.")
+
+
+def _check_folds(held_out: float, pooling: Pooling, looks: Looks | None, levels: Mapping[str, float] | None) -> None:
+    check_ratio(held_out)
+    for name, given in (("pooling", pooling != "none"), ("looks", looks is not None), ("levels", levels is not None)):
+        if given:
+            raise InputError(f"{name} must be left out with folds: its tests are for independent pairs.")
 
 
 def _second_line(
@@ -241,6 +259,7 @@ def _compared(
                 refereed=asked.given is not None,
                 no_effect_level=no_effect.levels.get(name, asked.alpha),
                 looks=asked.looks,
+                folds=asked.held_out is not None,
             ),
             tuple(one[name] for one in kept if name in one),
             second.get(name),
@@ -339,7 +358,8 @@ def _comparison(
     if not fixed and not tested.may_decide:  # 1 among the others' tests, and nothing for a reader
         sample, tested = replace(sample, p_value=None), replace(tested, p_adjusted=None, p_no_effect=None)
     if sample.spread and fixed:  # neither unknown nor 0: without spread an interval of no width would claim certainty
-        detectable = sample.shown(detectable_effect(sample.spread, k, alpha=rule.level))
+        larger = evidence.inflation(k) if isinstance(evidence, DependentFolds) else 1.0
+        detectable = sample.shown(detectable_effect(sample.spread * larger, k, alpha=rule.level))
     facts = Judgement(
         verdict="undecided",
         ground="no pairs",
@@ -371,7 +391,7 @@ def _comparison(
         p_value=sample.p_value,
         p_adjusted=tested.p_adjusted,
         p_no_effect=tested.p_no_effect,
-        p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS and fixed else None,
+        p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS and fixed and not rule.folds else None,
         probability_better=probability_better(d, higher_is_better=rule.higher_is_better) if k else math.nan,
         correlation=correlation(sample.baseline, sample.variant),
         smallest_detectable=detectable,
@@ -382,6 +402,7 @@ def _comparison(
         guards=guards,
         with_failures=second,
         path=_path(sample, rule),
+        replicates="folds" if rule.folds else "seeds",
     )
 
 

@@ -29,6 +29,9 @@ Ground = Literal[
     "too wide",  # the interval holds 0 and effects that matter
 ]
 
+Replicates = Literal["seeds", "folds"]
+"""What pairs are: seeds of one experiment, or the folds of one data set."""
+
 Ended = Literal["decided", "futile", "last look"]
 """Why a variant needs no more seeds."""
 
@@ -49,6 +52,7 @@ class Rule:
     no_effect_level: float = 0.05  # the same in the family of equivalence tests
     looks: Looks | None = None  # of a study that is judged while it grows
     refereed: bool = False  # the level is a referee's, in place of Holm's
+    folds: bool = False  # the pairs are folds of one data set
 
     @property
     def alpha(self) -> float:
@@ -128,4 +132,5 @@ class Comparison:
     guards: tuple[Guarded, ...]  # in the order given
     with_failures: WithFailures | None  # None where no run of the variant or the baseline failed
     path: tuple[Look, ...] = ()  # every look so far, of a study that is judged while it grows; else empty
+    replicates: Replicates = "seeds"  # what the pairs are
     stop: Stop | None = None  # where such a study stopped for this variant

@@ -60,7 +60,7 @@ def _of_metric(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> 
         return replace(facts, ground="equivalent", verdict="no effect")
     if facts.interval is None:
         more = math.ceil(1 - math.log2(rule.level)) - k  # until 2^(1 - k) reaches the level
-        return replace(facts, ground="no spread", more_seeds=None if rule.looks else (more, more))
+        return replace(facts, ground="no spread", more_seeds=None if rule.looks or rule.folds else (more, more))
     planned = _more_seeds(sample, rule)
     if decided:
         return replace(facts, ground="too small", more_seeds=planned)
@@ -98,7 +98,7 @@ def _more_seeds(sample: Sample, rule: Rule) -> tuple[int, int | None] | None:
 
     Planned for the smallest effect where there is one, else for the effect as seen.
     """
-    if rule.looks is not None:  # its plan says how many
+    if rule.looks is not None or rule.folds:  # its plan says how many
         return None
     k = sample.seeds
     low, high = margins(rule.smallest_effect, relative=rule.relative)

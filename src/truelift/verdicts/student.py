@@ -25,12 +25,13 @@ def power_of(shift: float, degrees: int, alpha: float) -> float:
 @lru_cache(maxsize=1024)
 def noncentrality(degrees: int, alpha: float, power: float) -> float:
     """The noncentrality at which a t-test of these degrees has this power: an effect in standard errors."""
-    from scipy import optimize
-
-    high = 1.0
+    low, high = 0.0, 1.0
     while power_of(high, degrees, alpha) < power:
-        high *= 2
-    return float(optimize.brentq(lambda value: power_of(value, degrees, alpha) - power, 0.0, high))
+        low, high = high, 2 * high
+    # By halves: scipy.optimize would take longer to import than a report has.
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if power_of(middle, degrees, alpha) < power else (low, middle)
+    return middle
 
 
 def spread_range(spread: float, seeds: int) -> tuple[float, float]:

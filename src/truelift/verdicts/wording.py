@@ -81,30 +81,30 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
         return Headline(variant, c.verdict, c.reason)
     difference, low, high = (number(value, digits=digits, sign=True) for value in (c.difference, *c.interval))
     found = f"{metric} {difference} {unit}".rstrip()
-    within = f"{_percent(c.interval_confidence)} interval {low} to {high}, {c.seeds} seeds"
+    within = f"{_percent(c.interval_confidence)} interval {low} to {high}, {c.seeds} {c.replicates}"
     return Headline(variant, c.verdict, f"{found} ({within}).")
 
 
 def reason(judged: Judgement, rule: Rule) -> str:
     """Why the verdict is what it is, in one sentence."""
-    k = judged.seeds
+    k, pairs = judged.seeds, "folds" if rule.folds else "seeds"
     match judged.ground:
         case "no pairs":
-            return "No seed has a result of both the baseline and the variant."
+            return f"No {pairs[:-1]} has a result of both the baseline and the variant."
         case "one seed":
-            return "One seed decides nothing: without a second there is no noise to hold it against."
+            return f"One {pairs[:-1]} decides nothing: without a second there is no noise to hold it against."
         case "no look yet":
             assert rule.looks is not None
             return f"No look yet: the first is at {rule.looks.seeds[0]} pairs, and {k} are there."
         case "two seeds":
-            return "Two seeds decide nothing: their noise is known too badly; run three at least, better five."
+            return f"Two {pairs} decide nothing: their noise is known too badly; run three at least, better five."
         case "constant baseline":
             return (
-                f"All results of the baseline are the same number in {k} seeds: does the program use its seed? "
+                f"All results of the baseline are the same number in {k} {pairs}: does the program use its seed? "
                 "Without noise nothing can be decided."
             )
         case "no difference":
-            return f"All {k} seeds gave exactly the baseline's result: does the variant change anything?"
+            return f"All {k} {pairs} gave exactly the baseline's result: does the variant change anything?"
         case "too small":
             small, matters = _amount(judged.difference, rule, "+"), _amount(rule.smallest_effect, rule)
             real = f"Real ({_p(judged.p_adjusted)}), {small}, but the {_interval(judged, rule, ', ')}"
@@ -112,7 +112,8 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "more than noise":
             word = "Better" if judged.verdict == "helps" else "Worse"
             size = _amount(abs(judged.difference), rule)
-            return f"{word} by {size}, more than seed noise explains ({k} seeds, {_p(judged.p_adjusted)})."
+            noise = "the noise of folds that share images" if rule.folds else "seed noise"
+            return f"{word} by {size}, more than {noise} explains ({k} {pairs}, {_p(judged.p_adjusted)})."
         case "guard kept":
             return f"{_found(judged, rule)}; {' and '.join(map(_guard, judged.guards))}."
         case "guard open":
@@ -128,7 +129,7 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return f"{real} effect as large as {effect}: the {_interval(judged, rule, ' is ')}."
         case "no spread":
             same = _amount(judged.difference, rule, "+")
-            without = f"All {k} seeds differ by exactly {same}, so there is no noise to hold it against"
+            without = f"All {k} {pairs} differ by exactly {same}, so there is no noise to hold it against"
             return f"{without}{_more(judged, rule)}."
         case "chance":
             corrected = f"({_p(judged.p_value)}, corrected for all {_p(judged.p_adjusted)})"
@@ -199,7 +200,7 @@ def _found(judged: Judgement, rule: Rule) -> str:
     if judged.interval is None:
         return size
     low, high = sorted(sign * end for end in judged.interval)
-    return f"{size} ({low:.3g} to {high:.3g}, {judged.seeds} seeds)"
+    return f"{size} ({low:.3g} to {high:.3g}, {judged.seeds} {'folds' if rule.folds else 'seeds'})"
 
 
 def _guard(guard: Guarded) -> str:
@@ -260,6 +261,8 @@ def _interval(judged: Judgement, rule: Rule, between: str) -> str:
 
 
 def _more(judged: Judgement, rule: Rule) -> str:
+    if rule.folds:  # as many as the data set was cut into
+        return ""
     if rule.looks is not None:  # `stopped` says whether it goes on
         return ""
     if judged.more_seeds is None:

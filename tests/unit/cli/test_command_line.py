@@ -1,5 +1,6 @@
 """Every option of every command, with hyphens as with underscores."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from truelift.cli import _COMMANDS, app
 from truelift.cli.amounts import size, time
 from truelift.cli.progress import begun_line, progress_line, progress_table
+from truelift.records import Run
 from truelift.records.progress import RunProgress, StudyProgress
 from truelift.training.settings import expand_names
 
@@ -71,11 +73,16 @@ def test_what_a_study_begins_with() -> None:
     assert begun_line(3, 0, 3, 2) == "all 3 runs are done"
 
 
+def run(variant: str, seed: int) -> Run:
+    return Run(variant, seed, Path(f"{variant}-{seed}"))
+
+
 def test_the_table_and_the_line() -> None:
-    running = [RunProgress("a[b]", seed, "running", 100, 400, 1234.5, 75.0, 20.0) for seed in range(30)]
-    progress = StudyProgress((RunProgress("a", 9, "done"), *running, RunProgress("b", 1, "waiting")), 4000.0)
+    running = [RunProgress(run("a[b]", seed), "running", 100, 400, 1234.5, 75.0, 20.0) for seed in range(30)]
+    others = RunProgress(run("a", 9), "done"), RunProgress(run("b", 1), "waiting")
+    progress = StudyProgress((*others, *running), 4000.0)
     assert progress_line(progress) == "1 of 32 runs done, 30 running, 1 waiting, about 1 h 7 min left"
-    table = progress_table(progress, most_rows=5)
+    table = progress_table(progress, 0.0, most_rows=5)
     assert table.row_count == 5
     from rich.console import Console
 

@@ -27,12 +27,17 @@ def line(folder: Path, step: int, at: float, kind: str = "train", speed: float =
     os.utime(folder / "metrics.jsonl", (at, at))
 
 
+def running(folder: Path, now: float) -> RunProgress:
+    runs = [Run("a", 0, folder)]
+    return study_progress(runs, running=[folder], jobs=1, ended={}, now=now).runs[0]
+
+
 def test_time_left_goes_by_the_steps_of_this_go(tmp_path: Path) -> None:
     begin(tmp_path, from_step=200)
     line(tmp_path, 100, BEGAN - 5000)
     line(tmp_path, 400, BEGAN + 100)
     line(tmp_path, 400, BEGAN + 100, kind="evaluation", speed=1.0)
-    seen = run_progress(Run("a", 0, tmp_path), True, BEGAN + 130)
+    seen = running(tmp_path, BEGAN + 130)
     # 200 steps in 100 s: 600 more take 300 s, of which 30 have passed.
     assert (seen.state, seen.step, seen.steps, seen.images_per_second) == ("running", 400, 1000, 50.0)
     assert seen.seconds_left == pytest.approx(270.0)
@@ -41,14 +46,14 @@ def test_time_left_goes_by_the_steps_of_this_go(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_none(tmp_path: Path) -> None:
     run = Run("a", 0, tmp_path / "r")
-    assert run_progress(run, False, BEGAN) == RunProgress("a", 0, "waiting")
-    assert run_progress(run, True, BEGAN).seconds_left is None
+    assert run_progress(run) == RunProgress(run, "waiting")
+    assert running(tmp_path / "r", BEGAN).seconds_left is None
     begin(tmp_path / "r")
     (tmp_path / "r" / "metrics.jsonl").write_bytes(b'{"step": "x"}\n[]\n\xff\n{"step": 5, "kind": "tra')
-    assert run_progress(Run("a", 0, tmp_path / "r"), True, BEGAN + 1).step is None
+    assert running(tmp_path / "r", BEGAN + 1).step is None
     (tmp_path / "r" / "metrics.jsonl").unlink()
     line(tmp_path / "r", 900, BEGAN - 10)  # of a go before, which was not yet cut
-    assert run_progress(Run("a", 0, tmp_path / "r"), True, BEGAN + 1).seconds_left is None
+    assert running(tmp_path / "r", BEGAN + 1).seconds_left is None
 
 
 def test_states(tmp_path: Path) -> None:
@@ -58,10 +63,11 @@ def test_states(tmp_path: Path) -> None:
         line(folder, 500, BEGAN + 10)
     write_json(done / "result.json", {"metrics": {"train_seconds": 20.0}, "evaluation_seconds": 4.0})
     write_json(failed / "failure.json", {"reason": "x"})
-    states = [run_progress(Run("a", 0, folder), False, BEGAN) for folder in (done, failed, stopped)]
-    assert [run.state for run in states] == ["done", "failed", "stopped"]
+    states = [run_progress(Run("a", 0, folder)) for folder in (done, failed, stopped)]
+    assert [run.state for run in states] == ["done", "failed", "waiting"]
     assert states[0].seconds == 24.0
-    assert states[2].step == 500
+    assert states[1].reason == "x"
+    assert (states[2].step, states[2].steps) == (500, 1000)
 
 
 def test_a_long_file_is_read_at_its_end(tmp_path: Path) -> None:
@@ -70,11 +76,11 @@ def test_a_long_file_is_read_at_its_end(tmp_path: Path) -> None:
         for step in range(200_000):
             file.write(json.dumps({"kind": "train", "step": step, "images_per_second": 1.5}) + "\n")
     os.utime(tmp_path / "metrics.jsonl", (BEGAN + 60, BEGAN + 60))
-    assert run_progress(Run("a", 0, tmp_path), True, BEGAN + 60).step == 199_999
+    assert running(tmp_path, BEGAN + 60).step == 199_999
 
 
 def run(state: str, variant: str = "a", **known: float) -> RunProgress:
-    return RunProgress(variant, 0, state, **known)  # type: ignore[arg-type]
+    return RunProgress(Run(variant, 0, Path(variant)), state, **known)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def run(state: str, variant: str = "a", **known: float) -> RunProgress:
         ([run("done", seconds=10.0), run("waiting"), run("waiting"), run("waiting")], 2, 20.0),
         ([run("done", seconds=10.0), run("running", seconds_left=4.0, step=6, steps=10), run("waiting")], 1, 14.0),
         ([run("done", seconds=10.0), run("running", seconds_left=4.0, step=6, steps=10), run("waiting")], 2, 10.0),
-        ([run("done", seconds=10.0), run("stopped", step=5, steps=10)], 1, 5.0),
+        ([run("done", seconds=10.0), run("waiting", step=5, steps=10)], 1, 5.0),
         ([run("done", seconds=10.0), run("waiting", "b")], 1, 10.0),
         ([run("done", seconds=10.0), run("done", "b", seconds=30.0), run("waiting", "b")], 1, 30.0),
         ([run("running", seconds_left=30.0, step=5, steps=20), run("waiting")], 1, 70.0),

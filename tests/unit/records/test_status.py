@@ -1,24 +1,30 @@
 """How far a study is, from its folders alone."""
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.unit.records.test_leases import elsewhere
 from tests.unit.report.conftest import make_study
 
-from truelift.cli.status import duration, lines
-from truelift.records import Study, leased, write_json
-from truelift.records.status import counted, last_line, progress
+from truelift.cli.status import lines
+from truelift.records import Run, Study, leased, write_json
+from truelift.records.progress import run_progress, seen_from_outside
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 def trained(run: Path, step: int) -> None:
+    """Begun at BEGAN, and at this step 20 seconds later."""
     run.mkdir(exist_ok=True)
-    (run / "config.toml").write_text("epochs = 10\nbatch_size = 50\n")
+    write_json(run / "environment.json", {"started": "2026-01-01T00:00:00+00:00", "steps": 400, "from_step": 0})
     line = {"kind": "train", "step": step, "epoch": step / 40, "train_loss": 1.0, "images_per_second": 250.0}
     with (run / "metrics.jsonl").open("w") as file:
         file.write(json.dumps({**line, "step": 1}) + "\n" + json.dumps(line) + "\n")
         file.write(json.dumps({"kind": "evaluation", "step": step, "test_error": 9.0}) + '\n{"kind": "train", "st')
+    os.utime(run / "metrics.jsonl", (BEGAN + 20, BEGAN + 20))
 
 
 def test_the_states_of_runs(tmp_path: Path) -> None:
@@ -30,17 +36,17 @@ def test_the_states_of_runs(tmp_path: Path) -> None:
     elsewhere(running, silent_seconds=1)
     elsewhere(waiting, silent_seconds=100)  # its machine is gone
     study = Study.read(folder)
-    found = progress(study)
-    assert counted(found) == {"done": 3, "failed": 1, "running": 1, "waiting": 1}
-    by_run = {(one.run.variant, one.run.seed): one for one in found}
+    found = seen_from_outside(study.runs, BEGAN + 30)
+    assert [found.count(state) for state in ("done", "failed", "running", "waiting")] == [3, 1, 1, 1]  # type: ignore[arg-type]
+    by_run = {(one.run.variant, one.run.seed): one for one in found.runs}
     one = by_run["base", 2]
     assert (one.state, one.step, one.steps, one.images_per_second) == ("running", 100, 400, 250.0)
-    assert one.seconds_left == 300 * 50 / 250
-    assert by_run["b", 1].state == "waiting"
-    told = lines(study, found)
-    assert told[0] == "made: 3 done, 1 failed, 1 running, 1 waiting"
+    assert one.seconds_left == pytest.approx(50.0)  # 300 steps at 5 a second, of which 10 seconds have passed
+    assert (by_run["b", 1].state, by_run["b", 1].step) == ("waiting", 100)
+    told = lines(study, found, BEGAN + 30)
+    assert told[0].startswith("made: 3 of 6 runs done, 1 failed, 1 running, 1 waiting, about ")
     assert "base seed 2: on node7, job 8_1 for " in told[1]
-    assert told[1].endswith(", step 100 of 400, 250 images/s, 60 s left")
+    assert told[1].endswith(", step 100 of 400, 250 images/s, 50 s left")
     assert told[2:] == ["  base seed 1: failed: it <broke> & stopped"]
 
 
@@ -49,10 +55,10 @@ def test_a_run_of_this_process_runs(tmp_path: Path) -> None:
     run = folder / "runs/b/seed-0-00000000"
     (run / "result.json").unlink()
     with leased(run):
-        (one,) = (one for one in progress(Study.read(folder)) if one.state == "running")
+        (one,) = seen_from_outside(Study.read(folder).runs, BEGAN).of("running")
         assert one.holder is not None
         write_json(run / "result.json", {"metrics": {"test_accuracy": 1.0}})
-    assert counted(progress(Study.read(folder)))["done"] == 2
+    assert seen_from_outside(Study.read(folder).runs, BEGAN).count("done") == 2
 
 
 @pytest.mark.parametrize(
@@ -60,10 +66,6 @@ def test_a_run_of_this_process_runs(tmp_path: Path) -> None:
     [b"", b"\n\n", b"[]\n3\n", b'{"step": -1}\n', b'{"step": "x"}\n', b'{"kind": "x", "step": 1}', b"\xff"],
 )
 def test_lines_that_tell_nothing(tmp_path: Path, content: bytes) -> None:
+    trained(tmp_path, 1)
     (tmp_path / "metrics.jsonl").write_bytes(content)
-    assert last_line(tmp_path) is None
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
-def test_a_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert run_progress(Run("a", 0, tmp_path)).step is None

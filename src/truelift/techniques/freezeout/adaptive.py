@@ -132,6 +132,7 @@ class AdaptiveFreezing(Front):
         """The steps made, what is frozen since when, what the signal remembers, and the settings they belong to."""
         return {
             "made": self._made,
+            "begun": self.begun,
             "frozen": self._frozen,
             "stages": list(self.stages),
             "quiet": list(self._quiet),
@@ -154,6 +155,7 @@ class AdaptiveFreezing(Front):
                 )
         self._check_later(state["made"])
         self._made = int(state["made"])
+        self.begun = bool(state.get("begun", False))
         self.stages, self._quiet = list(state["stages"]), list(state["quiet"])
         self._freeze_first(int(state["frozen"]))
         self._signal.load_state_dict(state["signal"])

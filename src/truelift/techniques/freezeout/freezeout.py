@@ -55,6 +55,10 @@ class FreezeOut(Front):
         ...     freezeout.step()  # before the forward pass
         ...     loss = criterion(network(images), labels)
 
+    Accelerate's and Lightning's wrappers of an optimizer are looked through. `truelift.integrations` has callbacks for
+    trainers, and says how the state is saved with the optimizer's. Reentrant activation checkpointing gives the first
+    layer behind the frozen ones no gradient; a warning says so: use `use_reentrant=False`.
+
     DistributedDataParallel makes its buckets once. Where `step` returns layers, wrap the network anew, and the frozen
     ones are no longer communicated: `if freezeout.step(): ddp = DistributedDataParallel(network)`.
 
@@ -96,8 +100,8 @@ class FreezeOut(Front):
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps made, and the schedule they belong to."""
-        return {"made": self._made, "steps": self.steps, "stages": self.stages, "scale_lr": self.scale_lr}
+        """The steps made, whether the last is only begun, and the schedule they belong to."""
+        return {"made": self._made, "begun": self.begun} | self._schedule()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Freeze what was frozen. Load it before the optimizer's state, which has none for frozen parameters.
@@ -106,12 +110,16 @@ class FreezeOut(Front):
             InputError: The state is of another schedule; nothing is changed then.
         """
         check_state(state, self.state_dict())
-        for name, mine in self.state_dict().items():
-            if name != "made" and state[name] != mine:
+        for name, mine in self._schedule().items():
+            if state[name] != mine:
                 raise InputError(f"the state must be of the same schedule, got {name} {state[name]}, not {mine}.")
         self._check_later(state["made"])
         self._made = int(state["made"])
+        self.begun = bool(state.get("begun", False))
         self._freeze_first(self._due(self._made - 1))
+
+    def _schedule(self) -> dict[str, Any]:
+        return {"steps": self.steps, "stages": self.stages, "scale_lr": self.scale_lr}
 
     def _due(self, made: int) -> int:
         due = self._frozen

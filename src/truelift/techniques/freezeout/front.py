@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from types import MethodType
@@ -15,6 +16,8 @@ from truelift.techniques.freezeout.layer import Layer
 
 # Where an optimizer's `step` tells who freezes: a list of one.
 _MARK = "_truelift_freezing"
+# Steps without a gradient after which it is told; a block that is left out at random has one sooner.
+_PATIENCE = 20
 
 
 class Front(ABC):
@@ -28,9 +31,14 @@ class Front(ABC):
 
     stages: list[float]
     """Where each of the L layers leaves the training, as a share of its steps; 1 for what never does."""
+    begun: bool = False
+    """Whether a step is begun that the optimizer has not made yet. Where gradients are accumulated over several
+    batches, call `step` before those batches alone for which it is False."""
+    _without_gradient: int = 0
 
     def __init__(self, layers: list[Layer], optimizer: Optimizer, steps: int) -> None:
         whole("steps", steps, 1)
+        optimizer = unwrapped(optimizer)
         self.layers = layers
         self.steps = steps
         self.optimizer = optimizer
@@ -61,11 +69,16 @@ class Front(ABC):
             raise InputError(f"step must be called at most {self.steps} times, the steps given, got one more.")
         self._made += 1
         fresh = self._freeze_first(self._due(self._made - 1))
+        self.hold()
+        self.begun = True
+        return fresh
+
+    def hold(self) -> None:
+        """Put frozen layers back into inference mode, as `step` does: `network.train()` was called since."""
         for layer in self.layers[: self._frozen]:
             for module in layer:
-                if any(inner.training for inner in module.modules()):  # network.train() was called
+                if any(inner.training for inner in module.modules()):
                     module.eval()
-        return fresh
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -105,10 +118,31 @@ class Front(ABC):
         @functools.wraps(inner)
         def step(optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
             with mine[0]._stepping():
-                return inner(*args, **kwargs)
+                made = inner(*args, **kwargs)
+            mine[0]._stepped()
+            return made
 
         setattr(step, _MARK, mine)
         self.optimizer.step = MethodType(step, self.optimizer)  # type: ignore[method-assign]
+
+    def _stepped(self) -> None:
+        """The optimizer has made a step. Warn where the first layer in training gets no gradient any more."""
+        self.begun = False
+        if not 0 < self._frozen < len(self.layers) or self._without_gradient == _PATIENCE:
+            return
+        first, *later = ([p for p in layer if p.requires_grad] for layer in self._parameters[self._frozen :])
+        if not first or any(p.grad is not None for p in first):
+            self._without_gradient = 0
+        elif any(p.grad is not None for layer in later for p in layer):
+            self._without_gradient += 1
+        else:
+            return
+        if self._without_gradient == _PATIENCE:
+            warnings.warn(
+                f"the first layer behind the {self._frozen} frozen ones has had no gradient in {_PATIENCE} steps, so it "
+                "does not train. Activation checkpointing with use_reentrant=True does that; give use_reentrant=False.",
+                stacklevel=2,
+            )
 
     def _check_later(self, made: int) -> None:
         """Refuse the state of an earlier step, or of one after the end.
@@ -143,13 +177,32 @@ class Front(ABC):
         self._frozen = layer + 1
 
 
+def unwrapped(optimizer: Optimizer) -> Optimizer:
+    """The optimizer inside the wrappers of Accelerate and Lightning, which show its groups as theirs.
+
+    Raises:
+        InputError: A wrapper scales losses and has the optimizer's step from before, so that a change of it is lost.
+    """
+    while True:
+        inner = getattr(optimizer, "optimizer", None)
+        if not isinstance(inner, Optimizer) or inner.param_groups is not optimizer.param_groups:
+            return optimizer
+        if getattr(optimizer, "scaler", None) is not None:
+            raise InputError(
+                f"optimizer must be given before accelerator.prepare where losses are scaled (fp16), got "
+                f"{type(optimizer).__name__}."
+            )
+        optimizer = inner
+
+
 def check_state(state: Any, names: Iterable[str]) -> None:
-    """Refuse what is no state of a rule: a dictionary with these names.
+    """Refuse what is no state of a rule: a dictionary with these names; `begun` may be left out.
 
     Raises:
         InputError: It is none.
     """
-    lacking = [name for name in names if not isinstance(state, dict) or name not in state]
+    needed = [name for name in names if name != "begun"]  # which states of version 0.1 lack
+    lacking = [name for name in needed if not isinstance(state, dict) or name not in state]
     if lacking:
         got = f"one without {lacking[0]}" if isinstance(state, dict) else type(state).__name__
         raise InputError(f"the state must be what state_dict gave, got {got}.")

@@ -24,8 +24,8 @@ class FeatureGaussians:
     Example:
         >>> gaussians = FeatureGaussians(512, 10)
         >>> for images, labels in batches:
-        ...     gaussians.partial_fit(network.features(images), labels)
-        >>> unlike_training = -gaussians.relative_mahalanobis(network.features(new_images))
+        ...     gaussians.partial_fit(backbone(images), labels)
+        >>> unlike_training = -gaussians.relative_mahalanobis(backbone(new_images))
 
     Source:
         Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",

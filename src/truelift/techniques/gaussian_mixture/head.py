@@ -72,10 +72,11 @@ class GaussianMixtureHead(nn.Module):
         InputError: An argument is out of range, or features do not have D columns.
 
     Example:
-        >>> network.head = GaussianMixtureHead(512, 10)
+        >>> from truelift import GaussianMixtureLoss
+        >>> head = GaussianMixtureHead(512, 10)
         >>> criterion = GaussianMixtureLoss(margin=0.3, likelihood_weight=0.1)
-        >>> loss = criterion(network.head, network.features(images), labels)
-        >>> predicted = network(images).argmax(1)
+        >>> loss = criterion(head, backbone(images), labels)
+        >>> predicted = head(backbone(images)).argmax(1)
 
     Source:
         Wan, Zhong, Li, Chen, "Rethinking Feature Distribution for Loss Functions in Image Classification", CVPR 2018,

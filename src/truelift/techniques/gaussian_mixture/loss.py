@@ -64,6 +64,8 @@ class GaussianMixtureLoss(nn.Module):
         InputError: An argument is out of range or of the wrong shape or type.
 
     Example:
+        >>> from truelift.techniques.gaussian_mixture import doubling
+        >>> head = GaussianMixtureHead(512, classes=10)
         >>> criterion = GaussianMixtureLoss(margin=doubling(0.1, every_steps=5000, cap=0.3), likelihood_weight=0.1)
         >>> loss = criterion(head, features, labels)
         >>> loss.backward()

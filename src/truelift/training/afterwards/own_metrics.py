@@ -80,9 +80,14 @@ def _given(
 ) -> Mapping[str, Any]:
     """What the function gives, by name."""
     given = call(
-        "metric", path, function, args, **vars(predictions), predictions=predictions, classes=classes, split=split
+        "metric", path, function, args, **_columns(predictions), predictions=predictions, classes=classes, split=split
     )
     return dict(given) if isinstance(given, Mapping) else {path.rpartition(":")[2].rpartition(".")[2]: given}
+
+
+def _columns(predictions: Predictions) -> dict[str, np.ndarray]:
+    """The arrays that a function may name."""
+    return {name: getattr(predictions, name) for name in ("labels", "predicted", "probability")}
 
 
 def _numbers(path: str, given: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,50 @@
+"""Every command in the documentation is understood by the command line: its name, its options, their values."""
+
+import re
+import shlex
+
+import pytest
+from tests.docs.blocks import ALL, PAGES, ROOT
+
+from truelift.cli import app
+from truelift.training.settings import expand_names
+
+COMMAND = re.compile(r"(?:^|\s|'|`)(?:truelift|-m truelift) +([a-z][^\n]*)")
+SETTINGS = ("train", "study", "figure", "speedup")
+
+
+def commands(text: str) -> list[str]:
+    """What stands behind `truelift` in a block's lines, without comments; continued lines are one."""
+    lines = text.replace("\\\n", " ").splitlines()
+    found = [COMMAND.search(line) for line in lines if not line.startswith(("{", "[", "#"))]
+    return [re.split(r"\s#|['&|>]| 2>", one[1])[0].strip() for one in found if one]
+
+
+IN_BLOCKS = [(b.name, line) for b in ALL if b.language in ("", "sh", "bash") and not b.reason for line in commands(b.text)]
+IN_LINES = [
+    (str(page.relative_to(ROOT)), found.strip())
+    for page in PAGES
+    for found in re.findall(r"`truelift +([a-z][^`…]*)`", re.sub(r"^```.*?^```$", "", page.read_text(), 0, re.S | re.M))
+]
+
+
+@pytest.mark.parametrize("command", sorted({line for _, line in IN_BLOCKS}))
+def test_a_block_s_command_is_understood(command: str) -> None:
+    understood(command)
+
+
+@pytest.mark.parametrize("command", sorted({" ".join(line.split()) for _, line in IN_LINES}))
+def test_a_command_within_a_sentence_is_understood(command: str) -> None:
+    understood(command)
+
+
+def test_they_are_found() -> None:
+    assert len(IN_BLOCKS) > 20
+    assert len(IN_LINES) > 20
+
+
+def understood(command: str) -> None:
+    """Parse it; capital words stand for something of the reader's, and are texts like any other."""
+    tokens = shlex.split(command)
+    given = expand_names(tokens) if tokens[0] in SETTINGS else tokens
+    app.parse_args(given, exit_on_error=False, print_error=False)
