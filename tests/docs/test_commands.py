@@ -20,7 +20,9 @@ def commands(text: str) -> list[str]:
     return [re.split(r"\s#|['&|>]| 2>", one[1])[0].strip() for one in found if one]
 
 
-IN_BLOCKS = [(b.name, line) for b in ALL if b.language in ("", "sh", "bash") and not b.reason for line in commands(b.text)]
+IN_BLOCKS = [
+    (b.name, line) for b in ALL if b.language in ("", "sh", "bash") and not b.reason for line in commands(b.text)
+]
 IN_LINES = [
     (str(page.relative_to(ROOT)), found.strip())
     for page in PAGES

@@ -73,7 +73,14 @@ def test_every_page_has_one_place() -> None:
 @pytest.mark.parametrize("page", TECHNIQUES, ids=lambda page: page.stem)
 def test_a_technique_s_page_has_its_parts(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for part in ("**When it helps.**", "\n## In your own loop", "```python", "\n## Measured", "\n## Pitfalls", "\n    "):
+    for part in (
+        "**When it helps.**",
+        "\n## In your own loop",
+        "```python",
+        "\n## Measured",
+        "\n## Pitfalls",
+        "\n    ",
+    ):
         assert part in text, part
 
 

@@ -32,7 +32,9 @@ class LabelSetPredictions(Predictions):
         """From labels and probabilities, (N, K)."""
         wrong = ((probability >= 0.5) != labels.astype(bool)).any(axis=1).astype(np.int64)
         nothing = np.empty(0, np.float32)
-        return cls(np.zeros_like(wrong), wrong, nothing, label_table=labels, label_probability=probability)
+        return cls(
+            np.zeros_like(wrong), wrong, nothing, several=True, label_table=labels, label_probability=probability
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> "LabelSetPredictions":
@@ -46,6 +48,7 @@ class LabelSetPredictions(Predictions):
     def write(self, path: Path) -> None:
         """Write as `Predictions`, with both tables unless they are larger than the file may be."""
         arrays = {"labels": self.labels, "predicted": self.predicted, "probability": self.probability}
+        arrays["label_sets"] = np.ones(1, np.uint8)  # so that nobody takes them for classes
         tables = {"label_table": self.label_table, "label_probability": self.label_probability}
         if sum(table.nbytes for table in tables.values()) <= MOST_BYTES // 2:
             arrays |= tables

@@ -28,5 +28,6 @@ def check_labels(experiment: Experiment, splits: Splits) -> None:
     require("probe.name", experiment.probe.name, experiment.probe.name == "none", f"none {why}")
     detects = experiment.detection.outliers or experiment.detection.fgsm_epsilon
     require("detection", detects, not detects, f"left out {why}")
+    require("metrics.names", ", ".join(experiment.metrics.names), not experiment.metrics.names, f"left out {why}")
     require("tasks.main", ", ".join(tasks.main), not tasks.main, f"left out {why}")
     require("tasks.auxiliary", ", ".join(tasks.auxiliary), not experiment.has_auxiliary_task, f"left out {why}")

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from truelift.errors import InputError
 from truelift.records import LabelSetPredictions, Predictions
+from truelift.report.predicted import refused
 from truelift.training import Experiment, resolve, run
 from truelift.training.average_precision import average_precision, mean_average_precision
 from truelift.training.build import assemble, load_data
@@ -113,6 +114,8 @@ def test_scores_and_predictions_by_hand(tmp_path: Path) -> None:
     joined.write(tmp_path / "predictions.npz")
     read = Predictions.read(tmp_path / "predictions.npz")
     assert (read.predicted == read.labels).tolist() == [True, False, True]
+    assert read.several
+    assert refused("test_balanced_accuracy", read) == "the images may have several labels"
     assert np.load(tmp_path / "predictions.npz")["label_table"].tolist() == labels.tolist()
 
 
