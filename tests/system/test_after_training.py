@@ -85,3 +85,43 @@ def test_refusals_are_one_line(tmp_path: Path, truelift: Truelift) -> None:
         assert said.returncode == 2
         assert told in said.stderr
         assert said.stderr.count("\n") == 1
+
+
+FOLDS = """
+replicates = "folds"
+folds = 3
+[experiment]
+model = "small-cnn"
+epochs = 2
+data.train_images = 300
+[variants.plain]
+[variants.slow]
+optimizer.lr = 0.0001
+"""
+
+
+@pytest.mark.timeout(900)
+def test_a_study_over_folds_another_metric_and_a_card(tmp_path: Path, truelift: Truelift) -> None:
+    (tmp_path / "folds.toml").write_text(FOLDS)
+    study = truelift("study", "folds.toml", "--jobs", "2", "--json")
+    assert study.returncode == 0, study.stderr
+    form = json.loads(study.stdout)
+    assert form["replicates"] == "folds"
+    assert [variant["pairs"] for variant in form["variants"]] == [None, 3]
+    results = [json.loads(path.read_text()) for path in (tmp_path / "runs/folds").glob("runs/plain/*/result.json")]
+    assert sum(result["test_images"] for result in results) == 1797  # each image once
+    differences = np.subtract(form["variants"][1]["values"], form["variants"][0]["values"])
+    ratio = max(result["test_images"] / result["train_images"] for result in results)
+    spread = max(differences.std(ddof=1), 100 / min(result["test_images"] for result in results) / np.sqrt(6))
+    low, high = form["variants"][1]["interval"]
+    assert (high - low) / 2 == pytest.approx(4.302653 * spread * np.sqrt(1 / 3 + ratio), rel=1e-5)
+
+    other = truelift("report", "runs/folds", "--metric", "macro_f1", "--json")
+    assert json.loads(other.stdout)["metric"]["name"] == "test_macro_f1"
+    assert "planned with test_accuracy" in (tmp_path / "runs/folds/by-test_macro_f1/report.md").read_text()
+
+    [run] = (tmp_path / "runs/folds/runs/plain").glob("seed-1-*")
+    assert truelift("card", run).returncode == 0
+    text = (run / "README.md").read_text()
+    assert "mean ± sd over 3 runs" in text
+    assert f"{results[0]['metrics']['parameters']:,} parameters" in text

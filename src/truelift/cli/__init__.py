@@ -36,7 +36,7 @@ _COMMANDS = {
     ),
     "status": ("truelift.cli.status:status", "Say how far a study is, from its folder alone.", False),
     "watch": ("truelift.cli.watch:watch", "Show how far a study is until it ends, with its table so far.", False),
-    "cancel": ("truelift.cli.cancel:cancel", "End a study's jobs in a cluster's queue.", False),
+    "cancel": ("truelift.cli.cancel:cancel", "End a study's jobs or tasks on a cluster.", False),
     "work": ("truelift.cli.work:work", "Make runs of a planned study, beside others who do the same.", False),
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),

@@ -102,8 +102,8 @@ class Experiment:
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
 
     tracker: Annotated[str, OneOf(TRACKERS), OPERATIONAL] = "none"
-    """Where curves are sent beside metrics.jsonl: tensorboard, wandb, trackio or mlflow, each of which must be installed;
-    or your own, package.module:name or file.py:name (docs/trackers.md)."""
+    """Where curves are sent beside metrics.jsonl: tensorboard, wandb, trackio or mlflow, where these are installed; or
+    your own, package.module:name or file.py:name (docs/trackers.md)."""
 
     seed: Annotated[int, In("from -2⁶³ to 2⁶³ − 1", lambda seed: -(2**63) <= seed < 2**63)] = 0
     """The run's seed. Initialisation, order of the data, augmentation and split each derive their own from it."""
