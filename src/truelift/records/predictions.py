@@ -39,7 +39,7 @@ class Predictions:
             *((p.labels, p.predicted, p.probability, p.confidence, p.rank) for p in (none, *parts)), strict=True
         )
         labels, predicted, probability, confidence, rank = map(np.concatenate, columns)
-        return cls(labels, predicted, probability, confidence, rank, several=any(part.several for part in parts))
+        return cls(labels, predicted, probability, confidence, rank)
 
     def write(self, path: Path) -> None:
         """Write as a compressed npz file, whole or not at all."""
