@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test attack lint bench clean
+.PHONY: install demo test attack lint bench docs notebook package clean
 
 install: .venv/installed
 
@@ -34,5 +34,21 @@ bench: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -P benchmarks/$(NAME).py
 
+# The site, in build/site; a warning is an error.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The notebook anew, with what its cells put out.
+notebook: .venv/docs
+	$(BIN)/jupyter execute --inplace docs/notebooks/digits.ipynb
+
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# Wheel and sdist, in dist/; the wheel in an environment that has no sources.
+package: install
+	.ci/package $(BIN)/python
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs build dist

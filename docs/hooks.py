@@ -51,7 +51,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def rewritten(link: re.Match[str]) -> str:
         target = meant(page.file.src_uri, link[2])
-        return notebook_link(link) if target is None else f"{link[1]}{posixpath.relpath(carried(target), here or '.')}{link[3]}"
+        return (
+            notebook_link(link)
+            if target is None
+            else f"{link[1]}{posixpath.relpath(carried(target), here or '.')}{link[3]}"
+        )
 
     parts = FENCE.split(markdown)
     return "".join(part if FENCE.fullmatch(part) else LINK.sub(rewritten, part) for part in parts)

@@ -7,7 +7,7 @@ they are asked for, because torch takes seconds to import and `truelift report` 
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _TECHNIQUES = {
     "ActivationCache": "freezeout",

@@ -66,6 +66,7 @@ LOGGED = (
     Logged(name="test_accuracy", by="evaluation", step="test image"),
     Logged(name="test_error", by="evaluation", step="test image"),
     Logged(name="test_loss", by="evaluation"),
+    Logged(name="test_mean_average_precision", by="evaluation, of several labels"),
     Logged(name="validation_accuracy", by="evaluation"),
     Logged(name="head_test_accuracy", by="probe"),
     Logged(name="head_test_error", by="probe"),

@@ -38,11 +38,14 @@ def load(path: str, kind: str) -> Any:
     module_name, _, names = path.partition(":")
     found: Any = _import(module_name, path, kind)
     for name in names.split("."):
-        if not hasattr(found, name):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
             nearest = difflib.get_close_matches(name, dir(found), n=1, cutoff=0.5)
             hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
-            raise InputError(f'{kind} "{path}": {module_name} has no "{name}".{hint}')
-        found = getattr(found, name)
+            raise InputError(f'{kind} "{path}": {module_name} has no "{name}".{hint}') from None
+        except (Exception, SystemExit) as error:  # a module's own __getattr__, a property
+            raise InputError(f'{kind} "{path}": to look for "{name}" {raised(error)}.') from error
     if not callable(found):
         raise InputError(f'{kind} "{path}" must name something that can be called, got {type(found).__name__}.')
     return found

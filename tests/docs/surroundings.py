@@ -26,7 +26,8 @@ def surroundings() -> dict[str, Any]:
     return {
         "torch": torch, "F": F, "nn": nn, "truelift": truelift,
         "network": network, "optimizer": torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9),
-        "images": images, "labels": labels, "some_images": images[:4], "new_images": images, "loader": loader, "batches": loader,
+        "images": images, "labels": labels, "some_images": images[:4], "new_images": images,
+        "loader": loader, "batches": loader,
         "epochs": 3, "steps": 6, "step": 0, "criterion": nn.CrossEntropyLoss(), "evaluate": lambda network: 50.0,
         "backbone": nn.Sequential(nn.Flatten(), nn.Linear(768, 512)), "features": torch.randn(20, 512),
         "trunk": trunk, "main_head": main_head, "auxiliary_head": auxiliary_head, "auxiliary_images": images,

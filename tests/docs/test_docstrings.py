@@ -6,9 +6,9 @@ import pkgutil
 from pathlib import Path
 
 import pytest
-from tests.docs.surroundings import around
 
 import truelift
+from tests.docs.surroundings import around
 
 MODULES = [m.name for m in pkgutil.walk_packages(truelift.__path__, "truelift.") if not m.name.endswith("__main__")]
 

@@ -1,4 +1,4 @@
-"""The pages: links lead somewhere, each page has its place in the navigation, techniques' pages have what they should."""
+"""The pages: links lead somewhere, each page has its place in the navigation, techniques' pages have their parts."""
 
 import importlib.util
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.docs.blocks import ROOT
 
 DOCS = ROOT / "docs"
@@ -16,11 +17,10 @@ PAGES = sorted(
     [*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PAPERS = ("freezeout", "gradient-similarity", "gaussian-mixture")
 TECHNIQUES = [
-    path
-    for path in (*DOCS.glob("techniques/*.md"), *(DOCS / f"{n}.md" for n in ("freezeout", "gradient-similarity", "gaussian-mixture")))
-    if path.stem != "index"
-]  # fmt: skip
+    path for path in (*DOCS.glob("techniques/*.md"), *(DOCS / f"{name}.md" for name in PAPERS)) if path.stem != "index"
+]
 
 
 def prose(page: Path) -> str:
@@ -73,7 +73,14 @@ def test_every_page_has_one_place() -> None:
 @pytest.mark.parametrize("page", TECHNIQUES, ids=lambda page: page.stem)
 def test_a_technique_s_page_has_its_parts(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for part in ("**When it helps.**", "\n## In your own loop", "```python", "\n## Measured", "\n## Pitfalls", "\n    "):
+    for part in (
+        "**When it helps.**",
+        "\n## In your own loop",
+        "```python",
+        "\n## Measured",
+        "\n## Pitfalls",
+        "\n    ",
+    ):
         assert part in text, part
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.docs.blocks import ALL, PAGES, ROOT, blocks
 from tests.docs.surroundings import around
 

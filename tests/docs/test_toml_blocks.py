@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import tomli_w
-from tests.docs.blocks import ALL, ROOT, Block, blocks
 
+from tests.docs.blocks import ALL, ROOT, Block, blocks
 from truelift.studies.plan import KEYS, read_plan
 
 TOML = [block for block in ALL if block.language == "toml" and block.reason is None]
@@ -49,5 +49,5 @@ def test_it_plans_its_runs(block: Block, tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_misspelt_setting_is_found(tmp_path: Path) -> None:
     """The test above could fail."""
     (tmp_path / "study.toml").write_text(tomli_w.dumps(completed({"model": {"nam": "resnet8"}})), encoding="utf-8")
-    with pytest.raises(ValueError, match="model.nam"):
+    with pytest.raises(ValueError, match=r"model\.nam"):
         read_plan(tmp_path / "study.toml")

@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks used to create the checkpoint"),
-    pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization and every_n_train_steps"),
+    pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode at the start of training"),
 ]
 EPOCHS = 4
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -106,6 +106,7 @@ def fit(module: Any, folder: Path, *, callbacks: Any = (), ckpt_path: Path | Non
         accelerator="cpu",
         callbacks=list(callbacks),
         default_root_dir=folder,
+        enable_checkpointing=any(isinstance(callback, pl.callbacks.ModelCheckpoint) for callback in callbacks),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -114,8 +115,9 @@ def fit(module: Any, folder: Path, *, callbacks: Any = (), ckpt_path: Path | Non
     return trainer
 
 
-def kept(folder: Path, every: int) -> Any:
-    return pl.callbacks.ModelCheckpoint(folder, filename="{step}", every_n_train_steps=every, save_top_k=-1)
+def kept(folder: Path) -> Any:
+    """A checkpoint at each epoch's end: within one Lightning begins its data anew."""
+    return pl.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
 
 
 @pytest.mark.parametrize(("kind", "accumulated"), [(kind, accumulated) for kind in KINDS for accumulated in (1, 3)])
@@ -134,22 +136,22 @@ def test_freezing_is_that_of_the_loop_by_hand_resumed_too(kind: str, accumulated
     module, freezing = Plain(make_network()), callback()
     # A validation in the middle of an epoch, and of a step, thaws nothing.
     common: dict[str, Any] = {"accumulate_grad_batches": accumulated, "val_check_interval": 5}
-    fit(module, tmp_path, callbacks=[freezing, kept(tmp_path, steps // EPOCHS)], **common)
+    fit(module, tmp_path, callbacks=[freezing, kept(tmp_path)], **common)
     assert_equal(module.network, expected)
     assert freezing.freezing is not None
     assert freezing.freezing.frozen == by_hand.frozen
 
-    for epochs in (1, 2, 3):  # nothing is frozen at the first; within an epoch Lightning begins its data anew
+    for epoch in range(EPOCHS - 1):  # nothing is frozen at the first
         resumed, freezing = Plain(make_network(seed=9)), callback()
-        checkpoint = tmp_path / f"step={epochs * (steps // EPOCHS)}.ckpt"
+        checkpoint = tmp_path / f"epoch={epoch}.ckpt"
         fit(resumed, tmp_path, callbacks=[freezing], ckpt_path=checkpoint, **common)
         assert_equal(resumed.network, expected)
 
 
 def test_the_first_frozen_layer_is_in_a_checkpoint(tmp_path: Path) -> None:
     freezing = FreezingCallback(network="network", layers=LAYERS, t0=0.5)
-    fit(Plain(make_network()), tmp_path, callbacks=[freezing, kept(tmp_path, 36)])
-    groups = torch.load(tmp_path / "step=36.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"]
+    fit(Plain(make_network()), tmp_path, callbacks=[freezing, kept(tmp_path)])
+    groups = torch.load(tmp_path / "epoch=1.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"]
     assert sum(len(group["params"]) for group in groups) < len(list(make_network().parameters()))
 
 
@@ -158,12 +160,11 @@ def test_gradient_similarity_under_manual_optimisation(accumulated: int, tmp_pat
     expected = make_network()
     similarity = GradientSimilarity(use_average=True)
     train_similar(expected, sgd(expected), similarity, EPOCHS, accumulated)
-    steps = EPOCHS * 24 // accumulated
     module = Similar(make_network(), accumulated)
-    fit(module, tmp_path, callbacks=[kept(tmp_path, steps // 2)])
+    fit(module, tmp_path, callbacks=[kept(tmp_path)])
     assert_equal(module.network, expected)
     resumed = Similar(make_network(seed=9), accumulated)
-    fit(resumed, tmp_path, ckpt_path=tmp_path / f"step={steps // 2}.ckpt")
+    fit(resumed, tmp_path, ckpt_path=tmp_path / "epoch=1.ckpt")
     assert_equal(resumed.network, expected)
     torch.testing.assert_close(resumed.similarity.state_dict(), similarity.state_dict(), rtol=1e-4, atol=1e-6)
 
@@ -193,10 +194,10 @@ def test_the_gaussian_mixture_loss_with_a_margin_that_grows(tmp_path: Path) -> N
         expected.criterion(network.head, network.features(images), labels).backward()
         optimizer.step()
         optimizer.zero_grad()
-    fit(module, tmp_path, callbacks=[kept(tmp_path, 48)])
+    fit(module, tmp_path, callbacks=[kept(tmp_path)])
     assert_equal(module, expected)
     resumed = Mixture(make_network(seed=9))
-    fit(resumed, tmp_path, ckpt_path=tmp_path / "step=48.ckpt")
+    fit(resumed, tmp_path, ckpt_path=tmp_path / "epoch=1.ckpt")
     assert_equal(resumed, expected)
 
 

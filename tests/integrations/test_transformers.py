@@ -76,7 +76,7 @@ def make_trainer(network: Network, folder: Path, accumulated: int, save: int = 0
         train_sampling_strategy="sequential",
         max_grad_norm=0,
         eval_strategy="steps",
-        eval_steps=5,
+        eval_steps=11,
         save_strategy="steps" if save else "no",
         save_steps=save or 500,
         report_to=[],
@@ -140,12 +140,12 @@ def test_the_trainers_own_optimizer_schedule_and_clipping(tmp_path: Path) -> Non
 
 def test_bad_input(tmp_path: Path) -> None:
     trainer = make_trainer(make_network(), tmp_path, 1)
-    with pytest.raises(InputError, match="network must be the name of a submodule, got net. Known: network."):
+    with pytest.raises(InputError, match=r"network must be the name of a submodule, got net. Known: network."):
         add_freezing(trainer, network="net", layers=LAYERS)
     add_freezing(trainer, layers=LAYERS)
     with pytest.raises(InputError, match="no module is named like"):
         trainer.train()
-    with pytest.raises(InputError, match="criterion.reduction must be mean, got sum"):
+    with pytest.raises(InputError, match=r"criterion.reduction must be mean, got sum"):
         MixtureLoss(GaussianMixtureHead(4, 3), GaussianMixtureLoss(reduction="sum"))
     with pytest.raises(InputError, match="head must be the one that the model calls"):
         MixtureLoss(GaussianMixtureHead(4, 3), GaussianMixtureLoss())({}, torch.zeros(2, dtype=torch.int64))

@@ -20,7 +20,10 @@ class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
-            *(nn.Sequential(nn.Conv2d(2 if i == 0 else 4, 4, 3, padding=1), nn.BatchNorm2d(4)) for i in range(3))
+            *(
+                nn.Sequential(nn.Conv2d(2 if i == 0 else 4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4))
+                for i in range(3)
+            )
         )
         self.head: nn.Module = nn.Linear(4, 3)
 
@@ -90,4 +93,6 @@ def assert_equal(network: nn.Module, expected: nn.Module) -> None:
     """Weights and running statistics are the same to rounding."""
     found = network.state_dict()
     for name, tensor in expected.state_dict().items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
+        torch.testing.assert_close(
+            found[name], tensor, rtol=1e-5, atol=1e-6, msg=lambda told, name=name: f"{name}: {told}"
+        )

@@ -12,12 +12,16 @@ from pathlib import Path
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "squeue", "munged", "runuser")
 
+_REQUEUE_SECONDS = 10
+"""How long a task that is queued again must wait; Slurm's own default is 120."""
+
 _CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld}
 SlurmdPort={d}
 AuthType=auth/munge
+AuthInfo=cred_expire={cred}
 CryptoType=crypto/munge
 SlurmUser=root
 SlurmdUser=root
@@ -108,7 +112,9 @@ def cluster(home: Path) -> Iterator[Cluster]:
         (home / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
     ports = [_free_port(), _free_port()]
-    (home / "slurm.conf").write_text(_CONFIG.format(host=host, home=home, ctld=ports[0], d=ports[1]))
+    (home / "slurm.conf").write_text(
+        _CONFIG.format(host=host, home=home, ctld=ports[0], d=ports[1], cred=_REQUEUE_SECONDS)
+    )
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SLURM")},

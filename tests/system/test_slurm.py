@@ -25,7 +25,7 @@ TRAININGS = """
 [experiment]
 model.name = "resnet8"
 model.width = 4
-epochs = 12
+epochs = 6
 data.train_images = 300
 precision = "fp32"
 [variants.a]

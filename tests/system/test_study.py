@@ -28,7 +28,7 @@ precision = "fp32"
 
 def numbers(folder: Path) -> dict[tuple[str, int], object]:
     """Everything a table is made of, but times."""
-    found = {}
+    found: dict[tuple[str, int], object] = {}
     for run in Study.read(folder).runs:
         predictions = run.predictions()
         assert predictions is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from truelift.cli import app
+from truelift.cli import app, prepared
 from truelift.studies.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
@@ -56,13 +56,7 @@ def test_every_command_is_understood() -> None:
     inline = [found for found in re.findall(r"`(truelift [^`…]*)`", README + OVERVIEW) if "--serve" not in found]
     assert len(lines) >= 5
     for line in (*lines, *inline):
-        app.parse_args(expanded(line.split()[1:]), exit_on_error=False, print_error=False)
-
-
-def expanded(tokens: list[str]) -> list[str]:
-    from truelift.training.settings import expand_names
-
-    return expand_names(tokens) if tokens[0] in ("train", "study", "figure", "speedup") else tokens
+        app.parse_args(prepared(line.split()[1:]), exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize(("folder", "text"), [(ROOT, README), (ROOT / "docs", OVERVIEW)])

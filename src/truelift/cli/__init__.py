@@ -36,7 +36,7 @@ _COMMANDS = {
     ),
     "status": ("truelift.cli.status:status", "Say how far a study is, from its folder alone.", False),
     "watch": ("truelift.cli.watch:watch", "Show how far a study is until it ends, with its table so far.", False),
-    "cancel": ("truelift.cli.cancel:cancel", "End a study's jobs in a cluster's queue.", False),
+    "cancel": ("truelift.cli.cancel:cancel", "End a study's jobs or tasks on a cluster.", False),
     "work": ("truelift.cli.work:work", "Make runs of a planned study, beside others who do the same.", False),
     "report": ("truelift.cli.report:report", "Write a study's report again, from its records alone.", False),
     "judge": ("truelift.cli.judge:judge", "Give verdicts for runs that you already have.", False),
@@ -75,6 +75,18 @@ for _name, (_place, _help, _) in _COMMANDS.items():
 app.register_install_completion_command(help="Install completion for your shell: add lines to its start-up file.")
 
 
+def prepared(tokens: Sequence[str]) -> list[str]:
+    """A command line as the parser takes it: the names of groups (`--model X`, `--executor X`) are written out."""
+    if not tokens or tokens[0] not in _COMMANDS or not _COMMANDS[tokens[0]][2]:
+        return list(tokens)
+    from truelift.training.settings import expand_names
+
+    expanded = expand_names(tokens)
+    if tokens[0] == "study":  # as for an experiment's groups
+        expanded = [re.sub(r"^--executor(?==|$)", "--executor.name", token) for token in expanded]
+    return expanded
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input is one line and status 2, a failed training one line and status 1."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
@@ -90,12 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from truelift.cli import ahead
 
             ahead.begin(tokens[1:])
-        if tokens and tokens[0] in _COMMANDS and _COMMANDS[tokens[0]][2]:
-            from truelift.training.settings import expand_names
-
-            tokens = expand_names(tokens)
-            if tokens[0] == "study":  # as for an experiment's groups
-                tokens = [re.sub(r"^--executor(?==|$)", "--executor.name", token) for token in tokens]
+        tokens = prepared(tokens)
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         with signals.unwinding():
             status = command(*bound.args, **bound.kwargs) or 0

@@ -15,6 +15,9 @@ from truelift.processes import available_cores
 from truelift.studies import start
 from truelift.toml import read_toml
 
+_ELSEWHERE = {word for name in ("slurm", "ray") for word in (name, f"--executor={name}", f"--executor.name={name}")}
+"""Words that say that runs are made elsewhere."""
+
 _REPORT = ("truelift.report.page", "truelift.report.figures", "scipy.special", "scipy.optimize")
 
 
@@ -40,7 +43,7 @@ def begin(tokens: Sequence[str]) -> None:
     if first is not None:  # torch takes seconds to be imported
         # With slurm the output is a script.
         print(first, flush=True, file=sys.stderr if dry else sys.stdout)
-    if not dry and not {"slurm", "--executor=slurm"} & words and _trains(tokens):
+    if not dry and not _ELSEWHERE & words and _trains(tokens):
         start.begin(max(1, available_cores() // _jobs(tokens)))
 
 

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from truelift.records import Study
 from truelift.records.progress import seen_from_outside
-from truelift.studies.executors import cancel_jobs
+from truelift.studies.executors import cancel_all
 
 
 def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
-    """End a study's jobs in a cluster's queue. What has run is kept: truelift study goes on with it.
+    """End a study's jobs or tasks on a cluster. What has run is kept: truelift study goes on with it.
 
     Processes that no queue has started are named, and end by Ctrl-C where they were started.
 
@@ -21,16 +21,16 @@ def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
         folder: The study's folder.
     """
     study = Study.read(folder)
-    jobs = cancel_jobs(folder)
-    for job in jobs:
-        print(f"job {job} is cancelled")
+    told = cancel_all(folder)
+    for line in told:
+        print(line)
     others = Counter(
         (one.holder.host, one.holder.executor, one.holder.process)
         for one in seen_from_outside(study.runs, time.time()).runs
-        if one.holder is not None and one.holder.executor != "slurm"
+        if one.holder is not None and one.holder.executor not in ("slurm", "ray")
     )
     for host, executor, process in others:
         print(f"process {process} on {host} ({executor}) makes a run: end what has started it there, by Ctrl-C")
-    if not jobs and not others:
+    if not told and not others:
         print("nothing of this study is in a queue or runs")
     return 0

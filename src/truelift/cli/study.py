@@ -19,8 +19,7 @@ from truelift.records import Run, log_tail
 from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.report.standing import decide
-from truelift.studies.executors import ExecutorOptions, Work, executor_options
-from truelift.studies.executors.slurm import Slurm
+from truelift.studies.executors import ExecutorOptions, Work, cluster_of, executor_options
 from truelift.studies.looks import GivenLooks
 from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study, unfinished
@@ -75,8 +74,8 @@ def study(
         max_seeds: With --until-decided: seeds of a variant at most.
         looks: With --until-decided: at how many seeds to judge, such as 3,5,8,12. Default: at every one from the third.
         dry_run: Say what would run, what is done and what it will cost: time from some steps of each variant, disk and
-            memory. Nothing is written but the cache of decoded images. With --executor slurm: print the script, and
-            hand nothing over.
+            memory. Nothing is written but the cache of decoded images. With --executor slurm or ray: print what would
+            be handed over.
         jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
@@ -107,11 +106,9 @@ def study(
     if ledger is not None and plan.looks is not None:
         raise InputError("ledger must be left out of a study until decided: a ledger's levels are for one look.")
     options = executor_options(plan.executor, GIVEN.under("executor", executor))
-    cluster = Slurm(options, wait) if options.name == "slurm" else None
-    if cluster is None and wait:
-        raise InputError("wait needs --executor slurm.")
-    if cluster is not None and (jobs is not None or ledger is not None):
-        raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor slurm.")
+    cluster = cluster_of(options, wait=wait)
+    if cluster is not None and (jobs is not None or (ledger is not None and not cluster.waits)):
+        raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor {options.name}.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
     if len(plan.seeds) == 1:
@@ -153,8 +150,8 @@ def study(
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
     if dry_run and cluster is not None:
-        cluster.check(folder)
-        work = Work(folder, checkpoint_seconds, plan.metric.name, tell)
+        cluster.check(folder, one_by_one=plan.looks is not None)
+        work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=plan.looks is not None)
         print(cluster.shown(unfinished(plan, folder), work), end="")
         return 0
     repeat = shlex.join(["truelift", *sys.argv[1:]])
@@ -174,7 +171,7 @@ def study(
             retries=options.retries or 0,
             executor=cluster,
         )
-    if cluster is not None and not wait and any(run.status == "unfinished" for run in records.runs):
+    if cluster is not None and not cluster.waits and any(run.status == "unfinished" for run in records.runs):
         told = {"how far it is": "status", "live": "watch", "to end it": "cancel", "when it has ended": "report"}
         tell("; ".join(f"{what}: truelift {command} {folder}" for what, command in told.items()))
         return 0

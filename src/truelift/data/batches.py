@@ -11,7 +11,7 @@ from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.dataset import ImageSet
-from truelift.data.order import WHOLE, EpochOrder, Share
+from truelift.data.order import WHOLE, EpochOrder, Sampling, Share
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError, require
 from truelift.seeds import derive
@@ -50,6 +50,7 @@ class Batches:
             everything else, by `shrunk`. Default: their own.
         share: Yield this part of every batch alone: what one process would have, shared out among several.
         changes: What else is changed in training batches, drawn from (`augment_seed`, epoch, batch number) too.
+        sampling: Which images an epoch of training shows (see `SamplingOptions`).
 
     Raises:
         InputError: The batch size is below 1, there is no image, only one of `augmentation` and `augment_seed` is
@@ -72,8 +73,9 @@ class Batches:
         sides: Sequence[int] = (),
         share: Share = WHOLE,
         changes: Changes = NO_CHANGES,
+        sampling: Sampling = "shuffle",
     ) -> None:
-        self._order = EpochOrder(len(images), batch_size, order_seed)
+        self._order = EpochOrder(len(images), batch_size, order_seed, images.labels if sampling == "balanced" else None)
         if (augmentation is None) != (augment_seed is None):
             raise InputError(
                 "augmentation and augment_seed must be given together, "
@@ -105,6 +107,11 @@ class Batches:
     def images(self) -> int:
         """Number of images; at least 1."""
         return len(self._images)
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether labels are uint8 (N, K), as of images that may have several."""
+        return self._images.labels.ndim == 2
 
     @property
     def batches_per_epoch(self) -> int:

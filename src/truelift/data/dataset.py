@@ -92,6 +92,13 @@ class Splits:
         return self.skipped + len({(id(part.listing), index) for part in streamed for index in part.damaged})
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many training images have each class's label."""
+        labels = self.train.labels
+        counts = labels.sum(0) if labels.ndim == 2 else labels.bincount(minlength=len(self.classes))
+        return tuple(counts.tolist())
+
+    @property
     def mean(self) -> tuple[float, ...]:
         """Mean of each channel over the training images, of photographs a sample, in [0, 1]."""
         return self._moments[0]

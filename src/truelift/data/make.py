@@ -8,7 +8,7 @@ from truelift.data.augmentations import AugmentationOptions, Changes
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images
-from truelift.data.order import WHOLE, Share
+from truelift.data.order import WHOLE, Sampling, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
 from truelift.data.streamed import StreamedBatches
@@ -30,6 +30,7 @@ def make_batches(
     device: torch.device | str = "cpu",
     share: Share = WHOLE,
     changes: Changes = NO_CHANGES,
+    sampling: Sampling = "shuffle",
 ) -> ImageBatches:
     """`StreamedBatches` of photographs, `Batches` of images in memory.
 
@@ -51,6 +52,7 @@ def make_batches(
         sides=sides,
         share=share,
         changes=changes,
+        sampling=sampling,
     )
 
 

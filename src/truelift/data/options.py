@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from truelift.data.columns import ColumnOptions
 from truelift.data.named import NAMED
+from truelift.data.order import SamplingOptions
 from truelift.data.photographs import StreamOptions
 from truelift.data.splits import SplitOptions
 from truelift.options import OPERATIONAL, Conflict, check, without_shared_fields
@@ -18,7 +19,7 @@ DIGITS = "digits"
 
 @without_shared_fields
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(ColumnOptions, SplitOptions, StreamOptions):
+class DataOptions(ColumnOptions, SplitOptions, SamplingOptions, StreamOptions):
     """Where the images come from and how they are split."""
 
     name: str = DIGITS

@@ -1,6 +1,7 @@
 """Which images make which batch. N images, B a batch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +30,50 @@ class Share:
 
 WHOLE = Share()
 
+Sampling = Literal["shuffle", "balanced"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """Which training images an epoch shows."""
+
+    sampling: Sampling = "shuffle"
+    """Training images of an epoch. shuffle: each once. balanced: each class as often as any other, in as many images;
+    those of small classes come several times, of large ones some come in another epoch."""
+
+
+def balanced(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """An epoch of N images in which each class comes as often as any other.
+
+    Formula, with n_k of the N images of class k, and K classes that have any: class k is shown q_k times, ⌊N/K⌋ or one
+    more (which of them is drawn, so that Σ q_k = N), and each of its images ⌊q_k / n_k⌋ times or once more (which of
+    them is drawn). The order is drawn.
+
+    Args:
+        labels: int64 (N,), class numbers.
+        generator: On the CPU.
+
+    Returns:
+        int64 (N,), numbers of images.
+
+    Source:
+        The chances are those of a sampler that draws image i with probability 1 / (K·n_k), as torch's
+        WeightedRandomSampler does; here the counts have no more noise than rounding.
+    """
+    order = labels.cpu().argsort(stable=True)
+    counts = labels.cpu().bincount()
+    classes = counts.nonzero()[:, 0]
+    starts = counts.cumsum(0) - counts
+    quotas = torch.full((len(classes),), len(labels) // len(classes))
+    quotas[torch.randperm(len(classes), generator=generator)[: len(labels) % len(classes)]] += 1
+    shown = []
+    for number, quota in zip(classes.tolist(), quotas.tolist(), strict=True):
+        mine = order[starts[number] : starts[number] + counts[number]]
+        often, more = divmod(quota, len(mine))
+        shown += [*[mine] * often, mine[torch.randperm(len(mine), generator=generator)[:more]]]
+    images = torch.cat(shown)
+    return images[torch.randperm(len(images), generator=generator)]
+
 
 class EpochOrder:
     """Numbers of images, epoch by epoch and batch by batch, from a seed and the place alone.
@@ -38,12 +83,13 @@ class EpochOrder:
         batch_size: B, at least 1.
         seed: Shuffles anew each epoch, and the last batch is dropped where it is smaller than the others (a set smaller
             than one batch is one batch). None: stored order, and every image.
+        labels: Where given, int64 (N,), an epoch is drawn by `balanced`, not each image once.
 
     Raises:
         InputError: N or B is below 1.
     """
 
-    def __init__(self, images: int, batch_size: int, seed: int | None) -> None:
+    def __init__(self, images: int, batch_size: int, seed: int | None, labels: Tensor | None = None) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         if images == 0:
@@ -51,6 +97,7 @@ class EpochOrder:
         self._images = images
         self._batch_size = batch_size
         self._seed = seed
+        self._labels = labels
 
     @property
     def batches(self) -> int:
@@ -62,7 +109,10 @@ class EpochOrder:
         """The whole epoch, int64 (N,), on the CPU."""
         if self._seed is None:
             return torch.arange(self._images)
-        return torch.randperm(self._images, generator=torch.Generator().manual_seed(derive(self._seed, epoch)))
+        generator = torch.Generator().manual_seed(derive(self._seed, epoch))
+        if self._labels is not None:
+            return balanced(self._labels, generator)
+        return torch.randperm(self._images, generator=generator)
 
     def batch(self, order: Tensor, number: int) -> Tensor:
         """Batch `number` of an epoch's order, (B,) or fewer."""

@@ -3,8 +3,8 @@
 It returns a dict of splits, "train" and where there are such "validation" and "test", and perhaps "classes", the name
 of each class; or one of these alone, which is then for training; or a `Source`. A split is
 
-    (images, labels)          a uint8 array or tensor, (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3; or a list,
-                              each item a PIL image, such an array or a file
+    (images, labels)          images: a uint8 array or tensor, (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3; or a
+                              list, each item a PIL image, such an array or a file
     a Hugging Face Dataset    its image and label columns are found as those of parquet files
     a torchvision data set    or any sequence of (image, label)
 

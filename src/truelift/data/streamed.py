@@ -18,7 +18,7 @@ from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
 from truelift.data.crops import cut_out, random_box
-from truelift.data.order import WHOLE, EpochOrder, Share
+from truelift.data.order import WHOLE, EpochOrder, Sampling, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError, printable
@@ -56,6 +56,8 @@ class StreamedBatches:
         device: Where the batches go. Decoding is the processor's.
         share: Decode and yield this part of every batch alone. What is changed on the device is drawn for each part.
         changes: What else is changed in training batches.
+        sampling: Which photographs an epoch of training shows (see `SamplingOptions`); one that comes several times has
+            the same box each time.
 
     Raises:
         InputError: The batch size is below 1, there is no photograph, or the augmentation does not fit.
@@ -76,8 +78,9 @@ class StreamedBatches:
         device: torch.device | str = "cpu",
         share: Share = WHOLE,
         changes: Changes = NO_CHANGES,
+        sampling: Sampling = "shuffle",
     ) -> None:
-        self._order = EpochOrder(len(images), batch_size, order_seed)
+        self._order = EpochOrder(len(images), batch_size, order_seed, images.labels if sampling == "balanced" else None)
         self._photographs = images
         self._sides = tuple(sides) or (images.side,)
         self._device = torch.device(device)
@@ -104,6 +107,11 @@ class StreamedBatches:
     def images(self) -> int:
         """Number of photographs; at least 1."""
         return len(self._photographs)
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether labels are uint8 (N, K), as of images that may have several."""
+        return self._photographs.labels.ndim == 2
 
     @property
     def batches_per_epoch(self) -> int:

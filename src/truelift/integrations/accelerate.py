@@ -28,10 +28,10 @@ def backward(
         InputError: As by `GradientSimilarity.backward`.
 
     Example:
-        >>> with accelerator.accumulate(network):
-        ...     backward(accelerator, similarity, main_loss, auxiliary_loss)
-        ...     optimizer.step()
-        ...     optimizer.zero_grad()
+            with accelerator.accumulate(network):
+                backward(accelerator, similarity, main_loss, auxiliary_loss)
+                optimizer.step()
+                optimizer.zero_grad()
     """
     losses = [loss / accelerator.gradient_accumulation_steps for loss in (main, *auxiliary)]
     if accelerator.sync_gradients:

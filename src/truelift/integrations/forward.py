@@ -22,8 +22,7 @@ def step_before_forward(freezing: Front, network: nn.Module) -> RemovableHandle:
         A handle whose `remove()` ends it.
 
     Example:
-        >>> freezeout = FreezeOut(network, optimizer, steps=1000)
-        >>> step_before_forward(freezeout, network)
+        >>> handle = step_before_forward(freezeout, network)
     """
     return network.register_forward_pre_hook(_Stepping(freezing))
 

@@ -34,8 +34,8 @@ class FreezingCallback(Callback):
             trainer does not know its number of steps.
 
     Example:
-        >>> callback = FreezingCallback(FreezeOut, network="backbone", layers=["stem", "blocks.*", "head"])
-        >>> trainer = Trainer(max_epochs=10, callbacks=[callback])
+            callback = FreezingCallback(FreezeOut, network="backbone", layers=["stem", "blocks.*", "head"])
+            trainer = Trainer(max_epochs=10, callbacks=[callback])
 
     With several processes the wrapper must expect parameters that need no gradient any more:
     `Trainer(strategy="ddp_find_unused_parameters_true")`.

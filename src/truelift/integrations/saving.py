@@ -40,8 +40,7 @@ def save_with(optimizer: Optimizer, **parts: Stateful) -> Optimizer:
             `load_state_dict`: the state holds none for a part, or a part refuses its own; nothing is loaded then.
 
     Example:
-        >>> freezeout = FreezeOut(network, optimizer, steps=1000)
-        >>> save_with(optimizer, freezing=freezeout)
+        >>> saved = save_with(optimizer, freezing=freezeout)
     """
     require("parts", "none", bool(parts), "at least one, by name")
     inner = unwrapped(optimizer)

@@ -25,7 +25,7 @@ class Freezing(TrainerCallback):
     _handle: RemovableHandle | None = None
 
     def begin(self, freezing: Front, network: nn.Module) -> None:
-        """Take up the technique. The trainer calls `model.train()` before each batch, which must not thaw batch norm."""
+        """Take up the technique. The trainer calls `model.train()` before each batch: batch norm must not thaw."""
         self.freezing = freezing
         self._handle = network.register_forward_pre_hook(lambda module, args: freezing.hold())
 
@@ -64,9 +64,9 @@ def add_freezing(
         InputError: There is no such submodule. In `trainer.train()`: what the technique refuses.
 
     Example:
-        >>> trainer = Trainer(model, args, train_dataset=images)
-        >>> add_freezing(trainer, FreezeOut, layers=["vit.embeddings", "vit.encoder.layer.*", "classifier"])
-        >>> trainer.train()
+            trainer = Trainer(model, args, train_dataset=images)
+            add_freezing(trainer, FreezeOut, layers=["vit.embeddings", "vit.encoder.layer.*", "classifier"])
+            trainer.train()
 
     With several processes the wrapper must expect parameters that need no gradient any more:
     `TrainingArguments(ddp_find_unused_parameters=True)`.
@@ -86,7 +86,7 @@ def add_freezing(
     callback, make = Freezing(), trainer.create_optimizer
 
     def create_optimizer(*given: Any, **named: Any) -> Optimizer:
-        optimizer = make(*given, **named)
+        optimizer: Optimizer = make(*given, **named)
         freezing = technique(freezes, optimizer, steps=trainer.state.max_steps, **options)
         save_with(optimizer, freezing=freezing)
         callback.begin(freezing, freezes)
@@ -111,9 +111,9 @@ class MixtureLoss(TrainerCallback):
         InputError: The reduction is another; the model has not called the head, or the batch has no labels.
 
     Example:
-        >>> model.classifier = GaussianMixtureHead(model.config.hidden_size, classes=10)
-        >>> loss = MixtureLoss(model.classifier, GaussianMixtureLoss(margin=0.3))
-        >>> trainer = Trainer(model, args, train_dataset=images, compute_loss_func=loss, callbacks=[loss])
+            model.classifier = GaussianMixtureHead(model.config.hidden_size, classes=10)
+            loss = MixtureLoss(model.classifier, GaussianMixtureLoss(margin=0.3))
+            trainer = Trainer(model, args, train_dataset=images, compute_loss_func=loss, callbacks=[loss])
     """
 
     def __init__(self, head: GaussianMixtureHead, criterion: GaussianMixtureLoss) -> None:

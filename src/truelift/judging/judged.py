@@ -79,8 +79,8 @@ class Judged:
         from rich.console import Console
 
         out = io.StringIO()
-        # In a notebook rich would show it at once, and leave the text empty.
-        print_summary(self.summary, Console(file=out, width=_WIDTH, force_jupyter=False))
+        # In a notebook rich would show it at once and leave the text empty, or put colours into it.
+        print_summary(self.summary, Console(file=out, width=_WIDTH, force_jupyter=False, force_terminal=False))
         return "\n".join(line.rstrip() for line in (*out.getvalue().splitlines(), *self.notes))
 
     __repr__ = __str__

@@ -25,6 +25,7 @@ from truelift.records.features import Features
 from truelift.records.files import now, read_bytes, told_with, whole_file, write_json, write_text
 from truelift.records.inputs import Inputs
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
+from truelift.records.label_sets import LabelSetPredictions
 from truelift.records.leases import leased
 from truelift.records.locks import appended_file
 from truelift.records.log_tail import log_tail
@@ -37,6 +38,7 @@ __all__ = [
     "Curve",
     "Features",
     "Inputs",
+    "LabelSetPredictions",
     "MetricLines",
     "Predictions",
     "Run",

@@ -29,6 +29,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Holder:
     host: str
     process: int
     executor: str
-    """What started it: local, slurm, or train for a training by itself."""
+    """What started it: local, slurm, ray, work, or train for a training by itself."""
     job: str
     """Of the scheduler; empty where there is none."""
     since: str
@@ -432,10 +433,13 @@ def _about_this_process(token: str, heartbeat: float) -> dict[str, Any]:
 
 def _job() -> str:
     """The number of the scheduler's job that this process belongs to; empty where there is none."""
+    if os.environ.get("TRUELIFT_JOB"):  # as an executor has set it
+        return os.environ["TRUELIFT_JOB"]
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
+@cache
 def _system() -> str:
     """What makes a process number one process: the machine since it started, and the numbers' space."""
     if not processes.LINUX:

@@ -28,6 +28,8 @@ class Predictions:
     """(N,) float32, the probability given to the predicted class; (0,) where it was not kept."""
     rank: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     """(N,) int64, how many classes come before the true one by their logits; (0,) where it was not kept."""
+    several: bool = False
+    """Whether images may have several labels: labels are then 0, and predicted is 0 where an image is right."""
 
     @classmethod
     def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
@@ -36,7 +38,8 @@ class Predictions:
         columns = zip(
             *((p.labels, p.predicted, p.probability, p.confidence, p.rank) for p in (none, *parts)), strict=True
         )
-        return cls(*map(np.concatenate, columns))
+        labels, predicted, probability, confidence, rank = map(np.concatenate, columns)
+        return cls(labels, predicted, probability, confidence, rank)
 
     def write(self, path: Path) -> None:
         """Write as a compressed npz file, whole or not at all."""
@@ -53,7 +56,9 @@ class Predictions:
         Raises:
             InputError: The file is missing or damaged, or its arrays are no predictions.
         """
-        arrays = read_arrays(path, ("labels", "predicted", "probability"), optional=("confidence", "rank"))
+        arrays = read_arrays(
+            path, ("labels", "predicted", "probability"), optional=("confidence", "rank", "label_sets")
+        )
         labels = class_numbers(path, "labels", arrays["labels"])
         predicted = class_numbers(path, "predicted", arrays["predicted"])
         probability = finite(path, "probability", arrays["probability"])
@@ -70,4 +75,4 @@ class Predictions:
             # A rounded sum may be a little above 1.
             if len(array) and not (array.min() >= 0 and array.max() <= 1.001):
                 raise InputError(f"{path}: {name} must be in [0, 1].")
-        return cls(labels, predicted, probability, confidence, rank)
+        return cls(labels, predicted, probability, confidence, rank, several="label_sets" in arrays)

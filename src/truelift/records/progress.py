@@ -109,7 +109,7 @@ def seen_from_outside(runs: Iterable[Run], now: float) -> StudyProgress:
 def run_progress(run: Run) -> RunProgress:
     """Look at a run on which no process works."""
     if run.status == "done":
-        return RunProgress(run, "done", seconds=_took(run))
+        return RunProgress(run, "done", seconds=took(run))
     if run.status == "failed":
         return RunProgress(run, "failed", reason=str(run.failure()["reason"]))
     last, _ = _last_line(run.folder / "metrics.jsonl")
@@ -173,7 +173,7 @@ def _whole(run: RunProgress) -> float | None:
     return None
 
 
-def _took(run: Run) -> float | None:
+def took(run: Run) -> float | None:
     """Seconds of a finished run: of its training and evaluations, or a program's."""
     try:
         result = run.result()

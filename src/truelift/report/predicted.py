@@ -191,6 +191,8 @@ def refused(name: str, predictions: Predictions) -> str | None:
     """Why a metric says nothing of these predictions; None where it does."""
     if len(predictions.labels) == 0:
         return "there are no test images"
+    if predictions.several:
+        return "the images may have several labels"
     classes = 1 + int(max(predictions.labels.max(), predictions.predicted.max(), predictions.rank.max(initial=0)))
     if name == "test_top5_accuracy" and classes <= 5:
         return f"top-5 needs more than 5 classes, got {classes}"

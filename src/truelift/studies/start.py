@@ -216,6 +216,12 @@ def begin(threads: int) -> None:
         _begun.append(server)
 
 
+def keep(server: ForkServer) -> None:
+    """Keep a server for the next study, or the next run, of this process; it ends with the process at the latest."""
+    atexit.register(server.close)
+    _begun.append(server)
+
+
 def server_for(threads: int) -> ForkServer | None:
     """The server that was begun where it fits, or a new one; none where the system has no such thing."""
     while _begun:

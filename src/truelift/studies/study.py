@@ -153,8 +153,6 @@ def run_study(
     if jobs is not None:
         whole("jobs", jobs, 1, MOST_JOBS)
     check_seconds("checkpoint_seconds", checkpoint_seconds)
-    if executor is not None and not executor.is_here and plan.looks is not None:
-        raise InputError("executor must be local for a study until decided: the next run depends on those before.")
     runs = by_folder(plan, folder)
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found) | _source(folder, plan)
@@ -163,7 +161,8 @@ def run_study(
     fingerprints = _fingerprints(runs)
     pending = pending_of(plan, runs)
     chosen = _local(plan, jobs, retries) if executor is None else executor
-    chosen.check(folder)
+    if pending or executor is None:
+        chosen.check(folder, one_by_one=plan.looks is not None)
     # Of a study until decided it is not known yet whether any of them is needed.
     checked = False
 
@@ -202,7 +201,7 @@ def run_study(
         assert decide is not None, "a plan with looks is judged while it grows"
         of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
         growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
-    work = Work(folder, checkpoint_seconds, plan.metric.name, tell)
+    work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=growing is not None)
     if not isinstance(chosen, Local):
         watcher = None
     elif watcher is not None:

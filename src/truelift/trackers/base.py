@@ -43,9 +43,7 @@ class Tracker(Protocol):
     """Told of a run's numbers."""
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
-        """Take numbers by name, when so many steps are made. After a resumption steps come a second time, and say the
-        same.
-        """
+        """Take numbers by name after so many steps. Where a run goes on, steps come again, and say the same."""
         ...
 
     def end(self, outcome: Outcome) -> None:

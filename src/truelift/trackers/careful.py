@@ -58,7 +58,7 @@ class Careful:
             self._tracker = None
             print(
                 f"truelift: tracker {self.name} has failed and is told no more: {type(error).__name__}: "
-                f"{one_line(error)}. The training goes on, and its records are whole.",
+                f"{one_line(error).rstrip('.')}. The training goes on, and its records are whole.",
                 file=sys.stderr,
                 flush=True,
             )

@@ -16,17 +16,17 @@ class TensorBoard:
             for file in folder.glob("events.out.tfevents.*"):
                 file.unlink()
         purge = tracked.from_step or None
-        self.writer = SummaryWriter(str(folder), purge_step=purge)  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(folder), purge_step=purge)
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         """Write, so that a killed run leaves what it has told."""
         for name, value in numbers.items():
-            self.writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
-        self.writer.flush()  # type: ignore[no-untyped-call]
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
 
     def end(self, outcome: Outcome) -> None:
         """Close the file."""
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()
 
 
 start = TensorBoard

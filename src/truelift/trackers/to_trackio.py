@@ -18,6 +18,8 @@ class Trackio:
             config=tracked.config,
             resume="allow",
             embed=False,
+            auto_log_cpu=False,
+            auto_log_gpu=False,
         )
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:

@@ -50,6 +50,7 @@ from truelift.training.policies.kept_activations import KeptActivations
 from truelift.training.policies.learning_rate import ScheduledLearningRate
 from truelift.training.policies.objective_step import ObjectiveStep
 from truelift.training.scaling import LossScale
+from truelift.training.several_labels import check_labels
 
 _WHITENED_IMAGES = 5000
 
@@ -174,6 +175,7 @@ def load_data(experiment: Experiment) -> Splits:
     """
     seed, tasks = derive(experiment.seed, "split"), experiment.tasks
     splits = load(experiment.data, split_seed=seed)
+    check_labels(experiment, splits)
     main = pick_task(splits, tasks.main, seed=derive(seed, "main task"))
     if tasks.auxiliary_rotation is not None:
         return replace(main, auxiliary=rotate(main.train, tasks.auxiliary_rotation))
@@ -233,6 +235,7 @@ def assemble(
         augment_seed=derive(seed, "augmentation"),
         sides=growing_sides(_sides(experiment, splits.train.shape[1]), epochs),
         changes=build_changes(experiment.augmentation, len(splits.classes)),
+        sampling=experiment.data.sampling,
         **of_training,
     )
     steps = epochs * main.batches_per_epoch
@@ -258,6 +261,7 @@ def assemble(
             steps=steps,
             device=device,
             seed=derive(seed, "objective"),
+            class_counts=splits.class_counts,
         ),
     )
     batches: Feed = main

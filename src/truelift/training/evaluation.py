@@ -10,7 +10,8 @@ from torch import Tensor
 
 from truelift.data import ImageBatches, Images, Preprocess, Share, Splits, make_batches
 from truelift.models import Classifier
-from truelift.records import Predictions
+from truelift.records import LabelSetPredictions, Predictions
+from truelift.training.average_precision import mean_average_precision
 from truelift.training.objectives import Objective
 
 Views = Literal["one", "flip", "flip-shift"]
@@ -43,17 +44,23 @@ def predict(
     was_training = network.training
     network.eval()
     objective.eval()
-    parts = []
+    parts: list[tuple[Tensor, ...]] = []
     mine = share.range(batches.batches_per_epoch)
     for images, labels, _ in batches.epoch(0, mine.start, mine.stop):
         with autocast:
             logits = seen(lambda shown: objective.logits(network, shown), images, views)
+        if labels.ndim == 2:
+            parts.append((labels, logits.float().sigmoid()))
+            continue
         log_probability = F.log_softmax(logits.float(), dim=1)
         true = log_probability.gather(1, labels[:, None])[:, 0]
         largest, predicted = log_probability.max(1)
         parts.append((labels, predicted, true, largest, _rank(logits.float(), labels)))
     network.train(was_training)
     objective.train(was_training)
+    if batches.several_labels:
+        tables = [tuple(column.cpu().numpy() for column in part) for part in parts]
+        return LabelSetPredictions.joined([LabelSetPredictions.of(*table) for table in tables])
     if not parts:  # fewer batches than processes
         return Predictions.joined([])
     columns = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
@@ -106,11 +113,24 @@ def scores(predictions: Predictions, split: str) -> dict[str, float]:
     infinite.
     """
     accuracy = 100 * float(np.mean(predictions.predicted == predictions.labels))
+    if isinstance(predictions, LabelSetPredictions):
+        return _scores_of_sets(predictions, split, accuracy)
     rates = {f"{split}_accuracy": accuracy, f"{split}_error": 100 - accuracy}
     if len(predictions.probability) == 0:
         return rates
     floored = np.maximum(predictions.probability, np.finfo(np.float32).tiny)
     return {f"{split}_loss": float(-np.log(floored, dtype=np.float64).mean()), **rates}
+
+
+def _scores_of_sets(predictions: LabelSetPredictions, split: str, accuracy: float) -> dict[str, float]:
+    """The same of several labels: an image is right where all its labels are; and the mean average precision."""
+    labels, p = predictions.label_table, predictions.label_probability.astype(np.float64)
+    floor = np.finfo(np.float32).tiny
+    of_truth = np.where(labels, p, 1 - p)
+    found = {f"{split}_loss": float(-np.log(np.maximum(of_truth, floor)).mean())}
+    found |= {f"{split}_accuracy": accuracy, f"{split}_error": 100 - accuracy}
+    area = mean_average_precision(labels, p)
+    return found if area is None else found | {f"{split}_mean_average_precision": 100 * area}
 
 
 def make_autocast(device: str, precision: str) -> torch.autocast:

@@ -102,8 +102,8 @@ class Experiment:
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
 
     tracker: Annotated[str, OneOf(TRACKERS), OPERATIONAL] = "none"
-    """Where curves are sent beside metrics.jsonl: tensorboard, wandb, trackio or mlflow, each of which must be installed;
-    or your own, package.module:name or file.py:name (docs/trackers.md)."""
+    """Where curves are sent beside metrics.jsonl: tensorboard, wandb, trackio or mlflow, where these are installed; or
+    your own, package.module:name or file.py:name (docs/trackers.md)."""
 
     seed: Annotated[int, In("from -2⁶³ to 2⁶³ − 1", lambda seed: -(2**63) <= seed < 2**63)] = 0
     """The run's seed. Initialisation, order of the data, augmentation and split each derive their own from it."""
@@ -119,7 +119,7 @@ class Experiment:
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between options of different groups."""
         f, g = self.freezing, self.gradient
-        several = self.has_auxiliary_task or self.objective.name != "softmax"
+        several = self.has_auxiliary_task or self.objective.name not in ("softmax", "binary-cross-entropy")
         enough = self.has_auxiliary_task if g.name == "single" else several
         fits = g.name not in _OF_SEVERAL_LOSSES or enough
         yield "gradient.name", fits, "sum where there is no auxiliary task (tasks.auxiliary)"
@@ -129,6 +129,8 @@ class Experiment:
         yield "freezing.cache", kept, "none where there is an auxiliary task"
         same = f.cache == "none" or not self.data.progressive
         yield "freezing.cache", same, "none where images grow (data.progressive)"
+        once = f.cache == "none" or self.data.sampling == "shuffle"
+        yield "freezing.cache", once, "none where images come several times an epoch (data.sampling)"
         by_pixel = self.preprocessing.name != "zca" or self.detection.fgsm_epsilon is None
         yield (
             "preprocessing.name",

@@ -188,7 +188,7 @@ def evaluate(training: Training) -> dict[str, Predictions]:
         for split, batches in training.evaluations.items():
             views = training.experiment.evaluation_views
             mine = predict(network, objective, batches, training.autocast, world.share, views)
-            found[split] = Predictions.joined(world.gathered(mine))
+            found[split] = type(mine).joined(world.gathered(mine))
     training.meters.evaluation_seconds += time.perf_counter() - began
     return found
 

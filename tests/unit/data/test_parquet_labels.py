@@ -56,7 +56,7 @@ def test_the_column_of_labels(tmp_path: Path) -> None:
     ):
         assert read_parquet(write(tmp_path / "a.parquet", columns)).classes == classes
     write(tmp_path / "a.parquet", {"what": words, "which": breeds})
-    with pytest.raises(InputError, match="more than one label .*: what, which; choose one with --data.label_column"):
+    with pytest.raises(InputError, match=r"more than one label .*: what, which; choose one with --data.label_column"):
         read_parquet(tmp_path / "a.parquet")
     assert read_parquet(tmp_path / "a.parquet", ColumnOptions(label_column="which")).classes == ("x", "y")
 
@@ -96,7 +96,7 @@ def test_layouts_of_the_hub(tmp_path: Path, layout: str) -> None:
 def test_one_configuration_of_the_hub(tmp_path: Path) -> None:
     for name in ("fine", "coarse"):
         write_classes(tmp_path / name / "train" / "0000.parquet", [0, 1])
-    with pytest.raises(InputError, match="must hold one configuration, got 2 in .*: coarse, fine; give one of them"):
+    with pytest.raises(InputError, match=r"must hold one configuration, got 2 in .*: coarse, fine; give one of them"):
         read_parquet(tmp_path)
     assert len(read_parquet(tmp_path / "fine").train.labels) == 2
 

@@ -269,3 +269,14 @@ def test_the_report_tells_how_the_runs_were_read(tmp_path: Path) -> None:
     for form in (page, (tmp_path / "report.md").read_text()):
         assert "How the runs were read" in form
         assert "flatters every variant" in form
+
+
+def test_in_a_notebook_its_text_is_the_table_and_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There rich would show the table at once, and leave print() nothing; and a kernel asks for colours."""
+    judged = truelift.judge(rows(), baseline="plain")
+    plain = str(judged)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert str(judged) == plain
+    assert "mixup" in plain
+    assert "\x1b" not in plain

@@ -9,7 +9,7 @@ from truelift.errors import InputError
 from truelift.records import earlier_plans, looks_before, write_json
 from truelift.records.json_files import read_plan
 
-UNTIL = {"max_seeds": 5, "looks": [3, 4, 5], "alpha": 0.05}
+UNTIL: dict[str, Any] = {"max_seeds": 5, "looks": [3, 4, 5], "alpha": 0.05}
 
 
 def plan(seeds: list[int], *, of: str = "1111aaaa", until: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def made(folder: Path, before: dict[str, Any], seeds: int, variants: str = "ab")
             write_json(folder / run["folder"] / "result.json", {"metrics": {"accuracy": 90.0}})
 
 
-def test_more_seeds_after_a_verdict_are_a_second_look(tmp_path):
+def test_more_seeds_after_a_verdict_are_a_second_look(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4]), 5)
     now = plan(list(range(10)))
     found = earlier_plans(tmp_path, now)
@@ -58,25 +58,25 @@ def test_more_seeds_after_a_verdict_are_a_second_look(tmp_path):
     assert earlier_plans(tmp_path, now) == found  # the same again is no further look
 
 
-def test_fewer_seeds_are_a_second_look_too(tmp_path):
+def test_fewer_seeds_are_a_second_look_too(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4]), 5)
     assert [len(one["seeds"]) for one in earlier_plans(tmp_path, plan([2, 3, 4]))] == [5]
 
 
 @pytest.mark.parametrize(("seeds", "variants"), [(2, "ab"), (5, "a"), (5, "b"), (0, "ab")])
-def test_what_could_not_be_judged_was_not_looked_at(tmp_path, seeds, variants):
+def test_what_could_not_be_judged_was_not_looked_at(tmp_path: Path, seeds: int, variants: str) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4]), seeds, variants)
     assert earlier_plans(tmp_path, plan(list(range(10)))) == []
     assert earlier_plans(tmp_path, plan(list(range(5)), until=UNTIL)) == []  # may still be planned otherwise
 
 
-def test_new_seeds_or_other_settings_are_a_new_study(tmp_path):
+def test_new_seeds_or_other_settings_are_a_new_study(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4]), 5)
     assert earlier_plans(tmp_path, plan([5, 6, 7, 8, 9])) == []
     assert earlier_plans(tmp_path, plan(list(range(10)), of="2222bbbb")) == []
 
 
-def test_an_earlier_plan_is_told_of_where_its_variants_are(tmp_path):
+def test_an_earlier_plan_is_told_of_where_its_variants_are(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4]), 5)
     found = earlier_plans(tmp_path, plan(list(range(10))))
     assert looks_before(plan(list(range(10)), of="2222bbbb", earlier=found)) == []
@@ -87,13 +87,15 @@ def test_an_earlier_plan_is_told_of_where_its_variants_are(tmp_path):
     ("before", "after"),
     [(UNTIL, None), (None, UNTIL), (UNTIL, {**UNTIL, "looks": [3, 5]}), (UNTIL, {**UNTIL, "alpha": 0.1})],
 )
-def test_a_plan_of_looks_cannot_change_after_a_look(tmp_path, before, after):
+def test_a_plan_of_looks_cannot_change_after_a_look(
+    tmp_path: Path, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4], until=before), 3)
     with pytest.raises(InputError, match="and 3 seeds have results: that cannot be changed any more"):
         earlier_plans(tmp_path, plan([0, 1, 2, 3, 4], until=after))
 
 
-def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path):
+def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4], until=UNTIL), 4)
     (tmp_path / "study.json").unlink()
     now = plan([0, 1, 2, 3, 4], until=UNTIL)
@@ -103,7 +105,7 @@ def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path
     assert earlier_plans(tmp_path, plan([0, 1, 2, 3, 4])) == []  # a fixed plan that was stopped looks the same
 
 
-def test_nothing_is_remembered_of_no_study(tmp_path):
+def test_nothing_is_remembered_of_no_study(tmp_path: Path) -> None:
     assert earlier_plans(tmp_path, plan([0, 1, 2])) == []
     (tmp_path / "study.json").write_text("{")
     assert earlier_plans(tmp_path, plan([0, 1, 2])) == []
@@ -112,7 +114,7 @@ def test_nothing_is_remembered_of_no_study(tmp_path):
 @pytest.mark.parametrize(
     "until", [{**UNTIL, "looks": [3, 5, 4]}, {**UNTIL, "max_seeds": 6}, {**UNTIL, "looks": []}, {}]
 )
-def test_damaged_looks_are_refused(tmp_path, until):
+def test_damaged_looks_are_refused(tmp_path: Path, until: dict[str, Any]) -> None:
     write_json(tmp_path / "study.json", plan([0, 1, 2, 3, 4], until=until))
     with pytest.raises(InputError, match=r"study\.json"):
         read_plan(tmp_path)

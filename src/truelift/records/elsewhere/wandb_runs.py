@@ -49,8 +49,20 @@ def read_offline(folder: Path, wanted: Wanted) -> RunTable:
         from wandb.proto import wandb_internal_pb2
     except ImportError:
         raise InputError(f"{folder} holds runs of Weights & Biases: pip install wandb to read them.") from None
-    runs = [_run(path, wandb_internal_pb2.Record) for path in offline_logs(folder)]
-    return table_of(str(folder), KIND, runs, wanted)
+    runs: dict[str, TrackedRun] = {}
+    for path in offline_logs(folder):  # by the time at which they began
+        run, before = _run(path, wandb_internal_pb2.Record), runs.get(path.stem)
+        runs[path.stem] = run if before is None else _gone_on(before, run)
+    return table_of(str(folder), KIND, list(runs.values()), wanted)
+
+
+def _gone_on(before: TrackedRun, run: TrackedRun) -> TrackedRun:
+    """A run that was stopped and went on under its id, which is in the file's name: offline that is another log."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for name, one in (*before.series.items(), *run.series.items()):
+        points.setdefault(name, []).extend(zip(one.steps.tolist(), one.values.tolist(), strict=True))
+    series = {name: series_of(found) for name, found in points.items()}
+    return TrackedRun(run.name, series, {**before.facts, **run.facts}, run.failed)
 
 
 def _run(path: Path, kind: Any) -> TrackedRun:

@@ -16,7 +16,7 @@ from truelift.errors import InputError, one_line
 from truelift.records import read_config_file
 from truelift.records.leases import holder_of, is_free
 from truelift.studies.executors.base import Work, has_ended
-from truelift.studies.start import ForkServer, Worker, environment_for, server_for, start
+from truelift.studies.start import ForkServer, Worker, environment_for, keep, server_for, start
 from truelift.studies.worker import ELSEWHERE, write_failure
 
 STOP_SECONDS, PREEMPTED_STOP_SECONDS = 8.0, 30.0
@@ -47,7 +47,7 @@ class Local:
         """They are."""
         return True
 
-    def check(self, study: Path) -> None:
+    def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Nothing can be wrong that the study itself does not see."""
 
     def run(self, folders: Iterable[Path], work: Work) -> Generator[Path]:
@@ -68,8 +68,9 @@ class Local:
 class _Workers:
     """The workers that run."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, keep_server: bool) -> None:
         self._threads = threads
+        self._keep = keep_server
         self._running: set[Worker] = set()
         self._lock, self._beginning = Lock(), Lock()
         self._server: ForkServer | None = None
@@ -137,8 +138,10 @@ class _Workers:
             worker.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """End the server; all workers have ended."""
-        if self._server is not None:
+        """End the server, or keep it; all workers have ended."""
+        if self._server is not None and self._keep and not self.stopped:
+            keep(self._server)
+        elif self._server is not None:
             self._server.close()
 
 
@@ -161,6 +164,7 @@ def run_local(
     tell: Callable[[str], None] = print,
     begun: Callable[[Path], None] = lambda folder: None,
     retries: int = 0,
+    keep_server: bool = False,
 ) -> Generator[Path]:
     """Run every folder's config.toml in a process of its own.
 
@@ -178,6 +182,7 @@ def run_local(
         tell: Told, once, that nothing is left but what other processes have.
         begun: Told of each folder when its run begins, by a thread of its own.
         retries: How often a run whose process was killed is tried again, from its checkpoint.
+        keep_server: Keep the process that runs are forked from, for the next call in this process.
 
     Yields:
         Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
@@ -187,7 +192,7 @@ def run_local(
     free: SimpleQueue[str | None] = SimpleQueue()
     for job in range(jobs):
         free.put(gpus[job % len(gpus)] if gpus else None)
-    workers = _Workers(threads)
+    workers = _Workers(threads, keep_server)
     with contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
         try:
             options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
@@ -210,7 +215,8 @@ def run_local(
                         elsewhere.remove(folder)
                         running[pool.submit(_run, workers, folder, free, options, begun, retries)] = folder
                 if running:
-                    for done in wait(running, _LOOK_SECONDS if elsewhere else None, FIRST_COMPLETED).done:
+                    # Never without end: Ray ends a task by an exception that a wait does not notice before it ends.
+                    for done in wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done:
                         folder = running.pop(done)
                         if done.result():
                             yield folder

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from truelift.errors import InputError, unknown_name
 from truelift.options import Conflict, In, at_least, bare, check, hints
 
-EXECUTORS = ("local", "slurm")
+EXECUTORS = ("local", "slurm", "ray")
 
 _TIME = re.compile(r"([1-9][0-9]{0,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -22,11 +22,24 @@ _SIZE = In("a number with K, M, G or T, such as 16G", lambda value: bool(re.full
 class ExecutorOptions:
     """Where a study runs, and what its runs may have there."""
 
-    name: Literal["local", "slurm"] = "local"
-    """What runs the study: local, processes of this machine; slurm, jobs of a cluster's."""
+    name: Literal["local", "slurm", "ray"] = "local"
+    """What runs the study: local, processes of this machine; slurm, a cluster's jobs; ray, a cluster's tasks."""
 
     retries: Annotated[int | None, at_least(0, 1000)] = None
-    """How often a run whose process was killed is tried again, from its checkpoint. Default: local 0, slurm 1."""
+    """How often a run whose process was killed is tried again, from its checkpoint. Default: local 0, others 1."""
+
+    address: Annotated[str | None, _WORD] = None
+    """ray: HOST:PORT of the cluster's head, or auto for the one that runs on this machine. Default: the environment's
+    RAY_ADDRESS, or else a cluster of this machine alone, for this command."""
+
+    working_dir: str | None = None
+    """ray: a folder that Ray copies to the nodes, where the runs then are. Default: the nodes see this one too."""
+
+    runtime_env: str | None = None
+    """ray: a YAML or JSON file with Ray's runtime environment, as `ray job submit --runtime-env` takes it."""
+
+    autoscales: bool = False
+    """ray: nodes are started when they are asked for: a run may have more than any node that is there now."""
 
     partition: Annotated[str | None, _WORD] = None
     """slurm: the partition. Default: the cluster's."""
@@ -41,40 +54,64 @@ class ExecutorOptions:
     """slurm: time of a task, such as 90m or 4h; a longer run goes on in another. Default: the partition's."""
 
     cpus: Annotated[int, at_least(1, 4096)] = 1
-    """slurm: cores of a task, which are a run's threads."""
+    """slurm, ray: cores of a task, which are a run's threads."""
 
-    gpus: Annotated[int, at_least(0, 64)] = 0
-    """slurm: GPUs of a task."""
+    gpus: Annotated[float, at_least(0, 64)] = 0
+    """slurm, ray: GPUs of a task; with ray a part too, such as 0.25."""
 
     memory: Annotated[str | None, _SIZE] = None
-    """slurm: memory of a task, such as 16G. Default: the partition's."""
+    """slurm, ray: memory of a task, such as 16G. Default: slurm the partition's, ray without a limit."""
 
     at_once: Annotated[int | None, at_least(1, 1_000_000)] = None
-    """slurm: tasks at a time, at most."""
+    """slurm, ray: tasks at a time, at most."""
 
     runs_per_task: Annotated[int | None, at_least(1, 1_000_000)] = None
     """slurm: runs that one task makes, one after the other: several where they take seconds. Default: 1, or as many as
     the cluster's longest array asks for."""
 
     requeues: Annotated[int, at_least(0, 10_000)] = 100
-    """slurm: how often a task is queued again that was preempted, ran out of time or was killed."""
+    """slurm, ray: how often a task is queued again that was preempted, ran out of time or was killed, or whose node
+    was lost."""
 
     args: str = ""
     """slurm: other options of sbatch, such as "--constraint=a100 --exclude=node3"."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
-        if self.name != "slurm":
-            for option in fields(self):
-                if option.name not in ("name", "retries"):
-                    yield option.name, getattr(self, option.name) == option.default, "left out without --executor slurm"
+        for option in fields(self):
+            of = _executors_of(option.name)
+            if self.name not in of:
+                told = f"left out without --executor {' or '.join(of)}"
+                yield option.name, getattr(self, option.name) == option.default, told
         yield "args", "\n" not in self.args and "\r" not in self.args, "one line"
+        whole = self.gpus == int(self.gpus)
+        yield "gpus", whole or self.name != "slurm", "a whole number with --executor slurm"
+        yield "gpus", whole or self.gpus < 1, "a whole number, or a part below 1"
 
     @property
     def seconds(self) -> int | None:
         """Time of a task; none where the partition's holds."""
         found = None if self.time is None else _TIME.fullmatch(self.time)
         return None if found is None else int(found[1]) * _SECONDS[found[2]]
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory of a task; none where nothing was said."""
+        return None if self.memory is None else int(self.memory[:-1]) * 1024 ** ("KMGT".index(self.memory[-1]) + 1)
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    """Whether a value of a TOML file has a type: a whole number is one with a fraction too, a truth value is none."""
+    return isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+
+
+def _executors_of(option: str) -> tuple[str, ...]:
+    """The executors that have an option."""
+    if option in ("name", "retries"):
+        return EXECUTORS
+    if option in ("cpus", "gpus", "memory", "at_once", "requeues"):
+        return ("slurm", "ray")
+    return ("ray",) if option in ("address", "working_dir", "runtime_env", "autoscales") else ("slurm",)
 
 
 def executor_options(told: Any, given: Mapping[str, Any]) -> ExecutorOptions:
@@ -98,10 +135,10 @@ def executor_options(told: Any, given: Mapping[str, Any]) -> ExecutorOptions:
         if name == "name":
             if value not in EXECUTORS:
                 raise unknown_name("executor", str(value), EXECUTORS)
-        elif not isinstance(value, kind) or isinstance(value, bool):
+        elif not _is_a(value, kind):
             raise InputError(f"executor.{name} must be of type {kind.__name__}, got {value!r}.")
     options = ExecutorOptions(**{**table, **given})
-    if given.get("name", "slurm") != "slurm":  # the file's are for the cluster that it names
+    if "name" in table and table["name"] != options.name:  # the file's are for the executor that it names
         options = replace(ExecutorOptions(name=options.name), **given)
     check(options, "executor.")
     return options

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from truelift.errors import InputError, unknown_name
 from truelift.records.leases import holder_of
 from truelift.studies.executors.base import Work, has_ended
 from truelift.studies.executors.options import ExecutorOptions
+from truelift.studies.executors.short_runs import mean_seconds, most_runs_a_task
 from truelift.studies.executors.slurm_script import script
 from truelift.studies.executors.submissions import (
     Submission,
@@ -52,13 +53,23 @@ class Slurm:
         """They are not."""
         return False
 
-    def check(self, study: Path) -> None:
+    @property
+    def waits(self) -> bool:
+        """Where that was asked for."""
+        return self.wait
+
+    def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Refuse what Slurm would refuse, or would fail at in every task.
 
         Raises:
             InputError: There is no sbatch here, Slurm does not answer, the partition is not there, or the nodes cannot
                 see the study's folder.
         """
+        if one_by_one and not (self.wait and self.options.at_once):
+            raise InputError(
+                "a study until decided needs --wait and --executor.at_once with --executor slurm: which run is next "
+                "depends on those that have ended, and the command that waits hands over so many at a time."
+            )
         if shutil.which("sbatch") is None:
             raise InputError(
                 "executor slurm needs sbatch on the path: give the command on a login node of the cluster."
@@ -79,8 +90,8 @@ class Slurm:
 
     def shown(self, folders: Sequence[Path], work: Work) -> str:
         """The script that would be handed over for these runs."""
-        tasks = self._tasks(folders, work.study)
-        return script(self.options, work, work.study / "slurm" / "TIME", max(1, len(tasks)))
+        tasks, why = self._tasks(folders, work.study)
+        return script(self.options, work, work.study / "slurm" / "TIME", max(1, len(tasks)), why)
 
     def run(self, folders: Iterable[Path], work: Work) -> Generator[Path]:
         """Hand over what is neither queued nor running; wait for all where that was asked for.
@@ -88,41 +99,69 @@ class Slurm:
         Raises:
             InputError: Slurm does not take it.
         """
-        runs = list(folders)
+        following = iter(folders)
+        most = self.options.at_once if work.one_by_one else None
+
+        def more(left: dict[Path, None]) -> None:
+            """Hand over what follows: all, or as many as may run at a time."""
+            runs: list[Path] = []
+            while (most is None or len(left) + len(runs) < most) and (run := next(following, None)) is not None:
+                runs.append(run)
+            if runs:
+                self._hand_over(runs, work)
+                left.update(dict.fromkeys(runs))
+
+        if self.wait:
+            yield from _waited(more, work)
+        else:
+            more({})
+
+    def _hand_over(self, runs: Sequence[Path], work: Work) -> None:
+        """Submit those that are neither queued nor running."""
         queued = _queued(read_submissions(work.study))
         fresh = [run for run in runs if _name(run, work.study) not in queued and holder_of(run) is None]
         if fresh:
             self._submit(fresh, work)
         if len(fresh) < len(runs):
             work.tell(f"{len(runs) - len(fresh)} runs are queued or running already")
-        if self.wait:
-            yield from _waited(runs, work)
 
     def _submit(self, runs: Sequence[Path], work: Work) -> None:
-        tasks = self._tasks(runs, work.study)
+        tasks, why = self._tasks(runs, work.study)
+        if why:
+            work.tell(why)
         folder = new_folder(work.study)
-        write_submission(folder, script(self.options, work, folder, len(tasks)), tasks)
+        write_submission(folder, script(self.options, work, folder, len(tasks), why), tasks)
         told = _asked("sbatch", "--parsable", str(folder / "script.sh"))
         job = told.strip().partition(";")[0]
         if not job.isdecimal():
             raise InputError(f"sbatch must tell the number of the job, got {told!r}.")
         write_job(folder, job)
         in_tasks = "" if len(tasks) == len(runs) else f" in {len(tasks)} tasks"
-        work.tell(f"job {job}: {len(runs)} runs{in_tasks}, handed to Slurm by {folder / 'script.sh'}")
+        plural = "s" * (len(runs) > 1)
+        work.tell(f"job {job}: {len(runs)} run{plural}{in_tasks}, handed to Slurm by {folder / 'script.sh'}")
 
-    def _tasks(self, runs: Sequence[Path], study: Path) -> list[list[str]]:
-        """The runs of each task, in their order: seed by seed, so that the first tasks complete pairs."""
+    def _tasks(self, runs: Sequence[Path], study: Path) -> tuple[list[list[str]], str]:
+        """The runs of each task, in their order: seed by seed, so that the first tasks complete pairs.
+
+        Returns:
+            They, and why they are so many a task where nobody has said how many.
+        """
         names = [_name(run, study) for run in runs]
         most = _longest_array()
         least = -(-len(names) // most)
-        each = self.options.runs_per_task or least
+        each, why = self.options.runs_per_task or least, ""
+        if self.options.runs_per_task is None and names:
+            seconds = mean_seconds(study)
+            wanted = most_runs_a_task(seconds, len(names))
+            if seconds is not None and wanted > each:
+                each, why = wanted, f"{wanted} runs a task, since those that have ended took {seconds:.2g} s each"
         tasks = [names[first : first + each] for first in range(0, len(names), each)]
         if len(tasks) > most:
             raise InputError(
                 f"executor.runs_per_task must be at least {least} for {len(names)} runs, since the cluster's arrays "
                 f"have {most} tasks at most, got {each}."
             )
-        return tasks
+        return tasks, why
 
 
 def cancel(study: Path) -> list[str]:
@@ -140,20 +179,33 @@ def cancel(study: Path) -> list[str]:
     return [submission.job for submission in there]
 
 
-def _waited(runs: Sequence[Path], work: Work) -> Iterator[Path]:
-    """Each run when it has ended; at last those for which nothing is to come any more."""
-    left = dict.fromkeys(runs)
+def _waited(more: Callable[[dict[Path, None]], None], work: Work) -> Iterator[Path]:
+    """Each run when it has ended; at last those for which nothing is to come any more.
+
+    Args:
+        more: Adds those that were handed over, whenever all that have ended were yielded.
+        work: What is the same in all.
+    """
+    left: dict[Path, None] = {}
+    held: set[str] = set()
     look_at_queue, empty_since = time.monotonic() + _QUEUE_SECONDS, None
     try:
+        more(left)
         while left:
             began = time.monotonic()
             ended = [run for run in left if has_ended(run)]
             for run in ended:
                 del left[run]
                 yield run
+            if ended:
+                more(left)
             if left and time.monotonic() > look_at_queue:
                 look_at_queue = time.monotonic() + _QUEUE_SECONDS
                 coming = _is_coming(left, work.study)
+                for task, reason in _held(work.study).items():
+                    if task not in held:
+                        held.add(task)
+                        work.tell(f"task {task} is held by Slurm ({reason}): scontrol release {task} lets it go on")
                 empty_since = None if coming or ended else empty_since or time.monotonic()
                 if empty_since is not None and time.monotonic() > empty_since + _SETTLE_SECONDS:
                     work.tell(
@@ -176,6 +228,20 @@ def _is_coming(runs: Iterable[Path], study: Path) -> bool:
     except InputError:
         return True
     return any(_name(run, study) in queued or holder_of(run) is not None for run in runs)
+
+
+def _held(study: Path) -> dict[str, str]:
+    """The tasks that wait for somebody to release them, with Slurm's reason; none while it does not answer.
+
+    So Slurm holds a task that it could not start, or that it has queued again too often.
+    """
+    jobs = ",".join(submission.job for submission in read_submissions(study))
+    try:
+        told = _asked("squeue", "--noheader", "--array", f"--jobs={jobs}", "--states=PENDING", "--format=%F_%K %r")
+    except InputError:
+        return {}
+    lines = (line.strip().partition(" ") for line in told.splitlines())
+    return {task: why for task, _, why in lines if "held" in why.lower() or "hold" in why.lower()}
 
 
 def _queued(submissions: Iterable[Submission]) -> set[str]:

@@ -14,7 +14,7 @@ LEAD_SECONDS = 90
 """Before the end of its time a task is told to end, so that it can write a checkpoint."""
 
 
-def script(options: ExecutorOptions, work: Work, folder: Path, tasks: int) -> str:
+def script(options: ExecutorOptions, work: Work, folder: Path, tasks: int, why: str = "") -> str:
     """What sbatch is given.
 
     A task that is told to end has its run write a checkpoint and end; then it has itself queued again. So has one whose
@@ -25,6 +25,7 @@ def script(options: ExecutorOptions, work: Work, folder: Path, tasks: int) -> st
         work: What is the same in all runs.
         folder: The submission's, with tasks.json.
         tasks: How many.
+        why: Of so many, for whoever reads it.
 
     Raises:
         InputError: A path cannot stand in a script of sbatch's.
@@ -49,7 +50,7 @@ def script(options: ExecutorOptions, work: Work, folder: Path, tasks: int) -> st
         "qos": options.qos,
         "time": None if options.seconds is None else _time(options.seconds),
         "mem": options.memory,
-        "gres": f"gpu:{options.gpus}" if options.gpus else None,
+        "gres": f"gpu:{options.gpus:g}" if options.gpus else None,
     }
     lines = [f"#SBATCH --{name}={value}" for name, value in asked.items() if value is not None]
     if options.args:
@@ -61,7 +62,7 @@ def script(options: ExecutorOptions, work: Work, folder: Path, tasks: int) -> st
         *("--retries", str(1 if options.retries is None else options.retries)),
     ]
     return _SCRIPT.format(
-        lines="\n".join(["#SBATCH --requeue", *lines]),
+        lines="\n".join(["#SBATCH --requeue", *lines, *([f"# {why}."] if why else [])]),
         command=_command(command),
         requeues=options.requeues,
         heartbeat=_kept("TRUELIFT_HEARTBEAT"),

@@ -139,7 +139,7 @@ class Front(ABC):
             return
         if self._without_gradient == _PATIENCE:
             warnings.warn(
-                f"the first layer behind the {self._frozen} frozen ones has had no gradient in {_PATIENCE} steps, so it "
+                f"the first layer behind the {self._frozen} frozen ones has had no gradient in {_PATIENCE} steps: it "
                 "does not train. Activation checkpointing with use_reentrant=True does that; give use_reentrant=False.",
                 stacklevel=2,
             )

@@ -4,15 +4,15 @@ To add an objective: a file with its options, ranges and `build` function, and i
 own join `ObjectiveOptions`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
 from torch import nn
 
-from truelift.options import OneOf, Registry, at_least, without_shared_fields
+from truelift.options import Conflict, OneOf, Registry, at_least, without_shared_fields
 from truelift.own import is_import_path
-from truelift.training.objectives import gaussian_mixture, own, softmax
+from truelift.training.objectives import binary_cross_entropy, gaussian_mixture, own, softmax
 from truelift.training.objectives.auxiliary import AuxiliaryTask
 from truelift.training.objectives.base import Around, Objective, ParameterRule, StepLosses, error_percent
 
@@ -30,6 +30,7 @@ OBJECTIVES: Registry[Any] = Registry(
     {
         "softmax": Kind(softmax.build),
         "gaussian-mixture": Kind(gaussian_mixture.build, gaussian_mixture.make_head),
+        "binary-cross-entropy": Kind(binary_cross_entropy.build),
     },
 )
 
@@ -40,14 +41,21 @@ class ObjectiveOptions(gaussian_mixture.MixtureOptions):
     """From a batch to named losses."""
 
     name: Annotated[str, OneOf(OBJECTIVES)] = "softmax"
-    """softmax: a linear head and cross entropy. gaussian-mixture: a Gaussian a class and the L-GM loss. Or your own:
-    package.module:name or file.py:name."""
+    """softmax: a linear head and cross entropy. gaussian-mixture: a Gaussian a class and the L-GM loss.
+    binary-cross-entropy: each class by itself, for images with several labels or one. Or your own: package.module:name
+    or file.py:name."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Your own objective's arguments: --objective.args.NAME VALUE."""
 
     feature_size: Annotated[int | None, at_least(1, 1_000_000)] = None
     """Size of a linear layer before the head; with 2 the report draws the features. Default: no such layer."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield from gaussian_mixture.MixtureOptions.conflicts(self)
+        weighs = self.class_weights is None or self.name == "softmax"
+        yield "class_weights", weighs, "left out for other objectives than softmax"
 
 
 def needs_features(options: ObjectiveOptions) -> bool:

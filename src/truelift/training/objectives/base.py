@@ -26,6 +26,8 @@ class Around:
     """Optimizer steps of the whole training."""
     device: str
     seed: int
+    class_counts: tuple[int, ...] = ()
+    """How many training images have each class's label."""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,24 @@ def test_weights_and_biases_offline(tmp_path: Path) -> None:
         read_runs(tmp_path / "wandb", PLAIN)
 
 
+def test_weights_and_biases_offline_gone_on(tmp_path: Path) -> None:
+    """A run that was stopped after two steps, and went on from its second under the same id: two logs, one run."""
+    script = """
+    import wandb
+    for v, s in RUNS:
+        for first, last in ((0, 2), (1, 3)):
+            run = wandb.init(project="p", name=f"{v}-{s}", id=f"{v}{s}", config={"seed": s, "variant": v})
+            for step in range(first, last):
+                run.log({"val_accuracy": value(v, s, step)}, step=step)
+            run.finish(exit_code=143 * (first == 0))
+    """
+    write(tmp_path, "wandb", script, WANDB_MODE="offline", WANDB_SILENT="true", WANDB_DIR=str(tmp_path))
+    table = read_with_foreign_warnings(tmp_path / "wandb")
+    assert last(table) == pytest.approx(EXPECTED)
+    assert not any(run.failed for run in table.runs)
+    assert [run.series["val_accuracy"].steps.tolist() for run in table.runs] == [[0, 1, 2]] * 6
+
+
 def test_trackio(tmp_path: Path) -> None:
     script = """
     import trackio

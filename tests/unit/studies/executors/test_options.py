@@ -20,6 +20,13 @@ def test_what_the_file_says_of_a_cluster_is_not_for_this_machine() -> None:
     assert executor_options({"name": "slurm", "gpus": 2}, {"name": "local", "retries": 1}) == ExecutorOptions(retries=1)
 
 
+def test_what_the_file_says_of_one_cluster_is_not_for_another() -> None:
+    file = {"name": "slurm", "partition": "gpu", "gpus": 2}
+    assert executor_options(file, {"name": "ray", "gpus": 0.5}) == ExecutorOptions(name="ray", gpus=0.5)
+    assert executor_options({"name": "ray", "autoscales": True}, {}).autoscales
+    assert executor_options({"name": "ray", "gpus": 1, "memory": "3M"}, {}).memory_bytes == 3 * 2**20
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("4h", 14400), ("2d", 172800)])
 def test_a_time(text: str, seconds: int) -> None:
     assert ExecutorOptions(name="slurm", time=text).seconds == seconds
@@ -44,7 +51,12 @@ def test_a_time(text: str, seconds: int) -> None:
         ({"name": "slurm", "partition": "a\nb"}, r"executor\.partition must be one word"),
         ({"name": "slurm", "args": "a\n#SBATCH x"}, r"executor\.args must be one line"),
         ({"partition": "gpu"}, r"executor\.partition must be left out without --executor slurm, got gpu"),
-        ({"cpus": 2}, r"executor\.cpus must be left out without --executor slurm, got 2"),
+        ({"name": "slurm", "gpus": 0.5}, r"executor\.gpus must be a whole number with --executor slurm, got 0\.5"),
+        ({"name": "ray", "gpus": 1.5}, r"executor\.gpus must be a whole number, or a part below 1, got 1\.5"),
+        ({"name": "ray", "time": "4h"}, r"executor\.time must be left out without --executor slurm, got 4h"),
+        ({"name": "slurm", "address": "auto"}, r"executor\.address must be left out without --executor ray, got auto"),
+        ({"name": "ray", "autoscales": 1}, r"executor\.autoscales must be of type bool, got 1"),
+        ({"cpus": 2}, r"executor\.cpus must be left out without --executor slurm or ray, got 2"),
     ],
 )
 def test_what_is_none(told: Any, message: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,78 @@ def test_runs_are_handed_over_once(tmp_path: Path, commands: Path) -> None:
     assert told[-1] == "4 runs are queued or running already"
     assert cancel(study) == ["77", "77"]
     assert (commands / "asked").read_text().endswith("\nscancel 77 77\n")
+
+
+def test_short_runs_are_made_several_a_task(tmp_path: Path, commands: Path) -> None:
+    from tests.unit.studies.executors.test_short_runs import finish, study_of
+
+    stand_in(commands, sbatch="77", scontrol="MaxArraySize = 1001", squeue="")
+    study, told = study_of(tmp_path / "s", 65), []
+    finish(study, 64, 8.0)
+    there = [study / "runs" / "a" / f"seed-{number}-00000000" for number in range(64)]
+    assert not list(Slurm(ExecutorOptions(name="slurm")).run(there, Work(study, tell=told.append)))
+    why = "4 runs a task, since those that have ended took 8 s each"
+    assert told[0] == why
+    (handed,) = read_submissions(study)
+    assert [len(task) for task in handed.tasks] == [4] * 16
+    assert f"# {why}.\n" in (handed.folder / "script.sh").read_text()
+    own = Slurm(ExecutorOptions(name="slurm", runs_per_task=1)).shown(there, Work(study))
+    assert "#SBATCH --array=0-63\n" in own
+    assert "runs a task" not in own
+
+
+def test_runs_that_depend_on_others_are_handed_over_as_they_end(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truelift.studies.executors.slurm._LOOK_SECONDS", 0.01)
+    stand_in(commands, sbatch="77", scontrol="MaxArraySize = 1001", squeue="")
+    study = tmp_path / "s"
+    there, asked, told = runs(study, 5), [], []
+
+    def following() -> Iterator[Path]:
+        for run in there:
+            asked.append(run)
+            yield run
+
+    executor = Slurm(ExecutorOptions(name="slurm", at_once=2), wait=True)
+    running = executor.run(following(), Work(study, tell=told.append, one_by_one=True))
+    for number, run in enumerate(there):
+        # It is asked for a run only when there is room, and what has ended was told.
+        (run / "result.json").touch()
+        assert next(running) == run
+        assert asked == there[: number + 2]
+    assert next(running, None) is None
+    assert [line.partition(",")[0] for line in told] == ["job 77: 2 runs", *["job 77: 1 run"] * 3]
+
+
+def test_a_study_until_decided_needs_to_know_how_many_at_a_time(tmp_path: Path, commands: Path) -> None:
+    stand_in(commands, sbatch="1", sinfo="main")
+    for options, wait in ((ExecutorOptions(name="slurm"), True), (ExecutorOptions(name="slurm", at_once=2), False)):
+        with pytest.raises(InputError, match=r"needs --wait and --executor\.at_once with --executor slurm"):
+            Slurm(options, wait).check(tmp_path, one_by_one=True)
+
+
+def test_a_task_that_slurm_holds_is_told_once(tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_LOOK_SECONDS", "_QUEUE_SECONDS"):
+        monkeypatch.setattr(f"truelift.studies.executors.slurm.{name}", 0.01)
+    stand_in(commands, sbatch="77", scontrol="MaxArraySize = 1001", squeue="0")
+    study, told = tmp_path / "s", []
+    (run,) = runs(study, 1)
+    (commands / "squeue").write_text(
+        "#!/bin/sh\ncase \"$*\" in *PENDING*) echo '77_0 launch failed requeued held'; echo '77_1 Resources';;"
+        " *) echo 0;; esac\n"
+    )
+    looks = 0
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if "is held" in line:
+            (run / "result.json").touch()
+
+    for _ in Slurm(ExecutorOptions(name="slurm"), wait=True).run([run], Work(study, tell=tell)):
+        looks += 1
+    assert looks == 1
+    assert told[1:] == ["task 77_0 is held by Slurm (launch failed requeued held): scontrol release 77_0 lets it go on"]
 
 
 @pytest.mark.parametrize(
