@@ -297,7 +297,7 @@ def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _limits(told: Told) -> Iterator[str]:
     predictions = told.predictions
-    if predictions is not None and len(predictions.labels):
+    if predictions is not None and len(predictions.labels) and not predictions.several:
         n = len(predictions.labels)
         share = float(np.mean(predictions.predicted == predictions.labels))
         error = 100 * math.sqrt(share * (1 - share) / n)

@@ -189,6 +189,8 @@ def _with(found: Found, wanted: Sequence[Measure]) -> Found:
 
 def refused(name: str, predictions: Predictions) -> str | None:
     """Why a metric says nothing of these predictions; None where it does."""
+    if predictions.several:
+        return "its images may have several labels each"
     if len(predictions.labels) == 0:
         return "there are no test images"
     if predictions.several:

@@ -70,7 +70,9 @@ class Trained:
                 lambda shown: self.objective.logits(self.network, shown), taken, self.experiment.evaluation_views
             )
             features = embedded(self.network, taken) if self.has_likelihood else None
-        probabilities = F.softmax(logits.float(), dim=1).cpu()
+        # Of images that may have several labels each class is a question of its own.
+        several = self.experiment.objective.name == "binary-cross-entropy"
+        probabilities = (logits.float().sigmoid() if several else F.softmax(logits.float(), dim=1)).cpu()
         likelihood = None if features is None else self.objective.log_likelihood(self.network, features.float())
         return Answer(probabilities, None if likelihood is None else likelihood.float().cpu())
 
