@@ -17,7 +17,7 @@ from truelift.data.augment import normalise
 from truelift.errors import InputError
 from truelift.models import Classifier
 from truelift.own import digest, is_import_path
-from truelift.records import Inputs, read_config_file, read_environment, read_result
+from truelift.records import Inputs, Predictions, read_config_file, read_environment, read_result
 from truelift.training import objectives, policies
 from truelift.training.build import build_network, feature_size, inputs_of, load_data
 from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint
@@ -55,6 +55,8 @@ class Trained:
     preprocess: Preprocess
     device: str
     precision: Precision
+    several: bool = False
+    """Whether an image may have several labels, as the run's own predictions tell."""
 
     @property
     def has_likelihood(self) -> bool:
@@ -71,8 +73,7 @@ class Trained:
             )
             features = embedded(self.network, taken) if self.has_likelihood else None
         # Of images that may have several labels each class is a question of its own.
-        several = self.experiment.objective.name == "binary-cross-entropy"
-        probabilities = (logits.float().sigmoid() if several else F.softmax(logits.float(), dim=1)).cpu()
+        probabilities = (logits.float().sigmoid() if self.several else F.softmax(logits.float(), dim=1)).cpu()
         likelihood = None if features is None else self.objective.log_likelihood(self.network, features.float())
         return Answer(probabilities, None if likelihood is None else likelihood.float().cpu())
 
@@ -121,8 +122,23 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
     for parameter in (*network.parameters(), *objective.parameters()):
         parameter.requires_grad_(False)
     return Trained(
-        folder, experiment, inputs, network, objective, preprocess, where, _precision(folder, recorded, where)
+        folder,
+        experiment,
+        inputs,
+        network,
+        objective,
+        preprocess,
+        where,
+        _precision(folder, recorded, where),
+        _several(folder),
     )
+
+
+def _several(folder: Path) -> bool:
+    try:
+        return Predictions.read(folder / "predictions.npz").several
+    except InputError:
+        return False
 
 
 def _recorded(folder: Path) -> Experiment:
