@@ -38,7 +38,8 @@ class Predictions:
         columns = zip(
             *((p.labels, p.predicted, p.probability, p.confidence, p.rank) for p in (none, *parts)), strict=True
         )
-        return cls(*map(np.concatenate, columns))
+        labels, predicted, probability, confidence, rank = map(np.concatenate, columns)
+        return cls(labels, predicted, probability, confidence, rank)
 
     def write(self, path: Path) -> None:
         """Write as a compressed npz file, whole or not at all."""
