@@ -10,7 +10,9 @@ from truelift.errors import printable
 
 def main() -> None:
     """Run a command as `truelift.cli.main` does, and end after a signal with one line and its status."""
-    signals.take_over(printable(shlex.join(["truelift", *sys.argv[1:]])))
+    kept = sys.argv[1:2] in (["train"], ["study"], ["work"]) and not {"--dry-run", "--dry_run"} & set(sys.argv)
+    command = printable(shlex.join(["truelift", *sys.argv[1:]]))
+    signals.take_over(f"{'To go on' if kept else 'Again'}: {command}")
     end = QuickEnd()
     try:
         from truelift.cli import main as run_command

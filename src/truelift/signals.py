@@ -32,7 +32,7 @@ class _State:
     """What has come so far, and what a signal does now."""
 
     def __init__(self) -> None:
-        self.how_to_go_on = ""
+        self.what_next = ""
         self.first: int | None = None
         self.told = False
         self.unwinds = False
@@ -42,13 +42,13 @@ class _State:
 _state = _State()
 
 
-def take_over(how_to_go_on: str) -> None:
+def take_over(what_next: str) -> None:
     """Handle Ctrl-C and SIGTERM from now on. A signal that whoever started the process has it ignore stays ignored.
 
     Args:
-        how_to_go_on: Ends the line that is printed, a command for instance; empty: no line is printed.
+        what_next: Ends the line that is printed, such as "To go on: " and a command; empty: no line is printed.
     """
-    _state.how_to_go_on = how_to_go_on
+    _state.what_next = what_next
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _handle)
@@ -114,13 +114,13 @@ def status() -> int | None:
 
 def tell() -> None:
     """Print the line, once. Of several processes that train one network, the first does."""
-    if _state.told or not _state.how_to_go_on or os.environ.get("RANK", "0") != "0":
+    if _state.told or not _state.what_next or os.environ.get("RANK", "0") != "0":
         return
     _state.told = True
     by = " by SIGTERM" if preempted() else ""
     # Not by way of sys.stderr, in whose middle the signal may have come.
     with contextlib.suppress(OSError):
-        os.write(2, f"truelift: stopped{by}. To go on: {_state.how_to_go_on}\n".encode(errors="backslashreplace"))
+        os.write(2, f"truelift: stopped{by}. {_state.what_next}\n".encode(errors="backslashreplace"))
 
 
 def end() -> None:
@@ -156,7 +156,7 @@ def forget() -> None:
 
 def _in_child() -> None:
     """A forked process, one that decodes photographs say, has nothing to tell."""
-    _state.how_to_go_on = ""
+    _state.what_next = ""
 
 
 if hasattr(os, "register_at_fork"):

@@ -35,6 +35,7 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
         "study: 5 of 6 runs done, 1 failed",
         "  b seed 1: failed: the command ended with status 1; log.txt has what it printed",
     ]
+    assert truelift("status").stdout == done.stdout  # the last one in runs/
     form = json.loads(truelift("status", folder, "--json").stdout)
     assert (form["kind"], form["done"], form["failed"], len(form["runs"])) == ("status", 5, 1, 6)
     assert truelift("cancel", folder).stdout == "nothing of this study is in a queue or runs\n"
@@ -56,6 +57,7 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
     ("arguments", "message"),
     [
         (["status", "nowhere"], "study.json"),
+        (["status"], "folder must be given"),
         (["watch", "."], "study.json"),
         (["cancel", "."], "study.json"),
         (["work", "."], "study.json"),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,21 +11,23 @@ from cyclopts import Parameter
 from truelift import __version__
 from truelift.cli import amounts
 from truelift.cli.progress import name, progress_line, where
+from truelift.errors import InputError
 from truelift.records import Study
+from truelift.records.catalogue import places
 from truelift.records.progress import RunProgress, StudyProgress, seen_from_outside
 
 _MOST_SHOWN = 20
 """Of the runs that run, or have failed."""
 
 
-def status(folder: Annotated[Path, Parameter(name="folder")], /, *, json: bool = False) -> int:
+def status(folder: Annotated[Path | None, Parameter(name="folder")] = None, /, *, json: bool = False) -> int:
     """Say how far a study is, from its folder alone.
 
     Args:
-        folder: The study's folder.
+        folder: The study's folder. Default: the study in runs/ that was changed last.
         json: Print it as JSON (docs/json.md).
     """
-    study = Study.read(folder)
+    study = Study.read(folder or last_study())
     found = seen_from_outside(study.runs, time.time())
     if json:
         import json as json_module
@@ -33,6 +36,25 @@ def status(folder: Annotated[Path, Parameter(name="folder")], /, *, json: bool =
     else:
         print("\n".join(lines(study, found, time.time())))
     return 0
+
+
+def last_study() -> Path:
+    """The study in runs/ that was changed last.
+
+    Raises:
+        InputError: There is none.
+    """
+    studies = Path("runs")
+    found = [place for place, kind in places(studies) if kind == "study"] if studies.is_dir() else []
+    if not found:
+        raise InputError("folder must be given: there is no study in runs/ here.")
+    return max(found, key=lambda place: max(_changed(file) for file in (place / "study.json", *place.glob("runs/*/*"))))
+
+
+def _changed(file: Path) -> float:
+    with suppress(OSError):  # it goes meanwhile
+        return file.stat().st_mtime
+    return 0.0
 
 
 def lines(study: Study, found: StudyProgress, now: float) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truelift.cli.progress import progress_line, progress_table
-from truelift.cli.status import failures
+from truelift.cli.status import failures, last_study
 from truelift.errors import InputError, real
 from truelift.records import Study
 from truelift.records.progress import StudyProgress, seen_from_outside
@@ -19,11 +19,13 @@ LOOK = (
 )
 
 
-def watch(folder: Annotated[Path, Parameter(name="folder")], /, *, seconds: float = 5.0, table: bool = True) -> int:
+def watch(
+    folder: Annotated[Path | None, Parameter(name="folder")] = None, /, *, seconds: float = 5.0, table: bool = True
+) -> int:
     """Show how far a study is, again and again until all its runs have ended. Ctrl-C ends the look, not the study.
 
     Args:
-        folder: The study's folder.
+        folder: The study's folder. Default: the study in runs/ that was changed last.
         seconds: Between two looks; at least 0.1.
         table: Also the table of the runs that have ended so far.
     """
@@ -32,10 +34,10 @@ def watch(folder: Annotated[Path, Parameter(name="folder")], /, *, seconds: floa
     from rich.live import Live
     from rich.text import Text
 
-    console = Console()
+    console, place = Console(), folder or last_study()
 
     def shown() -> tuple[RenderableType, bool]:
-        study, now = Study.read(folder), time.time()
+        study, now = Study.read(place), time.time()
         found = seen_from_outside(study.runs, now)
         parts: list[RenderableType] = [Text(f"{study.plan['name']}: {progress_line(found)}", style="bold")]
         if found.count("running"):

@@ -218,7 +218,7 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
     lines = [
         second_line(row.variant, row.comparison, unit=asked.metric.unit, digits=of_differences)
         for row in rows
-        if row.comparison is not None
+        if row.comparison is not None and row.comparison.differences  # of a variant without a result it says nothing
     ]
     far = outlying_runs({row.variant: row.values for row in rows}, resolution=resolution)
     return (

@@ -92,8 +92,12 @@ def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
     return Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
 
 
-def preflight(plan: StudyPlan) -> None:
+def preflight(plan: StudyPlan) -> list[str]:
     """Load each data set once and put each variant together, so that bad input shows before anything is written.
+
+    Returns:
+        A sentence for each data set: its classes, the sizes of its sets, and where one test image is worth more than
+        the effect that matters.
 
     Raises:
         InputError: The data cannot be had, a variant's network does not fit it, or its runs will not have what they are
@@ -101,6 +105,7 @@ def preflight(plan: StudyPlan) -> None:
     """
     judged = (plan.metric.name, *(guard.metric.name for guard in plan.guards))
     loaded: dict[str, Splits] = {}
+    told: list[str] = []
     for variant in plan.variants:
         if variant.program is not None:
             check_inputs(variant.program.inputs)
@@ -110,9 +115,25 @@ def preflight(plan: StudyPlan) -> None:
             key = fingerprint([tables.get(group) for group in ("data", "tasks")])
             if key not in loaded:
                 loaded[key] = load_data(experiment)
+                told += _about(loaded[key], plan)
             refuse_unmeasured(judged, variant.name, experiment, loaded[key])
             afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
             assemble(experiment, loaded[key])
+    return list(dict.fromkeys(told))
+
+
+def _about(splits: Splits, plan: StudyPlan) -> list[str]:
+    sizes = [f"{len(splits.train):,} training"]
+    sizes += [] if splits.validation is None else [f"{len(splits.validation):,} validation"]
+    skipped = f"; {splits.skipped_images:,} more could not be read and are left out" if splits.skipped_images else ""
+    told = [f"{len(splits.classes):,} classes; {', '.join(sizes)} and {len(splits.test):,} test images{skipped}"]
+    step, matters = plan.metric.resolution(len(splits.test)), plan.smallest_effect
+    if step > matters > 0:
+        told.append(
+            f"one test image is {step:.2g} points of {plan.metric.label}, more than the {matters:g} that matter: "
+            "more test images are needed, whatever the number of seeds"
+        )
+    return told
 
 
 def run_study(
@@ -171,7 +192,8 @@ def run_study(
         if not checked:
             if isinstance(chosen, Local):
                 with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
-                    preflight(plan)
+                    for line in preflight(plan):
+                        tell(line)
             else:  # where runs are made elsewhere, this machine may be none to load data on
                 check_paths(plan)
             checked = True

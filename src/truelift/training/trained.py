@@ -154,7 +154,9 @@ def _recorded(folder: Path) -> Experiment:
     if not folder.is_dir():
         raise InputError(f"{folder} must be the folder of a run, such as runs/train/NAME; there is no such folder.")
     if not (folder / "config.toml").exists():
-        raise InputError(f"{folder} must be the folder of a run: it has no config.toml.")
+        below = sorted(folder.glob("seed-*/result.json"))
+        hint = f" Did you mean {below[0].parent}?" if below else ""
+        raise InputError(f"{folder} must be the folder of a run: it has no config.toml.{hint}")
     if "command" in read_config_file(folder):
         raise InputError(f"{folder} is a run of a program of your own, whose network truelift does not know.")
     if not os.path.lexists(folder / "result.json"):

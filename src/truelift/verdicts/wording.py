@@ -104,7 +104,10 @@ def reason(judged: Judgement, rule: Rule) -> str:
                 "Without noise nothing can be decided."
             )
         case "no difference":
-            return f"All {k} {pairs} gave exactly the baseline's result: does the variant change anything?"
+            return (
+                f"All {k} {pairs} gave exactly the baseline's result: the variant changes nothing, or nothing that so "
+                "few results or test images can show."
+            )
         case "too small":
             small, matters = _amount(judged.difference, rule, "+"), _amount(rule.smallest_effect, rule)
             real = f"Real ({_p(judged.p_adjusted)}), {small}, but the {_interval(judged, rule, ', ')}"

@@ -1,0 +1,35 @@
+"""What is looked at before anything runs, and what is said of the data then."""
+
+from pathlib import Path
+
+import pytest
+
+from truelift.studies.plan import read_plan
+from truelift.studies.study import preflight
+
+STUDY = """
+question = "?"
+baseline = "plain"
+seeds = 2
+smallest_effect = {effect}
+experiment.data.train_images = 60
+experiment.data.test_images = 40
+experiment.data.validation_fraction = {validation}
+experiment.model.name = "small-cnn"
+experiment.epochs = 1
+[variants.plain]
+[variants.smoothed]
+objective.label_smoothing = 0.1
+"""
+
+
+@pytest.mark.parametrize(("effect", "validation", "lines"), [(5, 0, 1), (2, 0.1, 2), (0, 0.1, 1)])
+def test_the_sizes_of_the_sets_and_what_one_image_is_worth(
+    tmp_path: Path, effect: float, validation: float, lines: int
+) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.format(effect=effect, validation=validation))
+    told = preflight(read_plan(tmp_path / "study.toml"))
+    sizes = "54 training, 6 validation" if validation else "60 training"
+    assert told[0] == f"10 classes; {sizes} and 40 test images"
+    assert len(told) == lines
+    assert all("one test image is 2.5 points" in line for line in told[1:])
