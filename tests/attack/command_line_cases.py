@@ -1,6 +1,6 @@
 """The command line: each option of each command, without a value, twice, cut short, with the wrong kind of value."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from random import Random
 
@@ -222,8 +222,10 @@ def cases(random: Random, number: int) -> Iterator[Case]:
         for text in texts:
             # The last of two counts as an error of its own, so the option stands alone.
             yield _line(("speedup", "--model", "resnet8", "--batch_size", "1", f"--{option}", text), True)
-    for option, kind, optional in _options():
-        yield from _of_option(option, kind, optional)
+    options = _options()
+    names = {name for name, _, _ in options}
+    for option, kind, optional in options:
+        yield from _of_option(option, kind, optional, names)
     for name, source in _OWN.items():
         yield _own(name, source)
     for i in range(number):
@@ -241,14 +243,14 @@ def _options() -> list[tuple[str, str, bool]]:
     return found
 
 
-def _of_option(option: str, kind: str, optional: bool) -> Iterator[Case]:
+def _of_option(option: str, kind: str, optional: bool, others: Collection[str]) -> Iterator[Case]:
     start = _COMMANDS["train"]
     flag = f"--{option}"
     if kind == "dict":
         return
     if kind != "bool" and kind != "tuple":
         yield _line((*start, flag), True)
-    if not option.endswith((".name", ".names")):
+    if not option.endswith((".name", ".names")) and option[:-1] not in others:
         yield _line((*start, flag[:-1], "1"), True)
     if kind != "tuple":
         yield _line((*start, flag, "1", flag, "1"), True)

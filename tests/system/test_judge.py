@@ -6,11 +6,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.system.conftest import Truelift
 
+from truelift.cli.predict import _form as predict_form
 from truelift.cli.status import status_form
 from truelift.records import Run, Study
 from truelift.records.progress import RunProgress, StudyProgress
@@ -80,7 +82,9 @@ def test_the_keys_of_the_docs_are_those_of_the_form(truelift: Truelift, tmp_path
     )
     (tmp_path / "study.json").write_text("{")
     (entry,) = json.loads(truelift("list", tmp_path, "--json").stdout)["entries"]
+    trained: Any = SimpleNamespace(folder=tmp_path, inputs=SimpleNamespace(classes=("a", "b")))
     rest = {"list": list(entry), "status": list(state), "run state": list(state["runs"][0])}
+    rest["predict"] = list(predict_form(trained, [], []))
     assert told == {name: list(form.__struct_fields__) for name, form in forms.items()} | rest
     assert f"| `schema` | {json_form.VERSION} |" in (DOCS / "json.md").read_text()
 

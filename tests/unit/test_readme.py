@@ -56,7 +56,7 @@ def test_every_command_is_understood() -> None:
     inline = [found for found in re.findall(r"`(truelift [^`…]*)`", README + OVERVIEW) if "--serve" not in found]
     assert len(lines) >= 5
     for line in (*lines, *inline):
-        app.parse_args(prepared(line.split()[1:]), exit_on_error=False, print_error=False)
+        app.parse_args(prepared(line.partition(" #")[0].split()[1:]), exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize(("folder", "text"), [(ROOT, README), (ROOT / "docs", OVERVIEW)])

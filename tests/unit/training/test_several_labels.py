@@ -115,7 +115,7 @@ def test_scores_and_predictions_by_hand(tmp_path: Path) -> None:
     read = Predictions.read(tmp_path / "predictions.npz")
     assert (read.predicted == read.labels).tolist() == [True, False, True]
     assert read.several
-    assert refused("test_balanced_accuracy", read) == "the images may have several labels"
+    assert refused("test_balanced_accuracy", read) == "its images may have several labels each"
     assert np.load(tmp_path / "predictions.npz")["label_table"].tolist() == labels.tolist()
 
 
