@@ -19,7 +19,8 @@ def show_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> int:
         folder: Its folder.
         jobs: Runs at a time, as for the study.
     """
-    print(f"{plan.question}\nprobing each variant for some seconds", file=sys.stderr, flush=True)
+    if any(variant.command is None for variant in plan.variants):  # a program tells by a run that has ended
+        print("probing each variant for some seconds", file=sys.stderr, flush=True)
     cost = study_cost(plan, folder, jobs=jobs)
     print("\n".join(cost_lines(cost)))
     _warn_of_room(cost.disk_bytes, cost.disk_free, cost.memory_bytes, cost.memory_free)
