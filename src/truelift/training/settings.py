@@ -69,16 +69,18 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         InputError: Two of them have one name: {"model": {"width": 8}, "model.width": 4}.
     """
     flat: dict[str, Any] = {}
+    found: Iterable[tuple[str, Any]]
     for key, value in settings.items():
         name = f"{prefix}{key}"
         is_group = name in _GROUPS or (name in OPTIONS and key == _ARGS)
         if isinstance(value, Mapping) and name != _OWN and (value or is_group):
-            inner = flatten(value, f"{name}.")
+            found = flatten(value, f"{name}.").items()
         else:
-            inner = {NAMED_GROUPS.get(name, name): value}
-        for twice in flat.keys() & inner.keys():
-            raise InputError(f"{twice} must be given once, got {flat[twice]} and {inner[twice]}.")
-        flat |= inner
+            found = ((NAMED_GROUPS.get(name, name), value),)
+        for full, one in found:
+            if full in flat:
+                raise InputError(f"{full} must be given once, got {flat[full]} and {one}.")
+            flat[full] = one
     return flat
 
 
@@ -110,10 +112,15 @@ def parse_experiment(settings: Mapping[str, Any], source: str) -> Experiment:
     return Experiment(**own)
 
 
+_PLAIN = (bool, int, float, str)
+
+
 def to_dict(experiment: Experiment) -> dict[str, Any]:
     """Nested plain values, without the options that are None or an empty table: what a TOML file can hold."""
 
     def plain(value: Any) -> Any:
+        if isinstance(value, _PLAIN):  # most are: a plan of ten thousand runs has millions
+            return value
         if dataclasses.is_dataclass(value):
             items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
             return {name: plain(item) for name, item in items if item is not None and item != {}}
