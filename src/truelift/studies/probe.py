@@ -17,15 +17,13 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from truelift.errors import InputError, one_line
-from truelift.studies.fork_server import PRELOADED
-from truelift.studies.start import can_fork, environment_for
+from truelift.studies.start import environment_for
 
 PROBE_SECONDS = 6.0
 """Of steps; more where one step takes that long."""
@@ -134,9 +132,6 @@ def probe(folder: Path, seconds: float) -> Probe:
     from truelift.training.identity import read_config
     from truelift.training.loop import fit
 
-    if can_fork():  # what a run's server has imported takes none of the run's time
-        for name in PRELOADED:
-            import_module(name)
     imported = time.perf_counter()
     experiment = resolve(read_config(folder))
     keep_pages()
