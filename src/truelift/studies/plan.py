@@ -26,8 +26,8 @@ from truelift.studies.looks import record as looks_record
 from truelift.studies.published import read_published
 from truelift.studies.relative import absolute, is_relative, typed
 from truelift.toml import read_toml
-from truelift.training import Experiment, fingerprint, identity, resolve
-from truelift.training.identity import OPERATIONAL_OPTIONS, config
+from truelift.training import Experiment, fingerprint, resolve
+from truelift.training.identity import OPERATIONAL_OPTIONS, config, identity_of
 from truelift.training.settings import flatten, parse_experiment
 from truelift.verdicts import Looks, Pooling, PublishedFigure
 from truelift.verdicts.compare import NO_POOLING
@@ -114,12 +114,12 @@ class PlannedRun:
     config: dict[str, Any]
     """What config.toml is to hold: an experiment's settings, or `command`, `args`, `seed` and how it is run."""
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What changes its result."""
         if self.experiment is None:
             return {name: self.config[name] for name in OF_PROGRAM}
-        return identity(self.experiment)
+        return identity_of(self.config)
 
     @cached_property
     def folder(self) -> str:

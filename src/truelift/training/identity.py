@@ -33,7 +33,13 @@ _DEFAULTS = flatten(to_dict(Experiment()))
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """What changes a resolved experiment's result, by dotted name; of a user's own file its name and its digest."""
-    told = {name: value for name, value in flatten(to_dict(experiment)).items() if name not in OPERATIONAL_OPTIONS}
+    return identity_of(config(experiment))
+
+
+def identity_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of the experiment that `config` gave this of."""
+    settings = flatten({name: value for name, value in content.items() if name != _VERSION})
+    told = {name: value for name, value in settings.items() if name not in OPERATIONAL_OPTIONS}
     told = {name: value for name, value in told.items() if name not in _DEFAULTS or _DEFAULTS[name] != value}
     digests = told.pop("own", {})
     parts = {path: f"{_without_folder(path)}#{digest}" for path, digest in digests.items()}
