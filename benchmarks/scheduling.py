@@ -33,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -106,33 +106,28 @@ def main() -> None:
     sys.exit(bool(told["lost"] or told["doubled"]))
 
 
-def study_of(folder: Path, runs: int, run: Callable[[Any, Path], object]) -> Path:
-    """Plan a study of so many runs in a folder, and do something with it."""
+def study_of(folder: Path, runs: int, executor: Local) -> Path:
+    """A study of so many runs in a folder, given to an executor."""
     folder.mkdir()
     file = folder / "study.toml"
     command = "true {seed} {out} {args}"
     variants = '[variants.a]\n[variants.b]\nargs = "b"\n'
     file.write_text(f'command = "{command}"\nmetric = "accuracy"\nseeds = {runs // 2}\n{variants}')
-    run(file, folder / "study")
+    run_study(
+        read_plan(file),
+        folder / "study",
+        repeat="",
+        report_run=lambda run, ended, total: None,
+        warn=lambda line: None,
+        executor=executor,
+    )
     return folder / "study"
 
 
 def one_command(folder: Path, runs: int, slots: int, seconds: float) -> tuple[dict[str, float], int, int]:
     """The whole study by one command; its figures, and the runs that were lost and doubled."""
     before, began = time.process_time(), time.time()
-
-    def run(file: Path, study: Path) -> None:
-        local_slots = Local(slots, 1)
-        run_study(
-            read_plan(file),
-            study,
-            repeat="",
-            report_run=lambda run, ended, total: None,
-            warn=lambda line: None,
-            executor=local_slots,
-        )
-
-    study = study_of(folder, runs, run)
+    study = study_of(folder, runs, Local(slots, 1))
     used = time.process_time() - before
     last = max(path.stat().st_mtime for path in study.glob("runs/*/*/result.json"))
     least = -(-runs // slots) * seconds
@@ -149,17 +144,7 @@ def several_hosts(folder: Path, runs: int, slots: int, seconds: float) -> tuple[
         def run(self, folders: Any, work: Any) -> Any:
             yield from ()
 
-    def plan(file: Path, study: Path) -> None:
-        run_study(
-            read_plan(file),
-            study,
-            repeat="",
-            report_run=lambda run, ended, total: None,
-            warn=lambda line: None,
-            executor=PlanOnly(1, 1),
-        )
-
-    study = study_of(folder, runs, plan)
+    study = study_of(folder, runs, PlanOnly(1, 1))
     command = [sys.executable, "-P", __file__, "--slots", str(slots // HOSTS), "--seconds", str(seconds)]
     environment = {**os.environ, "TRUELIFT_HEARTBEAT": str(HEARTBEAT)}
     hosts = [

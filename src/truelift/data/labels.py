@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from truelift.data.listing import MOST_UNNAMED_CLASSES, Labels
+from truelift.data.listing import MOST_UNNAMED_CLASSES, Labels, Listing, Source
 from truelift.errors import InputError
 
 Place = Callable[[int], str]
@@ -51,6 +51,30 @@ class Numbered:
     classes: tuple[str, ...]
     unlabelled: frozenset[str] = field(default=frozenset())
     """The splits without labels: theirs are −1."""
+
+    def source(
+        self,
+        listings: Mapping[str, Listing],
+        *,
+        unlabelled: Listing | None = None,
+        left_out: tuple[str, ...] = (),
+        belongs: str = Source.belongs,
+    ) -> Source:
+        """The data set of these listings; a test set without labels is one that can be predicted alone.
+
+        Args:
+            listings: By split, with these labels.
+            unlabelled: Such a test set, where it is none of the listings.
+            left_out: As for `Source`.
+            belongs: As for `Source`.
+
+        Raises:
+            InputError: As `Source`.
+        """
+        test = listings.get("test")
+        if "test" in self.unlabelled:
+            test, unlabelled = None, test
+        return Source(listings["train"], listings.get("validation"), test, self.classes, left_out, belongs, unlabelled)
 
 
 def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None = None) -> Numbered:

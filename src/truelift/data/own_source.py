@@ -83,14 +83,7 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
         split: Listing(numbered.labels[split], part.openers, part.place, part.content, part.files)
         for split, (part, _) in parts.items()
     }
-    unlabelled = listings.pop("test") if "test" in numbered.unlabelled else None
-    return Source(
-        listings["train"],
-        listings.get("validation"),
-        listings.get("test"),
-        numbered.classes,
-        unlabelled=unlabelled,
-    )
+    return numbered.source(listings)
 
 
 def _part(where: str, part: Any, columns: ColumnOptions) -> tuple["_Own | Given", Any]:

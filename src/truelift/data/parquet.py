@@ -87,15 +87,10 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         else list_files(named[split], numbered.labels[split])
         for split, files in by_split.items()
     }
-    unlabelled = listings.pop("test") if "test" in numbered.unlabelled else None
-    return Source(
-        listings["train"],
-        listings.get("validation"),
-        listings.get("test"),
-        numbered.classes,
+    return numbered.source(
+        listings,
         left_out=() if named is None else beside([name for names in named.values() for name in names]),
         belongs="named in a parquet file",
-        unlabelled=unlabelled,
     )
 
 

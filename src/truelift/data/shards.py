@@ -62,14 +62,7 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     if ending != "cls":
         say(f"{path}: labels are those in KEY.{ending}, of {len(numbered.classes)} classes")
     listings = {split: _list(samples, numbered.labels[split]) for split, samples in found.items()}
-    unlabelled = listings.pop("test") if "test" in numbered.unlabelled else None
-    return Source(
-        listings["train"],
-        listings.get("validation"),
-        listings.get("test"),
-        numbered.classes,
-        unlabelled=unlabelled,
-    )
+    return numbered.source(listings)
 
 
 @dataclass

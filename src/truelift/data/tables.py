@@ -84,21 +84,18 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
     numbered = number_labels(raw, read_class_names(path if path.is_dir() else path.parent))
     _say_understood(path, files, options, {split: len(found) for split, found in names.items()}, len(numbered.classes))
     listings = {split: list_files(found, numbered.labels[split]) for split, found in names.items()}
-    unlabelled = listings.pop("test") if "test" in numbered.unlabelled else None
+    unlabelled = None
     unnamed = _unnamed(path, [name for found in names.values() for name in found])
     if "test" not in names:
         tested = [name for name in unnamed if _is_of_test(path, name)]
         if tested:
             unlabelled = list_files(tested, np.full(len(tested), -1, dtype=np.int64))
             unnamed = [name for name in unnamed if name not in set(tested)]
-    return Source(
-        listings["train"],
-        listings.get("validation"),
-        listings.get("test"),
-        numbered.classes,
+    return numbered.source(
+        listings,
+        unlabelled=unlabelled,
         left_out=tuple(unnamed),
         belongs=f"named in {files[0].name}" if len(files) == 1 else "named in a table",
-        unlabelled=unlabelled,
     )
 
 
