@@ -75,7 +75,7 @@ def find_image(columns: Sequence[str], wanted: str | None, table: str) -> str:
 
 def named_image(columns: Sequence[str]) -> str | None:
     """The first column whose name is one of `IMAGE_NAMES`, in their order."""
-    plain = {_plain(column): column for column in reversed(columns)}
+    plain = _by_plain(columns)
     return next((plain[name] for name in IMAGE_NAMES if name in plain), None)
 
 
@@ -96,10 +96,9 @@ def find_label(columns: Sequence[str], wanted: str | None, table: str) -> str:
 
 def named_labels(columns: Sequence[str]) -> list[str]:
     """The columns that are named for labels; of `class`, `class_name` and `class_id` the first that there is."""
-    found = []
+    plain, found = _by_plain(columns), []
     for name in LABEL_NAMES:
         forms = (name, f"{name}_name", f"{name}name", f"{name}_id", f"{name}_label")
-        plain = {_plain(column): column for column in reversed(columns)}
         same = next((plain[form] for form in forms if form in plain), None)
         if same is not None and same not in found:
             found.append(same)
@@ -108,8 +107,13 @@ def named_labels(columns: Sequence[str]) -> list[str]:
 
 def find_split(columns: Sequence[str]) -> str | None:
     """The column that tells the splits, where there is one."""
-    plain = {_plain(column): column for column in reversed(columns)}
+    plain = _by_plain(columns)
     return next((plain[name] for name in SPLIT_NAMES if name in plain), None)
+
+
+def _by_plain(columns: Sequence[str]) -> dict[str, str]:
+    """The columns by their plain names; of two that have the same the first."""
+    return {_plain(column): column for column in reversed(columns)}
 
 
 def require_columns(columns: Sequence[str], wanted: Sequence[str], table: str) -> None:

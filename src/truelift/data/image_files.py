@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from truelift.data.digest import of_files
@@ -44,14 +44,9 @@ def list_files(names: Sequence[str], labels: Labels) -> Listing:
     return Listing(labels, listed.openers, listed.place, listed.content, lambda: listed.names)
 
 
-@cache
-def _endings() -> frozenset[str]:
-    return image_endings()
-
-
 def is_image(name: str | Path) -> bool:
     """Whether a name ends as an image file's does."""
-    return os.path.splitext(name)[1].lower() in _endings()
+    return os.path.splitext(name)[1].lower() in image_endings()
 
 
 def find_files(

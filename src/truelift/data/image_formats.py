@@ -39,6 +39,7 @@ def open_bytes(encoded: bytes) -> Image.Image:
     return _bounded(Image.open(io.BytesIO(encoded), formats=_allowed()))
 
 
+@cache
 def image_endings() -> frozenset[str]:
     """The endings, in lower case, of image files: of all formats that Pillow knows, and of some that it does not.
 

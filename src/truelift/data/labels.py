@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from truelift.data.listing import MOST_UNNAMED_CLASSES, Labels, Listing, Source
+from truelift.data.listing import Labels, Listing, Source, number_names
 from truelift.errors import InputError
 
 Place = Callable[[int], str]
@@ -189,8 +189,7 @@ def _classes(flat: Mapping[str, list[Any]], names: tuple[str, ...] | None) -> tu
     if whole:
         numbers = {value: int(value) for value in others}
         if names is None:
-            top = max((numbers[value] for value in trained), default=-1)
-            names = tuple(map(str, range(min(top + 1, MOST_UNNAMED_CLASSES))))
+            names = number_names(np.array([numbers[value] for value in trained], dtype=np.int64))
         return names, numbers
     if names is None:
         order = _by_number if all(map(_is_whole, others)) else None

@@ -14,7 +14,8 @@ from torch import Tensor
 from truelift.data.crops import centre_box, cut_out
 from truelift.data.decode import Pixels, as_8_bit, attempt, to_array
 from truelift.data.files import walk
-from truelift.data.image_formats import image_endings, open_file
+from truelift.data.image_files import is_image
+from truelift.data.image_formats import open_file
 from truelift.data.options import DataOptions
 
 
@@ -32,13 +33,12 @@ def find_pictures(places: Sequence[str | Path]) -> Iterator[str | Unreadable]:
     A file that is named is taken whatever its ending; of a folder all files at any depth that end like images, but for
     hidden ones.
     """
-    endings = image_endings()
     for place in map(Path, places):
         if not os.path.lexists(place):
             yield Unreadable(str(place), "there is no such file or folder")
         elif place.is_dir():
             try:
-                found = sorted(str(file) for file in walk(place) if file.suffix.lower() in endings)
+                found = sorted(str(file) for file in walk(place) if is_image(file))
             except OSError as error:
                 yield Unreadable(str(place), f"cannot be read ({error.strerror})")
                 continue

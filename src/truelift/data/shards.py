@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ class _Samples:
 def _are_folders(members: Sequence[Member]) -> bool:
     """Whether the images lie in folders, and none has a file beside it that would be its label."""
     parts = [_key_and_ending(member.name) for member in members]
-    images = {key for key, ending in parts if f".{ending}" in _endings()}
+    images = {key for key, ending in parts if f".{ending}" in image_endings()}
     labelled = any(key in images or ending == "cls" for key, ending in parts if ending in ENDINGS)
     return not labelled and any("/" in key.removeprefix("./") for key in images)
 
@@ -106,7 +105,7 @@ def _sort_in(member: Member, found: _Samples) -> None:
     """Take a member up as a key's image or label, where it is one."""
     key, ending = _key_and_ending(member.name)
     name = member.name.rpartition("/")[2]
-    is_image = f".{ending}" in _endings()
+    is_image = f".{ending}" in image_endings()
     if ending.endswith(".cls") and not is_hidden(name):
         raise InputError(f"{found.file}: {member.name} must be KEY.cls, with a key that has no dot")
     if not (is_image or ending in ENDINGS):
@@ -150,8 +149,3 @@ def _list(samples: Sequence[_Samples], labels: Labels) -> Listing:
     numbers = [number for number, sample in enumerate(samples) for _ in sample.images]
     members = [member for sample in samples for member in sample.images.values()]
     return list_members([str(sample.file) for sample in samples], keys, numbers, members, labels)
-
-
-@cache
-def _endings() -> frozenset[str]:
-    return image_endings()

@@ -89,8 +89,9 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
     if "test" not in names:
         tested = [name for name in unnamed if _is_of_test(path, name)]
         if tested:
+            known = set(tested)
             unlabelled = list_files(tested, np.full(len(tested), -1, dtype=np.int64))
-            unnamed = [name for name in unnamed if name not in set(tested)]
+            unnamed = [name for name in unnamed if name not in known]
     return numbered.source(
         listings,
         unlabelled=unlabelled,

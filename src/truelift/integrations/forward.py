@@ -1,11 +1,29 @@
-"""Layers that freeze without a line in the training loop."""
+"""Which network's layers freeze, and a step of the freezing, without a line in the training loop."""
 
 from typing import Any
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from truelift.errors import InputError
 from truelift.techniques.freezeout.front import Front
+
+
+def submodule(module: nn.Module, name: str) -> nn.Module:
+    """The submodule of this name, whose layers shall freeze.
+
+    Args:
+        module: The trainer's.
+        name: With dots; empty for the whole.
+
+    Raises:
+        InputError: There is none.
+    """
+    try:
+        return module.get_submodule(name)
+    except AttributeError:
+        known = ", ".join(name for name, _ in module.named_children())
+        raise InputError(f"network must be the name of a submodule, got {name}. Known: {known}.") from None
 
 
 def step_before_forward(freezing: Front, network: nn.Module) -> RemovableHandle:

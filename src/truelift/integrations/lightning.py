@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
-
 from truelift.errors import InputError, require
-from truelift.integrations.forward import begin
+from truelift.integrations.forward import begin, submodule
 from truelift.integrations.saving import save_with
 from truelift.techniques.freezeout import FreezeOut
 from truelift.techniques.freezeout.front import Front
@@ -69,18 +67,10 @@ class FreezingCallback(Callback):
         steps = trainer.estimated_stepping_batches if self.steps is None else self.steps
         if steps == float("inf"):
             raise InputError("steps must be given where the trainer has no end (max_epochs or max_steps), got none.")
-        self.freezing = self.technique(_network(pl_module, self.network), optimizer, steps=steps, **self.options)
+        self.freezing = self.technique(submodule(pl_module, self.network), optimizer, steps=steps, **self.options)
         save_with(optimizer, freezing=self.freezing)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begin a step, where the batch is the first of one."""
         assert self.freezing is not None, "on_fit_start comes first"
         begin(self.freezing)
-
-
-def _network(module: nn.Module, name: str) -> nn.Module:
-    try:
-        return module.get_submodule(name)
-    except AttributeError:
-        known = ", ".join(name for name, _ in module.named_children())
-        raise InputError(f"network must be the name of a submodule, got {name}. Known: {known}.") from None

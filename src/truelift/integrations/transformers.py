@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from truelift.errors import InputError, require
-from truelift.integrations.forward import begin
+from truelift.integrations.forward import begin, submodule
 from truelift.integrations.saving import save_with
 from truelift.techniques.freezeout import FreezeOut
 from truelift.techniques.freezeout.front import Front
@@ -71,11 +71,7 @@ def add_freezing(
     With several processes the wrapper must expect parameters that need no gradient any more:
     `TrainingArguments(ddp_find_unused_parameters=True)`.
     """
-    try:
-        freezes = trainer.model.get_submodule(network)
-    except AttributeError:
-        known = ", ".join(name for name, _ in trainer.model.named_children())
-        raise InputError(f"network must be the name of a submodule, got {network}. Known: {known}.") from None
+    freezes = submodule(trainer.model, network)
     arguments = trainer.args
     if arguments.gradient_checkpointing and (arguments.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
         warnings.warn(

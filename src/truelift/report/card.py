@@ -192,16 +192,17 @@ def _what(told: Told) -> Iterator[str]:
 def _results(told: Told) -> Iterator[str]:
     count = len(told.others)
     names = [logged.name for logged in LOGGED if logged.name in told.metrics]
-    names += [name for name in told.metrics if name not in names and not any(log.name == name for log in LOGGED)]
+    names += [name for name in told.metrics if name not in names]
     rows = []
     for name in names:
         values = [run.result()["metrics"][name] for run in told.others if name in run.result()["metrics"]]
         rows.append((name, _number(told.metrics[name]), *_spread(values, count)))
+    mine, of_others = told.run.predictions(), [run.predictions() for run in told.others]
     for name in predicted.METRICS:
-        values = [value for run in told.others if (value := _measured(name, run)) is not None]
-        mine = _measured(name, told.run)
-        if mine is not None and name not in names:
-            rows.append((name, _number(mine), *_spread(values, count)))
+        value = None if name in names else _measured(name, mine)
+        if value is not None:
+            values = [other for read in of_others if (other := _measured(name, read)) is not None]
+            rows.append((name, _number(value), *_spread(values, count)))
     if count > 1:
         seeds = ", ".join(str(run.seed) for run in told.others)
         yield table(("metric", "this run", f"mean ± sd over {count} runs", "lowest to highest"), rows)
@@ -212,14 +213,11 @@ def _results(told: Told) -> Iterator[str]:
     yield "Accuracies, errors, F1, recall and the calibration error are in percent; losses are means of −log p."
 
 
-def _measured(name: str, run: Run) -> float | None:
-    predictions = run.predictions()
-    if predictions is None or predicted.refused(name, predictions) is not None:
+def _measured(name: str, predictions: Predictions | None) -> float | None:
+    if predictions is None:
         return None
-    try:
-        return predicted.METRICS[name](predictions)
-    except InputError:
-        return None
+    value = predicted.value_or_why(predicted.Measure(name, predicted.METRICS[name]), predictions)
+    return value if isinstance(value, float) else None
 
 
 def _spread(values: Sequence[float], count: int) -> tuple[str, ...]:

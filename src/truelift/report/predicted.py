@@ -179,11 +179,8 @@ def _with(found: Found, wanted: Sequence[Measure]) -> Found:
     results = {key: dict(metrics) for key, metrics in found.results.items()}
     for one in wanted:
         for key, predictions in found.predictions.items():
-            if key in results and not refused(one.name, predictions):
-                try:
-                    results[key][one.name] = one.of(predictions)
-                except InputError:  # the report says that the result lacks it
-                    continue
+            if key in results and isinstance(value := value_or_why(one, predictions), float):
+                results[key][one.name] = value  # where not, the report says that the result lacks it
     return replace(found, results=results)
 
 
@@ -193,12 +190,21 @@ def refused(name: str, predictions: Predictions) -> str | None:
         return "its images may have several labels each"
     if len(predictions.labels) == 0:
         return "there are no test images"
-    if predictions.several:
-        return "the images may have several labels"
     classes = 1 + int(max(predictions.labels.max(), predictions.predicted.max(), predictions.rank.max(initial=0)))
     if name == "test_top5_accuracy" and classes <= 5:
         return f"top-5 needs more than 5 classes, got {classes}"
     return None
+
+
+def value_or_why(one: Measure, predictions: Predictions) -> float | str:
+    """A metric of predictions, or why they have none."""
+    why = refused(one.name, predictions)
+    if why is not None:
+        return why
+    try:
+        return float(one.of(predictions))
+    except InputError as error:
+        return str(error)
 
 
 def find_metric(given: str, study: Study) -> str:
@@ -280,12 +286,8 @@ def _check_given(one: Measure, done: Sequence[Run]) -> None:
         if predictions is None:
             why = why or f"{run.folder.name} has no predictions.npz that can be read"
             continue
-        try:
-            reason = refused(one.name, predictions)
-            if reason is None:
-                one.of(predictions)
-                return
-            why = reason
-        except InputError as error:
-            why = str(error)
+        value = value_or_why(one, predictions)
+        if isinstance(value, float):
+            return
+        why = value
     raise InputError(f"metric {one.name} cannot be had from the predictions: {why}.")

@@ -18,33 +18,33 @@ _MOST_BYTES = 2**28
 """Of a page that is looked at; a larger one is made again."""
 
 
-def marked(page: str, summary: Summary) -> str:
+def marked(page: str, made_of: str) -> str:
     """The page with a last line that tells what it was made of, and what it says.
 
     Args:
-        page: Of this summary.
-        summary: What it shows.
+        page: Of a summary.
+        made_of: The summary's digest.
     """
-    return f"{page}<!-- {_of(summary)} {_digest(page)} -->\n"
+    return f"{page}<!-- {made_of} {_digest(page)} -->\n"
 
 
-def is_made_of(file: Path, summary: Summary) -> bool:
+def is_made_of(file: Path, made_of: str) -> bool:
     """Whether a file is the page that this truelift makes of a summary, every letter of it.
 
     Args:
         file: Perhaps not there, or anything else.
-        summary: What it should show.
+        made_of: The digest of the summary that it should show.
     """
     try:
         text = read_bytes(file, _MOST_BYTES).decode()
     except (InputError, UnicodeDecodeError):
         return False
     found = _LAST_LINE.search(text)
-    return found is not None and found[1] == _of(summary) and found[2] == _digest(text[: found.start()])
+    return found is not None and found[1] == made_of and found[2] == _digest(text[: found.start()])
 
 
-def _of(summary: Summary) -> str:
-    """Of all that a page depends on: the summary, and what makes pages of it."""
+def digest_of(summary: Summary) -> str:
+    """A digest of all that a page depends on: the summary, and what makes pages of it."""
     room = Path(__file__).parent
     makers = sorted(
         file for place in (room, room / "templates", room.parent / "verdicts") for file in place.glob("*.*")

@@ -9,7 +9,7 @@ from truelift.report.latex import latex_table
 from truelift.report.markdown import markdown
 from truelift.report.plain import visible
 from truelift.report.summary import Summary
-from truelift.report.unchanged import is_made_of, marked
+from truelift.report.unchanged import digest_of, is_made_of, marked
 
 
 def write_forms(summary: Summary) -> list[Path]:
@@ -21,10 +21,11 @@ def write_forms(summary: Summary) -> list[Path]:
         Their paths, in this order.
     """
     page = summary.folder / "report.html"
-    if not is_made_of(page, summary):
+    made_of = digest_of(summary)
+    if not is_made_of(page, made_of):
         from truelift.report.page import html_page  # matplotlib and the templates take a while
 
-        write_text(page, marked(visible(html_page(summary)), summary))
+        write_text(page, marked(visible(html_page(summary)), made_of))
     forms = {
         "report.md": markdown(summary),
         "report.csv": csv_table(summary),

@@ -211,13 +211,12 @@ def begin(threads: int) -> None:
     if not can_fork():
         return
     with contextlib.suppress(OSError):  # the study says so, if it cannot start anything either
-        server = ForkServer(threads)
-        atexit.register(server.close)
-        _begun.append(server)
+        keep(ForkServer(threads))
 
 
 def keep(server: ForkServer) -> None:
     """Keep a server for the next study, or the next run, of this process; it ends with the process at the latest."""
+    atexit.unregister(server.close)  # where it was kept before
     atexit.register(server.close)
     _begun.append(server)
 

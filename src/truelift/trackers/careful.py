@@ -26,7 +26,7 @@ class Careful:
     def __init__(self, name: str, start: Start | None, tracked: Tracked) -> None:
         self.name = name
         self._tracker: Tracker | None = None
-        self._last: dict[str, tuple[int, float]] = {}
+        self._curves: set[str] = set()
         if start is not None:
             self._tracker = self._tried(lambda: _started(start, tracked))
 
@@ -36,7 +36,7 @@ class Careful:
 
     def result(self, metrics: Mapping[str, float], steps: int) -> None:
         """A run's metrics when it is done, those that no curve has."""
-        self._log({name: float(value) for name, value in metrics.items() if name not in self._last}, steps)
+        self._log({name: float(value) for name, value in metrics.items() if name not in self._curves}, steps)
 
     def end(self, outcome: Outcome) -> None:
         """The run has ended."""
@@ -48,7 +48,7 @@ class Careful:
         tracker = self._tracker
         if tracker is None or not numbers:
             return
-        self._last |= {name: (step, value) for name, value in numbers.items()}
+        self._curves |= numbers.keys()
         self._tried(lambda: tracker.log(numbers, step))
 
     def _tried(self, act: Callable[[], Any]) -> Any:

@@ -58,12 +58,11 @@ def predict(
         parts.append((labels, predicted, true, largest, _rank(logits.float(), labels)))
     network.train(was_training)
     objective.train(was_training)
-    if batches.several_labels:
-        tables = [tuple(column.cpu().numpy() for column in part) for part in parts]
-        return LabelSetPredictions.joined([LabelSetPredictions.of(*table) for table in tables])
     if not parts:  # fewer batches than processes
-        return Predictions.joined([])
-    columns = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        return (LabelSetPredictions if batches.several_labels else Predictions).joined([])
+    columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
+    if batches.several_labels:
+        return LabelSetPredictions.of(*columns)
     all_labels, all_predicted, log_true, log_largest, rank = columns
     return Predictions(all_labels, all_predicted, np.exp(log_true), np.exp(log_largest), rank)
 

@@ -201,8 +201,9 @@ def _waited(more: Callable[[dict[Path, None]], None], work: Work) -> Iterator[Pa
                 more(left)
             if left and time.monotonic() > look_at_queue:
                 look_at_queue = time.monotonic() + _QUEUE_SECONDS
-                coming = _is_coming(left, work.study)
-                for task, reason in _held(work.study).items():
+                submissions = read_submissions(work.study)
+                coming = _is_coming(left, work.study, submissions)
+                for task, reason in _held(submissions).items():
                     if task not in held:
                         held.add(task)
                         work.tell(f"task {task} is held by Slurm ({reason}): scontrol release {task} lets it go on")
@@ -221,21 +222,21 @@ def _waited(more: Callable[[dict[Path, None]], None], work: Work) -> Iterator[Pa
         raise
 
 
-def _is_coming(runs: Iterable[Path], study: Path) -> bool:
+def _is_coming(runs: Iterable[Path], study: Path, submissions: Sequence[Submission]) -> bool:
     """Whether one of the runs is queued or has a holder; so it is taken to be while Slurm does not answer."""
     try:
-        queued = _queued(read_submissions(study))
+        queued = _queued(submissions)
     except InputError:
         return True
     return any(_name(run, study) in queued or holder_of(run) is not None for run in runs)
 
 
-def _held(study: Path) -> dict[str, str]:
+def _held(submissions: Sequence[Submission]) -> dict[str, str]:
     """The tasks that wait for somebody to release them, with Slurm's reason; none while it does not answer.
 
     So Slurm holds a task that it could not start, or that it has queued again too often.
     """
-    jobs = ",".join(submission.job for submission in read_submissions(study))
+    jobs = ",".join(submission.job for submission in submissions)
     try:
         told = _asked("squeue", "--noheader", "--array", f"--jobs={jobs}", "--states=PENDING", "--format=%F_%K %r")
     except InputError:
