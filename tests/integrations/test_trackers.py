@@ -3,12 +3,11 @@
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commands.started import run
 
 STUDY = """
 metric = "test_accuracy"
@@ -46,14 +45,7 @@ def truelift(folder: Path, *arguments: str, ends: int = 0) -> str:
         "HF_HUB_OFFLINE": "1",
     }
     environment.pop("WANDB_DIR", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "truelift", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
+    done = run(arguments, cwd=folder, env=environment)
     assert done.returncode == ends, done.stderr[-3000:]
     return done.stdout
 

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.commands.started import run
 
 Truelift = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -16,8 +16,6 @@ def truelift(tmp_path: Path) -> Truelift:
     """Runs `truelift ARGUMENTS` in an empty folder."""
 
     def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "truelift", *map(str, arguments)]
-        environment = {**os.environ, "COLUMNS": "100"}
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, env=environment)
+        return run(arguments, cwd=tmp_path, env={**os.environ, "COLUMNS": "100"})
 
     return call

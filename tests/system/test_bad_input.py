@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.commands.started import run
 from tests.system.conftest import Truelift
 
 
@@ -118,12 +119,13 @@ def test_equal_variants_and_one_seed_are_warned_of(truelift: Truelift, tmp_path:
 
 def test_a_disk_that_takes_no_more_is_one_line_and_the_run_goes_on_later(tmp_path: Path) -> None:
     """A limit on the size of files stops the checkpoint's write half-way, as a full disk does."""
-    command = [sys.executable, "-m", "truelift", "train", "--model", "resnet8", "--epochs", "1", "--out", "run"]
+    options = ["train", "--model", "resnet8", "--epochs", "1", "--out", "run"]
+    command = [sys.executable, "-m", "truelift", *options]
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, preexec_fn=limit)
     refused(done, "File too large")
     assert not [path.name for path in (tmp_path / "run").iterdir() if "checkpoint" in path.name]
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    again = run(options, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "run" / "checkpoint.pt").stat().st_size > 100_000
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.commands.started import run
 from tests.system.processes import ENVIRONMENT, TRUELIFT
 
 from truelift.records import Study
@@ -88,7 +89,8 @@ def test_a_full_disk_is_told_with_the_file_and_the_study_goes_on_elsewhere(tmp_p
     assert "Traceback" not in done.stderr
     left = tmp_path / "left/out"
     assert not list(left.rglob("*.partial"))
-    subprocess.run([*TRUELIFT, "study", "study.toml", "--out", left], cwd=tmp_path, env=ENVIRONMENT, check=True)
+    again = run(["study", "study.toml", "--out", left], cwd=tmp_path, env=ENVIRONMENT)
+    assert again.returncode == 0, again.stderr
     assert [run.status for run in Study.read(left).runs] == ["done"] * 4
     assert (left / "report.html").exists()
 
@@ -124,6 +126,6 @@ def test_no_further_process(tmp_path: Path, most: int) -> None:
         return
     assert done.returncode in (1, 2)
     assert done.stderr.splitlines()[-1].startswith(("truelift: error: ", "truelift: failed: "))
-    again = [*TRUELIFT, "study", "study.toml", "--out", "out"]
-    subprocess.run(again, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+    again = run(["study", "study.toml", "--out", "out"], cwd=tmp_path, env=ENVIRONMENT)
+    assert again.returncode == 0, again.stderr
     assert [run.status for run in Study.read(tmp_path / "out").runs] == ["done"] * 4

@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.commands.started import begin, run
 from tests.system.conftest import Truelift
 
 from truelift.cli import main
@@ -84,14 +83,9 @@ def test_a_study_of_ones_own_parts_is_killed_and_goes_on_and_an_edit_is_noticed(
     (home / "study.toml").write_text(STUDY)
 
     def command(out: str) -> list[str]:
-        return [sys.executable, "-m", "truelift", "study", str(home / "study.toml"), "--out", out, "--jobs", "1"]
+        return ["study", str(home / "study.toml"), "--out", out, "--jobs", "1"]
 
-    begun = subprocess.Popen(
-        [*command("killed"), "--checkpoint_seconds", "0"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    begun = begin([*command("killed"), "--checkpoint_seconds", "0"], cwd=tmp_path)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("killed/runs/own/*/checkpoint.pt")):
         assert time.monotonic() < deadline
@@ -101,7 +95,7 @@ def test_a_study_of_ones_own_parts_is_killed_and_goes_on_and_an_edit_is_noticed(
     begun.wait()
 
     def results(out: str) -> dict[str, float]:
-        done = subprocess.run(command(out), cwd=tmp_path, capture_output=True, text=True, timeout=250)
+        done = run(command(out), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         found = {}
         for path in sorted(tmp_path.glob(f"{out}/runs/*/*/result.json")):

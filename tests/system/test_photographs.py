@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.commands.started import begin
 from tests.system.conftest import Truelift
 
 OPTIONS = [
@@ -46,9 +45,8 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_the_same(
     options = ["train", "--data.path", str(photographs), "--data.name", "colours", *OPTIONS]
     whole = truelift(*options, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, "-m", "truelift", *options, "--out", "killed"]
     for lines in (1, 12):  # in the first epoch; in the second, after images have grown
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = begin([*options, "--out", "killed"], cwd=tmp_path)
         metrics = tmp_path / "killed" / "metrics.jsonl"
         while not (metrics.exists() and len(metrics.read_text().splitlines()) >= lines):
             time.sleep(0.01)

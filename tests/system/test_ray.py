@@ -6,14 +6,14 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.commands.started import PIPE, Command, begin
 from tests.system import ray_nodes
-from tests.system.processes import ENVIRONMENT, TRUELIFT, until
+from tests.system.processes import ENVIRONMENT, until
 from tests.system.test_study import numbers
 
 from truelift.records import Run, Study
@@ -54,7 +54,7 @@ def nodes() -> Iterator[ray_nodes.Nodes]:
         yield running
 
 
-_started: "list[subprocess.Popen[str]]" = []
+_started: list[Command] = []
 
 
 @pytest.fixture(autouse=True)
@@ -64,22 +64,19 @@ def nothing_is_left() -> Iterator[None]:
         _started.pop().kill()
 
 
-def truelift(home: Path, *arguments: str) -> "subprocess.Popen[str]":
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [*TRUELIFT, *arguments], cwd=home, env=ENVIRONMENT, text=True, stdout=pipe, stderr=pipe, process_group=0
-    )
+def truelift(home: Path, *arguments: str) -> Command:
+    process = begin(arguments, cwd=home, env=ENVIRONMENT, stdout=PIPE, stderr=PIPE)
     _started.append(process)
     return process
 
 
-def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 500) -> tuple[str, str]:
+def ended(process: Command, status: int = 0, seconds: float = 500) -> tuple[str, str]:
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == status, out + err
     return out, err
 
 
-def comes(process: "subprocess.Popen[str]", holds: Callable[[], object]) -> bool:
+def comes(process: Command, holds: Callable[[], object]) -> bool:
     """Whether it comes while the process runs."""
     assert until(lambda: holds() or process.poll() is not None, 200)
     return bool(holds()) or pytest.fail("".join(process.communicate()))

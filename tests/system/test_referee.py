@@ -3,11 +3,11 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from tests.commands.started import begin
 from tests.system.conftest import Truelift
 
 from truelift.records import Study
@@ -95,8 +95,7 @@ def test_a_winner_is_promoted_and_confirmed(truelift: Truelift, tmp_path: Path) 
 
 def test_killed_between_registration_and_verdict(truelift: Truelift, tmp_path: Path) -> None:
     study = write_study(tmp_path, '[variants.slow]\nargs = "--lift 2 --wait 1"\n')
-    command = [sys.executable, "-m", "truelift", "study", str(study), "--ledger", "l.jsonl", "--jobs", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(["study", study, "--ledger", "l.jsonl", "--jobs", "1"], cwd=tmp_path)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/study/runs/slow/*/result.json")):
         time.sleep(0.05)

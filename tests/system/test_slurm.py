@@ -3,14 +3,14 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.commands.started import PIPE, Command, begin
 from tests.system import slurm
-from tests.system.processes import TRUELIFT, until
+from tests.system.processes import until
 from tests.system.test_study import numbers
 
 from truelift.records import Study
@@ -51,15 +51,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Cluster]
         yield running
 
 
-def truelift(cluster: slurm.Cluster, home: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [*TRUELIFT, *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=home, env=dict(cluster.environment), text=True, stdout=pipe, stderr=pipe, process_group=0
-    )
+def truelift(cluster: slurm.Cluster, home: Path, *arguments: str) -> Command:
+    return begin(arguments, cwd=home, env=cluster.environment, stdout=PIPE, stderr=PIPE)
 
 
-def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 1200) -> tuple[str, str]:
+def ended(process: Command, status: int = 0, seconds: float = 1200) -> tuple[str, str]:
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == status, out + err
     return out, err

@@ -4,13 +4,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.commands.started import begin
 from tests.system.conftest import Truelift
 
 from truelift.records import Study
@@ -44,9 +44,8 @@ def test_killed_at_random_moments_a_study_ends_the_same(truelift: Truelift, tmp_
     options = ["--seeds", "2", "--checkpoint_seconds", "0"]
     assert truelift("study", study, "--out", "whole", *options).returncode == 0
     rng = random.Random(1)
-    command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "killed", *options]
     for _ in range(3):
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = begin(["study", study, "--out", "killed", *options], cwd=tmp_path)
         time.sleep(rng.uniform(4, 9))
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -139,8 +138,7 @@ def test_two_commands_at_once_share_the_runs_out(truelift: Truelift, tmp_path: P
         '[variants.a]\n[variants.b]\nargs = "b"\n'
     )
     options = ["--out", "one", "--seeds", "2", "--jobs", "1"]
-    command = [sys.executable, "-m", "truelift", "study", str(study), *options]
-    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = begin(["study", study, *options], cwd=tmp_path)
     while not any((tmp_path / "one").glob("runs/*/*/begun")):
         time.sleep(0.05)
         assert first.poll() is None
@@ -158,8 +156,7 @@ def test_a_killed_study_leaves_no_orphans(tmp_path: Path) -> None:
     program = tmp_path / "sleep.py"
     program.write_text(f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     study.write_text(f'command = "{sys.executable} {program} {{seed}} {{out}}"\n[variants.a]\n[variants.b]\n')
-    command = [sys.executable, "-m", "truelift", "study", str(study), "--jobs", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(["study", study, "--jobs", "1"], cwd=tmp_path)
     while not (marker.exists() and marker.read_text()):
         time.sleep(0.05)
         assert process.poll() is None

@@ -1,8 +1,9 @@
-"""One training over two processes, as torchrun starts them."""
+"""One training over two processes, as torchrun starts them, or with the variables that it sets."""
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.commands.started import PIPE, begin
 
 from truelift.records import Predictions, Run
 
@@ -19,7 +21,6 @@ pytestmark = pytest.mark.timeout(200)
 
 WORKER = Path(__file__).parent / "torchrun_worker.py"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ALONE = [sys.executable]
 
 SMALL: dict[str, Any] = {
     "model.name": "resnet8",
@@ -38,12 +39,21 @@ def done(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=150)
 
 
-def held(launcher: list[str], folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each process holds after a training."""
-    command = [*launcher, str(WORKER), str(folder), json.dumps({**SMALL, **settings})]
-    ended = done(command)
-    assert ended.returncode == 0, ended.stderr
-    size = 2 if launcher == TORCHRUN else 1
+def held(size: int, folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each of so many processes holds after a training."""
+    arguments = [str(folder), json.dumps({**SMALL, **settings})]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {**ENVIRONMENT, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
+    places = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
+    processes = [
+        begin(arguments, cwd=folder, env=ENVIRONMENT if size == 1 else common | place, stderr=PIPE, script=WORKER)
+        for place in places
+    ]
+    for process in processes:
+        _, told = process.communicate(timeout=150)
+        assert process.returncode == 0, told
     return [torch.load(folder / f"held-{size}-{rank}.pt") for rank in range(size)]
 
 
@@ -80,7 +90,7 @@ def assert_equal(one: Any, other: Any, where: str = "") -> None:
     ids=["freezeout", "adaptive", "tracked variances", "auxiliary task", "warm-up until the error is low"],
 )
 def test_both_processes_hold_the_same_to_the_last_bit(tmp_path: Path, settings: dict[str, Any]) -> None:
-    first, second = held(TORCHRUN, tmp_path, settings)
+    first, second = held(2, tmp_path, settings)
     assert len(first["losses"]) > 4
     assert_equal(first, second)
     assert not any(key.startswith("module.") for key in first["network"])
@@ -93,8 +103,10 @@ def test_both_processes_hold_the_same_to_the_last_bit(tmp_path: Path, settings: 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     """To rounding, where no batch norm looks at a process's own part of the batch."""
     settings = {"model.name": "small-cnn", "augmentation.cutout": 2, "optimizer.clip_norm": 1.0}
-    (alone,) = held(ALONE, tmp_path, settings)
-    first, _ = held(TORCHRUN, tmp_path, settings)
+    (alone,) = held(1, tmp_path, settings)
+    ended = done([*TORCHRUN, str(WORKER), str(tmp_path), json.dumps({**SMALL, **settings})])
+    assert ended.returncode == 0, ended.stderr
+    first = torch.load(tmp_path / "held-2-0.pt")
     assert alone["losses"] == pytest.approx(first["losses"], rel=1e-4)
     for name, tensor in alone["network"].items():
         torch.testing.assert_close(first["network"][name], tensor, rtol=1e-3, atol=1e-5, msg=name)

@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commands.started import begin
 from tests.system.conftest import Truelift
 
 PROGRAM = """
@@ -50,7 +50,7 @@ def path_of(truelift: Truelift, folder: str) -> dict[str, Any]:
 
 def kill_after(command: list[str], folder: Path, results: int, tmp_path: Path) -> None:
     """Start a study and kill it as soon as so many runs have results."""
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(command, cwd=tmp_path)
     deadline = time.monotonic() + 200
     try:
         while len(list(folder.glob("runs/*/*/result.json"))) < results:
@@ -82,7 +82,7 @@ def test_killed_and_started_again_it_finds_the_same(truelift: Truelift, program:
     plan = json.loads((tmp_path / "whole/study.json").read_text())
     assert plan["until_decided"] == {"max_seeds": 6, "looks": [3, 4, 5, 6], "alpha": 0.05}
 
-    command = [sys.executable, "-m", "truelift", "study", str(program), "--out", "killed", "--jobs", "2", *OPTIONS]
+    command = ["study", str(program), "--out", "killed", "--jobs", "2", *OPTIONS]
     for results in (4, 9):
         kill_after(command, tmp_path / "killed", results, tmp_path)
         written = json.loads((tmp_path / "killed/study.json").read_text())
@@ -132,8 +132,7 @@ def test_on_digits_killed_in_the_middle(truelift: Truelift, tmp_path: Path) -> N
     )
     whole = truelift("study", study, "--out", "whole", "--jobs", "2")
     assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, "-m", "truelift", "study", str(study), "--out", "killed", "--jobs", "2"]
-    command += ["--checkpoint_seconds", "0"]
+    command = ["study", str(study), "--out", "killed", "--jobs", "2", "--checkpoint_seconds", "0"]
     kill_after(command, tmp_path / "killed", 3, tmp_path)
     done = truelift("study", study, "--out", "killed", "--jobs", "2")  # as many threads a run as before
     assert done.returncode == 0, done.stderr

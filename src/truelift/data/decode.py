@@ -70,6 +70,8 @@ def decode_indices(
     listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
 ) -> tuple[Pixels, IntArray]:
     """As `decode`, with the indices of the images, int64 (M,), in place of their labels."""
+    if listing.pixels is not None and resize is None:
+        return listing.pixels(indices), indices
     pixels: Pixels | None = None
     decoded: list[int] = []
     for index, image in zip(indices.tolist(), _decoded(listing.openers(indices), resize), strict=True):

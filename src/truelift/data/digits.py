@@ -3,7 +3,7 @@
 import gzip
 import importlib.util
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,16 @@ def read_digits() -> Source:
         return (partial(Image.fromarray, pixels[i]) for i in indices)
 
     train = Listing(
-        rows[:, -1].astype(np.int64), openers, place="digits image {}".format, content=lambda: of_arrays(list(pixels))
+        rows[:, -1].astype(np.int64),
+        openers,
+        place="digits image {}".format,
+        content=lambda: of_arrays(list(pixels)),
+        pixels=lambda indices: pixels[indices, ..., None],
     )
     return Source(train, validation=None, test=None, classes=tuple(map(str, range(10))))
 
 
+@cache
 def _rows() -> npt.NDArray[np.float64]:
     """Each image's 64 values and its label, (1797, 65).
 

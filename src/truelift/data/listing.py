@@ -52,6 +52,7 @@ class Listing:
         place: Says where image i lies, for messages.
         content: Gives bytes that change with the images (see `digest`); None where nobody can tell.
         files: The files that they lie in; empty where they are in memory.
+        pixels: Given indices, what decoding these images gives, uint8 (N, H, W, C), where nothing needs to be decoded.
     """
 
     labels: Labels
@@ -59,6 +60,7 @@ class Listing:
     place: Callable[[int], str]
     content: Callable[[], bytes] | None = None
     files: Callable[[], Sequence[str]] = tuple
+    pixels: Callable[[IntArray], npt.NDArray[np.uint8]] | None = None
 
     def opener(self, index: int) -> Opener:
         """The opener of one image."""

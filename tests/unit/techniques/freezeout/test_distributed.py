@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing
 from freezeout_cases import make_network
 from freezeout_workers import STEPS, work
+from tests.commands.started import in_processes
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(60)
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("processes")
-    torch.multiprocessing.spawn(work, args=(2, str(folder)), nprocs=2, join=True)
+    in_processes(work, (2, str(folder)), 2)
     return [torch.load(folder / f"found{rank}.pt") for rank in range(2)]
 
 

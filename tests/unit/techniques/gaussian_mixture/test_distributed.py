@@ -7,7 +7,7 @@ import torch.distributed as dist
 
 # Imported while a group is there it would keep it for good; the group's threads then may abort the process's end.
 import torch.distributed.nn.functional
-import torch.multiprocessing as mp
+from tests.commands.started import in_processes
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -51,7 +51,7 @@ def worker(rank: int, folder: str) -> None:
 
 
 def test_two_replicas_are_equal_and_near_the_single_process(tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+    in_processes(worker, (str(tmp_path),), 2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     torch.manual_seed(0)
     single = Network()

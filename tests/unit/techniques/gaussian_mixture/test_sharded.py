@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-import torch.multiprocessing
 from mixture_cases import directions, error, generator, make_head
 from sharded_workers import work
+from tests.commands.started import in_processes
 from torch import Tensor
 
 from truelift.techniques.gaussian_mixture import GaussianMixtureHead, GaussianMixtureLoss
@@ -43,9 +43,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     labels = torch.randint(0, classes, (processes * IMAGES,), generator=generator(1))
     features = means[labels] + torch.randn(len(labels), 5, generator=generator(2))
     torch.save({"means": means, "features": features, "labels": labels}, folder / "data.pt")
-    torch.multiprocessing.spawn(
-        work, args=(processes, str(folder), classes, list(CASES.values())), nprocs=processes, join=True
-    )
+    in_processes(work, (processes, str(folder), classes, list(CASES.values())), processes)
     found = [torch.load(folder / f"found{rank}.pt") for rank in range(processes)]
     return Run(processes, make_head("identity", classes=classes, features=5, means=means), features, labels, found)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing
 from similarity_workers import CASES, STEPS, train, work
+from tests.commands.started import in_processes
 
 # One a loss, and a small one that finds out whether all reach the same weights.
 EACH_STEP = 3
@@ -16,7 +16,7 @@ COLLECTIVES = {"one pass": 4 * STEPS, "now and then": 3 * 17 + 4 * 33}  # one mo
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder: Path = tmp_path_factory.mktemp("similarity")
-    torch.multiprocessing.spawn(work, args=(2, str(folder)), nprocs=2, join=True)
+    in_processes(work, (2, str(folder)), 2)
     return [torch.load(folder / f"found{rank}.pt") for rank in range(2)]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing
 from reach_workers import Net, work
+from tests.commands.started import in_processes
 from torch import Tensor, nn
 
 from truelift.errors import InputError
@@ -289,7 +289,7 @@ def test_bad_input(case: str) -> None:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("reach")
-    torch.multiprocessing.spawn(work, args=(2, str(folder)), nprocs=2, join=True)
+    in_processes(work, (2, str(folder)), 2)
     return [torch.load(folder / f"found{rank}.pt", weights_only=False) for rank in range(2)]
 
 
