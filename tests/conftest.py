@@ -19,6 +19,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left with one of them while the other has nothing to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/system/", "tests/attack/")))
+
+
 @pytest.fixture
 def device() -> str:
     """The device that the environment names; by default the processor. One that is not here fails the test."""

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import IO, Any
+from typing import Any
 
 from tests.attack.case import Case, judge
+from tests.commands.started import begin_call
 
 FAMILIES = (
     "settings",
@@ -37,7 +38,6 @@ FAMILIES = (
 """Modules `tests.attack.NAME_cases`, each with `cases(random, number)`: its table, then so many random ones."""
 
 SEED = 14
-ROOT = Path(__file__).parents[2]
 
 # Beyond a case's own time, after which its process does not answer any more: it hangs where no signal reaches it.
 _GRACE = 60.0
@@ -84,12 +84,16 @@ class _Server:
     def __init__(self, family: str, number: int, first: int, every: int, seed: int) -> None:
         self.first = first
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `end`
-        arguments = [sys.executable, "-m", "tests.attack.suite", family, *map(str, (number, first, every, seed))]
-        paths = os.pathsep.join(map(str, (ROOT, ROOT / "src")))
-        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self._log, env=environment, bufsize=0)
-        assert self.process.stdout is not None
-        self._stdout: IO[bytes] = self.process.stdout
+        read, write = os.pipe()
+        self.process = begin_call(
+            _serve,
+            (family, number, first, every, seed),
+            env={**os.environ, "COLUMNS": "100"},
+            stdout=write,
+            stderr=self._log.fileno(),
+        )
+        os.close(write)
+        self._stdout = open(read, "rb", buffering=0)  # noqa: SIM115 - closed in `end`
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stdout, selectors.EVENT_READ)
 
@@ -170,11 +174,10 @@ def _serve(family: str, number: int, first: int, every: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    from tests.attack import suite  # its processes find its functions there
+
     name, *numbers = sys.argv[1:]
-    if len(numbers) == 4:
-        _serve(name, *map(int, numbers))
-    else:
-        done = attack(name, int(numbers[0]) if numbers else 50, every=int(numbers[1]) if len(numbers) > 1 else 1)
-        for found in done.faults:
-            print(*found, sep=" | ")
-        print(f"{done.cases} cases, {done.seconds:.0f} s, slowest {done.slowest}, {len(done.faults)} faults")
+    done = suite.attack(name, int(numbers[0]) if numbers else 50, every=int(numbers[1]) if len(numbers) > 1 else 1)
+    for found in done.faults:
+        print(*found, sep=" | ")
+    print(f"{done.cases} cases, {done.seconds:.0f} s, slowest {done.slowest}, {len(done.faults)} faults")

@@ -1,11 +1,13 @@
-"""Calls a function: `called.py FILE RANK`, where the file has what `started.in_processes` has put there."""
+"""Calls a function: `called.py FILE`, where the file has what `started.begin_call` has put there, and is removed."""
 
 import pickle
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    paths, content = pickle.loads(Path(sys.argv[1]).read_bytes())
+    file = Path(sys.argv[1])
+    paths, content = pickle.loads(file.read_bytes())
+    file.unlink()
     sys.path[:] = paths  # the function's module may be found only there
     work, arguments = pickle.loads(content)
-    work(int(sys.argv[2]), *arguments)
+    work(*arguments)

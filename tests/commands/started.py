@@ -142,6 +142,22 @@ def run(
     return subprocess.CompletedProcess(command.args, command.wait(), out, err)
 
 
+def begin_call(
+    work: Callable[..., object],
+    arguments: Sequence[object],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdout: int = DEVNULL,
+    stderr: int = DEVNULL,
+) -> Command:
+    """A process that does `work(*arguments)`, a function of a module, found where this process finds it."""
+    handle, file = tempfile.mkstemp()
+    with open(handle, "wb") as content:
+        content.write(pickle.dumps([sys.path, pickle.dumps((work, arguments))]))
+    script = Path(__file__).with_name("called.py")
+    return Command([file], cwd=Path.cwd(), env=env, stdout=stdout, stderr=stderr, script=script)
+
+
 def in_processes(
     work: Callable[..., object], arguments: Sequence[object], processes: int, timeout: float = 120
 ) -> None:
@@ -151,16 +167,12 @@ def in_processes(
         AssertionError: One of them has failed, with its error stream.
         subprocess.TimeoutExpired: One ran longer; all were killed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "work")
-        file.write_bytes(pickle.dumps([sys.path, pickle.dumps((work, arguments))]))
-        script = Path(__file__).with_name("called.py")
-        begun = [begin([file, str(rank)], cwd=Path.cwd(), stderr=PIPE, script=script) for rank in range(processes)]
-        try:
-            told = [command.communicate(timeout)[1] for command in begun]
-        finally:
-            for command in begun:
-                command.kill()
+    begun = [begin_call(work, (rank, *arguments), stderr=PIPE) for rank in range(processes)]
+    try:
+        told = [command.communicate(timeout)[1] for command in begun]
+    finally:
+        for command in begun:
+            command.kill()
     assert [command.returncode for command in begun] == [0] * processes, "\n".join(told)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.integrations.trainer_cases import LAYERS, Network, assert_equal, make_batches, make_network, sgd, train
 from torch.utils.checkpoint import checkpoint
-from trainer_cases import LAYERS, Network, assert_equal, make_batches, make_network, sgd, train
 
 from truelift.errors import InputError
 from truelift.integrations import save_with, step_before_forward

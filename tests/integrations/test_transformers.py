@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from trainer_cases import (
+from tests.integrations.trainer_cases import (
     BATCH,
     LAYERS,
     Network,
@@ -21,6 +20,7 @@ from trainer_cases import (
     train_similar,
     two_losses,
 )
+from torch import Tensor, nn
 
 from truelift.errors import InputError
 from truelift.integrations import save_with

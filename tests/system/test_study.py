@@ -41,12 +41,21 @@ def numbers(folder: Path) -> dict[tuple[str, int], object]:
 def test_killed_at_random_moments_a_study_ends_the_same(truelift: Truelift, tmp_path: Path) -> None:
     study = tmp_path / "study.toml"
     study.write_text(SMALL + "[variants.a]\n[variants.b]\nmodel.last_relu = false\n")
-    options = ["--seeds", "2", "--checkpoint_seconds", "0"]
+    options = ["--seeds", "2", "--checkpoint_seconds", "0", "--epochs", "3", "--model.width", "4"]
     assert truelift("study", study, "--out", "whole", *options).returncode == 0
+
+    def lines() -> int:
+        return sum(path.read_bytes().count(b"\n") for path in tmp_path.glob("killed/runs/*/*/metrics.jsonl"))
+
+    every = sum(path.read_bytes().count(b"\n") for path in tmp_path.glob("whole/runs/*/*/metrics.jsonl"))
     rng = random.Random(1)
-    for _ in range(3):
+    for share in (0.0, 0.3, 0.6):
         process = begin(["study", study, "--out", "killed", *options], cwd=tmp_path)
-        time.sleep(rng.uniform(4, 9))
+        last, deadline = every * (share + rng.uniform(0.0, 0.3)), time.monotonic() + 120
+        while lines() <= last:
+            assert process.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert truelift("study", study, "--out", "killed", *options).returncode == 0

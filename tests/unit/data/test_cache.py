@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_files import pixels, png, write_classes, write_folder, write_parquet
+from tests.unit.data.image_files import pixels, png, write_classes, write_folder, write_parquet
 
 from truelift.data import DataOptions, Splits, cache, decoded, load, preprocessing
 from truelift.data.cache import Arrays, kept

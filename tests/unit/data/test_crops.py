@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from image_files import jpeg, png
 from PIL import Image
+from tests.unit.data.image_files import jpeg, png
 
 from truelift.data import crops
 from truelift.data import jpeg as jpeg_module

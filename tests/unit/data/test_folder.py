@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import pixels, png, write_folder
+from tests.unit.data.image_files import pixels, png, write_folder
 
 from truelift.data.decode import decode
 from truelift.data.folder import read_folder

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import pixels
 from PIL import EpsImagePlugin, Image
+from tests.unit.data.image_files import pixels
 
 from truelift.data import decode as decoding
 from truelift.data.decode import attempt, decode, to_array

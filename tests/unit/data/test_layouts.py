@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from image_files import pixels, png, write_folder
+from tests.unit.data.image_files import pixels, png, write_folder
 
 from truelift.data import DataOptions, load
 from truelift.data.folder import read_folder

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_files import pixels, png, write_classes, write_folder, write_parquet
+from tests.unit.data.image_files import pixels, png, write_classes, write_folder, write_parquet
 
 from truelift.data import DataOptions, ImageSet, Splits, load
 from truelift.errors import InputError

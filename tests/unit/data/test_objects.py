@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from image_files import pixels, png
 from PIL import Image
+from tests.unit.data.image_files import pixels, png
 
 from truelift.data import DataOptions, ImageSet, Source, load, load_unlabelled
 from truelift.data.listing import Listing

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_files import write_photographs
+from tests.unit.data.image_files import write_photographs
 
 from truelift.data import AugmentationOptions, Batches, ImageSet, Photographs, StreamedBatches, build_changes
 from truelift.data.folder import read_folder

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_files import pixels, png
+from tests.unit.data.image_files import pixels, png
 
 from truelift.data import DataOptions, ImageSet, load, resolve_data
 from truelift.errors import InputError

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from image_files import pixels, png, write_classes, write_parquet
+from tests.unit.data.image_files import pixels, png, write_classes, write_parquet
 
 from truelift.data import DataOptions, load, parquet
 from truelift.data.columns import ColumnOptions

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from image_files import IMAGE_TYPE, metadata, pixels, png, write_classes
+from tests.unit.data.image_files import IMAGE_TYPE, metadata, pixels, png, write_classes
 
 from truelift.data import DataOptions, load, load_unlabelled
 from truelift.data.columns import ColumnOptions

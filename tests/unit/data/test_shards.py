@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import pixels, png
+from tests.unit.data.image_files import pixels, png
 
 from truelift.data.decode import decode
 from truelift.data.shards import read_shards

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_files import write_photographs
 from PIL import Image
+from tests.unit.data.image_files import write_photographs
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise

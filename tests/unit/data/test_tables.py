@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from image_files import pixels, png
+from tests.unit.data.image_files import pixels, png
 
 from truelift.data import DataOptions, ImageSet, load, load_unlabelled
 from truelift.data.listing import Source

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from exchange_workers import images, make_network, work
 from tests.commands.started import in_processes
+from tests.unit.training.exchange_workers import images, make_network, work
 
 pytestmark = pytest.mark.timeout(60)
 

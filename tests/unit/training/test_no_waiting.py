@@ -6,8 +6,8 @@ Every name of every registry is tried, so that a new part is held to it without 
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
-import meta
 import pytest
+import tests.unit.training.meta as meta
 import torch
 
 from truelift.data.augmentations import CHANGES

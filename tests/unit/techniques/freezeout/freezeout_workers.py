@@ -10,7 +10,7 @@ import torch.distributed as dist
 # Imported while a group is there it would keep it for good; the group's threads then may abort the process's end.
 import torch.distributed.nn.functional
 import torch.nn.functional as F
-from freezeout_cases import make_batches, make_network, sgd
+from tests.unit.techniques.freezeout.freezeout_cases import make_batches, make_network, sgd
 from torch.nn.parallel import DistributedDataParallel
 
 from truelift.techniques.freezeout import AdaptiveFreezing, FreezeOut

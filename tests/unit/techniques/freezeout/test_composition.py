@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from freezeout_cases import STEPS, make_batches, make_network, sgd, train
+from tests.unit.techniques.freezeout.freezeout_cases import STEPS, make_batches, make_network, sgd, train
 from torch import nn
 
 from truelift.techniques.freezeout import FreezeOut, allow_recompilations

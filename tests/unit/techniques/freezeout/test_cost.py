@@ -121,10 +121,10 @@ def test_timed_costs() -> None:
 
 
 def test_predicted_saving_is_that_of_the_schedule() -> None:
-    network, images = DenseNet(40, 100), torch.empty(50, 3, 32, 32)
+    network, images = DenseNet(10, 10), torch.empty(2, 3, 32, 32)
     predicted = predicted_saving(network, images, t0=0.5, scaling="linear", freeze_every=2)
     stages = freezing_stages(freezing_points(len(network.layers()), 0.5, "linear"), 2)
-    assert predicted == saving(stages, counted_costs(network, images))
+    assert predicted == saving(stages, counted_costs(network, images)) > 0
     measured = predicted_saving(small(), torch.randn(2, 3, 8, 8), t0=0.2, measure=True)
     assert -0.5 < measured < 1
     with pytest.raises(InputError, match="t0 must be in"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from discovery_cases import NETWORKS, Branching, Residual, VisionTransformer
+from tests.unit.techniques.freezeout.discovery_cases import NETWORKS, Branching, Residual, VisionTransformer
 from torch import Tensor, nn
 
 from truelift.errors import InputError

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from freezeout_cases import make_network
-from freezeout_workers import STEPS, work
 from tests.commands.started import in_processes
+from tests.unit.techniques.freezeout.freezeout_cases import make_network
+from tests.unit.techniques.freezeout.freezeout_workers import STEPS, work
 
 pytestmark = pytest.mark.timeout(60)
 

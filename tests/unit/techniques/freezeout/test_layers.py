@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from freezeout_cases import STEPS, make_batches, make_network, sgd, train
+from tests.unit.techniques.freezeout.freezeout_cases import STEPS, make_batches, make_network, sgd, train
 from torch import Tensor, nn
 
 from truelift.errors import InputError

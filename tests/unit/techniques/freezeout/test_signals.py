@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from freezeout_cases import make_batches, make_network
+from tests.unit.techniques.freezeout.freezeout_cases import make_batches, make_network
 from torch import nn
 
 from truelift.errors import InputError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from mixture_cases import make_head
+from tests.unit.techniques.gaussian_mixture.mixture_cases import make_head
 
 from truelift.errors import InputError
 from truelift.techniques.gaussian_mixture import (

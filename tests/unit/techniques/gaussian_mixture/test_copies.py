@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from mixture_cases import FAMILIES, make_head, near_own
+from tests.unit.techniques.gaussian_mixture.mixture_cases import FAMILIES, make_head, near_own
 from torch import nn
 
 from truelift.techniques.gaussian_mixture import GaussianMixtureHead, GaussianMixtureLoss, constant, doubling, ramp

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from mixture_cases import generator
+from tests.unit.techniques.gaussian_mixture.mixture_cases import generator
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 

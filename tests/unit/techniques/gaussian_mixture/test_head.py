@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from mixture_cases import FAMILIES, directions, generator, make_head, near_own
+from tests.unit.techniques.gaussian_mixture.mixture_cases import FAMILIES, directions, generator, make_head, near_own
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 

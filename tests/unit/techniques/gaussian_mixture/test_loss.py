@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from mixture_cases import COVARIANCES, FAMILIES, Reference, directions, error, generator, make_head, measured, near_own
+from tests.unit.techniques.gaussian_mixture.mixture_cases import (
+    COVARIANCES,
+    FAMILIES,
+    Reference,
+    directions,
+    error,
+    generator,
+    make_head,
+    measured,
+    near_own,
+)
 
 from truelift.techniques.gaussian_mixture import GaussianMixtureHead, GaussianMixtureLoss
 

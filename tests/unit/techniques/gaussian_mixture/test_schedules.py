@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from mixture_cases import make_head, near_own
+from tests.unit.techniques.gaussian_mixture.mixture_cases import make_head, near_own
 
 from truelift.errors import InputError
 from truelift.techniques.gaussian_mixture import GaussianMixtureLoss, constant, doubling, ramp

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mixture_cases import FAMILIES, generator, make_head, measured, near_own
+from tests.unit.techniques.gaussian_mixture.mixture_cases import FAMILIES, generator, make_head, measured, near_own
 from torch import Tensor
 
 from truelift.techniques.gaussian_mixture import GaussianMixtureLoss, separation

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from mixture_cases import directions, error, generator, make_head
-from sharded_workers import work
 from tests.commands.started import in_processes
+from tests.unit.techniques.gaussian_mixture.mixture_cases import directions, error, generator, make_head
+from tests.unit.techniques.gaussian_mixture.sharded_workers import work
 from torch import Tensor
 
 from truelift.techniques.gaussian_mixture import GaussianMixtureHead, GaussianMixtureLoss

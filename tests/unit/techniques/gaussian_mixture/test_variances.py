@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from mixture_cases import COVARIANCES, generator, make_head, near_own
+from tests.unit.techniques.gaussian_mixture.mixture_cases import COVARIANCES, generator, make_head, near_own
 from torch import Tensor, nn
 
 from truelift.techniques.gaussian_mixture import GaussianMixtureHead, GaussianMixtureLoss

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from similarity_workers import CASES, STEPS, train, work
 from tests.commands.started import in_processes
+from tests.unit.techniques.gradient_similarity.similarity_workers import CASES, STEPS, train, work
 
 # One a loss, and a small one that finds out whether all reach the same weights.
 EACH_STEP = 3

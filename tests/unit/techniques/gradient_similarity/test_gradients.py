@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from similarity_cases import (
+from tests.unit.techniques.gradient_similarity.similarity_cases import (
     Batch,
     assert_equal,
     expected_step,

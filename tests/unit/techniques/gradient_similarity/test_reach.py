@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from reach_workers import Net, work
 from tests.commands.started import in_processes
+from tests.unit.techniques.gradient_similarity.reach_workers import Net, work
 from torch import Tensor, nn
 
 from truelift.errors import InputError

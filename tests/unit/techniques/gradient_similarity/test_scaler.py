@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from similarity_cases import assert_equal, expected_step, make_batch, make_net, separate_gradients, step, written
+from tests.unit.techniques.gradient_similarity.similarity_cases import (
+    assert_equal,
+    expected_step,
+    make_batch,
+    make_net,
+    separate_gradients,
+    step,
+    written,
+)
 from torch.amp import GradScaler
 
 from truelift.errors import InputError

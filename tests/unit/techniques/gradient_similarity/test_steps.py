@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from similarity_cases import (
+from tests.unit.techniques.gradient_similarity.similarity_cases import (
     assert_equal,
     expected_step,
     is_shared,
