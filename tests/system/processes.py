@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from tests.commands.started import PIPE, Command, begin
 
 TRUELIFT = [sys.executable, "-m", "truelift"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -23,6 +26,16 @@ def started(cwd: Path, *arguments: str | Path, launcher: list[str] | None = None
         stderr=subprocess.PIPE,
         process_group=0,
     )
+
+
+def together(cwd: Path, *arguments: str | Path, script: Path | None = None) -> list[Command]:
+    """A command in two processes that train one network, with the variables that torchrun sets."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {**ENVIRONMENT, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    places = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    return [begin(arguments, cwd=cwd, env=common | place, stdout=PIPE, stderr=PIPE, script=script) for place in places]
 
 
 def running(text: str | Path) -> list[int]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.system.processes import ENVIRONMENT, TRUELIFT, kill, running, started, until
+from tests.commands.started import run
+from tests.system.processes import ENVIRONMENT, TRUELIFT, kill, running, started, together, until
 
 from truelift.records import Predictions, Run
 
@@ -24,9 +25,8 @@ OPTIONS = ["train", *SMALL, "--epochs", "10", "--precision", "fp32", "--checkpoi
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
-    subprocess.run(
-        [*TRUELIFT, *OPTIONS, "--out", str(folder / "run")], check=True, env=ENVIRONMENT, capture_output=True
-    )
+    done = run([*OPTIONS, "--out", "run"], cwd=folder, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
@@ -76,9 +76,8 @@ def test_sigterm_writes_a_checkpoint_at_the_next_step(tmp_path: Path, whole: Pat
     assert told == f"truelift: stopped by SIGTERM. To go on: {command}\n"
     assert 0 < torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["meters"]["step"] < 250
     assert not (tmp_path / "run/result.json").exists()
-    again = started(tmp_path, *OPTIONS, "--out", "run")
-    _, told = again.communicate(timeout=60)
-    assert again.returncode == 0, told
+    again = run([*OPTIONS, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT)
+    assert again.returncode == 0, again.stderr
     assert_same(tmp_path / "run", whole)
 
 
@@ -101,7 +100,7 @@ def test_of_several_processes_all_stop_at_one_step(tmp_path: Path) -> None:
     """Even where one alone is told."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*torchrun, "-m", "truelift"]
-    whole = started(tmp_path, *OPTIONS, "--out", "whole", launcher=command)
+    whole = together(tmp_path, *OPTIONS, "--out", "whole")
     process = started(tmp_path, *OPTIONS, "--out", "cut", launcher=command)
     metrics = tmp_path / "cut/metrics.jsonl"
     assert until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) > 8, 60)
@@ -111,8 +110,7 @@ def test_of_several_processes_all_stop_at_one_step(tmp_path: Path) -> None:
     assert "exitcode  : 143" in told or "exitcode: 143" in told, told
     assert told.count("truelift: stopped by SIGTERM") == 1
     assert (tmp_path / "cut/checkpoint.pt").exists()
-    again = started(tmp_path, *OPTIONS, "--out", "cut", launcher=command)
-    for ended in (again, whole):
+    for ended in (*whole, *together(tmp_path, *OPTIONS, "--out", "cut")):
         _, told = ended.communicate(timeout=90)
         assert ended.returncode == 0, told
     assert_same(tmp_path / "cut", tmp_path / "whole")
@@ -137,8 +135,7 @@ def test_a_preempted_study_goes_on(tmp_path: Path, launcher: list[str]) -> None:
     assert len(list(tmp_path.glob("cut/runs/*/*/checkpoint.pt"))) == 2
     assert not list(tmp_path.glob("cut/runs/*/*/failure.json"))
     shutil.copytree(tmp_path / "cut", tmp_path / "copy")
-    again = started(tmp_path, *options, "--out", "cut")
-    _, told = again.communicate(timeout=60)
-    assert again.returncode == 0, told
-    for run in tmp_path.glob("cut/runs/*/*"):
-        assert json.loads((run / "result.json").read_text())["epochs"] == 12
+    again = run([*options, "--out", "cut"], cwd=tmp_path, env=ENVIRONMENT)
+    assert again.returncode == 0, again.stderr
+    for folder in tmp_path.glob("cut/runs/*/*"):
+        assert json.loads((folder / "result.json").read_text())["epochs"] == 12

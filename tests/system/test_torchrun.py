@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.commands.started import PIPE, begin
+from tests.commands.started import PIPE, Command, begin
+from tests.system.processes import ENVIRONMENT, together
 
 from truelift.records import Predictions, Run
 
@@ -32,29 +32,21 @@ SMALL: dict[str, Any] = {
 }
 
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def done(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=150)
-
-
-def held(size: int, folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each of so many processes holds after a training."""
-    arguments = [str(folder), json.dumps({**SMALL, **settings})]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {**ENVIRONMENT, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
-    places = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
-    processes = [
-        begin(arguments, cwd=folder, env=ENVIRONMENT if size == 1 else common | place, stderr=PIPE, script=WORKER)
-        for place in places
-    ]
+def all_done(processes: list[Command]) -> None:
+    """Wait until all have ended well."""
     for process in processes:
         _, told = process.communicate(timeout=150)
         assert process.returncode == 0, told
-    return [torch.load(folder / f"held-{size}-{rank}.pt") for rank in range(size)]
+
+
+def worker(folder: Path, settings: dict[str, Any]) -> list[str]:
+    return [str(folder), json.dumps({**SMALL, **settings})]
+
+
+def held(folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each of two processes holds after a training."""
+    all_done(together(folder, *worker(folder, settings), script=WORKER))
+    return [torch.load(folder / f"held-2-{rank}.pt") for rank in range(2)]
 
 
 def assert_equal(one: Any, other: Any, where: str = "") -> None:
@@ -90,7 +82,7 @@ def assert_equal(one: Any, other: Any, where: str = "") -> None:
     ids=["freezeout", "adaptive", "tracked variances", "auxiliary task", "warm-up until the error is low"],
 )
 def test_both_processes_hold_the_same_to_the_last_bit(tmp_path: Path, settings: dict[str, Any]) -> None:
-    first, second = held(2, tmp_path, settings)
+    first, second = held(tmp_path, settings)
     assert len(first["losses"]) > 4
     assert_equal(first, second)
     assert not any(key.startswith("module.") for key in first["network"])
@@ -103,8 +95,10 @@ def test_both_processes_hold_the_same_to_the_last_bit(tmp_path: Path, settings: 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     """To rounding, where no batch norm looks at a process's own part of the batch."""
     settings = {"model.name": "small-cnn", "augmentation.cutout": 2, "optimizer.clip_norm": 1.0}
-    (alone,) = held(1, tmp_path, settings)
-    ended = done([*TORCHRUN, str(WORKER), str(tmp_path), json.dumps({**SMALL, **settings})])
+    all_done([begin(worker(tmp_path, settings), cwd=tmp_path, env=ENVIRONMENT, stderr=PIPE, script=WORKER)])
+    alone = torch.load(tmp_path / "held-1-0.pt")
+    command = [*TORCHRUN, str(WORKER), *worker(tmp_path, settings)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=150, check=False)
     assert ended.returncode == 0, ended.stderr
     first = torch.load(tmp_path / "held-2-0.pt")
     assert alone["losses"] == pytest.approx(first["losses"], rel=1e-4)
@@ -114,19 +108,18 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     assert alone["exchanged"] == []
 
 
-def command(out: Path, **settings: Any) -> list[str]:
+def train(out: Path, **settings: Any) -> list[str]:
     options = [text for name, value in {**SMALL, **settings}.items() for text in (f"--{name}", str(value))]
-    return [*TORCHRUN, "-m", "truelift", "train", "--out", str(out), "--checkpoint_seconds", "0", *options]
+    return ["train", "--out", str(out), "--checkpoint_seconds", "0", *options]
 
 
 def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
-    whole = done(command(tmp_path / "whole"))
-    assert whole.returncode == 0, whole.stderr
-    assert whole.stdout.count("test accuracy") - whole.stdout.count("epoch") == 1  # one process tells the end
+    told = [process.communicate(timeout=150) for process in together(tmp_path, *train(tmp_path / "whole"))]
+    out = "".join(out for out, _ in told)
+    assert out.count("test accuracy") - out.count("epoch") == 1, told  # one process tells the end
 
-    process = subprocess.Popen(
-        command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
-    )
+    command = [*TORCHRUN, "-m", "truelift", *train(tmp_path / "cut")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     metrics = tmp_path / "cut/metrics.jsonl"
     while not (metrics.exists() and len(metrics.read_text().splitlines()) > 8):
         assert process.poll() is None
@@ -136,8 +129,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
     assert process.wait(60) != 0
     assert not (tmp_path / "cut/result.json").exists()
 
-    again = done(command(tmp_path / "cut"))
-    assert again.returncode == 0, again.stderr
+    all_done(together(tmp_path, *train(tmp_path / "cut")))
     for name in ("network", "optimizer", "meters"):
         one, other = (torch.load(tmp_path / run / "checkpoint.pt", weights_only=True)[name] for run in ("whole", "cut"))
         if name == "meters":
@@ -152,12 +144,15 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
 
 
 def test_bad_input_ends_both_with_one_line(tmp_path: Path) -> None:
-    train = done(command(tmp_path / "run", batch_size=33))
-    assert train.returncode != 0
-    assert "truelift: error: batch_size must be a multiple of the 2 processes that share it, got 33" in train.stderr
-    assert not (tmp_path / "run").exists()
-
-    study = done([*TORCHRUN, "-m", "truelift", "study", "digits", "--out", str(tmp_path / "study")])
-    assert study.returncode != 0
-    assert "study starts its own processes" in study.stderr
-    assert not (tmp_path / "study").exists()
+    for command, words in (
+        (
+            train(tmp_path / "run", batch_size=33),
+            "batch_size must be a multiple of the 2 processes that share it, got 33",
+        ),
+        (["study", "digits", "--out", str(tmp_path / "study")], "study starts its own processes"),
+    ):
+        processes = together(tmp_path, *command)
+        told = [process.communicate(timeout=150)[1] for process in processes]
+        assert [process.returncode for process in processes] == [2, 2], told
+        assert any(words in text for text in told), told
+        assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.unit.training.conftest import Undisturbed
 from tests.unit.training.parts import freezing_of
 
 from truelift.errors import InputError
@@ -38,10 +39,10 @@ VIEWS = {"augmentation.views": 2, "augmentation.crop_padding": 1, "augmentation.
 
 @pytest.mark.parametrize("changes", [{}, VIEWS], ids=["no augmentation", "two views"])
 @pytest.mark.parametrize("place", ["device", "file"])
-def test_trains_to_the_weights_of_a_training_without(tmp_path: Path, place: str, changes: dict[str, Any]) -> None:
-    run(small(**changes), tmp_path / "plain", reporter=silent)
-    run(small(**changes, **{"freezing.cache": place}), tmp_path / "cached", reporter=silent)
-    plain, cached = weights(tmp_path / "plain"), weights(tmp_path / "cached")
+def test_trains_to_the_weights_of_a_training_without(
+    undisturbed: Undisturbed, place: str, changes: dict[str, Any]
+) -> None:
+    plain, cached = (weights(undisturbed(small(**changes, **{"freezing.cache": at}))) for at in ("none", place))
     for name, tensor in plain.items():
         torch.testing.assert_close(cached[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
@@ -70,9 +71,11 @@ def test_no_image_passes_the_frozen_layers_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", [{}, VIEWS], ids=["no augmentation", "two views"])
 @pytest.mark.parametrize("crash_at", [7, 10, 13])
-def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, changes: dict[str, Any]) -> None:
+def test_resumed_run_is_bit_identical(
+    undisturbed: Undisturbed, tmp_path: Path, crash_at: int, changes: dict[str, Any]
+) -> None:
     experiment = small(**changes, **{"freezing.cache": "device"})
-    run(experiment, tmp_path / "whole", reporter=silent)
+    whole = undisturbed(experiment)
 
     def crash(line: dict[str, Any], steps: int) -> None:
         if line["kind"] == "train" and line["step"] == crash_at:
@@ -82,7 +85,7 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, changes: di
         run(experiment, tmp_path / "cut", reporter=crash, checkpoint_seconds=0)
     run(experiment, tmp_path / "cut", reporter=silent)
     cut = weights(tmp_path / "cut")
-    for name, tensor in weights(tmp_path / "whole").items():
+    for name, tensor in weights(whole).items():
         assert torch.equal(tensor, cut[name]), name
 
 

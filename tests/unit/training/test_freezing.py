@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.unit.training.conftest import Undisturbed
 from tests.unit.training.parts import freezing_of
 
 from truelift.errors import InputError
@@ -46,9 +47,10 @@ def silent(line: dict[str, Any], steps: int) -> None:
     ids=["sgd", "adamw in groups", "gradient", "representation"],
 )
 @pytest.mark.parametrize("crash_at", [2, 9, 13])
-def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, settings: dict[str, Any]) -> None:
+def test_resumed_run_is_bit_identical(
+    undisturbed: Undisturbed, tmp_path: Path, crash_at: int, settings: dict[str, Any]
+) -> None:
     experiment = small(**settings)
-    run(experiment, tmp_path / "whole", reporter=silent)
 
     def crash(line: dict[str, Any], steps: int) -> None:
         if line["kind"] == "train" and line["step"] == crash_at:
@@ -58,7 +60,8 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, settings: d
         run(experiment, tmp_path / "cut", reporter=crash, checkpoint_seconds=0)
     run(experiment, tmp_path / "cut", reporter=silent)
     whole, cut = (
-        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("whole", "cut")
+        torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
+        for folder in (undisturbed(experiment), tmp_path / "cut")
     )
     assert whole.keys() == cut.keys()
     for name, tensor in whole.items():

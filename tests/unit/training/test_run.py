@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from tests.unit.training.conftest import Undisturbed
 
 from truelift.data import AugmentationOptions, DataOptions
 from truelift.errors import DivergedError, InputError
@@ -52,9 +53,11 @@ MIXTURE = {
     "settings", [{"precision": "fp32"}, {"precision": "bf16"}, MIXTURE], ids=["fp32", "bf16", "mixture"]
 )
 @pytest.mark.parametrize("crash_at", [3, 9, 13])
-def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, settings: dict[str, Any]) -> None:
+def test_resumed_run_is_bit_identical(
+    undisturbed: Undisturbed, tmp_path: Path, crash_at: int, settings: dict[str, Any]
+) -> None:
     experiment = small(**{"optimizer.name": "adamw", "optimizer.lr": 0.01}, **settings)
-    whole = run(experiment, tmp_path / "whole", reporter=silent)
+    whole = undisturbed(experiment)
 
     def crash(line: dict[str, Any], steps: int) -> None:
         if line["kind"] == "train" and line["step"] == crash_at:
@@ -70,11 +73,11 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, crash_at: int, settings: d
     def timeless(values: dict[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in values.items() if "second" not in k}
 
-    assert timeless(again["metrics"]) == timeless(whole["metrics"])
-    first, second = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    runs = [Run("v", 0, folder) for folder in (whole, tmp_path / "cut")]
+    assert timeless(again["metrics"]) == timeless(runs[0].result()["metrics"])
+    first, second = weights(whole), weights(tmp_path / "cut")
     for name, tensor in first["network"].items():
         assert torch.equal(tensor, second["network"][name]), name
-    runs = [Run("v", 0, tmp_path / name) for name in ("whole", "cut")]
     assert [timeless(x) for x in runs[0].metrics()] == [timeless(x) for x in runs[1].metrics()]
     predictions = [r.predictions() for r in runs]
     assert predictions[0] is not None

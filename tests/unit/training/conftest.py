@@ -1,0 +1,23 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from truelift.training import Experiment, run
+
+Undisturbed = Callable[[Experiment], Path]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The folder of a run that was made in one go; of each experiment it is made once."""
+    folders: dict[str, Path] = {}
+
+    def of(experiment: Experiment) -> Path:
+        name = repr(experiment)
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp("undisturbed")
+            run(experiment, folders[name], reporter=lambda line, steps: None)
+        return folders[name]
+
+    return of
