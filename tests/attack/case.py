@@ -106,7 +106,8 @@ def command(*arguments: str) -> Attack:
 
 
 def _run(attack: Attack, seconds: float) -> tuple[object, str, str, list[Fault]]:
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    written = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in written)
     status: object = None
     faults: list[Fault] = []
     with _timed(seconds), _ordinary_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -119,7 +120,7 @@ def _run(attack: Attack, seconds: float) -> tuple[object, str, str, list[Fault]]
         except BaseException as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             faults = [Fault("tracebacks", f"{error!r:.300} in {Path(where.filename).name}:{where.lineno}")]
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    texts = [stream.getvalue().decode() for stream in written]
     return status, texts[0], texts[1], faults
 
 
@@ -156,7 +157,8 @@ def _of_status(case: Case, status: object, out: str, err: str, ended: bool) -> I
     told = [line for line in lines if line not in notes]
     if any(len(line) > _LONGEST_LINE for line in lines):
         yield Fault("tracebacks", f"a line of {max(map(len, lines))} characters")
-    start = {0: None, 1: "truelift: failed: ", 2: "truelift: error: "}.get(status, "") if _is_int(status) else ""
+    starts: dict[object, str | None] = {0: None, 1: "truelift: failed: ", 2: "truelift: error: "}
+    start = starts.get(status, "") if _is_int(status) else ""
     if start == "":
         yield Fault("tracebacks", f"status {status!r:.100}: {err!r:.300}")
     elif start is None and told:

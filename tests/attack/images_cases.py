@@ -5,7 +5,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
@@ -100,8 +100,8 @@ _CONTENTS: Mapping[str, tuple[Callable[[], bytes], bool | None]] = {
     "32 bits": (lambda: encoded("I", "TIFF"), True),
     "float": (lambda: encoded("F", "TIFF"), True),
     "animated": (_animated, False),
-    **{f"turned {i}": ((lambda i=i: _turned(i)), False) for i in (1, 3, 6, 8)},
-    **{f"turned {i}": ((lambda i=i: _turned(i)), None) for i in (0, 9, 65535)},
+    **{f"turned {i}": (partial(_turned, i), False) for i in (1, 3, 6, 8)},
+    **{f"turned {i}": (partial(_turned, i), None) for i in (0, 9, 65535)},
     "nothing": (lambda: b"", True),
     "text": (lambda: b"no image", True),
     "a zip": (lambda: b"PK\x03\x04" + bytes(60), True),
@@ -169,7 +169,7 @@ def cases(random: Random, number: int) -> Iterator[Case]:
         form = random.choice(_FORMS)
         content = mutated_bytes(encoded(form=form), random)
         options = random.choice(({}, {"skip": True}, {"resize": 4}, {"resize": 4, "stream": True}))
-        yield _image(f"damaged {i}: {form} {options}", lambda content=content: content, None, **options)
+        yield _image(f"damaged {i}: {form} {options}", partial(bytes, content), None, **options)
 
 
 def loaded(**options: object) -> Attack:

@@ -148,7 +148,9 @@ def cases(random: Random, number: int) -> Iterator[Case]:
     for i in range(number):
         form = random.choice(("none", "snappy", "zstd", "gzip"))
         content = mutated_bytes(_compressed(form), random)
-        options = random.choice(({}, {"resize": 4, "stream": True, "workers": 0}, {"on_error": "skip"}))
+        options: dict[str, object] = random.choice(
+            ({}, {"resize": 4, "stream": True, "workers": 0}, {"on_error": "skip"})
+        )
         yield _files(f"damaged {i}, {form}", {"train.parquet": content}, None, **options)
 
 

@@ -4,7 +4,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
@@ -104,7 +104,7 @@ _SHARDS: dict[str, tuple[Callable[[], bytes], bool | None]] = {
     "no name": (lambda: shard(_members() | {"": b"x"}), None),
     "a key with a dot": (lambda: shard(_members() | {"a.b.png": encoded(), "a.b.cls": b"1"}), True),
     **{
-        f"a {name}": ((lambda kind=kind: _special(kind)), True)
+        f"a {name}": (partial(_special, kind), True)
         for name, kind in {
             "symbolic link": tarfile.SYMTYPE,
             "hard link": tarfile.LNKTYPE,
@@ -115,7 +115,7 @@ _SHARDS: dict[str, tuple[Callable[[], bytes], bool | None]] = {
         }.items()
     },
     **{
-        f"a size of {size!r}": ((lambda size=size: _sized(size)), True)
+        f"a size of {size!r}": (partial(_sized, size), True)
         for size in (
             *(b"77777777777", b"-0000000001", b"-7777777777", b"99999999999", b"xxxxxxxxxxx", b"\x80" + b"\xff" * 11),
             *(b"\xff" + b"\xff" * 11, b"\xff" * 8 + bytes(4), b"\x80" + bytes(7) + b"\x7f\xff\xff\xff", b"0 0 0 0 0"),

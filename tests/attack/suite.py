@@ -71,7 +71,8 @@ def cases(family: str, number: int, seed: int = SEED) -> Iterator[Case]:
 
 def attack(family: str, number: int, *, first: int = 0, every: int = 1, seed: int = SEED) -> Outcome:
     """Run each `every`-th case of a family, from number `first` on."""
-    outcome, next_one, began = Outcome(), first, time.monotonic()
+    outcome, began = Outcome(), time.monotonic()
+    next_one: int | None = first
     while next_one is not None:
         next_one = _served(_Server(family, number, next_one, every, seed), outcome, every)
     outcome.seconds = time.monotonic() - began

@@ -64,13 +64,13 @@ def serve(channel: socket.socket) -> tuple[Request, list[int]] | None:
         signal.signal(number, signal.SIG_IGN)  # the tests end it by closing the channel
     commands: dict[int, tuple[int, int]] = {}  # by a handle: the process, and the file for its status
     while True:
-        ready, _, _ = select.select([channel, *commands], [], [])
-        for handle in (handle for handle in ready if isinstance(handle, int)):
+        ready, _, _ = select.select([channel.fileno(), *commands], [], [])
+        for handle in set(ready) - {channel.fileno()}:
             process, status = commands.pop(handle)
             os.write(status, b"%d" % os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
             os.close(status)
             os.close(handle)
-        if channel in ready:
+        if channel.fileno() in ready:
             content, files, _, _ = socket.recv_fds(channel, MOST_BYTES, FILES)
             if not content:
                 return None
@@ -97,9 +97,9 @@ def become(request: Request, files: list[int]) -> None:
     for place, file in enumerate(files):
         os.dup2(file, place)
         os.close(file)
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
-    sys.stdout = sys.__stdout__ = _writer(1, "strict")
-    sys.stderr = sys.__stderr__ = _writer(2, "backslashreplace")
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
+    sys.stdout = _writer(1, "strict")
+    sys.stderr = _writer(2, "backslashreplace")
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])

@@ -96,7 +96,8 @@ class Mixture(Plain):
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         self.criterion.set_step(self.global_step)
-        return self.criterion(self.network.head, self.network.features(batch[0]), batch[1])
+        found: Tensor = self.criterion(self.network.head, self.network.features(batch[0]), batch[1])
+        return found
 
 
 def fit(module: Any, folder: Path, *, callbacks: Any = (), ckpt_path: Path | None = None, **options: Any) -> Any:

@@ -196,7 +196,8 @@ def test_gradient_similarity_in_a_trainer(accumulated: int, tmp_path: Path) -> N
             losses = two_losses(model.network, **self._prepare_inputs(inputs))
             main, auxiliary = (loss / self.current_gradient_accumulation_steps for loss in losses)
             backward(self.accelerator, similarity, main, auxiliary)
-            return main.detach()
+            found: Tensor = main.detach()
+            return found
 
     expected = make_network()
     by_hand = GradientSimilarity(use_average=True)

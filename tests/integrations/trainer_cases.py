@@ -93,6 +93,4 @@ def assert_equal(network: nn.Module, expected: nn.Module) -> None:
     """Weights and running statistics are the same to rounding."""
     found = network.state_dict()
     for name, tensor in expected.state_dict().items():
-        torch.testing.assert_close(
-            found[name], tensor, rtol=1e-5, atol=1e-6, msg=lambda told, name=name: f"{name}: {told}"
-        )
+        torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-6, msg=name)

@@ -17,8 +17,8 @@ def colours(images=96):
         pixels[labels == c, :, :, c] += 110
     return {"train": (pixels.astype(np.uint8), labels), "classes": ["red", "green", "blue"]}
 """
-SMALL_VIT = {"patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
-NETWORKS = {
+SMALL_VIT: dict[str, object] = {"patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
+NETWORKS: dict[str, dict[str, object]] = {
     "timm:resnet18": {"drop_rate": 0.1},
     "timm.models:create_model": {"model_name": "vit_tiny_patch16_224", "img_size": 32, "num_classes": 3},
     "torchvision:resnet18": {},

@@ -124,7 +124,7 @@ def test_a_preempted_study_goes_on(tmp_path: Path, launcher: list[str]) -> None:
         '[experiment]\nmodel.name = "resnet8"\nmodel.width = 4\nepochs = 12\ndata.train_images = 400\n'
         'batch_size = 16\nprecision = "fp32"\n[variants.a]\n[variants.b]\nmodel.last_relu = false\n'
     )
-    options = ["study", study, "--seeds", "1", "--checkpoint_seconds", "1000"]
+    options = ["study", str(study), "--seeds", "1", "--checkpoint_seconds", "1000"]
     process = started(tmp_path, *options, "--out", "cut", launcher=[*launcher, *TRUELIFT])
     lines = lambda: [len(p.read_text().splitlines()) for p in tmp_path.glob("cut/runs/*/*/metrics.jsonl")]  # noqa: E731
     assert until(lambda: len(lines()) == 2 and min(lines()) > 3)

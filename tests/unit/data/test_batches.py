@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +47,7 @@ def labels(batches: Batches, epoch: int) -> list[int]:
     return [label for _, y, *_ in batches.epoch(epoch) for label in y.tolist()]
 
 
-def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
+def assert_same(one: Sequence[Sequence[Any]], other: Sequence[Sequence[Any]]) -> None:
     assert len(one) == len(other) > 0
     for (x, y, *_), (u, v, *_) in zip(one, other, strict=True):
         assert torch.equal(x, u)

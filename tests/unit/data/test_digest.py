@@ -82,7 +82,8 @@ def test_every_change_shows(tmp_path: Path, change: str) -> None:
 
 
 def test_rows_and_members_that_change_show(tmp_path: Path) -> None:
-    parquet(tmp_path / "a"), shards(tmp_path / "b")
+    parquet(tmp_path / "a")
+    shards(tmp_path / "b")
     before = [state(tmp_path / name).digest for name in "ab"]
     table = pq.read_table(tmp_path / "a" / "train.parquet")
     pq.write_table(table.slice(0, 11), tmp_path / "a" / "train.parquet")

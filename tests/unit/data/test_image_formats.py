@@ -8,7 +8,6 @@ import pytest
 from PIL import EpsImagePlugin, Image
 from tests.unit.data.image_files import pixels
 
-from truelift.data import decode as decoding
 from truelift.data.decode import attempt, decode, to_array
 from truelift.data.image_formats import image_endings, open_bytes, open_file
 from truelift.data.listing import Listing
@@ -66,7 +65,7 @@ def test_images_that_claim_to_be_large_are_refused_undecoded(side: int, monkeypa
 
 def test_more_images_than_memory_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1}
-    monkeypatch.setattr(decoding.os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr("truelift.data.decode.os.sysconf", sizes.__getitem__)
     image = io.BytesIO()
     Image.fromarray(pixels(1, side=16)).save(image, "PNG")
     encoded = image.getvalue()

@@ -12,20 +12,27 @@ from hypothesis import strategies as st
 from tests.unit.data.image_files import pixels, png, write_classes, write_folder, write_parquet
 
 from truelift.data import DataOptions, ImageSet, Splits, load
+from truelift.data.photographs import Photographs
 from truelift.errors import InputError
 
 
-def identities(images: ImageSet) -> set[int]:
+def tensor(images: ImageSet | Photographs) -> torch.Tensor:
+    assert isinstance(images, ImageSet)
+    return images.images
+
+
+def identities(images: ImageSet | Photographs) -> set[int]:
     """The value that `write_classes` and `write_folder` gave each image."""
-    return set(images.images[:, 0, 1, 1].tolist())
+    return set(tensor(images)[:, 0, 1, 1].tolist())
 
 
-def hashes(images: ImageSet) -> list[int]:
-    return [hash(image.numpy().tobytes()) for image in images.images]
+def hashes(images: ImageSet | Photographs) -> list[int]:
+    return [hash(image.numpy().tobytes()) for image in tensor(images)]
 
 
-def counts(images: ImageSet) -> list[int]:
-    return torch.bincount(images.labels).tolist()
+def counts(images: ImageSet | Photographs) -> list[int]:
+    found: list[int] = torch.bincount(images.labels).tolist()
+    return found
 
 
 @pytest.fixture
@@ -40,13 +47,13 @@ def options(path: str, **changes: object) -> DataOptions:
 
 def test_digits_is_the_default() -> None:
     splits = load(DataOptions(), split_seed=0)
-    assert splits.train.images.shape[1:] == (1, 8, 8)
-    assert splits.train.images.is_contiguous(memory_format=torch.channels_last)
+    assert tensor(splits.train).shape[1:] == (1, 8, 8)
+    assert tensor(splits.train).is_contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None
     # 1,797 images: 0.2 is 359.4, and 0.1 of the other 1,438 is 143.8.
     assert [len(x) for x in (splits.train, splits.validation, splits.test)] == [1294, 144, 359]
     assert splits.classes == tuple("0123456789")
-    assert (splits.train.images.min().item(), splits.train.images.max().item()) == (0, 255)
+    assert (tensor(splits.train).min().item(), tensor(splits.train).max().item()) == (0, 255)
 
 
 def test_splits_are_stratified_and_disjoint(one_set: str) -> None:
@@ -54,7 +61,7 @@ def test_splits_are_stratified_and_disjoint(one_set: str) -> None:
     assert splits.validation is not None
     parts = [splits.train, splits.validation, splits.test]
     assert [counts(part) for part in parts] == [[29, 43], [3, 5], [8, 12]]  # 8 of 32 and 48: shares 3.2 and 4.8
-    assert sum(map(len, map(identities, parts))) == len(set.union(*map(identities, parts))) == 100
+    assert sum(len(identities(part)) for part in parts) == len(set.union(*map(identities, parts))) == 100
     assert splits.skipped == 0
 
 
@@ -134,7 +141,7 @@ def test_folder_with_resize(tmp_path: Path) -> None:
     write_folder(tmp_path / "train", {"a": 5, "b": 5}, side=12)
     write_folder(tmp_path / "test", {"a": 2, "b": 2}, side=20)
     splits = load(options(str(tmp_path), resize=6), split_seed=0)
-    assert splits.train.images.shape[1:] == splits.test.images.shape[1:] == (3, 6, 6)
+    assert tensor(splits.train).shape[1:] == tensor(splits.test).shape[1:] == (3, 6, 6)
     with pytest.raises(InputError, match=r"one size, got train 12x12, test 20x20, .*--data.resize"):
         load(options(str(tmp_path)), split_seed=0)
 
@@ -143,11 +150,11 @@ def test_one_colour_image_makes_every_split_rgb(tmp_path: Path) -> None:
     images = [png(pixels(i, channels=1)) for i in range(20)]
     write_parquet(tmp_path / "train.parquet", images, {"y": [0, 1] * 10})
     write_parquet(tmp_path / "test.parquet", images[:4], {"y": [0, 1] * 2})
-    assert load(options(str(tmp_path)), split_seed=0).train.images.shape[1] == 1
+    assert tensor(load(options(str(tmp_path)), split_seed=0).train).shape[1] == 1
     write_parquet(tmp_path / "test.parquet", [png(pixels(3)), *images[:3]], {"y": [0, 1] * 2})
     splits = load(options(str(tmp_path)), split_seed=0)
-    assert splits.train.images.shape[1] == splits.test.images.shape[1] == 3
-    assert torch.equal(splits.train.images[:, 0], splits.train.images[:, 2])
+    assert tensor(splits.train).shape[1] == tensor(splits.test).shape[1] == 3
+    assert torch.equal(tensor(splits.train)[:, 0], tensor(splits.train)[:, 2])
 
 
 def test_skipped_images_are_counted(tmp_path: Path) -> None:
@@ -311,6 +318,6 @@ def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_real_cifar10() -> None:
     path = os.path.join(os.environ["TRUELIFT_REAL_DATA"], "cifar10")
     splits: Splits = load(DataOptions(name="cifar10", path=path, test_images=100), split_seed=0)
-    assert splits.train.images.shape == (45_000, 3, 32, 32)
+    assert tensor(splits.train).shape == (45_000, 3, 32, 32)
     assert splits.classes[3] == "cat"
     assert splits.mean == pytest.approx((0.491, 0.482, 0.447), abs=0.002)

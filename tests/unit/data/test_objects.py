@@ -74,7 +74,7 @@ def test_labels_that_are_changed_are_taken_from_the_items(monkeypatch: pytest.Mo
         [(torch.from_numpy(pixels(i)), ["ape", "cat"][i % 2]) for i in range(4)],
     ):
         source = find_source(use(monkeypatch, tmp_path, {"train": given, "test": given}))
-        assert source.train.labels.tolist() == [int(given[i][1] in (1, "cat")) for i in range(len(given))]  # type: ignore[arg-type]
+        assert source.train.labels.tolist() == [int(given[i][1] in (1, "cat")) for i in range(len(given))]
     liar = Vision([0, 1] * 5)
     liar.labels = [1, 0] * 5  # type: ignore[attr-defined]
     del liar.targets

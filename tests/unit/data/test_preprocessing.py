@@ -31,7 +31,7 @@ def rows(x: Tensor) -> np.ndarray:
 
 
 def fitted(name: str, train: Tensor, epsilon: float = 0.1) -> object:
-    return fit_preprocessing(PreprocessingOptions(name=name, epsilon=epsilon), splits(train))  # type: ignore[arg-type]
+    return fit_preprocessing(PreprocessingOptions(name=name, epsilon=epsilon), splits(train))
 
 
 @pytest.mark.parametrize("n", [1, 300])
@@ -91,7 +91,7 @@ def test_channels_and_none() -> None:
 def test_the_figures_are_those_of_the_training_images_alone() -> None:
     train = images(50)
     for name in ("channels", "none", "mean-image", "zca"):
-        options = PreprocessingOptions(name=name)  # type: ignore[arg-type]
+        options = PreprocessingOptions(name=name)
         one, other = (fit_preprocessing(options, splits(train, images(9, seed=seed))) for seed in (1, 2))
         assert torch.equal(one(train), other(train))
 

@@ -1,6 +1,8 @@
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +32,8 @@ CROP = AugmentationOptions(crop_padding=0, resized_crop_area=0.08, flip=True)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """23 photographs of two classes."""
-    return write_photographs(tmp_path / "photographs", {"a": 11, "b": 12})
+    found: Path = write_photographs(tmp_path / "photographs", {"a": 11, "b": 12})
+    return found
 
 
 def photographs(folder: Path, *, workers: int = 0, skip: bool = False) -> Photographs:
@@ -45,7 +48,7 @@ def training(images: Photographs, options: AugmentationOptions = CROP, **changes
     return StreamedBatches(images, 4, **settings)  # type: ignore[arg-type]
 
 
-def assert_same(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> None:
+def assert_same(one: Sequence[Sequence[Any]], other: Sequence[Sequence[Any]]) -> None:
     assert len(one) == len(other) > 0
     for (x, y, *_), (u, v, *_) in zip(one, other, strict=True):
         assert torch.equal(x, u)
@@ -247,7 +250,7 @@ def test_what_needs_all_images_at_once_is_refused(folder: Path) -> None:
     splits = Splits(images, None, images, ("a", "b"), 0)
     for name in ("mean-image", "zca"):
         with pytest.raises(InputError, match=f"preprocessing.name must be channels or none with .*, got {name}"):
-            fit_preprocessing(PreprocessingOptions(name=name), splits)  # type: ignore[arg-type]
+            fit_preprocessing(PreprocessingOptions(name=name), splits)
     with pytest.raises(InputError, match=r"data.stream must be false for tasks.auxiliary_rotation"):
         rotate(images, 30)
 

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from truelift.data import ImageSet, Splits, pick_task, rotate
+from truelift.data.photographs import Photographs
 from truelift.errors import InputError
 
 
@@ -16,8 +17,10 @@ def numbered(labels: list[int]) -> ImageSet:
     return ImageSet(images.to(memory_format=torch.channels_last), torch.tensor(labels))
 
 
-def places(images: ImageSet) -> list[int]:
-    return images.images[:, 0, 0, 0].tolist()
+def places(images: ImageSet | Photographs) -> list[int]:
+    assert isinstance(images, ImageSet)
+    found: list[int] = images.images[:, 0, 0, 0].tolist()
+    return found
 
 
 @pytest.fixture

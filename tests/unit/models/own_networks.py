@@ -47,8 +47,9 @@ class Transformer(nn.Module):
         self.position = nn.Parameter(torch.randn(1, 1 + (image_size // 4) ** 2, 8))
         self.block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         self.heads = nn.Sequential()
-        self.heads.add_module("head", nn.Linear(8, num_classes))
-        nn.init.zeros_(self.heads.head.weight)
+        head = nn.Linear(8, num_classes)
+        self.heads.add_module("head", head)
+        nn.init.zeros_(head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.patch(x).flatten(2).transpose(1, 2)

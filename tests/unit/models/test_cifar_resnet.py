@@ -1,5 +1,7 @@
 """Against parameter counts of He et al., Table 6, and a forward pass written differently, in float64."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -27,7 +29,8 @@ def reference(network: CifarResNet, images: Tensor, shortcut: str, batch_norm: s
     def norm(x: Tensor, name: str) -> Tensor:
         mean, var = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
         scaled = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + 1e-5)
-        return scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+        found: Tensor = scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+        return found
 
     x = norm(F.conv2d(images, weights["stem.0.weight"], padding=1), "stem.1").clamp(min=0)
     blocks = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
@@ -43,7 +46,8 @@ def reference(network: CifarResNet, images: Tensor, shortcut: str, batch_norm: s
             side = torch.cat([side, side.new_zeros(len(x), y.shape[1] - x.shape[1], *side.shape[2:])], dim=1)
         y = norm(y, f"{b}.bn2") + side if batch_norm == "before" else norm(y + side, f"{b}.bn2")
         x = y.clamp(min=0) if last_relu else y
-    return x.mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    found: Tensor = x.mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    return found
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B", "C"])
@@ -51,7 +55,7 @@ def reference(network: CifarResNet, images: Tensor, shortcut: str, batch_norm: s
 @pytest.mark.parametrize("last_relu", [True, False])
 def test_forward_equals_an_independent_one(shortcut: str, batch_norm: str, last_relu: bool) -> None:
     options = ModelOptions(name="resnet14", shortcut=shortcut, batch_norm=batch_norm, last_relu=last_relu, width=4)  # type: ignore[arg-type]
-    network = build_model(options, classes=5, in_channels=3).double()
+    network: Any = build_model(options, classes=5, in_channels=3).double()
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(4, 3, 12, 12, generator=generator, dtype=torch.float64)
     network(images)  # moves the running statistics off their initial 0 and 1
@@ -80,18 +84,19 @@ def test_layers_hold_every_parameter_once() -> None:
 
 
 def test_same_named_layers_start_equal_in_all_variants() -> None:
-    plain, projected = CifarResNet(20, 10), CifarResNet(20, 10, shortcut="C")
+    plain: Any = CifarResNet(20, 10)
+    projected = CifarResNet(20, 10, shortcut="C")
     initialise(plain, 3)
     initialise(projected, 3)
     for name, parameter in plain.named_parameters():
         assert torch.equal(parameter, projected.get_parameter(name)), name
-    other = CifarResNet(20, 10)
+    other: Any = CifarResNet(20, 10)
     initialise(other, 4)
     assert not torch.equal(plain.stem[0].weight, other.stem[0].weight)
 
 
 def test_initial_spread_is_he_et_als() -> None:
-    network = CifarResNet(20, 10)
+    network: Any = CifarResNet(20, 10)
     initialise(network, 0)
     weight = network.blocks[8].conv2.weight
     assert weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.03)

@@ -29,7 +29,10 @@ def reference(network: DenseNet, images: Tensor, layers: int) -> Tensor:
     def active(x: Tensor, name: str) -> Tensor:
         mean, var = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
         scaled = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + 1e-5)
-        return (scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]).clamp(min=0)
+        found: Tensor = (
+            scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+        ).clamp(min=0)
+        return found
 
     maps = [F.conv2d(images, weights["stem.weight"], padding=1)]
     number = 0
@@ -46,7 +49,8 @@ def reference(network: DenseNet, images: Tensor, layers: int) -> Tensor:
             x = F.conv2d(active(torch.cat(maps, 1), f"{name}.bn"), weights[f"{name}.conv.weight"])
             maps = [x.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))]
             number += 1
-    return active(torch.cat(maps, 1), "norm").mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    found: Tensor = active(torch.cat(maps, 1), "norm").mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    return found
 
 
 def test_forward_equals_an_independent_one() -> None:

@@ -40,7 +40,8 @@ def reference(network: ImageNetResNet, images: Tensor, depth: int, shortcut: str
     def norm(x: Tensor, name: str) -> Tensor:
         mean, var = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
         scaled = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + 1e-5)
-        return scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+        found: Tensor = scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+        return found
 
     def conv(x: Tensor, name: str, stride: int = 1) -> Tensor:
         kernel = weights[f"{name}.weight"]
@@ -82,7 +83,8 @@ def reference(network: ImageNetResNet, images: Tensor, depth: int, shortcut: str
                 side = padded(x, y.shape[1], stride)
             x = y + side if preact else (y + side).clamp(min=0)
     x = norm(x, "final.0").clamp(min=0) if preact else x
-    return x.mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    found: Tensor = x.mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    return found
 
 
 @pytest.mark.parametrize("depth", [18, 50])

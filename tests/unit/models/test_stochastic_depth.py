@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -27,12 +28,12 @@ class Residual(nn.Module):
         return y
 
 
-def doubling(blocks: int) -> nn.Sequential:
+def doubling(blocks: int) -> Any:
     """Each block doubles its input, unless its branch is skipped."""
     return nn.Sequential(*(Residual(nn.Identity()) for _ in range(blocks)))
 
 
-def build(name: str, drop: float, **options: object) -> nn.Module:
+def build(name: str, drop: float, **options: object) -> Any:
     width = {} if name.startswith("wrn") else {"width": 4}
     model = ModelOptions(name=name, stochastic_depth=drop, **width, **options)  # type: ignore[arg-type]
     network = build_model(model, classes=3, in_channels=3)
@@ -77,7 +78,7 @@ def test_a_branch_is_whole_or_gone_for_each_image_and_its_mean_is_kept() -> None
 
 
 def test_gradients_pass_only_through_branches_that_are_kept() -> None:
-    network = nn.Sequential(Residual(nn.Linear(1, 1, bias=False)))
+    network: Any = nn.Sequential(Residual(nn.Linear(1, 1, bias=False)))
     with torch.no_grad():
         network[0].branch.weight.fill_(3.0)
     StochasticDepth([network[0].branch], 0.5)

@@ -1,6 +1,7 @@
 """Against known parameter counts, and a forward pass written differently, in float64."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ CHANNELS = (64, 128, 256, 512, 512)
 @pytest.mark.parametrize("depth", STAGES)
 def test_parameter_counts(depth: int, width: int | None) -> None:
     with torch.device("meta"):
-        network = build_model(ModelOptions(name=f"vgg{depth}", width=width), classes=10, in_channels=3)
+        network: Any = build_model(ModelOptions(name=f"vgg{depth}", width=width), classes=10, in_channels=3)
     channels = [c * (width or 64) // 64 for c in CHANNELS]
     sizes = [3] + [c for c, repeats in zip(channels, STAGES[depth], strict=True) for _ in range(repeats)]
     expected = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(sizes)) + channels[-1] * 10 + 10

@@ -24,7 +24,10 @@ def reference(network: WideResNet, images: Tensor, blocks: int) -> Tensor:
     def active(x: Tensor, name: str) -> Tensor:
         mean, var = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
         scaled = (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + 1e-5)
-        return (scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]).clamp(min=0)
+        found: Tensor = (
+            scaled * weights[f"{name}.weight"][:, None, None] + weights[f"{name}.bias"][:, None, None]
+        ).clamp(min=0)
+        return found
 
     x = F.conv2d(images, weights["stem.weight"], padding=1)
     for i in range(3 * blocks):
@@ -39,7 +42,8 @@ def reference(network: WideResNet, images: Tensor, blocks: int) -> Tensor:
         else:
             side = x
         x = side + y
-    return active(x, "norm").mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    found: Tensor = active(x, "norm").mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
+    return found
 
 
 @pytest.mark.parametrize("widen", [1, 2])

@@ -51,7 +51,7 @@ def test_what_is_json(tmp_path: Path) -> None:
     assert read_json(tmp_path / "x.json") == value
 
 
-RESULTS = [
+RESULTS: list[tuple[Any, str]] = [
     ([], "Expected `object`, got `array`"),
     ("done", "Expected `object`, got `str`"),
     (None, "Expected `object`, got `null`"),
@@ -77,7 +77,11 @@ def test_damaged_results(tmp_path: Path, content: Any, reason: str) -> None:
 
 
 def test_a_result_is_given_back_as_it_is(tmp_path: Path) -> None:
-    content = {"metrics": {"test_accuracy": 91, "test_loss": 0.5}, "steps": 10, "of_tomorrow": [1, {"a": None}]}
+    content: dict[str, Any] = {
+        "metrics": {"test_accuracy": 91, "test_loss": 0.5},
+        "steps": 10,
+        "of_tomorrow": [1, {"a": None}],
+    }
     write_json(tmp_path / "result.json", content)
     assert read_result(tmp_path) == content
 
@@ -85,8 +89,8 @@ def test_a_result_is_given_back_as_it_is(tmp_path: Path) -> None:
 def test_failures_and_environments(tmp_path: Path) -> None:
     write_json(tmp_path / "failure.json", {"reason": "two\nlines\x0b"})
     assert read_failure(tmp_path) == {"reason": "two lines", "diverged": False}
-    for content in ({}, {"reason": 3}, [], {"reason": ["a"]}):
-        write_json(tmp_path / "failure.json", content)
+    for failure in ({}, {"reason": 3}, [], {"reason": ["a"]}):
+        write_json(tmp_path / "failure.json", failure)
         assert "is damaged" in told(lambda _: read_failure(tmp_path), tmp_path / "failure.json")
     environment = {"torch": "2", "commit": None, "untracked": [], "threads": 1, "patched": False, "command": ["a"]}
     write_json(tmp_path / "environment.json", environment)

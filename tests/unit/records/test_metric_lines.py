@@ -125,7 +125,7 @@ def test_thinned_curves_of_other_lengths_have_steps_in_common(tmp_path: Path) ->
         path = tmp_path / f"{count}.jsonl"
         path.write_text("".join(f'{{"step": {step}, "a": 1}}\n' for step in range(1, count + 1)))
         steps.append(MetricLines(path).curves(["a"], thinned=True)["a"].steps)
-    shared = np.intersect1d(*steps)
+    shared = np.intersect1d(steps[0], steps[1])
     assert shared.tolist() == steps[1][steps[1] <= MOST_POINTS // 2].tolist()
     assert len(shared) == MOST_POINTS // 8
 

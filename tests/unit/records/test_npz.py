@@ -17,7 +17,7 @@ from truelift.records import Features, Predictions, Run
 from truelift.records.npz import read_arrays, write_arrays
 
 LABELS = np.arange(5)
-GOOD = {"labels": LABELS, "predicted": LABELS[::-1].copy(), "probability": np.full(5, 0.5, np.float32)}
+GOOD: dict[str, Any] = {"labels": LABELS, "predicted": LABELS[::-1].copy(), "probability": np.full(5, 0.5, np.float32)}
 
 
 @pytest.mark.parametrize("gaussians", [2, 0])

@@ -37,7 +37,7 @@ def test_the_states_of_runs(tmp_path: Path) -> None:
     elsewhere(waiting, silent_seconds=100)  # its machine is gone
     study = Study.read(folder)
     found = seen_from_outside(study.runs, BEGAN + 30)
-    assert [found.count(state) for state in ("done", "failed", "running", "waiting")] == [3, 1, 1, 1]  # type: ignore[arg-type]
+    assert [found.count(state) for state in ("done", "failed", "running", "waiting")] == [3, 1, 1, 1]
     by_run = {(one.run.variant, one.run.seed): one for one in found.runs}
     one = by_run["base", 2]
     assert (one.state, one.step, one.steps, one.images_per_second) == ("running", 100, 400, 250.0)

@@ -238,7 +238,7 @@ def test_tampering_is_one_line_that_names_the_line(tmp_path: Path, kind: str) ->
     assert path.read_bytes() == content  # nothing is written after what is wrong
 
 
-FORGED: dict[str, tuple[int, Callable[[dict[str, Any]], None], str]] = {
+FORGED: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     "a higher level": (1, lambda line: line["candidates"][0].update(level=0.02), "by the rule, not 0.02"),
     "chosen seeds": (1, lambda line: line.update(seeds=[0, 1, 2, 3, 4]), "not those that the ledger draws"),
     "a pass": (2, lambda line: line.update(passed=True), "does not pass so"),

@@ -58,7 +58,9 @@ def test_an_account_gives_the_published_levels_one_by_one() -> None:
     """Against the formulas written anew, over all of the past."""
     p = np.random.default_rng(1).uniform(size=60) ** 6
     for rule in ("lord", "saffron"):
-        account, found, small = Account(rule), [], []
+        account = Account(rule)
+        found: list[bool] = []
+        small: list[bool] = []
         for t, value in enumerate(p.tolist(), start=1):
             level = account.open()[0]
             taus = [i for i, hit in enumerate(found, 1) if hit]

@@ -1,6 +1,7 @@
 """A study's folder made by code, with every sort of run."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ ACCURACY = {
 }
 
 
-def make_study(folder: Path, accuracy: dict[str, list[float | None]], seeds: int, **plan: Any) -> Path:
+def make_study(folder: Path, accuracy: Mapping[str, Sequence[float | None]], seeds: int, **plan: Any) -> Path:
     """`None` for a failed run."""
     runs = []
     rng = np.random.default_rng(0)
@@ -90,5 +91,5 @@ def add_features(run: Path, *, gaussians: bool, a_class: int = 400, classes: tup
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    failed: dict[str, list[float | None]] = {**ACCURACY, "broken": [None] * 5}
+    failed: dict[str, Sequence[float | None]] = {**ACCURACY, "broken": [None] * 5}
     return make_study(tmp_path / "made", failed, 5)

@@ -14,7 +14,7 @@ from truelift.verdicts import paired_t_interval
 
 ERROR = {"plain": [20.0, 21.0, 22.0], "short": [30.0, 31.0, 32.0], "frozen": [23.0, 23.5, 26.0], "far": [30.0, 30, 30]}
 SECONDS = {"plain": [100.0, 100, 200], "short": [50.0, 50, 100], "frozen": [75.0, 90, 150], "far": [40.0, 120, 90]}
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {"freezing.name": "none"},
     "short": {"freezing.name": "none", "epochs": 5},
     "frozen": {"freezing.name": "freezeout", "epochs": 8},

@@ -145,7 +145,12 @@ def test_where_the_server_is_killed_a_run_is_made_in_a_new_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[ForkServer] = []
-    monkeypatch.setattr(local, "server_for", lambda threads: begun.append(ForkServer(threads)) or begun[-1])
+
+    def server_for(threads: int) -> ForkServer:
+        begun.append(ForkServer(threads))
+        return begun[-1]
+
+    monkeypatch.setattr(local, "server_for", server_for)
     waiting = tmp_path / "waits.json"
     folder = folder_of(tmp_path, "waits", own(tmp_path, "waits", "wait"))
 

@@ -72,7 +72,15 @@ def growing(
     )
 
 
-def run_all(folder: Path, runs, *, jobs: int = 1, last_first: bool = False, most: int = 10_000, failing=frozenset()):
+def run_all(
+    folder: Path,
+    runs: Mapping[Path, tuple[str, int]],
+    *,
+    jobs: int = 1,
+    last_first: bool = False,
+    most: int = 10_000,
+    failing: frozenset[tuple[str, int]] = frozenset(),
+) -> tuple[list[tuple[str, int]], list[str]]:
     """Run what is asked for, `jobs` at a time; the run of the first or the last turn ends first.
 
     Returns:
@@ -80,7 +88,9 @@ def run_all(folder: Path, runs, *, jobs: int = 1, last_first: bool = False, most
     """
     told: list[str] = []
     plan = growing(folder, runs, told=told)
-    following, under_way, started = plan.folders(), [], []
+    following = plan.folders()
+    under_way: list[Path] = []
+    started: list[tuple[str, int]] = []
     while len(started) < most:
         while len(under_way) < jobs and (path := next(following, None)) is not None:
             under_way.append(path)
@@ -94,10 +104,14 @@ def run_all(folder: Path, runs, *, jobs: int = 1, last_first: bool = False, most
 
 
 def verdicts(folder: Path) -> dict[str, tuple[str, int, object]]:
-    return {name: (c.verdict, c.stop.seeds, c.path) for name, c in decide(Study.read(folder)).items()}
+    found = {}
+    for name, c in decide(Study.read(folder)).items():
+        assert c.stop is not None
+        found[name] = (c.verdict, c.stop.seeds, c.path)
+    return found
 
 
-def test_settled_variants_are_not_run_and_the_baseline_is_while_one_goes_on(tmp_path):
+def test_settled_variants_are_not_run_and_the_baseline_is_while_one_goes_on(tmp_path: Path) -> None:
     runs = made(tmp_path)
     started, told = run_all(tmp_path, runs)
     stops = {name: stop for name, (_, stop, _) in verdicts(tmp_path).items()}
@@ -109,7 +123,7 @@ def test_settled_variants_are_not_run_and_the_baseline_is_while_one_goes_on(tmp_
 
 
 @pytest.mark.parametrize("last_first", [False, True])
-def test_jobs_run_ahead_and_find_the_same(tmp_path, last_first):
+def test_jobs_run_ahead_and_find_the_same(tmp_path: Path, last_first: bool) -> None:
     alone, ahead = tmp_path / "alone", tmp_path / "ahead"
     run_all(alone, made(alone))
     runs = made(ahead)
@@ -123,7 +137,7 @@ def test_jobs_run_ahead_and_find_the_same(tmp_path, last_first):
 
 
 @pytest.mark.parametrize("most", [1, 5, 8, 11, 14])
-def test_killed_and_started_again_it_finds_the_same(tmp_path, most):
+def test_killed_and_started_again_it_finds_the_same(tmp_path: Path, most: int) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run_all(whole, made(whole))
     runs = made(killed)
@@ -133,7 +147,7 @@ def test_killed_and_started_again_it_finds_the_same(tmp_path, most):
     assert run_all(killed, runs)[0] == []
 
 
-def test_counts_are_truthful(tmp_path):
+def test_counts_are_truthful(tmp_path: Path) -> None:
     runs = made(tmp_path)
     plan = growing(tmp_path, runs)
     assert (plan.runs_ended, plan.runs_at_most) == (0, 24)
@@ -147,7 +161,7 @@ def test_counts_are_truthful(tmp_path):
     assert all(a >= b for (_, a), (_, b) in itertools.pairwise(counts))
 
 
-def test_failed_runs_are_tried_again_but_for_those_that_a_verdict_rests_on(tmp_path):
+def test_failed_runs_are_tried_again_but_for_those_that_a_verdict_rests_on(tmp_path: Path) -> None:
     runs = made(tmp_path)
     failing = frozenset({("weak", 1), ("base", 7)})
     run_all(tmp_path, runs, failing=failing)
@@ -160,7 +174,7 @@ def test_failed_runs_are_tried_again_but_for_those_that_a_verdict_rests_on(tmp_p
     assert verdicts(tmp_path)["strong"] == before["strong"]
 
 
-def test_where_everything_failed_everything_is_tried_again(tmp_path):
+def test_where_everything_failed_everything_is_tried_again(tmp_path: Path) -> None:
     runs = made(tmp_path)
     run_all(tmp_path, runs, failing=frozenset(runs.values()))
     assert {stop for _, stop, _ in verdicts(tmp_path).values()} == {8}
@@ -169,7 +183,7 @@ def test_where_everything_failed_everything_is_tried_again(tmp_path):
     assert verdicts(tmp_path)["strong"][0] == "helps"
 
 
-def test_nothing_goes_on_past_a_run_without_an_outcome(tmp_path):
+def test_nothing_goes_on_past_a_run_without_an_outcome(tmp_path: Path) -> None:
     runs = made(tmp_path)
     plan = growing(tmp_path, runs)
     following = plan.folders()
@@ -178,7 +192,7 @@ def test_nothing_goes_on_past_a_run_without_an_outcome(tmp_path):
     assert next(following, None) is None
 
 
-def test_a_result_that_is_no_run_of_the_plan_is_not_judged(tmp_path):
+def test_a_result_that_is_no_run_of_the_plan_is_not_judged(tmp_path: Path) -> None:
     runs = made(tmp_path)
     run_all(tmp_path, runs)
     stale = next(path for path, run in runs.items() if run == ("strong", 0))

@@ -1,6 +1,7 @@
 """The plan of looks: in a study file, on the command line, and what contradicts itself."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +13,13 @@ STUDY = 'command = "true {seed} {out} {args}"\nmetric = "my_accuracy"\n'
 VARIANTS = "[variants.a]\n[variants.b]\n[variants.c]\n[variants.d]\n"
 
 
-def plan(tmp_path: Path, keys: str = "", tables: str = "", **options) -> StudyPlan:
+def plan(tmp_path: Path, keys: str = "", tables: str = "", **options: Any) -> StudyPlan:
     file = tmp_path / "study.toml"
     file.write_text(f"{STUDY}{keys}\n{tables}\n{VARIANTS}")
     return read_plan(file, **options)
 
 
-def test_a_file_asks_for_it(tmp_path):
+def test_a_file_asks_for_it(tmp_path: Path) -> None:
     found = plan(tmp_path, tables="[until_decided]\nmax_seeds = 6")
     assert found.looks is not None
     assert found.looks.seeds == (3, 4, 5, 6)
@@ -30,7 +31,7 @@ def test_a_file_asks_for_it(tmp_path):
     assert len(batches.seeds) == 8
 
 
-def test_the_command_line_asks_for_it_whatever_the_file_says(tmp_path):
+def test_the_command_line_asks_for_it_whatever_the_file_says(tmp_path: Path) -> None:
     fixed = plan(tmp_path, "seeds = 9")
     assert fixed.looks is None
     assert fixed.record("", "")["until_decided"] is None
@@ -43,7 +44,7 @@ def test_the_command_line_asks_for_it_whatever_the_file_says(tmp_path):
     assert plan(tmp_path, tables="[until_decided]\nmax_seeds = 6", seeds=5).looks is None
 
 
-def test_a_scale_has_its_own_seeds(tmp_path):
+def test_a_scale_has_its_own_seeds(tmp_path: Path) -> None:
     file = "[until_decided]\nmax_seeds = 6\n[scales.quick]\n"
     same = plan(tmp_path, tables=file, scale="quick")
     assert same.looks is not None
@@ -70,7 +71,7 @@ def test_a_scale_has_its_own_seeds(tmp_path):
         ({"looks": [3, 5], "max_seeds": 8}, r"the last of looks must be max_seeds, 8, got \[3, 5\]"),
     ],
 )
-def test_a_wrong_table_is_one_line(table, said):
+def test_a_wrong_table_is_one_line(table: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_looks(table)
 
@@ -86,6 +87,8 @@ def test_a_wrong_table_is_one_line(table, said):
         ('pooling = "guarded"', "[until_decided]\nmax_seeds = 5", {}, "has no form that holds at any stop"),
     ],
 )
-def test_what_contradicts_itself_is_refused(tmp_path, keys, tables, options, said):
+def test_what_contradicts_itself_is_refused(
+    tmp_path: Path, keys: str, tables: str, options: dict[str, Any], said: str
+) -> None:
     with pytest.raises(InputError, match=said):
         plan(tmp_path, keys, tables, **options)

@@ -181,7 +181,7 @@ def test_what_is_changed_of_the_protocol(tmp_path: Path) -> None:
     assert changed() == ()
     assert changed("more-seeds") == ("precision",)
     assert changed("same-seeds") == ("epochs",)
-    elsewhere = {"data.path": "here", "device": "cpu", "compile": True}
+    elsewhere: dict[str, Any] = {"data.path": "here", "device": "cpu", "compile": True}
     assert changed(**elsewhere) == ()
     assert changed(epochs=3, batch_size=50) == ()  # the file's own
     assert changed(epochs=4, **elsewhere) == ("epochs",)

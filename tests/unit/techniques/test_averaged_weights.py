@@ -12,7 +12,7 @@ from truelift.errors import InputError
 from truelift.techniques.averaged_weights import AveragedWeights, average_, warmed_up
 
 
-def network() -> nn.Sequential:
+def network() -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh(), nn.Linear(7, 3))
@@ -20,12 +20,13 @@ def network() -> nn.Sequential:
 
 def steps(net: nn.Module, count: int) -> list[dict[str, Tensor]]:
     """Move a network at random; its weights after each step, in float64."""
-    draw, history = torch.Generator().manual_seed(count), []
+    draw = torch.Generator().manual_seed(count)
+    history: list[dict[str, Tensor]] = []
     for _ in range(count):
         net(torch.randn(8, 5, generator=draw))
         with torch.no_grad():
             for p in net.parameters():
-                p += torch.randn(p.shape, generator=draw)
+                p.add_(torch.randn(p.shape, generator=draw))
         history.append({name: tensor.double() for name, tensor in net.state_dict().items()})
     return history
 
@@ -124,7 +125,7 @@ def test_small_steps_of_bfloat16_weights_are_kept() -> None:
 
 
 def test_buffers_that_are_not_finite_are_copied() -> None:
-    net = nn.Linear(2, 2)
+    net: Any = nn.Linear(2, 2)
     net.register_buffer("mask", torch.tensor([-torch.inf, 1.0, 0.0]))
     averaged = AveragedWeights(net, 0.5, warmup=False)
     net.mask[1:] = torch.tensor([torch.nan, 1.0])
@@ -137,7 +138,7 @@ def test_buffers_that_are_not_finite_are_copied() -> None:
 
 
 def test_shared_weights_are_averaged_once() -> None:
-    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    net: Any = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     net[1].weight = net[0].weight
     averaged = AveragedWeights(net, 0.5, warmup=False)
     before = net[0].weight.detach().clone()

@@ -46,7 +46,7 @@ def by_hand(rho: float) -> tuple[list[Tensor], list[float]]:
     moved = copy.deepcopy(net)
     with torch.no_grad():
         for p, part in zip(moved.parameters(), g, strict=True):
-            p += rho * part / norm
+            p.add_(rho * part / norm)
     there = loss_of(moved, torch.float64)()
     there.backward()
     return gradients(moved), [here.item(), there.item(), norm.item()]

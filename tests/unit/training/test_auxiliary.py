@@ -58,7 +58,7 @@ def test_a_weight_of_zero_leaves_the_trunk_as_the_single_task_does(tmp_path: Pat
     nothing = trained(pair(**{"gradient.name": "sum", "gradient.auxiliary_weight": 0.0}), tmp_path)
     single = trained(pair(**{"gradient.name": "single"}), tmp_path)
     for (name, a), b in zip(nothing.network.state_dict().items(), single.network.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_joint_statistics_differ_from_the_main_tasks_and_separate_ones_are_kept(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, settings: dict[str, Any]) 
 
 def test_rotated_images_are_the_auxiliary_task() -> None:
     experiment = pair(**{"tasks.main": [], "tasks.auxiliary": [], "tasks.auxiliary_rotation": 180.0})
-    splits = load_data(experiment)
+    splits: Any = load_data(experiment)
     assert splits.auxiliary is not None
     assert torch.equal(splits.auxiliary.images, splits.train.images.flip((2, 3)))
     assert torch.equal(splits.auxiliary.labels, splits.train.labels)

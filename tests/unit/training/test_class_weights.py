@@ -63,7 +63,7 @@ def test_trainings_with_weights(tmp_path: Path) -> None:
     balanced = experiment(tmp_path, **{"objective.class_weights": "balanced"})
     losses = []
     for settings in (plain, ones, balanced):
-        training = assemble(settings, load_data(settings))
+        training: Any = assemble(settings, load_data(settings))
         losses.append(training.objective(training.network, training.batches.at(0)).losses["cross_entropy"].detach())
     assert float(losses[0]) == pytest.approx(float(losses[1]))
     assert float(losses[0]) != pytest.approx(float(losses[2]), rel=1e-3)

@@ -89,7 +89,7 @@ def test_what_was_set_or_decided_before_holds() -> None:
 
 def test_each_freezing_costs_a_compilation() -> None:
     # 9 blocks and the first convolution, each frozen by itself, and the beginning: 11 times 69.7 s.
-    frozen = {"freezing.name": "freezeout", "schedule.name": "constant"}
+    frozen: dict[str, Any] = {"freezing.name": "freezeout", "schedule.name": "constant"}
     assert not decided(100, **frozen).compiled
     assert decided(120, **frozen).why.endswith("for 767 s of compiling")
 

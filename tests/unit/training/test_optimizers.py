@@ -24,7 +24,7 @@ PLAIN = {
 def test_equals_torchs_plain_optimizer(name: str) -> None:
     networks = [nn.Linear(4, 3).double() for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
-    options = OptimizerOptions(name=name, lr=0.05, beta2=0.99, rho=0.8, weight_decay=0.01)  # type: ignore[arg-type]
+    options = OptimizerOptions(name=name, lr=0.05, beta2=0.99, rho=0.8, weight_decay=0.01)
     optimizers = [make_optimizer(options, [networks[0]]), PLAIN[name](networks[1].parameters())]
     images = torch.randn(10, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for batch in images:

@@ -20,13 +20,14 @@ from truelift.techniques.freezeout import find_layers
 from truelift.training import Experiment, resolve
 from truelift.training.afterwards.detection import DetectionOptions
 from truelift.training.afterwards.probe import ProbeOptions
-from truelift.training.experiment import FreezingOptions, TaskOptions
 from truelift.training.gradient_rules import GradientOptions
 from truelift.training.objectives import ObjectiveOptions
 from truelift.training.optimizers import OptimizerOptions
+from truelift.training.policies.freezing import FreezingOptions
 from truelift.training.progress import PlainReporter
 from truelift.training.run import run
 from truelift.training.schedules import ScheduleOptions
+from truelift.training.tasks import TaskOptions
 
 SMALL_VIT = {"patch_size": 8, "num_layers": 3, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64}
 NETWORKS: list[tuple[str, dict[str, Any], int]] = [  # and the layers that are found

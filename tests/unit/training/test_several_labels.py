@@ -57,14 +57,14 @@ def test_the_loss_by_hand() -> None:
     y = torch.tensor([[1, 0, 0], [1, 1, 0]], dtype=torch.uint8)
     p = 1 / (1 + (-z).exp())
     expected = -(y * p.log() + (1 - y) * (1 - p).log()).sum() / 6
-    found = BinaryCrossEntropy()(Linear(), _batch(z, y))  # type: ignore[arg-type]
+    found = BinaryCrossEntropy()(Linear(), _batch(z, y))
     assert float(found.losses["binary_cross_entropy"]) == pytest.approx(float(expected), rel=1e-6)
     assert float(found.error) == 50.0  # the first has a label too many; a logit of 0 counts as one
     assert float(label_set_error_percent(z, y)) == 50.0
     # One label an image: as a row with one 1, whose error is that of the largest logit.
-    one = BinaryCrossEntropy()(Linear(), _batch(z, torch.tensor([0, 2])))  # type: ignore[arg-type]
+    one = BinaryCrossEntropy()(Linear(), _batch(z, torch.tensor([0, 2])))
     rows = F.one_hot(torch.tensor([0, 2]), 3)
-    same = BinaryCrossEntropy()(Linear(), _batch(z, rows.float()))  # type: ignore[arg-type]
+    same = BinaryCrossEntropy()(Linear(), _batch(z, rows.float()))
     expected = F.binary_cross_entropy(p, rows.double())
     assert float(one.losses["binary_cross_entropy"]) == pytest.approx(float(expected), rel=1e-6)
     assert float(same.losses["binary_cross_entropy"]) == pytest.approx(float(expected), rel=1e-6)
@@ -152,7 +152,7 @@ def test_one_label_an_image(tmp_path: Path) -> None:
     assert "test_mean_average_precision" not in result
     assert result["test_accuracy"] > 60
     made = experiment(tmp_path, **{"data.args.one": True, "augmentation.names": ["mixup"]})
-    training = assemble(made, load_data(made))
+    training: Any = assemble(made, load_data(made))
     losses = training.objective(training.network, training.batches.at(0)).losses
     assert bool(losses["binary_cross_entropy"].isfinite())
 

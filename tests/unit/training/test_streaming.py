@@ -10,10 +10,12 @@ from truelift.data import AugmentationOptions, DataOptions, PairedBatches, Strea
 from truelift.errors import InputError
 from truelift.models import ModelOptions
 from truelift.training import Experiment, resolve
+from truelift.training.afterwards.detection import DetectionOptions
 from truelift.training.build import assemble, load_data
-from truelift.training.experiment import DetectionOptions, FreezingOptions, TaskOptions
+from truelift.training.policies.freezing import FreezingOptions
 from truelift.training.progress import PlainReporter
 from truelift.training.run import run
+from truelift.training.tasks import TaskOptions
 
 
 @pytest.fixture

@@ -66,10 +66,11 @@ def test_the_network_says_what_the_evaluation_said(tmp_path: Path, settings: dic
 def test_the_score_is_the_mixture_of_the_head_s_gaussians(tmp_path: Path) -> None:
     experiment = trained(tmp_path, **MIXTURE)
     network = restore(tmp_path)
-    images = load_data(experiment).test.images[:5]  # type: ignore[union-attr]
-    head = network.network.head
+    test: Any = load_data(experiment).test
+    images = test.images[:5]
+    head: Any = network.network.head
     features = network.network.features(network.preprocess(images)).double()
-    means, variance = head.means.double(), head.variance().double()  # type: ignore[union-attr,operator]
+    means, variance = head.means.double(), head.variance().double()
     gaussian = torch.distributions.MultivariateNormal
     each = [gaussian(means[k], torch.diag(variance.expand_as(means)[k])).log_prob(features) for k in range(len(means))]
     expected = torch.stack(each).logsumexp(0) - np.log(len(means))

@@ -25,7 +25,8 @@ NOISE = np.array([0.1, -0.1, 0.2, -0.2, 0.0])
 
 
 def shifted(by: float, scale: float = 1.0) -> list[float]:
-    return (np.array(BASE) + by + scale * NOISE).tolist()
+    found: list[float] = (np.array(BASE) + by + scale * NOISE).tolist()
+    return found
 
 
 class TestNoEffect:
@@ -93,7 +94,7 @@ def test_intervals_agree_with_verdicts_among_several() -> None:
     for _ in range(200):
         variants = {str(i): (np.array(BASE) + generator.normal(0.8 * i, 1.0, 5)).tolist() for i in range(3)}
         for pooling in ("none", "guarded"):
-            for c in compare(BASE, variants, higher_is_better=True, pooling=pooling).values():  # type: ignore[arg-type]
+            for c in compare(BASE, variants, higher_is_better=True, pooling=pooling).values():
                 assert c.interval is not None
                 assert (c.interval[0] > 0 or c.interval[1] < 0) == (c.verdict in ("helps", "hurts"))
 

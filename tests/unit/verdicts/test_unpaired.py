@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -111,7 +113,7 @@ def test_no_effect_where_the_interval_lies_within_the_smallest_effect() -> None:
 
 def test_failed_runs_count_as_the_worst() -> None:
     base, variant = [90.0, 90.2, 90.1, 90.3], [91.0, 91.2, 91.1, np.nan]
-    args = {"higher_is_better": True}
+    args: dict[str, Any] = {"higher_is_better": True}
     assert compare_unpaired(base, {"v": variant}, **args)["v"].verdict == "helps"
     found = compare_unpaired(base, {"v": variant}, **args, failed={"v": [False, False, False, True]})["v"]
     assert found.with_failures is not None

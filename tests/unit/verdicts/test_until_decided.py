@@ -3,14 +3,19 @@
 import itertools
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy import stats
 
 from truelift.errors import InputError
 from truelift.verdicts import Comparison, Guard, Looks, compare, until_decided
 from truelift.verdicts.sequential import nominal_level
+from truelift.verdicts.until_decided import Judge
+
+Array = npt.NDArray[np.float64]
 
 # rho by level and K: simulated with 6 million paths, three figures.
 RHO = {
@@ -22,17 +27,17 @@ CRITICAL_T_OF_10 = (16.45, 7.14, 4.92, 3.99, 3.48, 3.16, 2.93, 2.75)
 
 
 @pytest.mark.parametrize(("alpha", "most", "rho"), [(a, k, rho) for a, of in RHO.items() for k, rho in of.items()])
-def test_levels_are_those_that_were_simulated(alpha, most, rho):
+def test_levels_are_those_that_were_simulated(alpha: float, most: int, rho: float) -> None:
     assert nominal_level(tuple(range(3, most + 1)), alpha) / alpha == pytest.approx(rho, abs=0.003)
 
 
-def test_critical_t_is_what_was_simulated():
+def test_critical_t_is_what_was_simulated() -> None:
     looks = Looks.at_every_seed(10)
     found = [stats.t.isf(looks.level(k) / 2, k - 1) for k in looks.seeds]
     assert found == pytest.approx(CRITICAL_T_OF_10, rel=4e-3)
 
 
-def _judge(base, others, looks, **options):
+def _judge(base: Array, others: Mapping[str, Array], looks: Looks, **options: Any) -> Judge:
     """As a report judges: results behind a variant's number left out."""
 
     def judge(counts: Mapping[str, int]) -> Mapping[str, Comparison]:
@@ -48,11 +53,11 @@ def _judge(base, others, looks, **options):
     return judge
 
 
-def _all(base, others, looks, **options):
+def _all(base: Array, others: Mapping[str, Array], looks: Looks, **options: Any) -> dict[str, Any]:
     return until_decided(_judge(base, others, looks, **options), dict.fromkeys(others, len(base)), len(base), looks)
 
 
-def _plain_rule(d, most, rho):
+def _plain_rule(d: Array, most: int, rho: Mapping[float, Mapping[int, float]]) -> tuple[list[bool], list[int]]:
     """The rule in loops, for two variants: Holm by hand, from the table's rho; decided variants and their stops."""
     level = {1: 0.05 * rho[0.05][most], 2: 0.025 * rho[0.025][most]}
     least, stop, decided = [math.inf, math.inf], [0, 0], [False, False]
@@ -76,7 +81,7 @@ def _plain_rule(d, most, rho):
     return decided, stop
 
 
-def _hajnal(d, most, alpha):
+def _hajnal(d: Array, most: int, alpha: float) -> bool:
     """The ratio from scipy's noncentral t densities, with the effect that K seeds find with 80 % power."""
     limit = stats.t.isf(alpha / 2, most - 1)
     low, high = 0.0, 20.0
@@ -86,12 +91,13 @@ def _hajnal(d, most, alpha):
     k = len(d)
     t, shift = d.mean() * math.sqrt(k) / d.std(ddof=1), low * math.sqrt(k / most)
     ratio = (stats.nct.pdf(t, k - 1, shift) + stats.nct.pdf(-t, k - 1, shift)) / (2 * stats.t.pdf(t, k - 1))
-    return ratio <= 0.2 / 0.95
+    return bool(ratio <= 0.2 / 0.95)
 
 
 @pytest.mark.parametrize("most", [5, 10])
-def test_stops_and_verdicts_are_those_of_the_plain_rule(most):
-    generator, agree, stops = np.random.default_rng(most), 0, set()
+def test_stops_and_verdicts_are_those_of_the_plain_rule(most: int) -> None:
+    generator, agree = np.random.default_rng(most), 0
+    stops: set[int] = set()
     for _ in range(30):
         d = np.array([[2.5], [0.5]]) + generator.normal(size=(2, most))
         base = generator.normal(size=most)
@@ -105,7 +111,7 @@ def test_stops_and_verdicts_are_those_of_the_plain_rule(most):
     assert len(stops) > 2
 
 
-def test_a_settled_verdict_agrees_with_its_interval():
+def test_a_settled_verdict_agrees_with_its_interval() -> None:
     looks, generator = Looks.at_every_seed(8), np.random.default_rng(4)
     seen = set()
     for effect in np.repeat((0.0, 0.6, 2.0), 12):
@@ -124,14 +130,14 @@ def test_a_settled_verdict_agrees_with_its_interval():
     assert seen >= {"helps", "no effect", "undecided"}
 
 
-def _study(seed=0):
+def _study(seed: int = 0) -> tuple[Array, dict[str, Array]]:
     generator = np.random.default_rng(seed)
     base = generator.normal(90, 1, size=10)
     lifts = {"strong": 3.0, "null": 0.0, "weak": 1.2}
     return base, {name: base + lift + generator.normal(size=10) for name, lift in lifts.items()}
 
 
-def test_the_order_in_which_runs_end_changes_nothing():
+def test_the_order_in_which_runs_end_changes_nothing() -> None:
     base, others = _study()
     looks = Looks.at_every_seed(10)
     whole = _all(base, others, looks)
@@ -157,7 +163,7 @@ def test_the_order_in_which_runs_end_changes_nothing():
         assert found == whole
 
 
-def test_later_runs_of_a_settled_variant_change_nothing():
+def test_later_runs_of_a_settled_variant_change_nothing() -> None:
     base, others = _study()
     looks = Looks.at_every_seed(10)
     whole = _all(base, others, looks)
@@ -167,7 +173,7 @@ def test_later_runs_of_a_settled_variant_change_nothing():
     assert _all(base, changed, looks) == whole
 
 
-def test_what_is_there_so_far_is_judged_and_goes_on():
+def test_what_is_there_so_far_is_judged_and_goes_on() -> None:
     base, others = _study()
     looks = Looks.at_every_seed(10)
     judge = _judge(base, others, looks)
@@ -181,7 +187,7 @@ def test_what_is_there_so_far_is_judged_and_goes_on():
     assert all(c.stop.ended is None and len(c.path) == 1 for c in found.values())
 
 
-def test_a_failed_run_delays_a_look_and_counts_as_the_worst_beside():
+def test_a_failed_run_delays_a_look_and_counts_as_the_worst_beside() -> None:
     base, others = _study()
     looks = Looks((3, 5, 8, 10))
     others["strong"][1] = np.nan
@@ -195,7 +201,7 @@ def test_a_failed_run_delays_a_look_and_counts_as_the_worst_beside():
     assert same.path[0].difference == pytest.approx(found["strong"].path[0].difference)
 
 
-def test_a_failure_of_the_baseline_after_a_stop_is_not_the_variants():
+def test_a_failure_of_the_baseline_after_a_stop_is_not_the_variants() -> None:
     base, others = _study()
     looks = Looks.at_every_seed(10)
     first, *_, last = sorted(_all(base, others, looks).items(), key=lambda item: item[1].stop.seeds)
@@ -207,7 +213,7 @@ def test_a_failure_of_the_baseline_after_a_stop_is_not_the_variants():
     assert found[last[0]].with_failures.runs == 1
 
 
-def test_the_worst_runs_failing_gives_no_plain_helps():
+def test_the_worst_runs_failing_gives_no_plain_helps() -> None:
     generator, helped, without = np.random.default_rng(0), 0, 0
     looks = Looks.at_every_seed(10)
     for _ in range(60):
@@ -219,15 +225,15 @@ def test_the_worst_runs_failing_gives_no_plain_helps():
     assert helped < without / 2
 
 
-def test_guards_hold_at_any_stop():
+def test_guards_hold_at_any_stop() -> None:
     generator = np.random.default_rng(3)
     looks = Looks.at_every_seed(10)
     base = generator.normal(90, 1, size=10)
     variant = base + 3 + 0.5 * generator.normal(size=10)
     cost = generator.normal(50, 0.1, size=10)
 
-    def judge_with(extra):
-        def judge(counts):
+    def judge_with(extra: Array) -> Any:
+        def judge(counts: Mapping[str, int]) -> Mapping[str, Comparison]:
             seeds = np.arange(10)
             cut = np.where(seeds < counts["v"], variant, np.nan)
             guard = Guard(
@@ -253,7 +259,7 @@ def test_guards_hold_at_any_stop():
     assert (opened.verdict, opened.stop.ended) == ("undecided", "last look")
 
 
-def test_ratios_are_judged_in_logarithms_and_shown_in_percent():
+def test_ratios_are_judged_in_logarithms_and_shown_in_percent() -> None:
     generator = np.random.default_rng(5)
     base = np.exp(generator.normal(size=8))
     variant = base * np.exp(-0.5 + 0.05 * generator.normal(size=8))
@@ -267,7 +273,7 @@ def test_ratios_are_judged_in_logarithms_and_shown_in_percent():
     assert last.boundary == pytest.approx([100 * math.expm1(side * half) for side in (-1, 1)])
 
 
-def test_a_study_goes_on_that_may_still_show_no_effect():
+def test_a_study_goes_on_that_may_still_show_no_effect() -> None:
     generator = np.random.default_rng(6)
     base = generator.normal(size=12)
     others = {"v": base + 0.2 * generator.normal(size=12)}
@@ -278,7 +284,7 @@ def test_a_study_goes_on_that_may_still_show_no_effect():
     assert _all(base, others, looks, smallest_effect=0.01)["v"].stop.ended == "futile"  # never to be shown
 
 
-def test_what_changes_nothing_or_ignores_its_seed_stops_early():
+def test_what_changes_nothing_or_ignores_its_seed_stops_early() -> None:
     base = np.random.default_rng(7).normal(size=10)
     looks = Looks.at_every_seed(10)
     twin = _all(base, {"v": base}, looks)["v"]
@@ -287,18 +293,21 @@ def test_what_changes_nothing_or_ignores_its_seed_stops_early():
     assert (deaf.ground, deaf.stop.ended, deaf.stop.seeds) == ("constant baseline", "futile", 4)
 
 
-def test_a_mean_that_turned_around_decides_nothing():
+def test_a_mean_that_turned_around_decides_nothing() -> None:
     # The first look decides for, and the mean ends on the other side of 0: p falls and never rises again.
     base = np.arange(8) / 7
     d = np.array([1.0, 1.0001, 0.9999, *[-3.0] * 5])
     c = compare(base, {"v": base + d}, higher_is_better=True, looks=Looks.at_every_seed(8))["v"]
+    assert c.p_adjusted is not None
+    assert c.difference is not None
+    assert c.interval is not None
     assert c.p_adjusted < 0.05
     assert c.difference < 0
     assert c.interval[0] < 0 < c.interval[1]
     assert c.verdict == "undecided"
 
 
-def test_only_the_level_of_its_looks_is_taken():
+def test_only_the_level_of_its_looks_is_taken() -> None:
     with pytest.raises(InputError, match=r"looks' alpha must be 1 - confidence, got 0\.1"):
         compare([1, 2, 3], {"v": [2, 3, 5]}, higher_is_better=True, looks=Looks((3, 5), 0.1))
     variants = {name: [2.0, 3.0, 5.0] for name in "abc"}
@@ -306,14 +315,14 @@ def test_only_the_level_of_its_looks_is_taken():
         compare([1, 2, 3], variants, higher_is_better=True, looks=Looks((3, 5)), pooling="guarded")
 
 
-def test_the_p_value_falls_along_a_path():
+def test_the_p_value_falls_along_a_path() -> None:
     base, others = _study(2)
     for c in _all(base, others, Looks.at_every_seed(10)).values():
         assert all(a.p_value >= b.p_value for a, b in itertools.pairwise(c.path))
         assert c.p_value == c.path[-1].p_value
 
 
-def test_what_has_no_look_yet_shares_the_level_already():
+def test_what_has_no_look_yet_shares_the_level_already() -> None:
     # Two variants may be tested at once, and the third, whose first runs failed, later: all three share the level.
     base, others = _study()
     looks = Looks.at_every_seed(10)
@@ -322,6 +331,7 @@ def test_what_has_no_look_yet_shares_the_level_already():
     found = compare(base, {n: v * first for n, v in late.items()}, higher_is_better=True, looks=looks)
     assert (found["weak"].ground, found["weak"].p_value, found["weak"].p_adjusted) == ("no pairs", None, None)
     alone = compare(base, {"strong": others["strong"] * first}, higher_is_better=True, looks=looks)["strong"]
+    assert alone.p_value is not None
     assert found["strong"].p_adjusted == pytest.approx(min(1.0, 3 * alone.p_value))
     guard = Guard(metric="cost", limit=1.0, higher_is_better=False, baseline=base, variants=late)
     told = compare(base, late, higher_is_better=True, looks=looks, guards=[guard])

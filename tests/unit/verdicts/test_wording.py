@@ -60,7 +60,8 @@ def test_agreement_with_a_published_figure() -> None:
 
 def test_the_line_of_the_baselines_lengths_by_hand() -> None:
     # Seed 0: between (0, 20) and (50, 30), a saving of 25 stands at 25. Seed 1 lies beyond; seed 2 has one point.
-    savings, values = [[0, 0, 0], [50, 50, np.nan]], [[20, 20, 20], [30, 30, np.nan]]
+    savings = np.array([[0, 0, 0], [50, 50, np.nan]])
+    values = np.array([[20, 20, 20], [30, 30, np.nan]])
     found = at_equal_time([25, 60, 25], [23, 23, 23], savings, values)
     np.testing.assert_array_equal(found, [-2, np.nan, np.nan])
     np.testing.assert_array_equal(at_equal_time([np.nan], [1], [[0], [50]], [[1], [2]]), [np.nan])

@@ -1,6 +1,7 @@
 """Tables that cannot be read: one clear line each, which names the place."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,7 +75,7 @@ CASES: dict[str, tuple[bytes | str, list[str]]] = {
 }
 
 
-def message(source: Path, **asked: str) -> str:
+def message(source: Path, **asked: Any) -> str:
     with pytest.raises(InputError) as caught:
         judge(source, baseline="plain", **asked)
     text = str(caught.value)

@@ -150,7 +150,7 @@ def test_runs_without_seeds() -> None:
 
 
 def test_the_column_with_the_baseline_is_the_one_of_variants() -> None:
-    columns = {"model": ["r18", "r18"], "aug": ["plain", "mixup"], "seed": [0, 0]}
+    columns: dict[str, list[Any]] = {"model": ["r18", "r18"], "aug": ["plain", "mixup"], "seed": [0, 0]}
     found = find_variants(columns, (), "plain")
     assert found is not None
     assert found.columns == ("aug",)

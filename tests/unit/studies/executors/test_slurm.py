@@ -77,7 +77,8 @@ def runs(study: Path, count: int) -> list[Path]:
 
 def test_runs_are_handed_over_once(tmp_path: Path, commands: Path) -> None:
     stand_in(commands, sbatch="77;cluster", scontrol="MaxArraySize            = 4", squeue="0\n2", scancel="")
-    study, told = tmp_path / "s", []
+    study = tmp_path / "s"
+    told: list[str] = []
     there = runs(study, 7)
     executor = Slurm(ExecutorOptions(name="slurm"))
     assert not list(executor.run(there, Work(study, tell=told.append)))
@@ -97,7 +98,8 @@ def test_short_runs_are_made_several_a_task(tmp_path: Path, commands: Path) -> N
     from tests.unit.studies.executors.test_short_runs import finish, study_of
 
     stand_in(commands, sbatch="77", scontrol="MaxArraySize = 1001", squeue="")
-    study, told = study_of(tmp_path / "s", 65), []
+    study = study_of(tmp_path / "s", 65)
+    told: list[str] = []
     finish(study, 64, 8.0)
     there = [study / "runs" / "a" / f"seed-{number}-00000000" for number in range(64)]
     assert not list(Slurm(ExecutorOptions(name="slurm")).run(there, Work(study, tell=told.append)))
@@ -146,7 +148,8 @@ def test_a_task_that_slurm_holds_is_told_once(tmp_path: Path, commands: Path, mo
     for name in ("_LOOK_SECONDS", "_QUEUE_SECONDS"):
         monkeypatch.setattr(f"truelift.studies.executors.slurm.{name}", 0.01)
     stand_in(commands, sbatch="77", scontrol="MaxArraySize = 1001", squeue="0")
-    study, told = tmp_path / "s", []
+    study = tmp_path / "s"
+    told: list[str] = []
     (run,) = runs(study, 1)
     (commands / "squeue").write_text(
         "#!/bin/sh\ncase \"$*\" in *PENDING*) echo '77_0 launch failed requeued held'; echo '77_1 Resources';;"

@@ -48,10 +48,13 @@ def by_schedule(rank: int, processes: int) -> dict[str, Any]:
     def wrap() -> DistributedDataParallel:
         ddp = DistributedDataParallel(network)
 
-        def counted(state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+        def counted(state: None, bucket: Any) -> torch.futures.Future[torch.Tensor]:
             sizes[-1] += bucket.buffer().numel()
             mean = bucket.buffer() / processes
-            return dist.all_reduce(mean, async_op=True).get_future().then(lambda f: f.value()[0])
+            found: torch.futures.Future[torch.Tensor] = (
+                dist.all_reduce(mean, async_op=True).get_future().then(lambda f: f.value()[0])
+            )
+            return found
 
         ddp.register_comm_hook(None, counted)
         return ddp

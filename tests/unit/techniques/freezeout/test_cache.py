@@ -56,9 +56,9 @@ def never() -> Iterator[Tensor]:
     raise AssertionError("the images were wanted again")
 
 
-def made(frozen: int, **options: Any) -> tuple[nn.Sequential, Frozen, ActivationCache]:
+def made(frozen: int, **options: Any) -> tuple[nn.Sequential, Any, ActivationCache]:
     network = make_network()
-    freezing = Frozen(network, frozen)
+    freezing: Any = Frozen(network, frozen)
     return network, freezing, ActivationCache(network, freezing, samples=N, **{"budget_bytes": 10**9, **options})
 
 
@@ -184,7 +184,7 @@ class Between(nn.Module):
 def test_begins_only_where_the_layers_follow_each_other_directly(after: int) -> None:
     torch.manual_seed(0)
     network = Between(after)
-    freezing = Frozen(nn.Sequential(*network.parts), 2)
+    freezing: Any = Frozen(nn.Sequential(*network.parts), 2)
     cache = ActivationCache(network, freezing, samples=N, budget_bytes=10**9)
     with torch.no_grad():
         wanted = network(IMAGES.float())
@@ -202,7 +202,8 @@ class Twice(nn.Module):
         self.parts = nn.ModuleList([nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.Conv2d(3, 2, 1)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.parts[2](self.parts[1](self.parts[0](x)) + x).mean((2, 3))
+        found: Tensor = self.parts[2](self.parts[1](self.parts[0](x)) + x).mean((2, 3))
+        return found
 
 
 def test_bad_input() -> None:
@@ -365,7 +366,7 @@ class Around(nn.Module):
 def test_what_happens_around_the_layers_in_training_counts() -> None:
     torch.manual_seed(0)
     network = Around()
-    freezing = Frozen(nn.Sequential(*network.parts), 2)
+    freezing: Any = Frozen(nn.Sequential(*network.parts), 2)
     cache = ActivationCache(network, freezing, samples=N, budget_bytes=10**9)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="behind the first 2"):
         cache.advance(lambda: ROWS.split(5))

@@ -75,7 +75,7 @@ def test_accumulated_gradients_equal_a_larger_batch() -> None:
 
 
 def test_average_of_the_weights_meets_the_frozen_ones() -> None:
-    network = make_network()
+    network: Any = make_network()
     optimizer = sgd(network)
     freezeout = FreezeOut(network, optimizer, steps=STEPS, **EARLY)
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.2))

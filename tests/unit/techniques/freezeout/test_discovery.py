@@ -162,8 +162,10 @@ class Restless(nn.Module):
         super().__init__()
         self.first, self.norm, self.drop = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout()
         self.last = nn.Linear(4, 2)
+        self.seen: Tensor
         self.register_buffer("seen", torch.zeros(()))
-        self.calls, self.kept = 0, []
+        self.calls = 0
+        self.kept: list[Tensor] = []
         self.norm.eval()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -172,9 +174,10 @@ class Restless(nn.Module):
         self.seen += 1
         self.first.weight.data.mul_(2.0)
         with torch.no_grad():
-            self.last.bias += random.random()
+            self.last.bias.add_(random.random())
         x = F.dropout(self.drop(self.norm(self.first(x))), training=True)
-        return self.last(x)
+        found: Tensor = self.last(x)
+        return found
 
 
 def test_the_pass_changes_nothing() -> None:
@@ -220,7 +223,8 @@ def test_freezing_found_layers(make: Any) -> None:
     train(*whole, batches)
     assert whole[2].frozen == len(whole[2].layers) - 1
     train(*first, batches[:7])
-    for part, state in zip((second[0], second[2], second[1]), (first[0], first[2], first[1]), strict=True):
+    parts: list[tuple[Any, Any]] = [(second[at], first[at]) for at in (0, 2, 1)]
+    for part, state in parts:
         part.load_state_dict(state.state_dict())
     train(*second, batches[7:])
     for name, tensor in whole[0].state_dict().items():

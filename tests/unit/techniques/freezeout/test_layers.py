@@ -24,7 +24,8 @@ class Body(nn.Module):
         x = self.stem(x)
         for block in self.blocks:
             x = block(x).tanh()
-        return self.head(self.norm(x).mean((2, 3)))
+        found: Tensor = self.head(self.norm(x).mean((2, 3)))
+        return found
 
 
 class WithLayers(Body):

@@ -15,7 +15,8 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x + self.bn1(self.conv1(x))).relu()
+        found: Tensor = (x + self.bn1(self.conv1(x))).relu()
+        return found
 
 
 class UsualResNet(nn.Module):

@@ -1,5 +1,7 @@
 """The two signals by hand, in float64."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ def test_percentiles_are_numpys(percentile: float) -> None:
 
 def test_gradient_signal_by_hand() -> None:
     """Gradients set, not computed: Δ sums them with their signs, as the authors' code does."""
-    layers = [[nn.Parameter(torch.zeros(2))] for _ in range(4)]
+    layers: list[list[torch.Tensor]] = [[nn.Parameter(torch.zeros(2))] for _ in range(4)]
     signal = GradientSignal(layers, 50.0)
 
     def interval(*gradients: list[list[float]]) -> list[bool]:
@@ -48,7 +50,7 @@ def test_gradient_signal_by_hand() -> None:
 
 
 def test_half_precision_gradients_are_summed_in_single() -> None:
-    layers = [[nn.Parameter(torch.zeros(1, dtype=torch.bfloat16))] for _ in range(2)]
+    layers: list[list[torch.Tensor]] = [[nn.Parameter(torch.zeros(1, dtype=torch.bfloat16))] for _ in range(2)]
     signal = GradientSignal(layers, 50.0)
     for _ in range(1000):  # in bfloat16 the sum would stop at 256
         layers[0][0].grad = torch.ones(1, dtype=torch.bfloat16)
@@ -73,7 +75,7 @@ def outputs(network: nn.Sequential, images: torch.Tensor) -> list[torch.Tensor]:
     """Of the three blocks, in inference mode, by calling them."""
     found = []
     network.eval()
-    for block in network[:3]:
+    for block in list(network)[:3]:
         images = block(images)
         found.append(images.detach().clone())
     network.train()
@@ -151,7 +153,7 @@ def test_hooks_are_heeded_in_a_compiled_network() -> None:
     torch._dynamo.reset()
     network, images = make_network(), make_batches(1)[0][0]
     layers = [[m] for m in network[:3]] + [[network[5]]]
-    compiled = torch.compile(network, backend="aot_eager")
+    compiled: Any = torch.compile(network, backend="aot_eager")
     compiled(images)  # compiled before there are hooks
     signal = RepresentationSignal(compiled, layers, images, tolerance=0.3)
     plain = RepresentationSignal(network, layers, images, tolerance=0.3)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from truelift.errors import InputError
 from truelift.techniques.freezeout import AdaptiveFreezing, FreezeOut, Front
 
-Parts = tuple[nn.Sequential, Any, Any]
+Parts = tuple[Any, Any, Any]
 EARLY: dict[str, Any] = {"steps": STEPS, "t0": 0.2, "scaling": "linear"}
 RULES: dict[str, Callable[[nn.Module, Any], Front]] = {
     "freezeout": lambda network, optimizer: FreezeOut(network, optimizer, **EARLY),
@@ -223,7 +223,7 @@ def test_parameters_with_names(rule: str) -> None:
     assert group["param_names"] == [names[id(p)] for p in group["params"]]
 
 
-RATES = {
+RATES: dict[str, tuple[Any, Any]] = {
     "integer": (1, 1),
     "tensor": (torch.tensor(0.1, dtype=torch.float64), 0.1),
     "tensor of one": (torch.tensor([0.1], dtype=torch.float64), 0.1),

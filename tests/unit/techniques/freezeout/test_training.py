@@ -182,7 +182,7 @@ def test_resumed_training_is_bit_identical(name: str, cut: int) -> None:
     def start(seed: int = 0) -> tuple[nn.Sequential, Any, FreezeOut]:
         network = make_network(seed)
         optimizer = OPTIMIZERS[name](network.parameters())
-        return network, optimizer, FreezeOut(network, optimizer, **options)  # type: ignore[arg-type]
+        return network, optimizer, FreezeOut(network, optimizer, **options)
 
     whole = start()
     train(*whole, batches)

@@ -25,7 +25,8 @@ def generator(seed: int = 0) -> torch.Generator:
 def directions(classes: int, features: int, norm2: float, seed: int = 0) -> Tensor:
     """Means in random directions, each with ‖μ‖² = norm2."""
     drawn = torch.randn(classes, features, generator=generator(seed))
-    return F.normalize(drawn, dim=1) * norm2**0.5
+    found: Tensor = F.normalize(drawn, dim=1) * norm2**0.5
+    return found
 
 
 def make_head(
@@ -61,7 +62,7 @@ def make_head(
         head.class_counts.copy_(torch.randint(0, 9, (classes,), generator=generator(9)))
     if variances == "learned":
         with torch.no_grad():
-            head.log_variances += 0.2 * torch.randn(head.log_variances.shape, generator=generator(10))
+            head.log_variances.add_(0.2 * torch.randn(head.log_variances.shape, generator=generator(10)))
     return head
 
 
@@ -160,4 +161,5 @@ def error(actual: Tensor, expected: Tensor) -> float:
     """‖actual − expected‖ / ‖expected‖; below 1e-30, where float32 ends, both count as 0."""
     assert actual.shape == expected.shape
     difference = (actual.double() - expected).norm().item()
-    return difference / max(expected.norm().item(), 1e-30)
+    found: float = difference / max(expected.norm().item(), 1e-30)
+    return found

@@ -21,7 +21,8 @@ class Network(nn.Module):
         self.head = GaussianMixtureHead(4, 3, covariance="diagonal", variances="tracked", priors="estimated")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x)
+        found: torch.Tensor = self.body(x)
+        return found
 
 
 def batches() -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,5 +59,5 @@ def test_two_replicas_are_equal_and_near_the_single_process(tmp_path: Path) -> N
     alone = train(single, single, slice(0, 8))
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
-        torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-5, msg=name)
     assert int(first["head.class_counts"].sum()) == 80

@@ -13,7 +13,7 @@ from truelift.errors import InputError
 from truelift.techniques.gaussian_mixture import GaussianMixtureHead, GaussianMixtureLoss
 
 
-def components(head: GaussianMixtureHead) -> Independent:
+def components(head: GaussianMixtureHead) -> "Independent[Normal]":
     variance = head.variance().double().expand(head.classes, head.features)
     return Independent(Normal(head.means.double(), variance.sqrt()), 1)
 

@@ -25,7 +25,8 @@ OPTIONS = [(0.0, 0.0, 0.0), (0.3, 0.0, 0.0), (0.0, 0.1, 0.0), (0.3, 0.1, 0.1)]
 
 def offset(classes: int, norm2: float) -> Tensor:
     """Means of norm 1 around a common point far away."""
-    return directions(classes, FEATURES, 1.0, 3) + directions(1, FEATURES, norm2, 4)
+    found: Tensor = directions(classes, FEATURES, 1.0, 3) + directions(1, FEATURES, norm2, 4)
+    return found
 
 
 def assert_close(

@@ -1,6 +1,7 @@
 """Schedules of the margin and λ, and the counter that moves them: steps made, and nothing else."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_state_restores_the_margin() -> None:
     restored = fresh()
     restored.load_state_dict(state)
     assert values(restored, 4) == values(criterion, 4) == [0.2, 0.2, 0.3, 0.3]
-    inside = torch.nn.Sequential(fresh())
+    inside: Any = torch.nn.Sequential(fresh())
     inside.load_state_dict({"0.steps": torch.tensor(4)})
     assert inside[0].margin.item() == pytest.approx(0.2)
     assert inside[0].likelihood_weight.item() == pytest.approx(0.04)

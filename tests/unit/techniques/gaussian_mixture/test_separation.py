@@ -1,5 +1,7 @@
 """The hand-written backward pass, and that neither blocks nor recomputing change a number."""
 
+from typing import Any
+
 import pytest
 import torch
 from tests.unit.techniques.gaussian_mixture.mixture_cases import FAMILIES, generator, make_head, measured, near_own
@@ -40,7 +42,7 @@ def test_gradcheck_of_the_weighted_sum(kind: str) -> None:
 
     assert torch.autograd.gradcheck(total, arguments(kind))
     inputs = arguments(kind)
-    padded = (*inputs, None, None)[:4]
+    padded: Any = (*inputs, None, None)[:4]
     torch.testing.assert_close(total(*inputs), separation.logits(*padded) @ weights)
 
 
@@ -82,7 +84,8 @@ def test_blocks_and_recomputing_change_nothing(
 
     def run() -> tuple[Tensor, dict[str, Tensor]]:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            return measured(head, features, lambda x: criterion(head, x, labels))
+            found: tuple[Tensor, dict[str, Tensor]] = measured(head, features, lambda x: criterion(head, x, labels))
+            return found
 
     plain = run()
     monkeypatch.setattr(separation, "KEPT_BYTES", kept_bytes)

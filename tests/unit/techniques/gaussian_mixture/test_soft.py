@@ -50,11 +50,14 @@ def expected_loss(
     volume = reference.variance.log().sum(1) / 2
     likelihood = likelihood_weight * (targets * (reference.distances() + volume)).sum(1)
     if reduction == "none":
-        return entropy + likelihood
+        found: Tensor = entropy + likelihood
+        return found
     if reduction == "sum":
-        return (entropy + likelihood).sum()
+        found: Tensor = (entropy + likelihood).sum()
+        return found
     weights = torch.as_tensor(options.get("class_weights") or [1.0] * classes).double()
-    return entropy.sum() / (targets @ weights).sum() + likelihood.mean()
+    found: Tensor = entropy.sum() / (targets @ weights).sum() + likelihood.mean()
+    return found
 
 
 def assert_equals_sum(head: GaussianMixtureHead, make: Callable[[Tensor, int], Tensor], **options: Any) -> None:

@@ -39,12 +39,14 @@ def make_net(heads: int) -> Net:
     """Convolutions' weights are large, so that images differ; auxiliary heads are near the main one."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        net = Net(heads).double().to(memory_format=torch.channels_last)
+        net: Any = Net(heads).double()
+        net = net.to(memory_format=torch.channels_last)
     with torch.no_grad():
         for t, head in enumerate(net.heads):
             for p, own in zip(head.parameters(), net.heads[0].parameters(), strict=True):
                 p.copy_(own + 0.1 * t * torch.randn(own.shape, generator=generator(t), dtype=own.dtype))
-    return net
+    found: Net = net
+    return found
 
 
 class Batch(NamedTuple):
@@ -140,7 +142,7 @@ def written(net: nn.Module) -> Gradient:
 def assert_equal(actual: Gradient, expected: Gradient, limit: float = 1e-11) -> None:
     assert actual.keys() == expected.keys()
     for name, g in expected.items():
-        torch.testing.assert_close(actual[name], g, rtol=limit, atol=limit * 1e-2, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(actual[name], g, rtol=limit, atol=limit * 1e-2, msg=name)
 
 
 def step(net: Net, batch: Batch, similarity: GradientSimilarity, **options: Any) -> Combined:

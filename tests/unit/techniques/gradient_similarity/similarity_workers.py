@@ -35,7 +35,8 @@ class Small(nn.Module):
         self.convolution = nn.Conv2d(2, 3, 3)
         self.mixing = nn.Parameter(torch.randn(2, 4, 3))
         self.main, self.auxiliary = nn.Linear(8, 3), nn.Linear(8, 1)
-        self.double().to(memory_format=torch.channels_last)
+        whole: Any = self.double()
+        whole.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.convolution(images).tanh().mean((2, 3))

@@ -18,7 +18,7 @@ def make(*args: Any, **options: Any) -> Callable[[], object]:
 def backward(losses: Callable[[nn.Parameter, nn.Parameter], Any], **options: Any) -> Callable[[], object]:
     def run() -> None:
         p, q = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(4))
-        both = {"shared": [q]} if options.pop("shared", False) else {}
+        both: dict[str, Any] = {"shared": [q]} if options.pop("shared", False) else {}
         similarity = GradientSimilarity(**both, **options)
         try:
             similarity.backward(*losses(p, q))

@@ -135,7 +135,7 @@ def test_auxiliary_against_main_is_left_out() -> None:
     shared = list(net.trunk.parameters())
     for rule in ("weighted", "unweighted"):
         net.zero_grad()
-        combined = GradientSimilarity(rule, shared=shared).backward(loss, -loss)  # type: ignore[arg-type]
+        combined = GradientSimilarity(rule, shared=shared).backward(loss, -loss)
         assert float(combined.cosines) == pytest.approx(-1)
         # The head is not among the shared ones here, and follows both losses: their gradients cancel.
         assert_equal(written(net), {name: g if is_shared(name) else 0 * g for name, g in main.items()})
@@ -169,7 +169,8 @@ def test_auxiliary_that_reaches_a_part(one_pass: bool) -> None:
             return [*super().losses(net, trunk), self.loss(net, 2)]
 
         def loss(self, net: Any, t: int) -> Tensor:
-            return net.trunk[0](self.images[0]).square().mean() if t == 2 else super().loss(net, t)
+            found: Tensor = net.trunk[0](self.images[0]).square().mean() if t == 2 else super().loss(net, t)
+            return found
 
     net, whole = make_net(2), make_batch()
     early = Early(whole.images, whole.labels, (1,))
@@ -204,7 +205,7 @@ def test_accumulation() -> None:
     net, parts = make_net(3), [make_batch((1, -1), separate=bool(s % 2), seed=s) for s in range(3)]
     each = [separate_gradients(net, part) for part in parts]
     summed = [{name: sum(part[t][name] for part in each) for name in each[0][t]} for t in range(3)]
-    expected, cosines = expected_step(summed)  # type: ignore[arg-type]
+    expected, cosines = expected_step(summed)
     before = {name: torch.randn(p.shape, generator=generator(5)).double() for name, p in net.named_parameters()}
     for options in ({}, {"one_pass": True}):
         similarity = GradientSimilarity(**options)  # type: ignore[arg-type]

@@ -85,7 +85,7 @@ def test_parts_in_any_order(ways: list[str], granularity: Any) -> None:
     losses = [sum(parts) for parts in zip(*each, strict=True)]
     named = {name: p for name, p in net.named_parameters() if found[0][1][name] is not None}
     if granularity == "global":
-        cosine, expected = by_hand(losses, list(named.values()))  # type: ignore[arg-type]
+        cosine, expected = by_hand(losses, list(named.values()))
         for seen, grads in found:
             assert seen == pytest.approx(cosine, rel=1e-10)
             for (name, g), wanted in zip(((n, grads[n]) for n in named), expected, strict=True):
@@ -216,8 +216,8 @@ def test_plain_tensors_may_be_what_is_trained() -> None:
     assert_by_hand([(p * q).sum() + p[0], p.square().sum() + q[1] ** 3], [p, q])
     net, p = make_net(), torch.ones(6, dtype=torch.float64).requires_grad_()
     combined = GradientSimilarity(shared=[p]).backward(*net.losses(images() * p, "a"))
-    both = [torch.autograd.grad(loss, p, retain_graph=True)[0] for loss in net.losses(images() * p, "a")]
-    assert combined.cosines.item() == pytest.approx(float(torch.cosine_similarity(*both, dim=0)), rel=1e-10)
+    one, other = (torch.autograd.grad(loss, p, retain_graph=True)[0] for loss in net.losses(images() * p, "a"))
+    assert combined.cosines.item() == pytest.approx(float(torch.cosine_similarity(one, other, dim=0)), rel=1e-10)
 
 
 def test_an_operation_with_an_attribute_of_the_same_name() -> None:
@@ -339,7 +339,7 @@ def test_sparse_and_complex_gradients_are_averaged(found: Found) -> None:
     at = [torch.tensor([1, 2, 1]), torch.tensor([0, 3, 1])]
     each = [net.losses((net.table(i) * net.turn).abs() + part[:3], "") for i, part in zip(at, x, strict=True)]
     losses = [sum(parts) / 2 for parts in zip(*each, strict=True)]
-    _, expected = by_hand(losses, [net.table.weight, net.turn, *net.first.parameters()])  # type: ignore[arg-type]
+    _, expected = by_hand(losses, [net.table.weight, net.turn, *net.first.parameters()])
     for process in found:
         grads = process["sparse and complex"]
         assert grads["table.weight"].is_sparse

@@ -77,7 +77,7 @@ def test_step_is_skipped(case: str, options: Any, rule: Any, first: bool) -> Non
 
 def flat(state: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Numbers of a state, copied."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name, value in state.items():
         if isinstance(value, dict):
             found |= {f"{name}.{inner}": v for inner, v in flat(value).items()}
