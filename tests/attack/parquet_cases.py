@@ -145,12 +145,11 @@ def cases(random: Random, number: int) -> Iterator[Case]:
     yield Case("parquet: a device", _device, bad=True)
     for cut in range(0, len(_sound()), max(1, len(_sound()) // 60)):
         yield _files(f"cut off at {cut}", {"train.parquet": _sound()[:cut]}, True)
+    choices: tuple[dict[str, object], ...] = ({}, {"resize": 4, "stream": True, "workers": 0}, {"on_error": "skip"})
     for i in range(number):
         form = random.choice(("none", "snappy", "zstd", "gzip"))
         content = mutated_bytes(_compressed(form), random)
-        options: dict[str, object] = random.choice(
-            ({}, {"resize": 4, "stream": True, "workers": 0}, {"on_error": "skip"})
-        )
+        options = random.choice(choices)
         yield _files(f"damaged {i}, {form}", {"train.parquet": content}, None, **options)
 
 

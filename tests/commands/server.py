@@ -23,6 +23,8 @@ import sys
 from importlib import import_module
 from typing import TypedDict
 
+from tests.commands.server_of_runs import fork_it_too
+
 MOST_BYTES = 1 << 17
 """Of a request."""
 FILES = 4
@@ -109,6 +111,7 @@ def become(request: Request, files: list[int]) -> None:
 
     np.random.seed()  # noqa: NPY002 - whoever draws without a seed shall not draw the same in every command
     if request["script"] is None:
+        fork_it_too()
         runpy.run_module("truelift", run_name="__main__", alter_sys=True)
     else:
         sys.argv[0] = request["script"]

@@ -166,13 +166,10 @@ class Wrapper(torch.optim.Optimizer):
         self.optimizer = optimizer
         self.scaler = scaler
 
-    @property
-    def param_groups(self) -> Any:
-        return self.optimizer.param_groups
-
-    @property
-    def state(self) -> Any:
-        return self.optimizer.state
+    def __getattr__(self, name: str) -> Any:
+        if name in ("param_groups", "state"):
+            return getattr(self.optimizer, name)
+        raise AttributeError(name)
 
     def step(self, closure: Any = None) -> Any:
         return self.optimizer.step(closure)

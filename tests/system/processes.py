@@ -53,7 +53,7 @@ def running(text: str | Path) -> list[int]:
     return found
 
 
-def until(holds: Callable[[], object], seconds: float = 30.0) -> bool:
+def until(holds: Callable[[], object], seconds: float = 120.0) -> bool:
     """Wait for it; whether it came."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -15,9 +15,9 @@ from tests.commands.started import run
 from tests.system.conftest import Truelift
 
 
-def refused(done: object, *words: str) -> None:
-    assert done.returncode == 2, done  # type: ignore[attr-defined]
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("truelift: warning")]  # type: ignore[attr-defined]
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("truelift: warning")]
     assert len(lines) == 1, lines
     assert lines[0].startswith("truelift: error: ")
     for word in words:

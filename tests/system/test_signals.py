@@ -67,14 +67,14 @@ def test_sigterm_writes_a_checkpoint_at_the_next_step(tmp_path: Path, whole: Pat
     process = started(tmp_path, *OPTIONS, "--out", "run", launcher=[*launcher, *TRUELIFT])
     metrics = tmp_path / "run/metrics.jsonl"
     assert until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) > 12)
-    began = time.monotonic()
     os.kill(victim(process, launcher), signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
+    *_, before, last = (line["step"] for line in Run("", 0, tmp_path / "run").metrics() if line["kind"] == "train")
+    _, told = process.communicate(timeout=100)
     assert process.returncode == 143, told
-    assert time.monotonic() - began < 10
     command = " ".join(["truelift", *OPTIONS, "--out", "run"])
     assert told == f"truelift: stopped by SIGTERM. To go on: {command}\n"
-    assert 0 < torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["meters"]["step"] < 250
+    stopped = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["meters"]["step"]
+    assert 0 < stopped <= last + (last - before) + 2 < 250  # what was not logged yet, and the step under way
     assert not (tmp_path / "run/result.json").exists()
     again = run([*OPTIONS, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT)
     assert again.returncode == 0, again.stderr
@@ -126,7 +126,10 @@ def test_a_preempted_study_goes_on(tmp_path: Path, launcher: list[str]) -> None:
     )
     options = ["study", str(study), "--seeds", "1", "--checkpoint_seconds", "1000"]
     process = started(tmp_path, *options, "--out", "cut", launcher=[*launcher, *TRUELIFT])
-    lines = lambda: [len(p.read_text().splitlines()) for p in tmp_path.glob("cut/runs/*/*/metrics.jsonl")]  # noqa: E731
+
+    def lines() -> list[int]:
+        return [len(path.read_text().splitlines()) for path in tmp_path.glob("cut/runs/*/*/metrics.jsonl")]
+
     assert until(lambda: len(lines()) == 2 and min(lines()) > 3)
     os.kill(victim(process, launcher), signal.SIGTERM)
     _, told = process.communicate(timeout=60)

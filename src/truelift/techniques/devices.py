@@ -117,6 +117,6 @@ def send(numbers: Tensor) -> tuple[Tensor, Callable[[], bool]] | None:
         return None
     copy = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
     copy.copy_(numbers, non_blocking=True)
-    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(numbers.device))
     return copy, event.query

@@ -66,7 +66,7 @@ class Exchange:
         self._waiting_bytes = 0
         self._averaging = Averaging()
         for parameter in parameters:
-            parameter.register_post_accumulate_grad_hook(self._add)  # type: ignore[no-untyped-call]
+            parameter.register_post_accumulate_grad_hook(self._add)
 
     def finish(self, tensors: Sequence[Tensor]) -> None:
         """Have all gradients, and these tensors of real numbers, be the means when it returns.

@@ -114,7 +114,7 @@ def first_not_finite(parts: Sequence[nn.Module], again: Callable[[], StepLosses]
             if not finite([tensor]):
                 forward.append(layers[layer])
             elif tensor.requires_grad:
-                tensor.register_hook(partial(look, layers[layer]))  # type: ignore[no-untyped-call]
+                tensor.register_hook(partial(look, layers[layer]))
 
     def look(name: str, gradient: Tensor) -> None:
         if not finite([gradient]):

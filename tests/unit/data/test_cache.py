@@ -216,7 +216,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counting(listing: object, indices: np.ndarray, **options: object) -> object:
         calls.append(len(indices))
-        return decode(listing, indices, **options)  # type: ignore[arg-type]
+        found: object = decode(listing, indices, **options)
+        return found
 
     monkeypatch.setattr(decoded, "decode_indices", counting)
     return calls
@@ -281,7 +282,12 @@ def test_whitening_is_fitted_once_to_the_last_bit(monkeypatch: pytest.MonkeyPatc
     images = images.contiguous(memory_format=torch.channels_last)
     fits: list[int] = []
     fit = preprocessing._fit
-    monkeypatch.setattr(preprocessing, "_fit", lambda *given: (fits.append(1), fit(*given))[1])
+
+    def counted_fit(*given: Any) -> Any:
+        fits.append(1)
+        return fit(*given)
+
+    monkeypatch.setattr(preprocessing, "_fit", counted_fit)
     first, second = Whitening(images, 0.1), Whitening(images.clone(), 0.1)
     assert len(fits) == 1
     assert torch.equal(first.matrix, second.matrix)

@@ -27,7 +27,9 @@ def use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: Any) -> DataOpti
 
 
 def values(listing: Listing) -> list[int]:
-    return [opener().convert("RGB").getpixel((1, 1))[0] for opener in listing.openers(np.arange(len(listing.labels)))]
+    return [
+        int(np.asarray(opener().convert("RGB"))[1, 1, 0]) for opener in listing.openers(np.arange(len(listing.labels)))
+    ]
 
 
 class Vision:
@@ -67,12 +69,13 @@ def test_items_as_torchvision_has_them(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_labels_that_are_changed_are_taken_from_the_items(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for given in (
+    sets: tuple[Any, ...] = (
         Vision([0, 1] * 5, target_transform=lambda label: 1 - label),
         torch.utils.data.Subset(Vision([0, 0, 0, 1, 0, 1]), [3, 4, 5, 1]),  # type: ignore[arg-type]
         [(pixels(i), label) for i, label in enumerate([1, 0, 1, 0])],
         [(torch.from_numpy(pixels(i)), ["ape", "cat"][i % 2]) for i in range(4)],
-    ):
+    )
+    for given in sets:
         source = find_source(use(monkeypatch, tmp_path, {"train": given, "test": given}))
         assert source.train.labels.tolist() == [int(given[i][1] in (1, "cat")) for i in range(len(given))]
     liar = Vision([0, 1] * 5)

@@ -24,7 +24,7 @@ def write_tar(file: Path, members: dict[str, bytes]) -> Path:
 
 def shard(file: Path, labels: list[int], first: int = 0) -> Path:
     """A shard where image i has the value i; the values identify the images."""
-    members = {}
+    members: dict[str, bytes] = {}
     for i, label in enumerate(labels, start=first):
         members |= {f"{i:06}.png": png(pixels(i)), f"{i:06}.cls": str(label).encode(), f"{i:06}.json": b"{}"}
     return write_tar(file, members)

@@ -129,7 +129,7 @@ def test_the_rest_of_the_augmentation_is_that_of_the_place(folder: Path) -> None
     options = replace(CROP, colour_jitter=0.4, lighting=0.1, cutout=5)
     rest = replace(options, crop_padding=0, resized_crop_area=None, flip=False)
     fill = torch.tensor([128, 102, 76], dtype=torch.uint8)
-    identity = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}
+    identity: dict[str, Any] = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}
     for number, ((x, *_), (u, *_)) in enumerate(
         zip(training(images, options).epoch(1), training(images, **identity).epoch(1), strict=True)
     ):

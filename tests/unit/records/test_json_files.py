@@ -89,13 +89,15 @@ def test_a_result_is_given_back_as_it_is(tmp_path: Path) -> None:
 def test_failures_and_environments(tmp_path: Path) -> None:
     write_json(tmp_path / "failure.json", {"reason": "two\nlines\x0b"})
     assert read_failure(tmp_path) == {"reason": "two lines", "diverged": False}
-    for failure in ({}, {"reason": 3}, [], {"reason": ["a"]}):
+    failures: tuple[Any, ...] = ({}, {"reason": 3}, [], {"reason": ["a"]})
+    for failure in failures:
         write_json(tmp_path / "failure.json", failure)
         assert "is damaged" in told(lambda _: read_failure(tmp_path), tmp_path / "failure.json")
     environment = {"torch": "2", "commit": None, "untracked": [], "threads": 1, "patched": False, "command": ["a"]}
     write_json(tmp_path / "environment.json", environment)
     assert read_environment(tmp_path) == environment
-    for content in ([], {"torch": 2}, {"threads": "1"}, {"untracked": {"a": 1}}, {"device": None}):
+    damaged: tuple[Any, ...] = ([], {"torch": 2}, {"threads": "1"}, {"untracked": {"a": 1}}, {"device": None})
+    for content in damaged:
         write_json(tmp_path / "environment.json", content)
         assert "is damaged" in told(lambda _: read_environment(tmp_path), tmp_path / "environment.json")
 

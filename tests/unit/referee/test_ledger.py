@@ -179,7 +179,7 @@ def test_another_rule_or_budget_is_refused(tmp_path: Path) -> None:
     assert isinstance(truelift.Ledger(tmp_path / "l.jsonl"), Ledger)
 
 
-def rehashed(lines: list[bytes], at: int, change: Callable[[dict[str, Any]], None]) -> list[bytes]:
+def rehashed(lines: list[bytes], at: int, change: Callable[[dict[str, Any]], object]) -> list[bytes]:
     """The lines with one changed and all hashes after it made anew, as somebody might who knows how."""
     found, previous = list(lines), ""
     for i, raw in enumerate(lines):
@@ -238,6 +238,11 @@ def test_tampering_is_one_line_that_names_the_line(tmp_path: Path, kind: str) ->
     assert path.read_bytes() == content  # nothing is written after what is wrong
 
 
+def becomes(line: dict[str, Any], other: dict[str, Any]) -> None:
+    line.clear()
+    line.update(other)
+
+
 FORGED: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     "a higher level": (1, lambda line: line["candidates"][0].update(level=0.02), "by the rule, not 0.02"),
     "chosen seeds": (1, lambda line: line.update(seeds=[0, 1, 2, 3, 4]), "not those that the ledger draws"),
@@ -245,7 +250,11 @@ FORGED: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     "another kind": (2, lambda line: line.update(kind="note"), "line 3"),
     "a further key": (2, lambda line: line.update(more=1), "unknown field"),
     "a text for a number": (2, lambda line: line.update(p="0"), "Expected"),
-    "a second header": (3, lambda line: (line.clear(), line.update(HEADER)), "only the first line"),  # type: ignore[func-returns-value]
+    "a second header": (
+        3,
+        lambda line: becomes(line, HEADER),
+        "only the first line",
+    ),
     "a candidate's number": (3, lambda line: line["candidates"][0].update(number=9), "does not follow candidate 1"),
     "another baseline": (6, lambda line: line["baseline"].update(digest="0"), "is not the ledger's"),
     "judged twice": (7, lambda line: line.update(number=2), "was judged before"),
@@ -253,7 +262,7 @@ FORGED: dict[str, tuple[int, Callable[[dict[str, Any]], object], str]] = {
     "a later version": (0, lambda line: line.update(version=2), "version 2"),
     "a budget of 2": (0, lambda line: line.update(alpha=2), "alpha must be between 0 and 1"),
 }
-HEADER = {
+HEADER: dict[str, Any] = {
     "alpha": 0.05,
     "candidates": None,
     "created": "",

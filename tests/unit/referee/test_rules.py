@@ -60,7 +60,7 @@ def test_an_account_gives_the_published_levels_one_by_one() -> None:
     for rule in ("lord", "saffron"):
         account = Account(rule)
         found: list[bool] = []
-        small: list[bool] = []
+        small: list[int] = []
         for t, value in enumerate(p.tolist(), start=1):
             level = account.open()[0]
             taus = [i for i, hit in enumerate(found, 1) if hit]

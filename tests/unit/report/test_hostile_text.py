@@ -8,6 +8,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -38,9 +39,13 @@ class Elements(HTMLParser):
 
 def hostile_study(folder: Path, text: str) -> Path:
     """`text` wherever a user's own can stand."""
-    accuracy = {"base": ACCURACY["base"], text: ACCURACY["better"], "broken": [None] * 5}
+    accuracy: dict[str, list[float | None]] = {
+        "base": [*ACCURACY["base"]],
+        text: [*ACCURACY["better"]],
+        "broken": [None] * 5,
+    }
     figure = {"value": 91.0, "source": text, "runs": 1, "sd": None}
-    plan = {
+    plan: dict[str, Any] = {
         "name": text,
         "question": text,
         "metric": f"{text}_accuracy",

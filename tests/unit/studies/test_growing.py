@@ -104,7 +104,7 @@ def run_all(
 
 
 def verdicts(folder: Path) -> dict[str, tuple[str, int, object]]:
-    found = {}
+    found: dict[str, tuple[str, int, object]] = {}
     for name, c in decide(Study.read(folder)).items():
         assert c.stop is not None
         found[name] = (c.verdict, c.stop.seeds, c.path)

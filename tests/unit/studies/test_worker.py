@@ -133,9 +133,11 @@ def test_a_failure_is_one_line(tmp_path: Path) -> None:
 def test_what_a_program_took_and_where_it_ran(tmp_path: Path) -> None:
     run = tmp_path / "run"
     program = 'import time; x = b"x" * 2**27; time.sleep(0.5)\n(out / "metrics.json").write_text(json.dumps({"a": 1}))'
+    began = time.monotonic()
     run_command(config(tmp_path, program), run, "a")
+    took = time.monotonic() - began
     result = Run("a", 0, run).result()
-    assert 0.5 <= result["wall_seconds"] < 60
+    assert 0.5 <= result["wall_seconds"] <= took
     assert 2**27 < result["peak_bytes"] < 2**31
     environment = Run("a", 0, run).environment()
     assert environment["command"][1:] == [str(tmp_path / "program.py"), str(run)]
@@ -144,11 +146,9 @@ def test_what_a_program_took_and_where_it_ran(tmp_path: Path) -> None:
 
 def test_a_program_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    slow = config(tmp_path, "import time; time.sleep(60)") | {"timeout": 0.5}
-    began = time.monotonic()
+    slow = config(tmp_path, "import time; time.sleep(1000)") | {"timeout": 0.5}  # the test's own limit is 300 s
     with pytest.raises(InputError, match=r"^the command took longer than timeout, 0.5 s; log.txt has what it printed$"):
         run_command(slow, run)
-    assert time.monotonic() - began < 20
 
 
 def test_a_failed_try_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

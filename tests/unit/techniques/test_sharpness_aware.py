@@ -117,7 +117,7 @@ def test_gradients_are_added_and_hooks_see_the_second_alone() -> None:
     net = network()
     again, hooked = loss_of(net), []
     for p in net.parameters():
-        p.register_post_accumulate_grad_hook(lambda p: hooked.append(p))  # type: ignore[no-untyped-call]
+        p.register_post_accumulate_grad_hook(lambda p: hooked.append(p))
     rule = SharpnessAware(net)
     rule.backward(again)
     assert len(hooked) == len(list(net.parameters()))

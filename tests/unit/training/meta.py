@@ -19,7 +19,7 @@ class _Operations(TorchDispatchMode):
     """Refuses copies to the meta device that wait, and types that the device shall be without."""
 
     def __init__(self, without: Sequence[torch.dtype]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._without = without
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

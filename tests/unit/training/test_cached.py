@@ -57,7 +57,8 @@ def test_no_image_passes_the_frozen_layers_twice(tmp_path: Path) -> None:
     for _ in range(training.steps):
         freezing.step()
     passed = []
-    training.network.layers()[0].register_forward_hook(lambda m, i, out: passed.append(len(out)))
+    network: Any = training.network
+    network.layers()[0].register_forward_hook(lambda m, i, out: passed.append(len(out)))
     for epoch in (0, 1):
         for images, *_ in training.batches.epoch(epoch):
             assert images.shape[1] == 16  # behind the last block

@@ -70,7 +70,7 @@ def test_resumed_run_is_bit_identical(
 
 def test_all_layers_but_the_head_are_frozen_in_the_end(tmp_path: Path) -> None:
     experiment = small()
-    training = assemble(experiment, load_data(experiment))
+    training: Any = assemble(experiment, load_data(experiment))
     freezing = freezing_of(training)
     assert freezing is not None
     fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
@@ -84,7 +84,7 @@ def test_all_layers_but_the_head_are_frozen_in_the_end(tmp_path: Path) -> None:
 def test_const_time_costs_what_the_plain_training_does() -> None:
     experiment = small(epochs=30, **{"freezing.const_time": True})
     splits = load_data(experiment)
-    training = assemble(experiment, splits)
+    training: Any = assemble(experiment, splits)
     images = torch.empty(2, *splits.train.shape)
     points = freezing_points(len(training.network.layers()), 0.5, "cubic")
     share = 1 - saving(points, counted_costs(training.network, images))
@@ -105,7 +105,7 @@ def test_saving_and_frozen_layers_are_recorded(tmp_path: Path) -> None:
     """FreezeOut's by its schedule; an adaptive one's by the lines of metrics, one a step; nothing without freezing."""
     scheduled = run(small(), tmp_path / "freezeout", reporter=silent)
     splits = load_data(small())
-    network = assemble(small(), splits).network
+    network: Any = assemble(small(), splits).network
     costs = counted_costs(network, torch.empty(2, *splits.train.shape))
     points = freezing_points(len(network.layers()), 0.5, "cubic")
     assert scheduled["metrics"]["counted_saving"] == pytest.approx(100 * saving(points, costs))

@@ -28,6 +28,12 @@ from truelift.training.settings import parse_experiment
 TWO_TASKS = {"tasks.main": ["1", "2"], "tasks.auxiliary": ["3", "4", "7"], "data.train_images": 400}
 MIXTURE = {"objective.name": "gaussian-mixture"}
 
+WEIGHTED: dict[str, dict[str, Any]] = {
+    "layer": {"gradient.granularity": "layer"},
+    "tensor": {"gradient.granularity": "tensor"},
+    "seldom": {"gradient.every_steps": 2},
+    "averages": {"gradient.use_average": True},
+}
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "clipped": {"optimizer.clip_norm": 1.0},
@@ -55,15 +61,7 @@ CASES: dict[str, dict[str, Any]] = {
     "mixture by similarity": MIXTURE | {"gradient.name": "weighted"},
     **{f"objective {name}": {"objective.name": name} for name in OBJECTIVES},
     **{f"rule {name}": TWO_TASKS | {"gradient.name": name} for name in RULES},
-    **{
-        f"rule weighted, {name}": TWO_TASKS | {"gradient.name": "weighted", **more}
-        for name, more in {
-            "layer": {"gradient.granularity": "layer"},
-            "tensor": {"gradient.granularity": "tensor"},
-            "seldom": {"gradient.every_steps": 2},
-            "averages": {"gradient.use_average": True},
-        }.items()
-    },
+    **{f"rule weighted, {name}": TWO_TASKS | {"gradient.name": "weighted", **more} for name, more in WEIGHTED.items()},
     **{f"policy {name}": {"policy.names": [name]} for name in POLICIES},
     # Adaptive freezing decides by numbers that it reads, every so many steps; none of the steps between waits.
     **{

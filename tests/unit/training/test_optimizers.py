@@ -1,5 +1,7 @@
 """Each optimizer against torch's plain single-tensor form in float64, and every one through the loop."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from truelift.options import check
 from truelift.training.optimizers import OptimizerOptions
 from truelift.training.optimizers import build as make_optimizer
 
-PLAIN = {
+PLAIN: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda p: torch.optim.SGD(
         p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01, foreach=False, fused=False
     ),

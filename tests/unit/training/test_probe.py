@@ -9,6 +9,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
+from truelift.data import ImageSet
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.training import Experiment, resolve, run
@@ -57,6 +58,8 @@ def test_it_is_scikit_learns_svm_on_standardised_features(tmp_path: Path) -> Non
             pixels = (images / 255 - splits.mean[0]) / splits.std[0]
             return network.features(pixels).double().numpy()
 
+    assert isinstance(splits.train, ImageSet)
+    assert isinstance(splits.test, ImageSet)
     train, test = features(splits.train.images), features(splits.test.images)
     mean, sd = train.mean(0), train.std(0)
     svm = LinearSVC(C=0.01, dual=False).fit((train - mean) / sd, splits.train.labels.numpy())

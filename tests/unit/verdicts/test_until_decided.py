@@ -146,7 +146,7 @@ def test_the_order_in_which_runs_end_changes_nothing() -> None:
     for _ in range(3):
         ended, of_base = dict.fromkeys(others, 0), 0
         while True:
-            found = until_decided(_judge(base, others, looks), ended, of_base, looks)
+            found: dict[str, Any] = until_decided(_judge(base, others, looks), ended, of_base, looks)
             for name, c in found.items():
                 if c.stop.ended is not None:  # what is settled is final, whatever ends later
                     assert c == whole[name]
@@ -177,7 +177,7 @@ def test_what_is_there_so_far_is_judged_and_goes_on() -> None:
     base, others = _study()
     looks = Looks.at_every_seed(10)
     judge = _judge(base, others, looks)
-    found = until_decided(judge, dict.fromkeys(others, 2), 2, looks)
+    found: dict[str, Any] = until_decided(judge, dict.fromkeys(others, 2), 2, looks)
     assert {c.ground for c in found.values()} == {"no look yet"}
     assert found["weak"].reason == (
         "No look yet: the first is at 3 pairs, and 2 are there. It goes on: 2 seeds of at most 10 are judged."

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Draws(TorchDispatchMode):
     """Sees whether a generator moves: Python's, numpy's, torch's on each device, and those given to operations.
 
     Two outputs that are alike do not say that nothing is drawn: what drops one image in twenty shows seldom.
@@ -41,7 +41,7 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _states() -> list[Any]:
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     return [
         random.getstate(),
         _of_numpy(),

@@ -112,7 +112,7 @@ def _arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise InputError(f"example must be a tensor, a tuple or a dictionary, got {type(example).__name__}.")
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):
     """Sees each operation below autograd, whoever calls it."""
 
     def __init__(self, network: nn.Module, inputs: list[Tensor]) -> None:

@@ -214,13 +214,13 @@ def test_bad_input() -> None:
         ("device must be left out", {"samples": 1, "budget_bytes": 1, "device": "cpu", "folder": Path()}),
     ):
         with pytest.raises(InputError, match=name):
-            ActivationCache(network, freezing, **options)  # type: ignore[arg-type]
+            ActivationCache(network, freezing, **options)
     with pytest.raises(InputError, match="layer must be above 0"):
         cache.take(torch.tensor([0]))
     with pytest.raises(InputError, match="as many as samples, 12, got 5"):
         cache.advance(lambda: [IMAGES[:5]])
     twice = Twice()
-    both = Frozen(nn.Sequential(*twice.parts), 2)
+    both: Any = Frozen(nn.Sequential(*twice.parts), 2)
     with pytest.raises(InputError, match="layers must follow each other directly"):
         ActivationCache(twice, both, samples=N, budget_bytes=10**9).advance(lambda: IMAGES.float().split(6))
 
@@ -242,7 +242,7 @@ ROWS = torch.randn(N, 4, generator=torch.Generator().manual_seed(3))
 
 def kept(*layers: nn.Module, frozen: int = 1, rows: Tensor = ROWS) -> tuple[nn.Sequential, ActivationCache]:
     network = nn.Sequential(*layers)
-    return network, ActivationCache(network, Frozen(network, frozen), samples=len(rows), budget_bytes=10**9)  # type: ignore[arg-type]
+    return network, ActivationCache(network, Frozen(network, frozen), samples=len(rows), budget_bytes=10**9)
 
 
 class Stubborn(nn.BatchNorm1d):
@@ -367,7 +367,7 @@ def test_what_happens_around_the_layers_in_training_counts() -> None:
     torch.manual_seed(0)
     network = Around()
     freezing: Any = Frozen(nn.Sequential(*network.parts), 2)
-    cache = ActivationCache(network, freezing, samples=N, budget_bytes=10**9)  # type: ignore[arg-type]
+    cache = ActivationCache(network, freezing, samples=N, budget_bytes=10**9)
     with pytest.raises(InputError, match="behind the first 2"):
         cache.advance(lambda: ROWS.split(5))
 
@@ -412,7 +412,7 @@ def test_a_weight_that_is_still_trained_is_not_passed() -> None:
 
 def test_an_example_finds_the_places_at_once() -> None:
     twice = Twice()
-    both = Frozen(nn.Sequential(*twice.parts), 2)
+    both: Any = Frozen(nn.Sequential(*twice.parts), 2)
     with pytest.raises(InputError, match="layers must follow each other directly"):
         ActivationCache(twice, both, samples=N, budget_bytes=10**9, example=IMAGES.float())  # type: ignore[arg-type]
     network = make_network()

@@ -75,10 +75,12 @@ def test_accumulated_gradients_equal_a_larger_batch() -> None:
 
 
 def test_average_of_the_weights_meets_the_frozen_ones() -> None:
-    network: Any = make_network()
+    network = make_network()
     optimizer = sgd(network)
     freezeout = FreezeOut(network, optimizer, steps=STEPS, **EARLY)
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.2))
+    average: Any = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.2)
+    )
     for batch in make_batches():
         train(network, optimizer, freezeout, [batch])
         average.update_parameters(network)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError
 from truelift.techniques.freezeout import AdaptiveFreezing, FreezeOut, counted_costs, find_layers, saving, timed_costs
+from truelift.techniques.freezeout.adaptive import SignalName
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
@@ -248,7 +249,7 @@ def test_a_network_without_shapes_is_refused() -> None:
 
 
 def test_adaptive_freezing_finds_layers_too() -> None:
-    options: dict[str, dict[str, Any]] = {
+    options: dict[SignalName, dict[str, Any]] = {
         "gradient": {"percentile": 100.0},
         "representation": {"images": IMAGES, "tolerance": 0.5},
     }

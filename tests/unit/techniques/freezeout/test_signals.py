@@ -95,7 +95,7 @@ def test_representation_signal_by_hand() -> None:
     for moved in (0.5, 0.1, 0.0, 0.0):
         with torch.no_grad():
             for p in network.parameters():
-                p += moved * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+                p.add_(moved * torch.randn(p.shape, generator=generator, dtype=p.dtype))
         expected = []
         for layer, activations in enumerate(outputs(network, images)):
             rows = activations.flatten(1).numpy()

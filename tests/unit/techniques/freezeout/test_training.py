@@ -1,6 +1,7 @@
 """Against the authors' algorithm, and what is frozen stays as it is."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_equals_the_authors_algorithm(t0: float, scaling: Any, scale_lr: bool) -
         torch.testing.assert_close(network.state_dict()[name], tensor, rtol=1e-10, atol=1e-13, msg=name)
 
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.01),
     "sgd fused": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.01, fused=True),
     "sgd foreach": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, foreach=True),
@@ -177,7 +178,8 @@ def test_t0_one_is_a_plain_cosine() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adamw", "adamw fused", "rmsprop"])
 @pytest.mark.parametrize("cut", [5, 9, 10, 25, 39])
 def test_resumed_training_is_bit_identical(name: str, cut: int) -> None:
-    batches, options = make_batches(), {"steps": STEPS, "t0": 0.2, "scaling": "linear"}
+    batches = make_batches()
+    options: dict[str, Any] = {"steps": STEPS, "t0": 0.2, "scaling": "linear"}
 
     def start(seed: int = 0) -> tuple[nn.Sequential, Any, FreezeOut]:
         network = make_network(seed)

@@ -41,7 +41,7 @@ def values(criterion: GaussianMixtureLoss) -> tuple[int, float, float]:
     return int(criterion.steps), criterion.margin.item(), criterion.likelihood_weight.item()
 
 
-AT_25 = (25, pytest.approx(0.4), pytest.approx(0.125))
+AT_25: Any = (25, pytest.approx(0.4), pytest.approx(0.125))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=["doubling", "ramp", "constant"])

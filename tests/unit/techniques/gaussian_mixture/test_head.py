@@ -133,7 +133,7 @@ def test_unit_volume_keeps_the_mean_log_variance() -> None:
     head = make_head("diagonal", "learned", variance_floor=1e-6)
     begin = head.initial_variances.log().mean()
     with torch.no_grad():
-        head.log_variances += 3 + torch.randn(head.log_variances.shape, generator=generator())
+        head.log_variances.add_(3 + torch.randn(head.log_variances.shape, generator=generator()))
     torch.testing.assert_close(head.variance().log().mean(), begin, rtol=1e-4, atol=1e-4)
 
 

@@ -1,10 +1,13 @@
 """Digits: gradients and values over norms of the means, numbers of classes and kinds of features; extreme scales."""
 
+from functools import partial
+
 import pytest
 import torch
 from tests.unit.techniques.gaussian_mixture.mixture_cases import (
     FAMILIES,
     Reference,
+    applied,
     directions,
     error,
     generator,
@@ -46,7 +49,7 @@ def assert_close(
         reference = Reference(head, features)
         expected = reference.loss(labels, margin=margin, likelihood_weight=weight, label_smoothing=smoothing)
         criterion = GaussianMixtureLoss(margin, weight, label_smoothing=smoothing).eval()
-        value, grads = measured(head, features, lambda x, criterion=criterion: criterion(head, x, labels))
+        value, grads = measured(head, features, partial(applied, criterion, head, labels))
         case = f"α {margin}, λ {weight}, ε {smoothing}"
         if value_limit is not None:
             assert error(value, expected.detach()) < value_limit, case
@@ -139,7 +142,7 @@ def test_finite_at_extreme_scales(
         assert head.mixture_log_likelihood(features).isfinite().all()
         for smoothing in (0.0, 0.1):
             criterion = GaussianMixtureLoss(0.3, 0.1, label_smoothing=smoothing).eval()
-            value, grads = measured(head, features, lambda x, criterion=criterion: criterion(head, x, labels))
+            value, grads = measured(head, features, partial(applied, criterion, head, labels))
             assert value.dtype == torch.float32
             assert value.isfinite()
             assert all(grad.isfinite().all() for grad in grads.values())

@@ -1,6 +1,7 @@
 """Soft targets: the sum over classes of each class's share times the loss of its hard label, in float64."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.techniques.gaussian_mixture.mixture_cases import (
     COVARIANCES,
     FAMILIES,
     Reference,
+    applied,
     directions,
     error,
     generator,
@@ -50,11 +52,11 @@ def expected_loss(
     volume = reference.variance.log().sum(1) / 2
     likelihood = likelihood_weight * (targets * (reference.distances() + volume)).sum(1)
     if reduction == "none":
-        found: Tensor = entropy + likelihood
-        return found
+        each: Tensor = entropy + likelihood
+        return each
     if reduction == "sum":
-        found: Tensor = (entropy + likelihood).sum()
-        return found
+        total: Tensor = (entropy + likelihood).sum()
+        return total
     weights = torch.as_tensor(options.get("class_weights") or [1.0] * classes).double()
     found: Tensor = entropy.sum() / (targets @ weights).sum() + likelihood.mean()
     return found
@@ -108,7 +110,7 @@ def test_one_hot_targets_are_labels(covariance: str, variances: str, options: di
         features, labels = near_own(head.means, 24)
         targets = F.one_hot(labels, 10).float() if hot else labels
         criterion = GaussianMixtureLoss(0.3, 0.1, **options)
-        value, grads = measured(head, features, lambda x, c=criterion, h=head, t=targets: c(h, x, t))
+        value, grads = measured(head, features, partial(applied, criterion, head, targets))
         found.append({"value": value, **grads})
         states.append(head.state_dict())
     torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)

@@ -204,7 +204,7 @@ def test_rules_as_functions() -> None:
 def test_accumulation() -> None:
     net, parts = make_net(3), [make_batch((1, -1), separate=bool(s % 2), seed=s) for s in range(3)]
     each = [separate_gradients(net, part) for part in parts]
-    summed = [{name: sum(part[t][name] for part in each) for name in each[0][t]} for t in range(3)]
+    summed = [{name: torch.stack([part[t][name] for part in each]).sum(0) for name in each[0][t]} for t in range(3)]
     expected, cosines = expected_step(summed)
     before = {name: torch.randn(p.shape, generator=generator(5)).double() for name, p in net.named_parameters()}
     for options in ({}, {"one_pass": True}):
