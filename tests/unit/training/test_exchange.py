@@ -7,7 +7,7 @@ import torch
 from tests.commands.started import in_processes
 from tests.unit.training.exchange_workers import images, make_network, work
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="module")

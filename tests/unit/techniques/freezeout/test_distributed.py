@@ -8,7 +8,7 @@ from tests.commands.started import in_processes
 from tests.unit.techniques.freezeout.freezeout_cases import make_network
 from tests.unit.techniques.freezeout.freezeout_workers import STEPS, work
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="module")
