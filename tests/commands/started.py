@@ -1,6 +1,7 @@
 """The tests' side of the server of commands: a command that runs, much as `subprocess.Popen` shows it."""
 
 import atexit
+import contextlib
 import json
 import os
 import pickle
@@ -19,6 +20,8 @@ from tests.commands.server import Request
 
 ROOT = Path(__file__).parents[2]
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
+FORKS = sys.platform.startswith("linux") and hasattr(os, "pidfd_open")
+"""Whether commands are forked; elsewhere each is a new interpreter."""
 
 
 class Command:
@@ -45,17 +48,23 @@ class Command:
         self.returncode: int | None = None
         self.stdout, out = _output(stdout)
         self.stderr, err = _output(stderr)
-        self._status, status = os.pipe()
-        nothing = os.open(os.devnull, os.O_RDONLY)
         asked = Request(
             script=None if script is None else str(script),
             arguments=self.args[1:],
             environment=dict(os.environ if env is None else env),
             folder=str(cwd),
         )
-        self.pid = _server().ask(asked, [nothing, out, err, status])
-        for file in (nothing, out, err, status):
-            os.close(file)
+        self._process = None if FORKS else _new_interpreter(asked, out, err)
+        if self._process is None:
+            self._status, status = os.pipe()
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            self.pid = _server().ask(asked, [nothing, out, err, status])
+            os.close(nothing)
+            os.close(status)
+        else:
+            self.pid = self._process.pid
+        os.close(out)
+        os.close(err)
 
     def poll(self) -> int | None:
         """Its exit status, if it has ended."""
@@ -106,7 +115,10 @@ class Command:
         self.send_signal(signal.SIGKILL)
 
     def _ended(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.returncode = self._process.wait(timeout)
+        elif self.returncode is None and select.select([self._status], [], [], timeout)[0]:
             self.returncode = int(os.read(self._status, 16))
             os.close(self._status)
         return self.returncode
@@ -174,6 +186,19 @@ def in_processes(
         for command in begun:
             command.kill()
     assert [command.returncode for command in begun] == [0] * processes, "\n".join(told)
+
+
+def _new_interpreter(asked: Request, out: int, err: int) -> "subprocess.Popen[bytes]":
+    of = ["-m", "truelift"] if asked["script"] is None else [asked["script"]]
+    return subprocess.Popen(
+        [sys.executable, *of, *asked["arguments"]],
+        cwd=asked["folder"],
+        env=asked["environment"],
+        stdin=DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )
 
 
 class _Server:

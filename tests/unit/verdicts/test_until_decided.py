@@ -53,8 +53,13 @@ def _judge(base: Array, others: Mapping[str, Array], looks: Looks, **options: An
     return judge
 
 
+def _decided(judge: Judge, ended: Mapping[str, int], baseline_ended: int, looks: Looks) -> dict[str, Any]:
+    """Each with its stop, which is there."""
+    return until_decided(judge, ended, baseline_ended, looks)
+
+
 def _all(base: Array, others: Mapping[str, Array], looks: Looks, **options: Any) -> dict[str, Any]:
-    return until_decided(_judge(base, others, looks, **options), dict.fromkeys(others, len(base)), len(base), looks)
+    return _decided(_judge(base, others, looks, **options), dict.fromkeys(others, len(base)), len(base), looks)
 
 
 def _plain_rule(d: Array, most: int, rho: Mapping[float, Mapping[int, float]]) -> tuple[list[bool], list[int]]:
@@ -146,7 +151,7 @@ def test_the_order_in_which_runs_end_changes_nothing() -> None:
     for _ in range(3):
         ended, of_base = dict.fromkeys(others, 0), 0
         while True:
-            found: dict[str, Any] = until_decided(_judge(base, others, looks), ended, of_base, looks)
+            found = _decided(_judge(base, others, looks), ended, of_base, looks)
             for name, c in found.items():
                 if c.stop.ended is not None:  # what is settled is final, whatever ends later
                     assert c == whole[name]
@@ -177,12 +182,12 @@ def test_what_is_there_so_far_is_judged_and_goes_on() -> None:
     base, others = _study()
     looks = Looks.at_every_seed(10)
     judge = _judge(base, others, looks)
-    found: dict[str, Any] = until_decided(judge, dict.fromkeys(others, 2), 2, looks)
+    found = _decided(judge, dict.fromkeys(others, 2), 2, looks)
     assert {c.ground for c in found.values()} == {"no look yet"}
     assert found["weak"].reason == (
         "No look yet: the first is at 3 pairs, and 2 are there. It goes on: 2 seeds of at most 10 are judged."
     )
-    found = until_decided(judge, {"strong": 9, "null": 3, "weak": 9}, 9, looks)  # null holds the others up
+    found = _decided(judge, {"strong": 9, "null": 3, "weak": 9}, 9, looks)  # null holds the others up
     assert {c.stop.seeds for c in found.values()} == {3}
     assert all(c.stop.ended is None and len(c.path) == 1 for c in found.values())
 
