@@ -90,7 +90,9 @@ def test_predictions_keep_confidence_and_rank(tmp_path: Path) -> None:
 def study(folder: Path, *, classes: int = 8, plan: dict[str, Any] | None = None, names: bool = True) -> Path:
     """A finished study of two variants and four seeds; "rare" always predicts the rarest class rightly."""
     variants, seeds = ("plain", "rare"), range(4)
-    runs = [{"variant": v, "seed": s, "folder": f"runs/{v}/seed-{s}-0000000{s}"} for v in variants for s in seeds]
+    runs: list[dict[str, Any]] = [
+        {"variant": v, "seed": s, "folder": f"runs/{v}/seed-{s}-0000000{s}"} for v in variants for s in seeds
+    ]
     write_json(
         folder / "study.json",
         {

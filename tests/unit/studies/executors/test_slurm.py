@@ -119,7 +119,9 @@ def test_runs_that_depend_on_others_are_handed_over_as_they_end(
     monkeypatch.setattr("truelift.studies.executors.slurm._LOOK_SECONDS", 0.01)
     stand_in(commands, sbatch="77", scontrol="MaxArraySize = 1001", squeue="")
     study = tmp_path / "s"
-    there, asked, told = runs(study, 5), [], []
+    there = runs(study, 5)
+    asked: list[Path] = []
+    told: list[str] = []
 
     def following() -> Iterator[Path]:
         for run in there:

@@ -242,7 +242,8 @@ ROWS = torch.randn(N, 4, generator=torch.Generator().manual_seed(3))
 
 def kept(*layers: nn.Module, frozen: int = 1, rows: Tensor = ROWS) -> tuple[nn.Sequential, ActivationCache]:
     network = nn.Sequential(*layers)
-    return network, ActivationCache(network, Frozen(network, frozen), samples=len(rows), budget_bytes=10**9)
+    freezing: Any = Frozen(network, frozen)
+    return network, ActivationCache(network, freezing, samples=len(rows), budget_bytes=10**9)
 
 
 class Stubborn(nn.BatchNorm1d):
@@ -414,7 +415,7 @@ def test_an_example_finds_the_places_at_once() -> None:
     twice = Twice()
     both: Any = Frozen(nn.Sequential(*twice.parts), 2)
     with pytest.raises(InputError, match="layers must follow each other directly"):
-        ActivationCache(twice, both, samples=N, budget_bytes=10**9, example=IMAGES.float())  # type: ignore[arg-type]
+        ActivationCache(twice, both, samples=N, budget_bytes=10**9, example=IMAGES.float())
     network = make_network()
     cache = ActivationCache(network, Frozen(network, 2), samples=N, budget_bytes=10**9, example=IMAGES)  # type: ignore[arg-type]
     assert cache.advance(batches) == 2

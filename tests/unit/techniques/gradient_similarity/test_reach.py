@@ -124,7 +124,7 @@ def test_a_part_that_raises_leaves_the_others_alone() -> None:
     similarity.accumulate(*net.losses(images(1), "a"))
     main, auxiliary = net.losses(images(2), "ab")
     with pytest.raises(torch.OutOfMemoryError):
-        similarity.accumulate(main, OutOfMemory.apply(auxiliary))
+        similarity.accumulate(main, OutOfMemory.apply(auxiliary))  # type: ignore[no-untyped-call]
     combined = similarity.backward(*net.losses(images(3), "a"))
     again, other = make_net(), GradientSimilarity()
     other.accumulate(*again.losses(images(1), "a"))
@@ -232,7 +232,7 @@ def test_an_operation_with_an_attribute_of_the_same_name() -> None:
             return 2 * grads[0]
 
     net = make_net()
-    losses = net.losses(Kept.apply(net.first(images())[:, :6]), "a")
+    losses = net.losses(Kept.apply(net.first(images())[:, :6]), "a")  # type: ignore[no-untyped-call]
     assert_by_hand(losses, [*net.first.parameters(), *net.a.parameters()])
 
 
