@@ -83,7 +83,7 @@ def test_a_study_of_ones_own_parts_is_killed_and_goes_on_and_an_edit_is_noticed(
     (home / "study.toml").write_text(STUDY)
 
     def command(out: str) -> list[str]:
-        return ["study", str(home / "study.toml"), "--out", out, "--jobs", "1"]
+        return ["study", str(home / "study.toml"), "--out", out, "--jobs", "2"]
 
     begun = begin([*command("killed"), "--checkpoint_seconds", "0"], cwd=tmp_path)
     deadline = time.monotonic() + 120
