@@ -398,7 +398,7 @@ def _comparison(
         guards=guards,
         with_failures=second,
         path=_path(sample, rule),
-        replicates="folds" if rule.folds else "seeds",
+        replicates=rule.replicates,
     )
 
 
