@@ -35,7 +35,7 @@ def standing(study: Study) -> Standing:
     asked = read_asked(study.plan)
     statuses = [(run, run.status) for run in study.runs]
     done = [run for run, status in statuses if status == "done"]
-    pairs = unlike(done, asked.baseline)
+    pairs = unlike(done, asked)
     asked, raw = measured(asked, found_in(statuses), done)
     found = without_times(raw, pairs)
     growth, counted = None, statuses

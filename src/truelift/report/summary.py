@@ -88,7 +88,7 @@ def summarise(study: Study) -> Summary:
     statuses = [(run, run.status) for run in study.runs]
     done = [run for run, status in statuses if status == "done"]
     asked, raw = measured(asked, found_in(statuses), done)
-    pairs = unlike(done, asked.baseline)
+    pairs = unlike(done, asked)
     records = without_times(raw, pairs)
     every_result = records.results
     ran_in = environments(study.runs)
