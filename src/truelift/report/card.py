@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Told:
         """What its variant's runs differ in: seed or fold."""
         return "fold" if self.study is not None and self.study.plan.get("folds") else "seed"
 
-    @property
+    @cached_property
     def predictions(self) -> Predictions | None:
         """Of its test images."""
         return self.run.predictions()
@@ -204,11 +205,11 @@ def _results(told: Told) -> Iterator[str]:
     for name in names:
         values = [run.result()["metrics"][name] for run in told.others if name in run.result()["metrics"]]
         rows.append((name, _number(told.metrics[name]), *_spread(values, count)))
-    mine, of_others = told.run.predictions(), [run.predictions() for run in told.others]
+    of_all = [told.predictions if run == told.run else run.predictions() for run in told.others]
     for name in predicted.METRICS:
-        value = None if name in names else _measured(name, mine)
+        value = None if name in names else _measured(name, told.predictions)
         if value is not None:
-            values = [other for read in of_others if (other := _measured(name, read)) is not None]
+            values = [other for read in of_all if (other := _measured(name, read)) is not None]
             rows.append((name, _number(value), *_spread(values, count)))
     if count > 1:
         numbers = ", ".join(str(run.seed) for run in told.others)
