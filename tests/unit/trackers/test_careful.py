@@ -186,10 +186,11 @@ def test_no_user_waits_for_another_s_file(
 ) -> None:
     """The folder of temporary files is for all, and another user's file in it may be nobody's to open."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    started = []
+    started: list[Tracked] = []
+    start: Any = started.append  # a tracker that is nothing
     for user in (1001, 1002):
         monkeypatch.setattr(os, "getuid", lambda user=user: user, raising=False)
-        Careful("own", started.append, Tracked("s", "v", user, {}, "f", tmp_path, tmp_path, 0))
+        Careful("own", start, Tracked("s", "v", user, {}, "f", tmp_path, tmp_path, 0))
     assert [run.seed for run in started] == [1001, 1002]
     assert len(list(tmp_path.iterdir())) == 2
     assert capsys.readouterr().err == ""
