@@ -1,5 +1,6 @@
 """Studies that clusters are tried with, and what is seen of them from outside."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def programs(home: Path, steps: int, seeds: int = 2) -> str:
     return "study.toml"
 
 
-def ended(process: Command, status: int = 0, seconds: float = 1200) -> tuple[str, str]:
+def ended(process: "Command | subprocess.Popen[str]", status: int = 0, seconds: float = 1200) -> tuple[str, str]:
     """What a command has printed on both its streams, when it has ended with this status."""
     out, err = process.communicate(timeout=seconds)
     assert process.returncode == status, out + err

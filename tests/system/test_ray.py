@@ -6,14 +6,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.commands.started import PIPE, Command, begin
 from tests.system import ray_nodes
 from tests.system.on_cluster import TRAININGS, ended, programs
-from tests.system.processes import ENVIRONMENT, until
+from tests.system.processes import ENVIRONMENT, TRUELIFT, until
 from tests.system.test_study import numbers
 
 from truelift.records import Run, Study
@@ -55,7 +55,7 @@ def nodes() -> Iterator[ray_nodes.Nodes]:
         yield running
 
 
-_started: list[Command] = []
+_started: "list[subprocess.Popen[str]]" = []
 
 
 @pytest.fixture(autouse=True)
@@ -65,13 +65,17 @@ def nothing_is_left() -> Iterator[None]:
         _started.pop().kill()
 
 
-def truelift(home: Path, *arguments: str) -> Command:
-    process = begin(arguments, cwd=home, env=ENVIRONMENT, stdout=PIPE, stderr=PIPE)
+def truelift(home: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """In a new interpreter: Ray waits for ever in a process that was forked after torch was imported."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*TRUELIFT, *arguments], cwd=home, env=ENVIRONMENT, text=True, stdout=pipe, stderr=pipe, process_group=0
+    )
     _started.append(process)
     return process
 
 
-def comes(process: Command, holds: Callable[[], object]) -> bool:
+def comes(process: "subprocess.Popen[str]", holds: Callable[[], object]) -> bool:
     """Whether it comes while the process runs."""
     assert until(lambda: holds() or process.poll() is not None, 200)
     return bool(holds()) or pytest.fail("".join(process.communicate()))
