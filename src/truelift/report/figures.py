@@ -37,8 +37,20 @@ DARK_CLASS_PALETTE = (
     *("#c84f11", "#9c58c1", "#fec2b3", "#7a7a7a", "#bca6fd"),
 )
 # Of verdicts, as the page's text has them: 4.5:1 and more.
-VERDICT_COLOURS = {"helps": "#0b6b3a", "hurts": "#a3221b", "undecided": "#74560a", "no effect": "#1f5a96"}
-DARK_VERDICT_COLOURS = {"helps": "#6cd69b", "hurts": "#ff938a", "undecided": "#e5c15a", "no effect": "#86b9f0"}
+VERDICT_COLOURS = {
+    "helps": "#0b6b3a",
+    "hurts": "#a3221b",
+    "undecided": "#74560a",
+    "no effect": "#1f5a96",
+    "failed": "#7d2d80",
+}
+DARK_VERDICT_COLOURS = {
+    "helps": "#6cd69b",
+    "hurts": "#ff938a",
+    "undecided": "#e5c15a",
+    "no effect": "#86b9f0",
+    "failed": "#e0a3e6",
+}
 _VARIABLES = {colour: f"--series-{i}" for i, colour in enumerate(PALETTE)} | {
     colour: f"--class-{i}" for i, colour in enumerate(CLASS_PALETTE)
 }
@@ -99,7 +111,14 @@ def differences_figure(summary: Summary) -> Markup:
             assert c is not None
             colour = VERDICT_COLOURS[c.verdict]
             if not c.differences:
-                axes.text(0.01, y, "no complete pair", transform=axes.get_yaxis_transform(), va="center", alpha=0.7)
+                axes.text(
+                    0.01,
+                    y,
+                    "no run without failure" if c.verdict == "failed" else "no complete pair",
+                    transform=axes.get_yaxis_transform(),
+                    va="center",
+                    alpha=0.7,
+                )
                 continue
             # The dots under the interval, and a little apart, so that equal ones are all seen.
             heights = y + np.linspace(0.15, 0.33, len(c.differences))

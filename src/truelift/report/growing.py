@@ -90,7 +90,7 @@ def found_in(statuses: list[tuple[Run, Status]]) -> Found:
     return Found(
         {(run.variant, run.seed): run.result()["metrics"] for run in done},
         {(run.variant, run.seed): found for run in done if (found := run.predictions())},
-        frozenset((run.variant, run.seed) for run, status in statuses if status == "failed"),
+        {(run.variant, run.seed): run for run, status in statuses if status == "failed"},
         max(filter(None, map(_held_out, done)), default=None),
     )
 
@@ -140,5 +140,5 @@ def _first(asked: Asked, found: Found, counts: Mapping[str, int]) -> Found:
         found,
         results={run: metrics for run, metrics in found.results.items() if run in kept},
         predictions={run: predictions for run, predictions in found.predictions.items() if run in kept},
-        failed=found.failed & kept,
+        failed={run: failed for run, failed in found.failed.items() if run in kept},
     )

@@ -1,8 +1,9 @@
 """The rows of one metric: its results as they are told, and each variant judged."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from truelift.errors import InputError
 from truelift.metrics import Limit, Metric
-from truelift.records import Predictions
+from truelift.records import Predictions, Run
 from truelift.report.asked import Asked
 from truelift.report.rows import Row
 from truelift.verdicts import Comparison, Guard, compare, compare_unpaired, example_standard_error, in_points
+from truelift.verdicts.wording import failed_for
 
 Results = Mapping[tuple[str, int], Mapping[str, float]]
 """The metrics of each done run, by variant and seed."""
@@ -25,7 +27,7 @@ class Found:
 
     results: Results
     predictions: Mapping[tuple[str, int], Predictions]
-    failed: frozenset[tuple[str, int]] = field(default=frozenset())
+    failed: Mapping[tuple[str, int], Run] = field(default_factory=dict)
     """Runs that failed, by variant and seed; other missing ones are only not there yet."""
     held_out: float | None = None
     """The largest n_test / n_train of the runs that tell it; None where none does."""
@@ -82,7 +84,7 @@ def compared(
     # Without the runs' own numbers: all that is not held out is trained on.
     ratio = None if asked.folds is None else found.held_out or 1 / (asked.folds - 1)
     test = partial(compare, looks=asked.looks, levels=levels, held_out=ratio) if asked.paired else compare_unpaired
-    return test(
+    comparisons = test(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
         higher_is_better=metric.higher_is_better,
@@ -97,6 +99,20 @@ def compared(
         guards=[_guard(asked, limit, found) for limit in guards],
         pooling=asked.pooling if len(asked.order) > 3 else "none",
     )
+    return {name: _with_why(asked, name, comparison, found) for name, comparison in comparisons.items()}
+
+
+def _with_why(asked: Asked, name: str, comparison: Comparison, found: Found) -> Comparison:
+    """A comparison that says what failed, where all runs of the variant did, or of the baseline."""
+    if comparison.ground not in ("all failed", "baseline failed"):
+        return comparison
+    whose = name if comparison.ground == "all failed" else asked.baseline
+    runs = [found.failed[whose, seed] for seed in asked.seeds if (whose, seed) in found.failed]
+    why = list(dict.fromkeys(run.failure()["reason"] for run in runs))
+    # As from the study's folder. A run that was made elsewhere has none.
+    logs = (run for run in runs if all(os.path.lexists(run.folder / name) for name in ("failure.json", "log.txt")))
+    log = next(("/".join((*run.folder.parts[-3:], "log.txt")) for run in logs), "")
+    return replace(comparison, reason=failed_for(comparison.reason, why, log))
 
 
 def told(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArray[np.float64]]:

@@ -19,6 +19,7 @@ from truelift.records import Curve, Features, Run, Study, read_json, write_json
 from truelift.report import print_summary, summarise
 from truelift.report.curves import curves, rolling_mean
 from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE
+from truelift.report.json_form import report_form
 from truelift.report.plain import latex_text, markdown_text
 from truelift.report.sections import cells
 from truelift.verdicts.numbers import digits, number, p_value
@@ -49,6 +50,45 @@ def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
     assert summary.problems == ("broken, seeds 0, 1, 2, 3, 4: failed: it <broke> & stopped",)
     assert summary.seconds["base"] == 60
     assert [environment.runs for environment in summary.environments] == [15]
+
+
+def test_a_variant_that_failed_in_every_run_is_said_to_have_failed_in_all_forms(study: Path) -> None:
+    log = study / "runs/broken/seed-0-00000000/log.txt"
+    log.write_text("error: unrecognized arguments\n")
+    write_report(study)
+    page, csv_file, markdown_file = (study / f"report.{form}" for form in ("html", "csv", "md"))
+    summary = summarise(Study.read(study))
+    said = "Failed in all 5 runs: it <broke> & stopped; log: runs/broken/seed-0-00000000/log.txt."
+    assert summary.headlines["broken"].line == f"failed · broken: {said}"
+    assert summary.answer.endswith("a_b has no effect as large as 0.5 points; broken failed in every run.")
+    assert [row[-1] for row in cells(summary.rows)] == ["baseline", "helps", "no effect", "failed"]
+    form = {one.name: one for one in report_form(summary).variants}["broken"]
+    assert (form.verdict, form.ground, form.reason) == ("failed", "all failed", said)
+    (row,) = [
+        row
+        for row in csv.DictReader(io.StringIO(csv_file.read_text()))
+        if (row["metric"], row["variant"]) == ("test_accuracy", "broken")
+    ]
+    assert (row["verdict"], row["reason"]) == ("failed", said)
+    html = page.read_text()
+    assert '<li class="failed"><span class="badge">✕ failed</span> <b>broken</b>' in html
+    assert '<td class="failed">✕ failed</td>' in html
+    console = Console(record=True, width=80)
+    print_summary(summary, console)
+    for text in (html, markdown_file.read_text(), console.export_text()):
+        assert "undecided ·" not in text
+        assert "broken is undecided" not in text
+
+
+def test_different_reasons_are_counted_and_a_failed_baseline_is_told(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "made", {"base": [None] * 3, "better": [92.0, 93.0, 94.0], "broken": [None] * 3}, 3)
+    for seed in (1, 2):
+        write_json(folder / f"runs/broken/seed-{seed}-00000000/failure.json", {"reason": f"seed {seed}"})
+    summary = summarise(Study.read(folder))
+    broken, better = (summary.headlines[name] for name in ("broken", "better"))
+    assert broken.line == "failed · broken: Failed in all 3 runs: it <broke> & stopped (the first; 2 more differ)."
+    said = "There is nothing to compare with, as the baseline failed in all 3 runs: it <broke> & stopped."
+    assert better.line == f"undecided · better: {said}"
 
 
 def test_csv_has_the_same_numbers(study: Path) -> None:
