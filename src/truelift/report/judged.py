@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -48,6 +48,21 @@ def judged(
     """
     comparisons = compared(asked, metric, found, smallest_effect=smallest_effect, guards=guards)
     return rows_of(asked, metric, found, comparisons)
+
+
+def judged_in_part(
+    asked: Asked, metric: Metric, found: Found, without: Collection[str], *, smallest_effect: float
+) -> tuple[Row, ...]:
+    """Each variant's row of a metric, the baseline first; some variants are shown without a verdict.
+
+    Raises:
+        InputError: As `judged`.
+    """
+    kept = tuple(variant for variant in asked.variants if variant.name not in without)
+    part = replace(asked, variants=kept)
+    comparisons = compared(part, metric, found, smallest_effect=smallest_effect) if len(kept) > 1 else {}
+    rows = rows_of(asked, metric, found, comparisons)
+    return tuple(replace(row, judged=False) if row.variant in without else row for row in rows)
 
 
 def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str, Comparison]) -> tuple[Row, ...]:

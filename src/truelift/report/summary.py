@@ -12,8 +12,9 @@ from truelift.report.curves import Picture, pictures
 from truelift.report.devices import Unlike, flagged, is_time, unlike, without_times
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, found_in, grown
-from truelift.report.judged import Found, Results, judged, rows_of
+from truelift.report.judged import Found, Results, judged, judged_in_part, rows_of
 from truelift.report.notes import notes
+from truelift.report.objectives import LOSS, other_losses, told
 from truelift.report.panels import Panel, panels
 from truelift.report.predicted import measured
 from truelift.report.published import Beside, beside
@@ -151,7 +152,7 @@ def summarise(study: Study) -> Summary:
             [*statuses, *ahead], rows, asked.seeds, ahead={(run.variant, run.seed) for run, _ in ahead}, unseen=unseen
         ),
         study_file=study_file(study.plan),
-        notes=(*notes(study, asked), *flagged(pairs)),  # all that is read has been read by now
+        notes=(*notes(study, asked), *_losses(asked, others), *flagged(pairs)),  # all that is read has been read by now
     )
 
 
@@ -178,10 +179,16 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
             same_scale = other.in_points and asked.metric.in_points
             effect = asked.smallest_effect if same_scale else 0.0
             try:
-                others[name] = judged(asked, other, found, smallest_effect=effect)
+                without = other_losses(asked) if name == LOSS else ()
+                others[name] = judged_in_part(asked, other, found, without, smallest_effect=effect)
             except InputError as error:  # nobody asked for this metric: the report goes on without it
                 left_out.append(f"{name} is left out of the other metrics: {error}")
     return others, left_out
+
+
+def _losses(asked: Asked, others: Mapping[str, Sequence[Row]]) -> list[str]:
+    """That training losses are no measure of each other, where the report shows them."""
+    return told(other_losses(asked)) if LOSS in others or asked.metric.name == LOSS else []
 
 
 def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str, ...]:

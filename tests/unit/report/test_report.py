@@ -6,6 +6,7 @@ import re
 import shutil
 import statistics
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_stu
 from truelift.errors import InputError
 from truelift.records import Curve, Features, Run, Study, read_json, write_json
 from truelift.report import print_summary, summarise
+from truelift.report.asked import read_asked
 from truelift.report.curves import curves, rolling_mean
 from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE
 from truelift.report.json_form import report_form
+from truelift.report.objectives import other_losses
 from truelift.report.plain import latex_text, markdown_text
 from truelift.report.sections import cells
 from truelift.verdicts.numbers import digits, number, p_value
@@ -397,3 +400,52 @@ def test_colours_stand_out_from_the_page(colours: tuple[str, ...], paper: str) -
         pair = sorted((luminance(colour), luminance(paper)))
         assert pair[1] / pair[0] >= 3
     assert len(set(colours)) == len(colours)
+
+
+def test_training_losses_of_unlike_objectives_have_no_verdict(tmp_path: Path) -> None:
+    accuracy: dict[str, list[float | None]] = {name: [90.0, 91.0, 92.0] for name in ("base", "mixture", "longer")}
+    own: dict[str, dict[str, object]] = {
+        "base": {"objective.name": "softmax"},
+        "mixture": {"objective.name": "gaussian-mixture"},
+        "longer": {"epochs": 4, "objective.label_smoothing": 0},
+    }
+    variants = {name: {"settings": settings, "command": None} for name, settings in own.items()}
+    folder = make_study(tmp_path / "made", accuracy, 3, variants=variants)
+    for i, path in enumerate(sorted(folder.glob("runs/*/*/result.json"))):
+        found = read_json(path)
+        loss = {"base": 1.0, "mixture": 9.0, "longer": 0.5}[path.parts[-3]] + 0.001 * (i * i % 7)
+        found["metrics"] |= {"train_loss": loss, "test_loss": loss}
+        write_json(path, found)
+    summary = summarise(Study.read(folder))
+    assert [row.standing for row in summary.others["train_loss"]] == ["baseline", "not judged", "helps"]
+    assert [row.standing for row in summary.others["test_loss"]] == ["baseline", "hurts", "helps"]  # one log loss
+    (note,) = [note for note in summary.notes if note.startswith("training loss: ")]
+    assert note.startswith("training loss: mixture minimises another loss than the baseline does")
+    write_report(folder)
+    assert note in (folder / "report.html").read_text()
+    # Alike again, as in a study in which all have it.
+    shared = {"objective.name": "gaussian-mixture", "objective.margin": 0.3}
+    own["base"] |= {"objective.name": "gaussian-mixture"}
+    own["longer"] = {"epochs": 4}
+    write_json(
+        folder / "study.json",
+        read_json(folder / "study.json")
+        | {
+            "shared": shared,
+            "variants": {name: {"settings": settings, "command": None} for name, settings in own.items()},
+        },
+    )
+    alike = summarise(Study.read(folder))
+    assert [row.standing for row in alike.others["train_loss"]] == ["baseline", "hurts", "helps"]
+    assert not any(note.startswith("training loss") for note in alike.notes)
+
+
+def test_a_users_programs_losses_are_judged_as_ever(tmp_path: Path) -> None:
+    asked = read_asked(read_json(make_study(tmp_path / "made", {"base": [1.0], "other": [2.0]}, 1) / "study.json"))
+    programs = tuple(replace(v, command="train", settings={"objective.name": v.name}) for v in asked.variants)
+    assert other_losses(replace(asked, variants=programs)) == ()
+    mixed = (
+        replace(asked.variants[0], settings={}),
+        replace(asked.variants[1], settings={"augmentation.names": ["mixup"]}),
+    )
+    assert other_losses(replace(asked, variants=mixed)) == ("other",)
