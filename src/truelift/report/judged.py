@@ -15,6 +15,7 @@ from truelift.records import Predictions, Run
 from truelift.report.asked import Asked
 from truelift.report.rows import Row
 from truelift.verdicts import Comparison, Guard, compare, compare_unpaired, example_standard_error, in_points
+from truelift.verdicts.paired import is_rounding
 from truelift.verdicts.wording import failed_for
 
 Results = Mapping[tuple[str, int], Mapping[str, float]]
@@ -74,6 +75,7 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
     values = told(asked, metric, found.results)
     # In points, so of no use beside a difference in percent.
     errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
+    step = metric.resolution(found.images) if asked.paired and not metric.relative else 0.0
     return tuple(
         Row(
             name,
@@ -81,9 +83,15 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
             comparisons.get(name),
             errors.get(name),
             judged=metric.judged or name == asked.baseline,
+            step=step if name in comparisons and _is_rounding(comparisons[name], step) else 0.0,
         )
         for name in asked.order
     )
+
+
+def _is_rounding(comparison: Comparison, step: float) -> bool:
+    """Whether an interval is as wide as it is by the metric's step alone."""
+    return comparison.interval is not None and is_rounding(np.array(comparison.differences), step)
 
 
 def compared(

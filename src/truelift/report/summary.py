@@ -25,7 +25,7 @@ from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
 from truelift.verdicts import outlying_runs
-from truelift.verdicts.wording import Headline, answer, headline, missing_runs, outlying, second_line
+from truelift.verdicts.wording import Headline, answer, headline, missing_runs, outlying, rounding, second_line
 
 
 @dataclass(frozen=True)
@@ -220,16 +220,19 @@ def _comparable(name: str, results: Results) -> bool:
 
 
 def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
-    """Failed runs counted as the worst, and outlying runs."""
+    """Failed runs counted as the worst, intervals that rounding alone makes as wide as they are, and outlying runs."""
     of_differences, of_means = difference_digits(rows), mean_digits(rows)
     lines = [
         second_line(row.variant, row.comparison, unit=asked.metric.unit, digits=of_differences)
         for row in rows
         if row.comparison is not None and row.comparison.differences  # of a variant without a result it says nothing
     ]
+    of_image = "one test image" if asked.metric.over_test_images else ""
+    rounded = [rounding(row.variant, row.step, unit=asked.metric.unit, what=of_image) for row in rows if row.step]
     far = outlying_runs({row.variant: row.values for row in rows}, resolution=resolution)
     return (
         *(line for line in lines if line is not None),
+        *rounded,
         *(outlying(run.variant, asked.seeds[run.index], run.value, run.median, digits=of_means) for run in far),
     )
 

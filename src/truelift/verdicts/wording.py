@@ -198,6 +198,23 @@ def second_line(variant: str, c: Comparison, *, unit: str, digits: int) -> str |
     return f"{variant}, {_failed(second)}: {difference}{p}, {second.verdict}."
 
 
+def rounding(variant: str, step: float, *, unit: str, what: str = "") -> str:
+    """Why nearly equal results have an interval at all.
+
+    Args:
+        variant: Its name.
+        step: The metric's smallest step.
+        unit: Of the step; may be empty.
+        what: What is worth one step: "one test image"; may be empty.
+    """
+    worth = f"{step:.3g} {unit}".rstrip() + (f", {what}" if what else "")
+    narrower = "More test images make it narrower." if what else "More seeds make it narrower."
+    return (
+        f"{variant}: its differences vary less than the metric's rounding to steps ({worth}) explains. Equal results "
+        f"may be equal by that rounding, so the interval is as wide as it alone makes it. {narrower}"
+    )
+
+
 def outlying(variant: str, seed: int, value: float, median: float, *, digits: int) -> str:
     """A run far from its variant's others."""
     shown, middle = (number(x, digits=digits) for x in (value, median))

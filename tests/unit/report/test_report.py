@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_study, write_report
 
 from truelift.errors import InputError
@@ -25,6 +26,7 @@ from truelift.report.json_form import report_form
 from truelift.report.objectives import other_losses
 from truelift.report.plain import latex_text, markdown_text
 from truelift.report.sections import cells
+from truelift.report.tips import difference_tips
 from truelift.verdicts.numbers import digits, number, p_value
 
 
@@ -449,3 +451,24 @@ def test_a_users_programs_losses_are_judged_as_ever(tmp_path: Path) -> None:
         replace(asked.variants[1], settings={"augmentation.names": ["mixup"]}),
     )
     assert other_losses(replace(asked, variants=mixed)) == ("other",)
+
+
+def test_an_interval_that_rounding_alone_makes_is_explained(tmp_path: Path) -> None:
+    values = {"base": [90.0, 91.0, 92.0], "same": [90.1, 91.1, 92.1], "apart": [92.0, 94.0, 93.0]}
+    summary = summarise(Study.read(make_study(tmp_path / "made", values, 3)))  # 1000 images: steps of 0.1
+    rows = {row.variant: row for row in summary.rows}
+    assert (rows["same"].step, rows["apart"].step) == (pytest.approx(0.1), 0)
+    assert rows["same"].comparison is not None
+    # By hand, at Holm's level for the first of two variants: t with 2 degrees of freedom, s = 0.1/sqrt(6), k = 3.
+    assert rows["same"].comparison.interval is not None
+    low, high = rows["same"].comparison.interval
+    t = stats.t.isf((1 - rows["same"].comparison.interval_confidence) / 2, 2)
+    assert (high - low) / 2 == pytest.approx(t * 0.1 / 6**0.5 / 3**0.5)
+    (line,) = [line for line in summary.cautions if line.startswith("same: ")]
+    assert line.startswith("same: its differences vary less than the metric's rounding to steps (0.1 points, one test")
+    assert not any(line.startswith("apart") for line in summary.cautions)
+    told = difference_tips(summary, rows["same"]).of_mean
+    assert ", as wide as rounding to 0.1 points alone makes it, " in told
+    assert "rounding" not in difference_tips(summary, rows["apart"]).of_mean
+    write_report(tmp_path / "made")
+    assert "as wide as rounding to 0.1 points alone makes it" in (tmp_path / "made/report.html").read_text()
