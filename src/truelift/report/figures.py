@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -251,6 +252,7 @@ def svg_element(
         spots: What it shows elsewhere. Elements of their own: as artists they would take the time of drawing them.
     """
     out = io.StringIO()
+    _lay_out_alone(figure)
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -262,6 +264,22 @@ def svg_element(
     svg = re.sub(rf'<g id="{name}-(tip-\d+)">', lambda tag: title(Markup(tag[0]), one_line(tips[tag[1]])), svg)
     svg = svg.replace("</svg>", "".join(_circles(figure, spots)) + "</svg>")
     return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(one_line(label)), 1))
+
+
+def _lay_out_alone(figure: Figure) -> None:
+    """Have the figure's first drawing be its layout alone.
+
+    To save a figure with a layout, matplotlib draws it twice, the first time onto nothing: half of the time.
+    """
+    draw, engine = figure.draw, figure.get_layout_engine()
+    assert engine is not None, "all of ours have one"
+
+    def lay_out(renderer: RendererBase) -> None:
+        del figure.draw  # type: ignore[method-assign]  # the second is the class's own
+        engine.execute(figure)
+
+    assert draw.__func__ is Figure.draw, "not drawn before"
+    figure.draw = lay_out  # type: ignore[method-assign]
 
 
 def _circles(figure: Figure, spots: Sequence[Spot]) -> Iterator[Markup]:
