@@ -29,7 +29,7 @@ from truelift.studies.start import can_fork, environment_for
 
 PROBE_SECONDS = 6.0
 """Of steps; more where one step takes that long."""
-RUN_SECONDS = 0.3
+RUN_SECONDS = 0.15
 """Of a run beside what is measured here: its process begins and ends, and copies the pages that it writes to."""
 _WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
 _KIB = 1024
@@ -48,7 +48,7 @@ class Probe:
     evaluation_seconds: float
     """Of one evaluation on all held-out images."""
     end_seconds: float
-    """The checkpoint and the records at the end."""
+    """The checkpoint, the count of operations and the records at the end."""
     steps: int
     evaluations: int
     checkpoint_bytes: int
@@ -136,6 +136,7 @@ def probe(folder: Path, seconds: float) -> Probe:
     from truelift.records import write_json
     from truelift.training import resolve
     from truelift.training.afterwards import End
+    from truelift.training.afterwards.operations import operations
     from truelift.training.build import Training, assemble, load_data
     from truelift.training.divergence import Guard
     from truelift.training.evaluation import predict
@@ -208,7 +209,9 @@ def probe(folder: Path, seconds: float) -> Probe:
     at = time.perf_counter()
     predictions["test"].write(folder / "predictions.npz")
     with contextlib.suppress(DivergedError, KeyError, ValueError):  # of so few steps not all is known
-        write_json(folder / "result.json", records.result_of(End(training, splits, predictions)))
+        with training.judged():
+            end = operations(End(training, splits, predictions))
+        write_json(folder / "result.json", records.result_of(end))
     ended += time.perf_counter() - at
     return Probe(
         import_seconds=import_seconds,
