@@ -12,18 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 from scipy import stats
 from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_study, write_report
 
 from truelift.errors import InputError
 from truelift.records import Curve, Features, Run, Study, read_json, write_json
-from truelift.report import print_summary, summarise
+from truelift.report import figures, print_summary, summarise
 from truelift.report.asked import read_asked
 from truelift.report.curves import curves, rolling_mean
 from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE
 from truelift.report.json_form import report_form
 from truelift.report.objectives import other_losses
+from truelift.report.page import html_page
 from truelift.report.plain import latex_text, markdown_text
 from truelift.report.sections import cells
 from truelift.report.tips import difference_tips
@@ -472,3 +474,16 @@ def test_an_interval_that_rounding_alone_makes_is_explained(tmp_path: Path) -> N
     assert "rounding" not in difference_tips(summary, rows["apart"]).of_mean
     write_report(tmp_path / "made")
     assert "as wide as rounding to 0.1 points alone makes it" in (tmp_path / "made/report.html").read_text()
+
+
+def test_what_is_drawn_once_is_what_matplotlib_draws_twice(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_features(study / "runs/better/seed-0-00000000", gaussians=True)
+    summary = summarise(Study.read(study))
+    draws = []
+    draw = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: (draws.append(1), draw(figure, renderer))[1])
+    once = html_page(summary)
+    drawn = len(draws)
+    monkeypatch.setattr(figures, "_lay_out_alone", lambda figure: None)
+    assert html_page(summary) == once
+    assert len(draws) - drawn > drawn
