@@ -11,7 +11,7 @@ fields. Nobody else lists options.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -48,6 +48,37 @@ class OneOf:
 
     def __init__(self, registry: "Registry[Any]") -> None:
         self.registry = registry
+
+
+@dataclass(frozen=True)
+class Only:
+    """Beside an option that has an effect only where another one of its group is, or holds, one of some names.
+
+    Beside each other: where one of them holds. What is chosen by an import path may take any option.
+
+    Args:
+        option: The other option.
+        names: Any of these; none: that it is given at all.
+    """
+
+    option: str
+    names: tuple[str, ...]
+
+    def __init__(self, option: str, *names: str) -> None:
+        object.__setattr__(self, "option", option)
+        object.__setattr__(self, "names", names)
+
+    def holds(self, options: Any) -> bool:
+        """Whether it is so in a group of options."""
+        value = getattr(options, self.option)
+        chosen = value if isinstance(value, tuple) else (value,)
+        if not self.names:
+            return value not in (None, ())
+        return any(name in self.names or is_import_path(str(name)) for name in chosen)
+
+    def told(self, prefix: str) -> str:
+        """Completes "it has an effect only with …"."""
+        return f"{prefix}{self.option}{f' {_either(self.names)}' if self.names else ''}"
 
 
 @dataclass(frozen=True)
@@ -126,6 +157,33 @@ def refuse(options: Any, conflicts: Iterable[Conflict], prefix: str = "") -> Non
         for part in name.split("."):
             value = getattr(value, part)
         require(f"{prefix}{name}", _told(value), holds, rule)
+
+
+def without_effect(options: Any, prefix: str = "") -> dict[str, str]:
+    """The options that are not as by default and have no effect, since what they belong to is not chosen.
+
+    Returns:
+        By dotted name, with what they have an effect with alone: "augmentation.names mixup".
+    """
+    found: dict[str, str] = {}
+    kind: Any = type(options)
+    for field in dataclasses.fields(options):
+        value, hint = getattr(options, field.name), hints(kind)[field.name]
+        if dataclasses.is_dataclass(value):
+            found |= without_effect(value, f"{prefix}{field.name}.")
+        only = [extra for extra in _extras(hint) if isinstance(extra, Only)]
+        if only and value != field.default and not any(one.holds(options) for one in only):
+            found[f"{prefix}{field.name}"] = _either([one.told(prefix) for one in only])
+    return found
+
+
+def without_effect_told(name: str, only: str) -> str:
+    """The sentence about one of `without_effect`."""
+    return f"{name} changes nothing here: it has an effect only with {only}."
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def operational(options: type) -> frozenset[str]:

@@ -34,3 +34,30 @@ def test_page_fits(tmp_path: Path, width: int) -> None:
         assert int(match[4]) == 5
         said[scheme] = match[3]
     assert said["dark"] != said["light"]
+
+
+TABLE = """<!doctype html><iframe id="page" src="report.html" width="390" height="900"></iframe><p id="said"></p>
+<script>onload = () => {
+  const d = document.getElementById("page").contentDocument;
+  const rows = [...d.querySelector("table.judged").tBodies[0].rows];
+  const lines = rows.map((row) => row.cells[0].firstChild.getClientRects().length
+    && Math.round(row.cells[0].firstChild.offsetHeight / parseFloat(getComputedStyle(row.cells[0]).lineHeight)));
+  const ends = rows.map((row) => Math.ceil(row.cells[1].getBoundingClientRect().right));
+  document.getElementById("said").textContent = "lines " + lines + "; ends " + ends + "; of "
+    + d.querySelector("div.scroll").getBoundingClientRect().right;
+}</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page was NOT looked at in a browser")
+def test_a_phone_shows_whole_names_and_the_verdict_without_scrolling(tmp_path: Path) -> None:
+    names = ("base", "sharpness-aware", "freezeout-t0-0.6-constant", "a_very_long_name_of_a_variant_with_many_parts")
+    accuracy: dict[str, list[float | None]] = {name: list(ACCURACY["a_b"]) for name in names}
+    accuracy["broken"] = [None] * 5
+    write_report(make_study(tmp_path / "made", accuracy, 5))
+    (tmp_path / "made/frame.html").write_text(TABLE)
+    found = re.search(
+        r"lines ([\d,]+); ends ([\d,]+); of ([\d.]+)", dom(tmp_path / "made/frame.html", tmp_path / "light")
+    )
+    assert found
+    assert found[1] == "1,1,1,2,1"
+    assert max(map(int, found[2].split(","))) <= float(found[3])

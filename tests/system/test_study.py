@@ -112,7 +112,10 @@ def test_a_users_own_program(truelift: Truelift, tmp_path: Path) -> None:
     lifted = next(line for line in done.stdout.splitlines() if line.strip().startswith("lifted"))
     assert lifted.split()[-1] == "helps"
     (tmp_path / "my train.py").write_text(PROGRAM.replace("if a.lift < 0", "if False"))
-    assert truelift("study", study, "--out", "with space").returncode == 0  # only the failed run is tried again
+    again = truelift("study", study, "--out", "with space")
+    assert again.returncode == 0  # only the failed run is tried again
+    why = "the command ended with status 1; log.txt has what it printed"
+    assert f"1 failed run is tried again: unlucky, seed 1: {why}" in again.stdout
 
 
 def test_a_scale_has_its_own_folder_and_the_report_names_it(truelift: Truelift, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.system.conftest import Truelift
 from tests.system.test_study import PROGRAM, SMALL
 
+from truelift.records import log_tail
+
 
 def program(folder: Path, variants: str = '[variants.plain]\n[variants.lifted]\nargs = "--lift 1.5"\n') -> Path:
     (folder / "train.py").write_text(PROGRAM.replace('"my_accuracy": value', '"my_accuracy": value, "zest": 3.5'))
@@ -61,6 +63,9 @@ def test_a_failed_run_shows_the_end_of_its_log(truelift: Truelift, tmp_path: Pat
     quiet = truelift("study", study, "--quiet")
     assert "unlucky seed 1" not in quiet.stdout.split("Does it lift?")[0]
     assert "begins:" not in quiet.stdout
+    (folder,) = (tmp_path / "runs/study/runs/unlucky").glob("seed-1-*")  # both tries stand in it, the last is shown
+    assert (folder / "log.txt").read_text().count("out of luck") == 2
+    assert log_tail(folder).count("out of luck") == 1
 
 
 def test_shell_syntax_is_told_before_anything_runs(truelift: Truelift, tmp_path: Path) -> None:

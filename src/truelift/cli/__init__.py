@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from truelift import __version__, signals
+from truelift.cli.early import refuse_misspelt
 from truelift.cli.given import GIVEN, OPTION_STYLE
 from truelift.errors import (
     FailedError,
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app.help_print(tokens[:1] if tokens[0] in _COMMANDS else [])
             app.help_print(["options"])
             sys.exit(0)
+        refuse_misspelt(tokens)
         if tokens and tokens[0] == "study":
             from truelift.cli import ahead
 

@@ -1,5 +1,6 @@
 """`truelift list`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from truelift.report.listed import in_words, verdicts
 RUNS = Path("runs")
 
 _TITLES = ("folder", "runs", "verdict", "changed (UTC)", "size")
+_FOLDED = ("folder", "verdict")
 _WIDEST, _NARROWEST = 40, 20
 """Characters of a column at most, as it is counted here, and of the question at least."""
 
@@ -49,19 +51,52 @@ def list_runs(folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, js
     ]
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in _TITLES:
-        table.add_column(title, no_wrap=title != "verdict", justify="right" if title == "size" else "left")
+    columns = [[printable(cell) for cell in column] for column in zip(*rows, strict=True)]
+    widths = _widths(columns, console.width)
+    shown = list(widths)
+    for i in shown:
+        table.add_column(
+            _TITLES[i],
+            no_wrap=_TITLES[i] not in _FOLDED,
+            overflow="fold",
+            justify="right" if _TITLES[i] == "size" else "left",
+            width=widths[i],
+        )
     # The question has the room that the others leave on a line; where that is little, it is left out.
-    room = console.width - sum(min(max(map(len, column)), _WIDEST) + 2 for column in zip(*rows, strict=True))
+    room = console.width - sum(min(max(map(len, columns[i])), _WIDEST) + 2 for i in shown)
     if room >= _NARROWEST:
         table.add_column("question", no_wrap=True, overflow="ellipsis")
-    for row, one in zip(rows, found, strict=True):
+    for number, one in enumerate(found):
         question = [Text(printable(one["question"]))] if room >= _NARROWEST else []
         for text in question:
             text.truncate(room, overflow="ellipsis")
-        table.add_row(*(Text(printable(cell)) for cell in row), *question)
+        table.add_row(*(Text(columns[i][number]) for i in shown), *question)
     console.print(table)
     return 0
+
+
+def _widths(columns: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """The columns that a line has room for, by number, and their widths.
+
+    Size and time go before a folder's name is folded, and that before a word of a verdict is cut.
+    """
+    longest = [max(map(len, (title, *column))) for title, column in zip(_TITLES, columns, strict=True)]
+    folder, verdict = (_TITLES.index(title) for title in _FOLDED)
+    least, shown, room = _least(columns[verdict]), list(range(len(_TITLES))), 0
+    for title in ("size", "changed (UTC)", ""):
+        room = width - sum(longest[i] + 2 for i in shown if _TITLES[i] not in _FOLDED) - 2
+        if room >= min(longest[folder], _WIDEST) + least or not title:
+            break
+        shown.remove(_TITLES.index(title))
+    found = {i: longest[i] for i in shown}
+    found[folder] = max(1, min(longest[folder], room - least))
+    found[verdict] = max(1, min(longest[verdict], room - found[folder]))
+    return found
+
+
+def _least(verdicts: Sequence[str]) -> int:
+    """Characters that a column of verdicts needs, so that no word in it is cut unless it is longer than most are."""
+    return min(_NARROWEST, max(len(word) for cell in (*verdicts, "verdict") for word in cell.split() or [""]))
 
 
 def _told(entry: Entry) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from cyclopts import Group, Parameter
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
 from truelift.errors import InputError
+from truelift.options import without_effect, without_effect_told
 from truelift.processes import available_cores
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve, run
@@ -64,6 +66,9 @@ def train(
     parts = (Path(part.replace(":", "-")).name for part in (resolved.model.name, resolved.data.name))
     name = f"{'-'.join(parts)}-seed-{resolved.seed}-{fingerprint(identity(resolved))}"
     folder = out or find_folder(Path("runs/train") / name, resolved)
+    if os.environ.get("RANK", "0") == "0":
+        for option, only in without_effect(resolved).items():
+            print(f"truelift: warning: {without_effect_told(option, only)}", file=sys.stderr)
     if dry_run:
         from truelift.cli.dry_run import show_training_cost  # the report and all of studies, which no training needs
         from truelift.studies.cost import disk_free

@@ -28,13 +28,14 @@ from truelift.records.json_files import read_environment, read_failure, read_jso
 from truelift.records.label_sets import LabelSetPredictions
 from truelift.records.leases import leased
 from truelift.records.locks import appended_file
-from truelift.records.log_tail import log_tail
+from truelift.records.log_tail import ANOTHER_TRY, log_tail
 from truelift.records.metric_lines import Curve, MetricLines, read_lines
 from truelift.records.predictions import Predictions
 from truelift.records.run import Run, Status
 from truelift.records.study import Study
 
 __all__ = [
+    "ANOTHER_TRY",
     "Curve",
     "Features",
     "Inputs",

@@ -6,6 +6,9 @@ from pathlib import Path
 from truelift.errors import InputError, printable
 from truelift.records.files import end_of
 
+ANOTHER_TRY = "truelift: another try begins here"
+"""The line in log.txt before what a run prints that was tried before."""
+
 _MOST_BYTES = 2**15
 _LONGEST_LINE = 400
 # Colours and movements of a terminal: they would only stand in the way of the words.
@@ -13,7 +16,7 @@ _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 
 
 def log_tail(folder: Path, lines: int = 20) -> tuple[str, ...]:
-    """The last lines of a run's log.txt, without blank ones at the end; none where it cannot be read.
+    """The last lines of a run's log.txt in its last try, without blank ones at the end; none where it cannot be read.
 
     Of a line that was drawn anew, as a progress bar's is, the last state counts. What is not visible is written as
     escapes (`errors.printable`), and a long line is cut.
@@ -30,6 +33,8 @@ def log_tail(folder: Path, lines: int = 20) -> tuple[str, ...]:
     if end.is_cut:
         texts = texts[1:] or texts
     shown = [_line(text) for text in texts]
+    if ANOTHER_TRY in shown:
+        shown = shown[len(shown) - shown[::-1].index(ANOTHER_TRY) :]
     while shown and not shown[-1]:
         shown.pop()
     return tuple(shown[-lines:])

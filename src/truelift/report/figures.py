@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -39,8 +40,20 @@ DARK_CLASS_PALETTE = (
     *("#c84f11", "#9c58c1", "#fec2b3", "#7a7a7a", "#bca6fd"),
 )
 # Of verdicts, as the page's text has them: 4.5:1 and more.
-VERDICT_COLOURS = {"helps": "#0b6b3a", "hurts": "#a3221b", "undecided": "#74560a", "no effect": "#1f5a96"}
-DARK_VERDICT_COLOURS = {"helps": "#6cd69b", "hurts": "#ff938a", "undecided": "#e5c15a", "no effect": "#86b9f0"}
+VERDICT_COLOURS = {
+    "helps": "#0b6b3a",
+    "hurts": "#a3221b",
+    "undecided": "#74560a",
+    "no effect": "#1f5a96",
+    "failed": "#7d2d80",
+}
+DARK_VERDICT_COLOURS = {
+    "helps": "#6cd69b",
+    "hurts": "#ff938a",
+    "undecided": "#e5c15a",
+    "no effect": "#86b9f0",
+    "failed": "#e0a3e6",
+}
 _VARIABLES = {colour: f"--series-{i}" for i, colour in enumerate(PALETTE)} | {
     colour: f"--class-{i}" for i, colour in enumerate(CLASS_PALETTE)
 }
@@ -102,7 +115,14 @@ def differences_figure(summary: Summary) -> Markup:
             assert c is not None
             colour = VERDICT_COLOURS[c.verdict]
             if not c.differences:
-                axes.text(0.01, y, "no complete pair", transform=axes.get_yaxis_transform(), va="center", alpha=0.7)
+                axes.text(
+                    0.01,
+                    y,
+                    "no run without failure" if c.verdict == "failed" else "no complete pair",
+                    transform=axes.get_yaxis_transform(),
+                    va="center",
+                    alpha=0.7,
+                )
                 continue
             # The dots under the interval, and a little apart, so that equal ones are all seen.
             heights = y + np.linspace(0.15, 0.33, len(c.differences))
@@ -234,6 +254,7 @@ def svg_element(
         spots: What it shows elsewhere. Elements of their own: as artists they would take the time of drawing them.
     """
     out = io.StringIO()
+    _lay_out_alone(figure)
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -245,6 +266,21 @@ def svg_element(
     svg = re.sub(rf'<g id="{name}-(tip-\d+)">', lambda tag: title(Markup(tag[0]), one_line(tips[tag[1]])), svg)
     svg = svg.replace("</svg>", "".join(_circles(figure, spots)) + "</svg>")
     return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(one_line(label)), 1))
+
+
+def _lay_out_alone(figure: Figure) -> None:
+    """Have the figure's first drawing be its layout alone.
+
+    To save a figure with a layout, matplotlib draws it twice, the first time onto nothing: half of the time.
+    """
+    engine = figure.get_layout_engine()
+    assert engine is not None, "all of ours have one"
+
+    def lay_out(renderer: RendererBase) -> None:
+        vars(figure).pop("draw")  # the second is the class's own
+        engine.execute(figure)
+
+    vars(figure)["draw"] = lay_out
 
 
 def _circles(figure: Figure, spots: Sequence[Spot]) -> Iterator[Markup]:

@@ -1,6 +1,7 @@
 """The rows of one metric: its results as they are told, and each variant judged."""
 
 import math
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 
 from truelift.errors import InputError
 from truelift.metrics import Limit, Metric
-from truelift.records import Predictions
+from truelift.records import Predictions, Run
 from truelift.report.asked import Asked
 from truelift.report.kept import KeptPredictions, Key
 from truelift.report.rows import Row
 from truelift.verdicts import Comparison, Guard, compare, compare_unpaired, example_standard_error, in_points
+from truelift.verdicts.paired import is_rounding
+from truelift.verdicts.wording import failed_for
 
 Results = Mapping[Key, Mapping[str, float]]
 """The metrics of each done run, by variant and seed."""
@@ -26,7 +29,7 @@ class Found:
 
     results: Results
     predictions: KeptPredictions
-    failed: frozenset[Key] = field(default=frozenset())
+    failed: Mapping[Key, Run] = field(default_factory=dict)
     """Runs that failed; other missing ones are only not there yet."""
     test_images: Mapping[Key, int] = field(default_factory=dict)
     """How many a run has, where its result says so."""
@@ -49,7 +52,7 @@ class Found:
             self,
             results={run: metrics for run, metrics in self.results.items() if run in runs},
             predictions=self.predictions.only(runs),
-            failed=self.failed.intersection(runs),
+            failed={key: run for key, run in self.failed.items() if key in runs},
         )
 
 
@@ -65,6 +68,21 @@ def judged(
     return rows_of(asked, metric, found, comparisons)
 
 
+def judged_in_part(
+    asked: Asked, metric: Metric, found: Found, without: Collection[str], *, smallest_effect: float
+) -> tuple[Row, ...]:
+    """Each variant's row of a metric, the baseline first; some variants are shown without a verdict.
+
+    Raises:
+        InputError: As `judged`.
+    """
+    kept = tuple(variant for variant in asked.variants if variant.name not in without)
+    part = replace(asked, variants=kept)
+    comparisons = compared(part, metric, found, smallest_effect=smallest_effect) if len(kept) > 1 else {}
+    rows = rows_of(asked, metric, found, comparisons)
+    return tuple(replace(row, judged=False) if row.variant in without else row for row in rows)
+
+
 def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str, Comparison]) -> tuple[Row, ...]:
     """The rows of variants that were judged already, the baseline first.
 
@@ -74,6 +92,7 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
     values = told(asked, metric, found.results)
     # In points, so of no use beside a difference in percent.
     errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
+    step = metric.resolution(found.images) if asked.paired and not metric.relative else 0.0
     return tuple(
         Row(
             name,
@@ -81,9 +100,15 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
             comparisons.get(name),
             errors.get(name),
             judged=metric.judged or name == asked.baseline,
+            step=step if name in comparisons and _is_rounding(comparisons[name], step) else 0.0,
         )
         for name in asked.order
     )
+
+
+def _is_rounding(comparison: Comparison, step: float) -> bool:
+    """Whether an interval is as wide as it is by the metric's step alone."""
+    return comparison.interval is not None and is_rounding(np.array(comparison.differences), step)
 
 
 def compared(
@@ -99,7 +124,7 @@ def compared(
     # Without the runs' own numbers: all that is not held out is trained on.
     ratio = None if asked.folds is None else found.held_out or 1 / (asked.folds - 1)
     test = partial(compare, looks=asked.looks, levels=levels, held_out=ratio) if asked.paired else compare_unpaired
-    return test(
+    comparisons = test(
         values[asked.baseline],
         {name: values[name] for name in asked.order[1:]},
         higher_is_better=metric.higher_is_better,
@@ -114,6 +139,20 @@ def compared(
         guards=[_guard(asked, limit, found) for limit in guards],
         pooling=asked.pooling if len(asked.order) > 3 else "none",
     )
+    return {name: _with_why(asked, name, comparison, found) for name, comparison in comparisons.items()}
+
+
+def _with_why(asked: Asked, name: str, comparison: Comparison, found: Found) -> Comparison:
+    """A comparison that says what failed, where all runs of the variant did, or of the baseline."""
+    if comparison.ground not in ("all failed", "baseline failed"):
+        return comparison
+    whose = name if comparison.ground == "all failed" else asked.baseline
+    runs = [found.failed[whose, seed] for seed in asked.seeds if (whose, seed) in found.failed]
+    why = list(dict.fromkeys(run.failure()["reason"] for run in runs))
+    # As from the study's folder. A run that was made elsewhere has none.
+    logs = (run for run in runs if all(os.path.lexists(run.folder / name) for name in ("failure.json", "log.txt")))
+    log = next(("/".join((*run.folder.parts[-3:], "log.txt")) for run in logs), "")
+    return replace(comparison, reason=failed_for(comparison.reason, why, log))
 
 
 def told(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArray[np.float64]]:

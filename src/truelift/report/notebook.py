@@ -5,7 +5,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from truelift.report import sections
 from truelift.report.summary import Summary
 
-SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "●", "undecided": "◆"}
+SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "●", "undecided": "◆", "failed": "✕"}
 """Before each verdict, for those who see no colours."""
 
 

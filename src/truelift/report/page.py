@@ -30,7 +30,7 @@ from truelift.report.security import policy, script
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
 
-SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆"}
+SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆", "failed": "✕"}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ class Row:
     judged: bool = True
     """False: not the baseline, and not compared either, since nobody knows which way is better."""
 
+    step: float = 0.0
+    """The metric's smallest step, where the interval is as wide as this rounding alone makes it: results that are
+    nearly equal; else 0."""
+
     @property
     def standing(self) -> str:
         """The verdict, or why there is none."""

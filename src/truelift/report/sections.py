@@ -136,7 +136,7 @@ def _short(metric: str) -> str:
 
 def _glance(rows: tuple[Row, ...]) -> list[str]:
     glances = [number(rows[0].mean, digits=mean_digits(rows))]
-    signs = {"helps": " ▲", "hurts": " ▼", "no effect": "", "undecided": ""}
+    signs = {"helps": " ▲", "hurts": " ▼", "no effect": "", "undecided": "", "failed": ""}
     for row in rows[1:]:
         if row.comparison is None:  # nobody knows which way is better
             glances.append(number(row.mean, digits=mean_digits(rows)))

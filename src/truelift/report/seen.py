@@ -44,7 +44,7 @@ def seen(study: Study) -> Seen:
     found = Found(
         {(run.variant, run.seed): run.result()["metrics"] for run in done},
         KeptPredictions({(run.variant, run.seed): run for run in done}),
-        frozenset((run.variant, run.seed) for run, status in statuses if status == "failed"),
+        {(run.variant, run.seed): run for run, status in statuses if status == "failed"},
         {(run.variant, run.seed): count for run in done if (count := run.result().get("test_images"))},
         max(filter(None, map(_held_out, done)), default=None),
     )

@@ -12,8 +12,9 @@ from truelift.report.curves import Picture, pictures
 from truelift.report.devices import Unlike, flagged, is_time
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, grown
-from truelift.report.judged import Found, Results, judged, rows_of
+from truelift.report.judged import Found, Results, judged, judged_in_part, rows_of
 from truelift.report.notes import notes
+from truelift.report.objectives import LOSS, other_losses, told
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
@@ -24,7 +25,7 @@ from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
 from truelift.verdicts import outlying_runs
-from truelift.verdicts.wording import Headline, answer, headline, missing_runs, outlying, second_line
+from truelift.verdicts.wording import Headline, answer, headline, missing_runs, outlying, rounding, second_line
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def summarise(study: Study) -> Summary:
             [*statuses, *ahead], rows, asked.seeds, ahead={(run.variant, run.seed) for run, _ in ahead}, unseen=unseen
         ),
         study_file=study_file(study.plan),
-        notes=(*notes(study, asked), *flagged(pairs)),  # all that is read has been read by now
+        notes=(*notes(study, asked), *_losses(asked, others), *flagged(pairs)),  # all that is read has been read by now
     )
 
 
@@ -174,10 +175,16 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
             same_scale = other.in_points and asked.metric.in_points
             effect = asked.smallest_effect if same_scale else 0.0
             try:
-                others[name] = judged(asked, other, found, smallest_effect=effect)
+                without = other_losses(asked) if name == LOSS else ()
+                others[name] = judged_in_part(asked, other, found, without, smallest_effect=effect)
             except InputError as error:  # nobody asked for this metric: the report goes on without it
                 left_out.append(f"{name} is left out of the other metrics: {error}")
     return others, left_out
+
+
+def _losses(asked: Asked, others: Mapping[str, Sequence[Row]]) -> list[str]:
+    """That training losses are no measure of each other, where the report shows them."""
+    return told(other_losses(asked)) if LOSS in others or asked.metric.name == LOSS else []
 
 
 def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str, ...]:
@@ -209,16 +216,19 @@ def _comparable(name: str, results: Results) -> bool:
 
 
 def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
-    """Failed runs counted as the worst, and outlying runs."""
+    """Failed runs counted as the worst, intervals that rounding alone makes as wide as they are, and outlying runs."""
     of_differences, of_means = difference_digits(rows), mean_digits(rows)
     lines = [
         second_line(row.variant, row.comparison, unit=asked.metric.unit, digits=of_differences)
         for row in rows
         if row.comparison is not None and row.comparison.differences  # of a variant without a result it says nothing
     ]
+    of_image = "one test image" if asked.metric.over_test_images else ""
+    rounded = [rounding(row.variant, row.step, unit=asked.metric.unit, what=of_image) for row in rows if row.step]
     far = outlying_runs({row.variant: row.values for row in rows}, resolution=resolution)
     return (
         *(line for line in lines if line is not None),
+        *rounded,
         *(outlying(run.variant, asked.seeds[run.index], run.value, run.median, digits=of_means) for run in far),
     )
 

@@ -13,7 +13,14 @@ from truelift.report.plain import one_line
 from truelift.report.rows import Row, mean_digits
 from truelift.report.summary import Summary
 
-_VERDICTS = {"helps": "green", "hurts": "red", "no effect": "cyan", "undecided": "yellow", "baseline": "dim"}
+_VERDICTS = {
+    "helps": "green",
+    "hurts": "red",
+    "no effect": "cyan",
+    "undecided": "yellow",
+    "failed": "magenta",
+    "baseline": "dim",
+}
 _AGREEMENTS = {"agrees": "green", "differs": "red"}
 
 

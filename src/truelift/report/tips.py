@@ -34,5 +34,6 @@ def difference_tips(summary: Summary, row: Row) -> DifferenceTips:
     whose = [f"{row.variant}, seed {seed}" for seed in seeds] if named else [row.variant] * len(c.differences)
     pairs = tuple(f"{who}: {shown(value)} {unit}".rstrip() for who, value in zip(whose, c.differences, strict=True))
     within = f", interval {' to '.join(map(shown, c.interval))}" if c.interval is not None else ""
+    within += f", as wide as rounding to {row.step:.3g} {unit} alone makes it" if row.step else ""
     mean = f"{row.variant}: mean {shown(c.difference)} {unit}".rstrip()
     return DifferenceTips(pairs, f"{mean}{within}, {c.verdict}")

@@ -1,6 +1,7 @@
 """What a study would run and what that will cost, before anything is written."""
 
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import PROBE_SECONDS, Probe, probe_all
+from truelift.studies.start import can_fork
 from truelift.studies.study import Shares, by_folder, pending_of, shares_for
 from truelift.training.identity import fingerprint, without_seed
 
-STUDY_SECONDS = 1.0
-"""Of a study beside its runs, its start left out."""
+REPORT_SHARE = 0.5
+"""What a study's report takes, in what its start takes: both are mostly imports, and as fast as the machine."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
     Raises:
         InputError: A variant cannot be trained as planned.
     """
+    begun = time.process_time()  # what a dry run has done by now the study does too
     planned = plan.runs()
     folders = by_folder(plan, folder)
     pending = pending_of(plan, folders)
@@ -96,7 +99,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         resumed=resumed,
         to_run=to_run,
         jobs=shares.jobs,
-        seconds=None if unknown else lay_out(parts, shares.jobs) + (STUDY_SECONDS if parts else 0.0),
+        seconds=None if unknown else lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0),
         of_variant={variant: of_variant[variant] for variant in to_run if variant in of_variant},
         unknown=unknown,
         disk_bytes=disk,
@@ -105,6 +108,12 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         memory_free=memory_free(),
         notes=tuple(_notes(plan, key_of)),
     )
+
+
+def _beside(begun: float, probes: Iterable[Probe]) -> float:
+    """What a study does beside its runs: it starts while its server imports, and writes the report."""
+    imports = max((probe.import_seconds for probe in probes), default=0.0) if can_fork() else 0.0
+    return max(begun, imports) + REPORT_SHARE * begun
 
 
 def memory_free() -> int | None:

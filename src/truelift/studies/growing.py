@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from truelift.records import Run, Study
+from truelift.studies.again import tried_again
 from truelift.verdicts import Comparison
 
 Decide = Callable[[Study], Mapping[str, Comparison]]
@@ -51,12 +52,12 @@ class Growing:
         self._settled: dict[str, int] = {}
         self._variants: frozenset[str] = frozenset()
         self._blocked = False
-        self._pending = self._to_run(pending)
+        self._pending, lines = self._to_run(pending)
         self._waiting = set(self._pending)
         """Neither ended nor started."""
         self._over = set(runs) - self._waiting
         self._seen = -1
-        for line in self._settle():
+        for line in (*lines, *self._settle()):
             tell(line)
 
     @property
@@ -92,23 +93,32 @@ class Growing:
             return []
         return self._settle()
 
-    def _to_run(self, pending: Collection[Path]) -> list[Path]:
-        """Of the runs that are not finished, those that may be run, the failed ones made ready to be tried again."""
+    def _to_run(self, pending: Collection[Path]) -> tuple[list[Path], list[str]]:
+        """Of the runs that are not finished, those that may be run, the failed ones made ready to be tried again.
+
+        Returns:
+            Them, and what is to be said of those that failed.
+        """
         statuses = {path: Run(*self._runs[path], path).status for path in pending}
         for path, status in statuses.items():
             if status == "done":  # the result of another configuration, which nothing may be judged by
                 self._prepare(path)
         failed = [path for path, status in statuses.items() if status == "failed"]
         stays: set[Path] = set()
+        again: list[Run] = []
+        lines: list[str] = []
         if failed:
             stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
             judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
             for path in failed:
                 if self._place[path][1] < judged:
                     stays.add(path)
-                else:  # it has not ended, as long as it waits for its turn
-                    (path / "failure.json").unlink(missing_ok=True)
-        return [path for path in pending if path not in stays]
+                else:
+                    again.append(Run(*self._runs[path], path))
+            lines = tried_again(again)
+            for run in again:  # it has not ended, as long as it waits for its turn
+                (run.folder / "failure.json").unlink(missing_ok=True)
+        return [path for path in pending if path not in stays], lines
 
     def _settle(self) -> list[str]:
         """Judge again, if a seed more has ended of all that go on."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from truelift.errors import InputError, unknown_name
 from truelift.metrics import Limit, Metric
+from truelift.options import without_effect, without_effect_told
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS, Program, read_program
 from truelift.studies.executors.options import executor_options
@@ -218,6 +219,24 @@ class StudyPlan:
         tried = {run.variant: run.identity for run in self._runs if run.seed == self.seeds[0]}
         names = list(tried)
         return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if tried[a] == tried[b]]
+
+    def without_effect(self) -> list[str]:
+        """A sentence for each setting that changes nothing in any variant that has it, since it belongs to another."""
+        idle = {name: without_effect(experiment) for name, experiment in self._resolved.items()}
+        first = next(iter(idle.values()), {})
+        own = {variant.name: variant.settings for variant in self.variants}
+        told = [
+            f'variant "{name}": {without_effect_told(option, only)}'
+            for name, found in idle.items()
+            for option, only in found.items()
+            if option in own[name]
+        ]
+        shared = [
+            without_effect_told(option, only)
+            for option, only in first.items()
+            if all(option in one for one in idle.values()) and not any(option in one for one in own.values())
+        ]
+        return [*shared, *told]
 
     def record(self, repeat: str, created: str, folders: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The content of study.json (docs/records.md).

@@ -17,16 +17,20 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from truelift.errors import InputError, one_line
-from truelift.studies.start import environment_for
+from truelift.errors import DivergedError, InputError, one_line
+from truelift.studies.fork_server import PRELOADED
+from truelift.studies.start import can_fork, environment_for
 
 PROBE_SECONDS = 6.0
 """Of steps; more where one step takes that long."""
+RUN_SECONDS = 0.15
+"""Of a run beside what is measured here: its process begins and ends, and copies the pages that it writes to."""
 _WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
 _KIB = 1024
 _TIMES = ("_seconds", "_per_step")
@@ -36,13 +40,15 @@ _TIMES = ("_seconds", "_per_step")
 class Probe:
     """What one training costs."""
 
+    import_seconds: float
+    """What a run imports; where runs are forked, their server does so once for all."""
     start_seconds: float
-    """Until the first step: data, network."""
+    """Until the steps are as fast as they get: data, network, records, and what the first steps take longer."""
     seconds_per_step: float
     evaluation_seconds: float
     """Of one evaluation on all held-out images."""
     end_seconds: float
-    """The checkpoint at the end."""
+    """The checkpoint, the count of operations and the records at the end."""
     steps: int
     evaluations: int
     checkpoint_bytes: int
@@ -52,9 +58,10 @@ class Probe:
 
     @property
     def seconds(self) -> float:
-        """Of the whole training."""
+        """Of a whole run of a study."""
         made = self.steps * self.seconds_per_step + self.evaluations * self.evaluation_seconds
-        return self.start_seconds + made + self.end_seconds
+        imports = 0.0 if can_fork() else self.import_seconds
+        return imports + RUN_SECONDS + self.start_seconds + made + self.end_seconds
 
     @property
     def disk_bytes(self) -> int:
@@ -124,19 +131,26 @@ def probe(folder: Path, seconds: float) -> Probe:
         InputError: As the training would.
         DivergedError: Likewise.
     """
+    for name in PRELOADED:
+        import_module(name)
+    from truelift.records import write_json
     from truelift.training import resolve
+    from truelift.training.afterwards import End
+    from truelift.training.afterwards.operations import operations
     from truelift.training.build import Training, assemble, load_data
     from truelift.training.divergence import Guard
     from truelift.training.evaluation import predict
     from truelift.training.hardware import keep_pages
     from truelift.training.identity import read_config
-    from truelift.training.loop import fit
+    from truelift.training.loop import evaluate, fit
 
-    imported = time.perf_counter()
+    records = import_module("truelift.training.run")  # the package has a function of that name
+    imported, import_seconds = time.perf_counter(), time.process_time()
     experiment = resolve(read_config(folder))
     keep_pages()
     splits = load_data(experiment)
     training = assemble(experiment, splits)
+    records.begin_records(folder, training, splits)
 
     class Clock(Guard):
         """Ends the training once it has made enough steps."""
@@ -166,6 +180,11 @@ def probe(folder: Path, seconds: float) -> Probe:
             began = self.began or first
             return (time.perf_counter() - began - evaluated) / steps
 
+        def warm_up(self, per_step: float) -> float:
+            """Seconds that the first steps took longer than later ones."""
+            took = self.began - first - self.evaluated
+            return max(0.0, took - _WARM_UP_STEPS * per_step) if self.began else 0.0
+
     clock = Clock(training)
     lines: list[dict[str, Any]] = []
     first = time.perf_counter()
@@ -186,8 +205,17 @@ def probe(folder: Path, seconds: float) -> Probe:
     at = time.perf_counter()
     training.save(folder / "checkpoint.pt")
     ended = time.perf_counter() - at
+    predictions = evaluate(training)
+    at = time.perf_counter()
+    predictions["test"].write(folder / "predictions.npz")
+    with contextlib.suppress(DivergedError, KeyError, ValueError):  # of so few steps not all is known
+        with training.judged():
+            end = operations(End(training, splits, predictions))
+        write_json(folder / "result.json", records.result_of(end))
+    ended += time.perf_counter() - at
     return Probe(
-        start_seconds=first - imported,
+        import_seconds=import_seconds,
+        start_seconds=first - imported + clock.warm_up(per_step),
         seconds_per_step=per_step,
         evaluation_seconds=evaluation,
         end_seconds=ended,

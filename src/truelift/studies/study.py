@@ -26,6 +26,7 @@ from truelift.records import (
 )
 from truelift.records.locks import InUseError
 from truelift.records.run import fingerprint_of
+from truelift.studies.again import tried_again
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
@@ -217,6 +218,9 @@ def run_study(
         write_json(folder / "study.json", record | {"earlier": earlier_plans(folder, record)})
     growing = None
     if plan.looks is None:
+        waiting = [Run(runs[path].variant, runs[path].seed, path) for path in pending]
+        for line in tried_again([run for run in waiting if run.status == "failed"]):
+            tell(line)
         for path in pending:
             prepare(path)
     else:

@@ -9,6 +9,7 @@ with all that it has started. SIGTERM has a training write a checkpoint, and a p
 the status is `ELSEWHERE` then, and nothing is written.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -24,7 +25,7 @@ from typing import Any, NoReturn
 from truelift import processes, signals
 from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, one_line
-from truelift.records import Run, leased, now, read_config_file, write_json
+from truelift.records import ANOTHER_TRY, Run, leased, now, read_config_file, write_json
 from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
 from truelift.records.locks import InUseError
@@ -64,6 +65,7 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
             if study is not None and "command" not in config:
                 end_with_study(study)
             wait_until_free(folder)
+            mark_try(folder)
             if "command" in config:
                 run_command(config, folder, metric, study)
             else:
@@ -102,6 +104,14 @@ def end_with_study(study: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def mark_try(folder: Path) -> None:
+    """Have log.txt say where this try begins, if it has lines of one before."""
+    with contextlib.suppress(OSError):  # there is none, or this process prints elsewhere
+        log = (folder / "log.txt").stat()
+        if log.st_size and os.path.samestat(log, os.fstat(1)):
+            print(f"\n{ANOTHER_TRY}", flush=True)
 
 
 def wait_until_free(folder: Path) -> None:
@@ -213,6 +223,7 @@ def _tried(
             if attempt == retries:
                 raise
             print(f"truelift: try {attempt + 1} failed: {error}. It is tried again.", flush=True)
+            mark_try(folder)
             for name in _OF_A_TRY:
                 (folder / name).unlink(missing_ok=True)
     raise AssertionError("the last try is returned or raised")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, real, require
-from truelift.options import SHARE_BELOW_ONE
+from truelift.options import SHARE_BELOW_ONE, Only
 
 
 def average_(averages: Sequence[Tensor], values: Sequence[Tensor], decay: float) -> None:
@@ -141,7 +141,7 @@ class AveragedWeights:
 class AveragedWeightsOptions:
     """Options of averaged weights."""
 
-    ema_decay: Annotated[float, SHARE_BELOW_ONE] = 0.999
+    ema_decay: Annotated[float, SHARE_BELOW_ONE, Only("names", "averaged-weights")] = 0.999
     """averaged-weights: the share of the average that a step leaves; in [0, 1)."""
 
 

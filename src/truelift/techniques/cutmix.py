@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from truelift.errors import real, whole
-from truelift.options import above
+from truelift.options import Only, above
 from truelift.techniques.devices import moved
 from truelift.techniques.mixup import beta
 from truelift.techniques.soft_labels import mixed_labels
@@ -57,7 +57,7 @@ def draw_box(weight: float, height: int, width: int, generator: torch.Generator)
 class CutMixOptions:
     """Options of CutMix."""
 
-    cutmix_alpha: Annotated[float, above(0, 1000)] = 1.0
+    cutmix_alpha: Annotated[float, above(0, 1000), Only("names", "cutmix")] = 1.0
     """cutmix: one minus the box's share of the image is drawn from Beta(α, α); above 0. 1 is even."""
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, real, require, whole
-from truelift.options import SHARE_ABOVE_ZERO, at_least
+from truelift.options import SHARE_ABOVE_ZERO, Only, at_least
 
 
 class Lookahead:
@@ -84,10 +84,10 @@ class Lookahead:
 class LookaheadOptions:
     """Options of lookahead."""
 
-    lookahead_steps: Annotated[int, at_least(1, 1_000_000)] = 5
+    lookahead_steps: Annotated[int, at_least(1, 1_000_000), Only("names", "lookahead")] = 5
     """lookahead: steps between two returns, at least 1."""
 
-    lookahead_share: Annotated[float, SHARE_ABOVE_ZERO] = 0.5
+    lookahead_share: Annotated[float, SHARE_ABOVE_ZERO, Only("names", "lookahead")] = 0.5
     """lookahead: the share of the way that is kept at a return; in (0, 1]."""
 
 

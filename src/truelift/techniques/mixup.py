@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from truelift.errors import real, whole
-from truelift.options import above
+from truelift.options import Only, above
 from truelift.techniques.devices import moved
 from truelift.techniques.soft_labels import mixed_labels
 
@@ -36,7 +36,7 @@ def mixup(images: Tensor, labels: Tensor, weight: float, partners: Tensor, class
 class MixupOptions:
     """Options of mixup."""
 
-    mixup_alpha: Annotated[float, above(0, 1000)] = 0.2
+    mixup_alpha: Annotated[float, above(0, 1000), Only("names", "mixup")] = 0.2
     """mixup: the weight is drawn from Beta(α, α); above 0. 1 is even, small values mix little."""
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from truelift.errors import real, require
-from truelift.options import SHARE
+from truelift.options import SHARE, Only
 from truelift.techniques.devices import moved
 
 
@@ -49,7 +49,7 @@ def draw_boxes(
 class RandomErasingOptions:
     """Options of random erasing."""
 
-    erasing_probability: Annotated[float, SHARE] = 0.5
+    erasing_probability: Annotated[float, SHARE, Only("names", "random-erasing")] = 0.5
     """random-erasing: the chance that an image loses a box; in [0, 1]."""
 
 

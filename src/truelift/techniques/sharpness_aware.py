@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from truelift.errors import InputError, real, require
-from truelift.options import NONNEGATIVE
+from truelift.options import NONNEGATIVE, Only
 from truelift.techniques.devices import widest
 
 Losses = Tensor | Mapping[str, Tensor]
@@ -142,7 +142,7 @@ class SharpnessAware:
 class SharpnessAwareOptions:
     """Options of sharpness-aware minimisation."""
 
-    sam_rho: Annotated[float, NONNEGATIVE] = 0.05
+    sam_rho: Annotated[float, NONNEGATIVE, Only("name", "sharpness-aware")] = 0.05
     """sharpness-aware: the radius ρ, at least 0; the gradient is that of the worst point within it."""
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from truelift.errors import whole
-from truelift.options import at_least
+from truelift.options import Only, at_least
 from truelift.techniques.devices import moved
 
 STRENGTHS = 31
@@ -135,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
 class TrivialAugmentOptions:
     """Options of TrivialAugment."""
 
-    trivial_strengths: Annotated[int, at_least(2, 1000)] = STRENGTHS
+    trivial_strengths: Annotated[int, at_least(2, 1000), Only("names", "trivial-augment")] = STRENGTHS
     """trivial-augment: number of strengths of an operation, evenly from none to the largest; at least 2."""
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from truelift.errors import InputError
-from truelift.options import NONNEGATIVE, POSITIVE, SHARE_BELOW_ONE, Conflict, OneOf, Registry
+from truelift.options import NONNEGATIVE, POSITIVE, SHARE_BELOW_ONE, Conflict, OneOf, Only, Registry
 from truelift.own import call, is_import_path
 from truelift.own import parameters as parameters_of
 from truelift.techniques import muon
@@ -130,20 +130,20 @@ class OptimizerOptions:
     lr: Annotated[float, NONNEGATIVE] = 0.1
     """Learning rate, at least 0; the schedule multiplies it."""
 
-    muon_lr: Annotated[float, NONNEGATIVE] = 0.02
+    muon_lr: Annotated[float, NONNEGATIVE, Only("name", "muon")] = 0.02
     """muon: learning rate of the convolutions' filters, at least 0; lr is that of the rest. The schedule multiplies
     both."""
 
-    momentum: Annotated[float, SHARE_BELOW_ONE] = 0.9
+    momentum: Annotated[float, SHARE_BELOW_ONE, Only("name", "sgd", "muon", "rmsprop")] = 0.9
     """SGD's, Muon's and RMSprop's momentum; in [0, 1)."""
 
-    nesterov: bool = True
+    nesterov: Annotated[bool, Only("name", "sgd", "muon")] = True
     """SGD, muon: Nesterov's momentum."""
 
-    beta2: Annotated[float, SHARE_BELOW_ONE] = 0.999
+    beta2: Annotated[float, SHARE_BELOW_ONE, Only("name", "adamw")] = 0.999
     """AdamW: decay of the second moment; in [0, 1). The first moment's is 0.9."""
 
-    rho: Annotated[float, SHARE_BELOW_ONE] = 0.9
+    rho: Annotated[float, SHARE_BELOW_ONE, Only("name", "adadelta", "rmsprop")] = 0.9
     """Adadelta's decay, or RMSprop's (torch calls it alpha); in [0, 1)."""
 
     weight_decay: Annotated[float, NONNEGATIVE] = 1e-4

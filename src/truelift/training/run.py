@@ -97,7 +97,7 @@ def run(
         _clear(folder)
         write_config(folder, experiment)
         training = _taken_up(training, splits, checkpoint)
-        _begin(folder, training, splits)
+        begin_records(folder, training, splits)
         lines = folder / "metrics.jsonl"
         tracked = tracking(experiment, folder, training.meters.step)
         with lines.open("a", encoding="utf-8") as metrics, tracked as tracker:
@@ -122,7 +122,7 @@ def run(
             end.predictions["test"].write(folder / "predictions.npz")
             for name, file in end.files.items():
                 file.write(folder / name)
-            result = _result(end)
+            result = result_of(end)
             write_json(folder / "result.json", result)
             tracker.result(result["metrics"], training.steps)
     return result
@@ -200,7 +200,7 @@ def _refuse_other(folder: Path, experiment: Experiment) -> None:
         raise InputError(f"{folder} holds a run with {name} {there}, not {wanted}: choose another --out.")
 
 
-def _begin(folder: Path, training: Training, splits: Splits) -> None:
+def begin_records(folder: Path, training: Training, splits: Splits) -> None:
     """Write down what begins or goes on, and keep of the metrics what was before the checkpoint."""
     metrics = folder / "metrics.jsonl"
     environment, patch = describe(training.device, training.precision, torch.get_num_threads(), training.world.size)
@@ -234,7 +234,8 @@ def _is_before(line: dict[str, Any], training: Training) -> bool:
     return bool(line["step"] < step or here)
 
 
-def _result(end: End) -> dict[str, Any]:
+def result_of(end: End) -> dict[str, Any]:
+    """What result.json is to hold."""
     training, splits = end.training, end.splits
     meters = training.meters
     images = training.steps * min(training.experiment.batch_size, len(splits.train))

@@ -11,7 +11,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from truelift.errors import InputError
-from truelift.options import POSITIVE, SHARE, Conflict, In, OneOf, Registry, at_least
+from truelift.options import POSITIVE, SHARE, Conflict, In, OneOf, Only, Registry, at_least
 from truelift.own import call, is_import_path, parameters, raised, refuse_unknown
 from truelift.training.policies.base import Progress
 
@@ -73,7 +73,7 @@ class ScheduleOptions:
     milestones_steps: Annotated[tuple[int, ...] | None, _STEPS] = None
     """step: the same in steps."""
 
-    gamma: Annotated[float, POSITIVE] = 0.1
+    gamma: Annotated[float, POSITIVE, Only("name", "step")] = 0.1
     """step: the factor at each milestone; above 0."""
 
     final_factor: Annotated[float, SHARE] = 0.0
@@ -95,7 +95,9 @@ class ScheduleOptions:
     warmup_factor: Annotated[float, SHARE] = 0.0
     """The warm-up's first factor, in [0, 1]; above 0 where the warm-up is not linear."""
 
-    warmup_error_percent: Annotated[float, In("in (0, 100]", lambda percent: 0 < percent <= 100)] = 80.0
+    warmup_error_percent: Annotated[
+        float, In("in (0, 100]", lambda percent: 0 < percent <= 100), Only("warmup", "until-error")
+    ] = 80.0
     """until-error: the training error, over 20 steps, under which the warm-up ends; in (0, 100]."""
 
     def conflicts(self) -> Iterable[Conflict]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
-from truelift.options import Conflict, In, at_least
+from truelift.options import Conflict, In, Only, at_least
 from truelift.techniques.gradient_similarity import StatisticsRule
 
 
@@ -21,10 +21,12 @@ class TaskOptions:
     auxiliary_rotation: Annotated[float | None, In("in [-360, 360]", lambda degrees: -360 <= degrees <= 360)] = None
     """Degrees by which training images are turned: the auxiliary task is the main one on these images."""
 
-    auxiliary_batch_size: Annotated[int | None, at_least(1, 10_000_000)] = None
+    auxiliary_batch_size: Annotated[
+        int | None, at_least(1, 10_000_000), Only("auxiliary"), Only("auxiliary_rotation")
+    ] = None
     """Images of the auxiliary task a step; at least 1. Default: batch_size."""
 
-    batch_norm: StatisticsRule = "main"
+    batch_norm: Annotated[StatisticsRule, Only("auxiliary"), Only("auxiliary_rotation")] = "main"
     """Whose batches move the trunk's running statistics: main, joint (both tasks'), or separate ones for each."""
 
     def conflicts(self) -> Iterable[Conflict]:

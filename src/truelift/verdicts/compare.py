@@ -16,7 +16,7 @@ from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
-from truelift.verdicts.failures import Flags, counted, flags_of, worst_result
+from truelift.verdicts.failures import Flags, Lost, all_failed, counted, flags_of, lost, worst_result
 from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
@@ -56,12 +56,13 @@ def compare(
     levels: Mapping[str, float] | None = None,
     held_out: float | None = None,
 ) -> dict[str, Comparison]:
-    """Each variant against the baseline over paired seeds, with one of four verdicts.
+    """Each variant against the baseline over paired seeds, with one of four verdicts, or failed.
 
     - helps: the adjusted p <= 1 - confidence, the mean difference is at least D the better way, and every guard holds;
     - hurts: the same the worse way, or a guard is shown to be broken;
     - no effect: two one-sided tests, each at half the level, show that the difference lies between -D and D, as the
       interval does, Holm over the variants;
+    - failed: all runs of the variant failed, as its flags say;
     - undecided: everything else, and `Comparison.reason` says what is missing. Below three pairs, and where all results
       of the baseline are one number, nothing is decided; nor where failed runs, counted as the worst result of the
       study, give another verdict.
@@ -130,8 +131,12 @@ def compare(
         held_out,
     )
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
-    second = _second_line(base, others, flags_of("baseline", baseline_failed, base), flags, asked)
-    return _compared(base, others, asked, guards, second)
+    base_flags = flags_of("baseline", baseline_failed, base)
+    second = _second_line(base, others, base_flags, flags, asked)
+    seeds = {name: _judged(values, flags[name], asked) for name, values in others.items()}
+    no_run = all_failed(base, base_flags, max(seeds.values(), default=base.size))
+    without = {name: lost(all_failed(values, flags[name], seeds[name]), no_run) for name, values in others.items()}
+    return _compared(base, others, asked, guards, second, without)
 
 
 @dataclass(frozen=True)
@@ -187,18 +192,18 @@ def _second_line(
     base: Array, others: Mapping[str, Array], base_failed: Flags, failed: Mapping[str, Flags], asked: _Asked
 ) -> dict[str, WithFailures]:
     """By variant, for those of which a run, or one of the baseline's, failed."""
-    lost = {
+    failures = {
         name: int(flags.sum() + base_failed[: _judged(others[name], flags, asked)].sum())
         for name, flags in failed.items()
     }
-    if not any(lost.values()):
+    if not any(failures.values()):
         return {}
     worst = worst_result((base, *others.values()), higher_is_better=asked.higher_is_better)
     filled = {name: counted(values, failed[name], worst) for name, values in others.items()}
     return {
-        name: WithFailures(runs=lost[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
-        for name, c in _compared(counted(base, base_failed, worst), filled, asked, (), {}).items()
-        if lost[name]
+        name: WithFailures(runs=failures[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
+        for name, c in _compared(counted(base, base_failed, worst), filled, asked, (), {}, {}).items()
+        if failures[name]
     }
 
 
@@ -214,6 +219,7 @@ def _compared(
     asked: _Asked,
     guards: Sequence[Guard],
     second: Mapping[str, WithFailures],
+    without: Mapping[str, Lost],
 ) -> dict[str, Comparison]:
     evidence = asked.evidence
     samples = {
@@ -262,6 +268,7 @@ def _compared(
             ),
             tuple(one[name] for one in kept if name in one),
             second.get(name),
+            without.get(name, Lost()),
             evidence,
         )
         for name, sample in samples.items()
@@ -349,6 +356,7 @@ def _comparison(
     rule: Rule,
     guards: tuple[Guarded, ...],
     second: WithFailures | None,
+    without: Lost,
     evidence: Evidence,
 ) -> Comparison:
     k, d = sample.seeds, sample.differences
@@ -357,8 +365,8 @@ def _comparison(
         sample, tested = replace(sample, p_value=None), replace(tested, p_adjusted=None, p_no_effect=None)
     detectable = evidence.detectable(sample, rule.level)
     facts = Judgement(
-        verdict="undecided",
-        ground="no pairs",
+        verdict="undecided" if k else without.verdict,
+        ground=without.ground,  # a pair gives another one
         seeds=k,
         difference=sample.shown(sample.difference),
         interval=_shown(sample, interval),
@@ -368,6 +376,7 @@ def _comparison(
         more_seeds=None,
         guards=guards,
         with_failures=second,
+        all_failed=without.runs,
     )
     judged = judge(sample, facts, tested, rule)
     if judged.verdict == "no effect" and interval is not None:

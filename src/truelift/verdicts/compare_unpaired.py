@@ -12,7 +12,7 @@ from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.compare import Pooling
 from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict, WithFailures
-from truelift.verdicts.failures import counted, flags_of, worst_result
+from truelift.verdicts.failures import Lost, all_failed, counted, flags_of, lost, worst_result
 from truelift.verdicts.guards import Guard
 from truelift.verdicts.paired import sample_sd
 from truelift.verdicts.power import POWER, power_paired_t, seeds_needed
@@ -87,21 +87,27 @@ def compare_unpaired(
     asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant)
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
-    lost = {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()}
+    failures = {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()}
     second: dict[str, WithFailures] = {}
-    if any(lost.values()):
+    if any(failures.values()):
         worst = worst_result((base, *others.values()), higher_is_better=higher_is_better)
         filled = {name: counted(values, flags[name], worst) for name, values in others.items()}
         second = {
-            name: WithFailures(runs=lost[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
-            for name, c in _compared(counted(base, base_flags, worst), filled, asked, {}).items()
-            if lost[name]
+            name: WithFailures(runs=failures[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
+            for name, c in _compared(counted(base, base_flags, worst), filled, asked, {}, {}).items()
+            if failures[name]
         }
-    return _compared(base, others, asked, second)
+    no_run = all_failed(base, base_flags)
+    without = {name: lost(all_failed(values, flags[name]), no_run) for name, values in others.items()}
+    return _compared(base, others, asked, second, without)
 
 
 def _compared(
-    base: Array, others: Mapping[str, Array], asked: _Asked, second: Mapping[str, WithFailures]
+    base: Array,
+    others: Mapping[str, Array],
+    asked: _Asked,
+    second: Mapping[str, WithFailures],
+    without: Mapping[str, Lost],
 ) -> dict[str, Comparison]:
     ours = _working("baseline", base, asked)
     samples = {name: _working(name, values, asked) for name, values in others.items()}
@@ -141,6 +147,7 @@ def _compared(
             ),
             asked,
             second.get(name),
+            without.get(name, Lost()),
         )
         for name, values in samples.items()
     }
@@ -187,6 +194,7 @@ def _comparison(
     rule: Rule,
     asked: _Asked,
     second: WithFailures | None,
+    without: Lost,
 ) -> Comparison:
     k = min(base.size, variant.size)
 
@@ -197,8 +205,8 @@ def _comparison(
         return np.exp(values) if asked.relative else values
 
     difference = float(variant.mean() - base.mean()) if k else math.nan
-    decided = _decide(base, variant, test, adjusted, rule, asked)
-    if second is not None and decided.verdict != "undecided":
+    decided = _decide(base, variant, test, adjusted, rule, asked, without)
+    if second is not None and decided.verdict not in ("undecided", "failed"):
         same = second.verdict == decided.verdict or (decided.verdict == "hurts" and second.verdict == "undecided")
         decided = decided if same else replace(decided, verdict="undecided", ground="failures")
     confidence = 1 - (rule.no_effect_level if decided.verdict == "no effect" else rule.level)
@@ -240,13 +248,19 @@ def _comparison(
 
 
 def _decide(
-    base: Array, variant: Array, test: Welch | None, adjusted: _Adjusted, rule: Rule, asked: _Asked
+    base: Array,
+    variant: Array,
+    test: Welch | None,
+    adjusted: _Adjusted,
+    rule: Rule,
+    asked: _Asked,
+    without: Lost,
 ) -> Judgement:
     """The verdict, its ground and the number of runs that would decide, from the plainest case to the subtlest."""
     k = min(base.size, variant.size)
     facts = Judgement(
-        verdict="undecided",
-        ground="no pairs" if k == 0 else "one seed",
+        verdict="undecided" if k else without.verdict,
+        ground="one seed" if k else without.ground,
         seeds=k,
         difference=math.nan,
         interval=None,
@@ -254,6 +268,7 @@ def _decide(
         p_value=test.p_value if test else None,
         p_adjusted=adjusted.p,
         more_seeds=None,
+        all_failed=without.runs,
     )
     if test is None:
         return facts

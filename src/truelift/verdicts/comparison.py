@@ -7,10 +7,13 @@ from truelift.verdicts.guards import Guarded
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look
 
-Verdict = Literal["helps", "hurts", "no effect", "undecided"]
-VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided")
+Verdict = Literal["helps", "hurts", "no effect", "undecided", "failed"]
+"""`failed` is of a variant all of whose runs failed: there is nothing to judge, and more seeds would tell nothing."""
+VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided", "failed")
 
 Ground = Literal[
+    "all failed",  # every run of the variant failed
+    "baseline failed",  # every run of the baseline failed
     "no pairs",  # no seed has both results
     "one seed",  # one pair, so no noise is known
     "no look yet",  # a study that is judged while it grows has not reached its first look
@@ -103,6 +106,8 @@ class Judgement:
     more_seeds: tuple[int, int | None] | None
     guards: tuple[Guarded, ...] = ()
     with_failures: WithFailures | None = None
+    all_failed: int = 0
+    """Of a variant, or else a baseline, all of whose runs failed: how many."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Failed runs, counted as the worst result: if a technique makes runs fail, its remaining pairs flatter it."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array
+from truelift.verdicts.comparison import Ground, Verdict
 
 Flags = NDArray[np.bool_]
 
@@ -23,6 +25,34 @@ def flags_of(name: str, failed: ArrayLike | None, results: Array) -> Flags:
     if flags.shape != results.shape:
         raise InputError(f'failed of "{name}" must be one flag a result, {results.shape}, got shape {flags.shape}.')
     return flags & np.isnan(results)
+
+
+class Lost(NamedTuple):
+    """What is said of a variant without a pair."""
+
+    verdict: Verdict = "undecided"
+    ground: Ground = "no pairs"
+    runs: int = 0
+    """Where all runs of the variant, or else of the baseline, failed: how many."""
+
+
+def all_failed(results: Array, failed: Flags, seeds: int | None = None) -> int:
+    """How many runs failed where all did; 0 where one has a result, or has not ended.
+
+    Args:
+        results: (k,), NaN where there is none.
+        failed: (k,), which runs failed.
+        seeds: By how many, the first, it is judged; None: by all.
+    """
+    runs = int(failed.sum())
+    return runs if runs == (results.size if seeds is None else seeds) else 0
+
+
+def lost(of_variant: int, of_baseline: int) -> Lost:
+    """Of a variant without a pair, from `all_failed` of it and of the baseline."""
+    if of_variant:
+        return Lost("failed", "all failed", of_variant)
+    return Lost(ground="baseline failed", runs=of_baseline) if of_baseline else Lost()
 
 
 def worst_result(arms: Iterable[Array], *, higher_is_better: bool) -> float:

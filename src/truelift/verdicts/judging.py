@@ -86,7 +86,7 @@ def _with_guards(found: Judgement, tested: Tested, rule: Rule) -> Judgement:
 
 def _with_failures(found: Judgement) -> Judgement:
     second = found.with_failures
-    if second is None or found.verdict == "undecided" or found.ground == "guard broken":
+    if second is None or found.verdict in ("undecided", "failed") or found.ground == "guard broken":
         return found
     # What hurts without its failed runs does so all the more with them: they only widen its interval.
     same = second.verdict == found.verdict or (found.verdict == "hurts" and second.verdict == "undecided")

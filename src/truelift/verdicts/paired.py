@@ -45,6 +45,11 @@ def spread(differences: ArrayLike, *, resolution: float = 0.0) -> float:
     return max(sample_sd(d), resolution / math.sqrt(6))
 
 
+def is_rounding(differences: Array, resolution: float) -> bool:
+    """Whether `spread` is that of rounding, since the differences have less."""
+    return differences.size >= 2 and sample_sd(differences) < resolution / math.sqrt(6)
+
+
 def paired_t_interval(
     differences: ArrayLike, *, confidence: float = 0.95, resolution: float = 0.0
 ) -> tuple[float, float]:

@@ -22,7 +22,8 @@ def met(requirement: Requirement, verdicts: Iterable[str]) -> Met:
         verdicts: Of all variants but the baseline, at least one.
 
     Returns:
-        fails where one variant has another verdict that is decided, else undecided where one is, else holds.
+        fails where one variant has another verdict that is decided, or failed in every run; else undecided where one
+        is; else holds.
     """
     allowed = (*_HOLDS[requirement], "undecided")
     found = list(verdicts)

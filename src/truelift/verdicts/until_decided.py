@@ -22,6 +22,9 @@ from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import FIRST_FUTILITY
 from truelift.verdicts.wording import stopped
 
+_OPEN = ("undecided", "failed")
+"""Verdicts that a further seed may change."""
+
 Judge = Callable[[Mapping[str, int]], Mapping[str, Comparison]]
 """Each variant judged by the first so many of the plan's seeds, by its name."""
 
@@ -73,7 +76,7 @@ def _counts(names: Mapping[str, int], settled: Mapping[str, Comparison], seeds: 
 
 def _ended(c: Comparison, *, new: bool, last: bool) -> Ended | None:
     """Why a variant needs no more seeds; `new` where it is at a look that it has not had, `last` at the last seed."""
-    if c.verdict != "undecided" and (new or last):
+    if c.verdict not in _OPEN and (new or last):
         return "decided"
     if last:
         return "last look"
@@ -83,5 +86,5 @@ def _ended(c: Comparison, *, new: bool, last: bool) -> Ended | None:
 
 
 def _stopped(c: Comparison, stop: Stop) -> Comparison:
-    reason = f"{c.reason} {stopped(stop)}" if c.verdict == "undecided" else c.reason
+    reason = f"{c.reason} {stopped(stop)}" if c.verdict in _OPEN else c.reason
     return replace(c, stop=stop, reason=reason)

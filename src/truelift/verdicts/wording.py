@@ -37,13 +37,14 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
     """
     groups = {
         verdict: [one.variant for one in found if one.verdict == verdict]
-        for verdict in ("helps", "hurts", "no effect", "undecided")
+        for verdict in ("helps", "hurts", "no effect", "undecided", "failed")
     }
     said = {
         "helps": ("helps", "help"),
         "hurts": ("hurts", "hurt"),
         "no effect": tuple(f"{verb} no effect{f' as large as {smallest}' if smallest else ''}" for verb in _HAS),
         "undecided": ("is undecided", "are undecided"),
+        "failed": ("failed in every run", "failed in every run"),
     }
     parts = [
         f"{_names(names, of=len(found))} {said[verdict][len(names) > 1]}" for verdict, names in groups.items() if names
@@ -52,6 +53,8 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
 
 
 _HAS = ("has", "have")
+_LONGEST_WHY = 300
+"""Characters of what a failed run says."""
 _MOST_NAMES = 5
 
 
@@ -77,7 +80,7 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
         digits: After the point, for the difference and the interval.
     """
     # Without an interval, as where all seeds differ by exactly the same, the reason says what decided.
-    if c.verdict == "undecided" or c.ground != "more than noise" or c.interval is None:
+    if c.verdict in ("undecided", "failed") or c.ground != "more than noise" or c.interval is None:
         return Headline(variant, c.verdict, c.reason)
     difference, low, high = (number(value, digits=digits, sign=True) for value in (c.difference, *c.interval))
     found = f"{metric} {difference} {unit}".rstrip()
@@ -89,6 +92,10 @@ def reason(judged: Judgement, rule: Rule) -> str:
     """Why the verdict is what it is, in one sentence."""
     k, pairs = judged.seeds, rule.replicates
     match judged.ground:
+        case "all failed":
+            return f"{_all_failed(judged)}."
+        case "baseline failed":
+            return f"There is nothing to compare with, as the baseline {_lower(_all_failed(judged))}."
         case "no pairs":
             return f"No {pairs[:-1]} has a result of both the baseline and the variant."
         case "one seed":
@@ -144,6 +151,29 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return f"The {_interval(judged, rule, ', ')}, {both}{_more(judged, rule)}."
 
 
+def _all_failed(judged: Judgement) -> str:
+    runs = judged.all_failed
+    return "Failed in its only run" if runs == 1 else f"Failed in all {runs} runs"
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def failed_for(reason: str, why: Sequence[str], log: str) -> str:
+    """The reason of a variant all of whose runs failed, with what failed in them.
+
+    Args:
+        reason: By `reason`, a sentence.
+        why: What the runs say, each different one once, the first run's first; at least one.
+        log: Where the first run's log is; empty where there is none.
+    """
+    others = "" if len(why) == 1 else f" (the first; {len(why) - 1} more {'differs' if len(why) == 2 else 'differ'})"
+    first = why[0].removesuffix(".")
+    first = first if len(first) <= _LONGEST_WHY else f"{first[:_LONGEST_WHY]}…"
+    return f"{reason.removesuffix('.')}: {first}{others}{f'; log: {log}' if log else ''}."
+
+
 def stopped(stop: Stop) -> str:
     """Where a variant stands in a study that is judged while it grows, in one sentence."""
     seeds = f"{stop.seeds} {'seed' if stop.seeds == 1 else 'seeds'}"
@@ -166,6 +196,23 @@ def second_line(variant: str, c: Comparison, *, unit: str, digits: int) -> str |
     difference = f"{number(second.difference, digits=digits, sign=True)} {unit}".rstrip()
     p = "" if second.p_adjusted is None else f", {_p(second.p_adjusted)}"
     return f"{variant}, {_failed(second)}: {difference}{p}, {second.verdict}."
+
+
+def rounding(variant: str, step: float, *, unit: str, what: str = "") -> str:
+    """Why nearly equal results have an interval at all.
+
+    Args:
+        variant: Its name.
+        step: The metric's smallest step.
+        unit: Of the step; may be empty.
+        what: What is worth one step: "one test image"; may be empty.
+    """
+    worth = f"{step:.3g} {unit}".rstrip() + (f", {what}" if what else "")
+    narrower = "More test images make it narrower." if what else "More seeds make it narrower."
+    return (
+        f"{variant}: its differences vary less than the metric's rounding to steps ({worth}) explains. Equal results "
+        f"may be equal by that rounding, so the interval is as wide as it alone makes it. {narrower}"
+    )
 
 
 def outlying(variant: str, seed: int, value: float, median: float, *, digits: int) -> str:

@@ -5,12 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from truelift.records import log_tail
+from truelift.records import ANOTHER_TRY, log_tail
 
 
 def test_the_last_lines(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("".join(f"line {i}\n" for i in range(100)) + "\n\n")
     assert log_tail(tmp_path, 3) == ("line 97", "line 98", "line 99")
+
+
+def test_lines_of_a_try_before_are_left_out(tmp_path: Path) -> None:
+    before = f"first\n\n{ANOTHER_TRY}\nsecond\n\n{ANOTHER_TRY}\n"
+    (tmp_path / "log.txt").write_text(f"{before}third\n")
+    assert log_tail(tmp_path) == ("third",)
+    (tmp_path / "log.txt").write_text(before)  # it has printed nothing yet
+    assert log_tail(tmp_path) == ()
 
 
 def test_a_huge_log_is_not_read_whole(tmp_path: Path) -> None:

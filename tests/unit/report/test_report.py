@@ -6,21 +6,29 @@ import re
 import shutil
 import statistics
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
+from scipy import stats
 from tests.unit.report.conftest import ACCURACY, CLASSES, add_features, make_study, write_report
 
 from truelift.errors import InputError
 from truelift.records import Curve, Features, Run, Study, read_json, write_json
-from truelift.report import print_summary, summarise
+from truelift.report import figures, print_summary, summarise
+from truelift.report.asked import read_asked
 from truelift.report.curves import curves, rolling_mean
 from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE
+from truelift.report.json_form import report_form
+from truelift.report.objectives import other_losses
+from truelift.report.page import html_page
 from truelift.report.plain import latex_text, markdown_text
 from truelift.report.sections import cells
+from truelift.report.tips import difference_tips
 from truelift.verdicts.numbers import digits, number, p_value
 
 
@@ -49,6 +57,45 @@ def test_numbers_are_the_hand_computed_ones(study: Path) -> None:
     assert summary.problems == ("broken, seeds 0, 1, 2, 3, 4: failed: it <broke> & stopped",)
     assert summary.seconds["base"] == 60
     assert [environment.runs for environment in summary.environments] == [15]
+
+
+def test_a_variant_that_failed_in_every_run_is_said_to_have_failed_in_all_forms(study: Path) -> None:
+    log = study / "runs/broken/seed-0-00000000/log.txt"
+    log.write_text("error: unrecognized arguments\n")
+    write_report(study)
+    page, csv_file, markdown_file = (study / f"report.{form}" for form in ("html", "csv", "md"))
+    summary = summarise(Study.read(study))
+    said = "Failed in all 5 runs: it <broke> & stopped; log: runs/broken/seed-0-00000000/log.txt."
+    assert summary.headlines["broken"].line == f"failed · broken: {said}"
+    assert summary.answer.endswith("a_b has no effect as large as 0.5 points; broken failed in every run.")
+    assert [row[-1] for row in cells(summary.rows)] == ["baseline", "helps", "no effect", "failed"]
+    form = {one.name: one for one in report_form(summary).variants}["broken"]
+    assert (form.verdict, form.ground, form.reason) == ("failed", "all failed", said)
+    (row,) = [
+        row
+        for row in csv.DictReader(io.StringIO(csv_file.read_text()))
+        if (row["metric"], row["variant"]) == ("test_accuracy", "broken")
+    ]
+    assert (row["verdict"], row["reason"]) == ("failed", said)
+    html = page.read_text()
+    assert '<li class="failed"><span class="badge">✕ failed</span> <b>broken</b>' in html
+    assert '<td class="failed">✕ failed</td>' in html
+    console = Console(record=True, width=80)
+    print_summary(summary, console)
+    for text in (html, markdown_file.read_text(), console.export_text()):
+        assert "undecided ·" not in text
+        assert "broken is undecided" not in text
+
+
+def test_different_reasons_are_counted_and_a_failed_baseline_is_told(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "made", {"base": [None] * 3, "better": [92.0, 93.0, 94.0], "broken": [None] * 3}, 3)
+    for seed in (1, 2):
+        write_json(folder / f"runs/broken/seed-{seed}-00000000/failure.json", {"reason": f"seed {seed}"})
+    summary = summarise(Study.read(folder))
+    broken, better = (summary.headlines[name] for name in ("broken", "better"))
+    assert broken.line == "failed · broken: Failed in all 3 runs: it <broke> & stopped (the first; 2 more differ)."
+    said = "There is nothing to compare with, as the baseline failed in all 3 runs: it <broke> & stopped."
+    assert better.line == f"undecided · better: {said}"
 
 
 def test_csv_has_the_same_numbers(study: Path) -> None:
@@ -357,3 +404,86 @@ def test_colours_stand_out_from_the_page(colours: tuple[str, ...], paper: str) -
         pair = sorted((luminance(colour), luminance(paper)))
         assert pair[1] / pair[0] >= 3
     assert len(set(colours)) == len(colours)
+
+
+def test_training_losses_of_unlike_objectives_have_no_verdict(tmp_path: Path) -> None:
+    accuracy: dict[str, list[float | None]] = {name: [90.0, 91.0, 92.0] for name in ("base", "mixture", "longer")}
+    own: dict[str, dict[str, object]] = {
+        "base": {"objective.name": "softmax"},
+        "mixture": {"objective.name": "gaussian-mixture"},
+        "longer": {"epochs": 4, "objective.label_smoothing": 0},
+    }
+    variants = {name: {"settings": settings, "command": None} for name, settings in own.items()}
+    folder = make_study(tmp_path / "made", accuracy, 3, variants=variants)
+    for i, path in enumerate(sorted(folder.glob("runs/*/*/result.json"))):
+        found = read_json(path)
+        loss = {"base": 1.0, "mixture": 9.0, "longer": 0.5}[path.parts[-3]] + 0.001 * (i * i % 7)
+        found["metrics"] |= {"train_loss": loss, "test_loss": loss}
+        write_json(path, found)
+    summary = summarise(Study.read(folder))
+    assert [row.standing for row in summary.others["train_loss"]] == ["baseline", "not judged", "helps"]
+    assert [row.standing for row in summary.others["test_loss"]] == ["baseline", "hurts", "helps"]  # one log loss
+    (note,) = [note for note in summary.notes if note.startswith("training loss: ")]
+    assert note.startswith("training loss: mixture minimises another loss than the baseline does")
+    write_report(folder)
+    assert note in (folder / "report.html").read_text()
+    # Alike again, as in a study in which all have it.
+    shared = {"objective.name": "gaussian-mixture", "objective.margin": 0.3}
+    own["base"] |= {"objective.name": "gaussian-mixture"}
+    own["longer"] = {"epochs": 4}
+    write_json(
+        folder / "study.json",
+        read_json(folder / "study.json")
+        | {
+            "shared": shared,
+            "variants": {name: {"settings": settings, "command": None} for name, settings in own.items()},
+        },
+    )
+    alike = summarise(Study.read(folder))
+    assert [row.standing for row in alike.others["train_loss"]] == ["baseline", "hurts", "helps"]
+    assert not any(note.startswith("training loss") for note in alike.notes)
+
+
+def test_a_users_programs_losses_are_judged_as_ever(tmp_path: Path) -> None:
+    asked = read_asked(read_json(make_study(tmp_path / "made", {"base": [1.0], "other": [2.0]}, 1) / "study.json"))
+    programs = tuple(replace(v, command="train", settings={"objective.name": v.name}) for v in asked.variants)
+    assert other_losses(replace(asked, variants=programs)) == ()
+    mixed = (
+        replace(asked.variants[0], settings={}),
+        replace(asked.variants[1], settings={"augmentation.names": ["mixup"]}),
+    )
+    assert other_losses(replace(asked, variants=mixed)) == ("other",)
+
+
+def test_an_interval_that_rounding_alone_makes_is_explained(tmp_path: Path) -> None:
+    values = {"base": [90.0, 91.0, 92.0], "same": [90.1, 91.1, 92.1], "apart": [92.0, 94.0, 93.0]}
+    summary = summarise(Study.read(make_study(tmp_path / "made", values, 3)))  # 1000 images: steps of 0.1
+    rows = {row.variant: row for row in summary.rows}
+    assert (rows["same"].step, rows["apart"].step) == (pytest.approx(0.1), 0)
+    assert rows["same"].comparison is not None
+    # By hand, at Holm's level for the first of two variants: t with 2 degrees of freedom, s = 0.1/sqrt(6), k = 3.
+    assert rows["same"].comparison.interval is not None
+    low, high = rows["same"].comparison.interval
+    t = stats.t.isf((1 - rows["same"].comparison.interval_confidence) / 2, 2)
+    assert (high - low) / 2 == pytest.approx(t * 0.1 / 6**0.5 / 3**0.5)
+    (line,) = [line for line in summary.cautions if line.startswith("same: ")]
+    assert line.startswith("same: its differences vary less than the metric's rounding to steps (0.1 points, one test")
+    assert not any(line.startswith("apart") for line in summary.cautions)
+    told = difference_tips(summary, rows["same"]).of_mean
+    assert ", as wide as rounding to 0.1 points alone makes it, " in told
+    assert "rounding" not in difference_tips(summary, rows["apart"]).of_mean
+    write_report(tmp_path / "made")
+    assert "as wide as rounding to 0.1 points alone makes it" in (tmp_path / "made/report.html").read_text()
+
+
+def test_what_is_drawn_once_is_what_matplotlib_draws_twice(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_features(study / "runs/better/seed-0-00000000", gaussians=True)
+    summary = summarise(Study.read(study))
+    draws = []
+    draw = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: (draws.append(1), draw(figure, renderer))[1])
+    once = html_page(summary)
+    drawn = len(draws)
+    monkeypatch.setattr(figures, "_lay_out_alone", lambda figure: None)
+    assert html_page(summary) == once
+    assert len(draws) - drawn > drawn

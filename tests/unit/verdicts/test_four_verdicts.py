@@ -18,7 +18,9 @@ from truelift.verdicts import (
     outlying_runs,
     step_down_dunnett,
 )
+from truelift.verdicts.compare_unpaired import compare_unpaired
 from truelift.verdicts.pooled import dunnett_critical
+from truelift.verdicts.requirement import met
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
 NOISE = np.array([0.1, -0.1, 0.2, -0.2, 0.0])
@@ -207,6 +209,19 @@ class TestFailures:
         assert second.difference == pytest.approx(np.mean(np.array(filled) - np.array(BASE)))
         assert second.p_adjusted == pytest.approx(stats.ttest_rel(filled, BASE).pvalue)
         assert second.runs == 2
+
+    def test_a_variant_that_failed_in_every_run_is_never_undecided(self) -> None:
+        nothing, every = [math.nan] * 5, [True] * 5
+        for test in (compare, compare_unpaired):
+            found = test(BASE, {"v": nothing}, higher_is_better=True, failed={"v": every})["v"]
+            assert (found.verdict, found.ground, found.reason) == ("failed", "all failed", "Failed in all 5 runs.")
+            # One that has not ended may still have a result.
+            open_yet = test(BASE, {"v": nothing}, higher_is_better=True, failed={"v": [True] * 4 + [False]})["v"]
+            assert (open_yet.verdict, open_yet.ground) == ("undecided", "no pairs")
+            other = test(nothing, {"v": BASE}, higher_is_better=True, baseline_failed=every)["v"]
+            assert (other.verdict, other.ground) == ("undecided", "baseline failed")
+            assert other.reason == "There is nothing to compare with, as the baseline failed in all 5 runs."
+        assert met("not-hurts", ["helps", "failed"]) == "fails"
 
     def test_a_missing_run_is_no_failed_one(self) -> None:
         found = compare(BASE, {"v": [91.1, 92.0, 93.2, math.nan, math.nan]}, higher_is_better=True)["v"]

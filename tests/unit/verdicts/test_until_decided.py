@@ -192,6 +192,18 @@ def test_what_is_there_so_far_is_judged_and_goes_on() -> None:
     assert all(c.stop.ended is None and len(c.path) == 1 for c in found.values())
 
 
+def test_a_variant_that_fails_in_every_run_goes_on_to_the_last_look_and_has_failed() -> None:
+    base = np.array([1.0, 2.0, 3.0, 4.0])
+    looks = Looks.at_every_seed(4)
+    others = {"v": np.full(4, np.nan)}
+    found = _all(base, others, looks)["v"]
+    assert (found.verdict, found.stop.seeds, found.stop.ended) == ("failed", 4, "last look")
+    assert found.reason == "Failed in all 4 runs. All 4 seeds of the plan are used."
+    yet = until_decided(_judge(base, others, looks), {"v": 2}, 2, looks)["v"]
+    assert (yet.verdict, yet.stop.ended) == ("failed", None)
+    assert yet.reason == "Failed in all 2 runs. It goes on: 2 seeds of at most 4 are judged."
+
+
 def test_a_failed_run_delays_a_look_and_counts_as_the_worst_beside() -> None:
     base, others = _study()
     looks = Looks((3, 5, 8, 10))

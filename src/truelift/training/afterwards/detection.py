@@ -22,7 +22,7 @@ from torch import Tensor
 
 from truelift.data import Batch, DataOptions, Images, Splits, load
 from truelift.errors import InputError
-from truelift.options import above, at_least
+from truelift.options import Only, above, at_least
 from truelift.techniques.gaussian_mixture import FeatureGaussians
 from truelift.training.afterwards.base import Afterwards, End, require_every_class
 from truelift.training.evaluation import evaluation_batches
@@ -42,7 +42,7 @@ class DetectionOptions:
     fgsm_epsilon: Annotated[float | None, above(0, 255)] = None
     """FGSM: how far each pixel of a test image moves along the sign of the loss's gradient, in 1/255; above 0."""
 
-    images: Annotated[int, at_least(2, 1_000_000_000)] = 2000
+    images: Annotated[int, at_least(2, 1_000_000_000), Only("outliers"), Only("fgsm_epsilon")] = 2000
     """Largest number of test images, and of images of the other kind; at least 2."""
 
 

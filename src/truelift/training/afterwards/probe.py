@@ -10,7 +10,7 @@ import torch
 from truelift.data import ImageBatches, Splits
 from truelift.data.splits import subset
 from truelift.errors import require
-from truelift.options import POSITIVE, OneOf, Registry, at_least
+from truelift.options import POSITIVE, OneOf, Only, Registry, at_least
 from truelift.records import Predictions
 from truelift.seeds import derive
 from truelift.training.afterwards.base import Afterwards, End, require_every_class
@@ -83,10 +83,10 @@ class ProbeOptions:
     name: Annotated[str, OneOf(PROBES)] = "none"
     """linear-svm: a linear support vector machine takes the head's place; its errors and predictions are the run's."""
 
-    c: Annotated[float, POSITIVE] = 1.0
+    c: Annotated[float, POSITIVE, Only("name", "linear-svm")] = 1.0
     """The weight of its errors against that of the margin, scikit-learn's C; above 0."""
 
-    images: Annotated[int | None, at_least(1, 1_000_000_000)] = None
+    images: Annotated[int | None, at_least(1, 1_000_000_000), Only("name", "linear-svm")] = None
     """Largest number of training images to fit on, at least 1. Default: all."""
 
 

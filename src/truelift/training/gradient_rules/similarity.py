@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
-from truelift.options import NONNEGATIVE, SHARE_BELOW_ONE, Conflict, at_least
+from truelift.options import NONNEGATIVE, SHARE_BELOW_ONE, Conflict, Only, at_least
 from truelift.techniques.gradient_similarity import (
     GradientSimilarity,
     GradVac,
@@ -26,19 +26,23 @@ class SimilarityOptions:
     auxiliary_weight: Annotated[float, NONNEGATIVE] = 1.0
     """sum: weight of all losses but the first, at least 0."""
 
-    threshold: Annotated[float, SHARE_BELOW_ONE] = 0.0
+    threshold: Annotated[float, SHARE_BELOW_ONE, Only("name", "weighted", "unweighted")] = 0.0
     """weighted, unweighted: the cosine that another loss must reach; in [0, 1)."""
 
-    granularity: Granularity = "global"
+    granularity: Annotated[Granularity, Only("name", "weighted", "unweighted", "pcgrad", "gradvac")] = "global"
     """One cosine for all shared parameters, for each layer, or for each tensor."""
 
-    measured: Literal["all", "convolutions"] = "all"
+    measured: Annotated[Literal["all", "convolutions"], Only("name", "weighted", "unweighted", "pcgrad", "gradvac")] = (
+        "all"
+    )
     """Which shared parameters enter the cosine."""
 
-    every_steps: Annotated[int, at_least(1, 1_000_000_000)] = 1
+    every_steps: Annotated[
+        int, at_least(1, 1_000_000_000), Only("name", "weighted", "unweighted", "pcgrad", "gradvac")
+    ] = 1
     """Steps between two measurements of the cosine, at least 1."""
 
-    use_average: bool = False
+    use_average: Annotated[bool, Only("name", "weighted", "unweighted", "pcgrad", "gradvac")] = False
     """Weigh by the cosine's moving average, not by the step's own."""
 
     def conflicts(self) -> Iterable[Conflict]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from truelift.data import Batch
 from truelift.models import Classifier
-from truelift.options import NONNEGATIVE, POSITIVE, Conflict
+from truelift.options import NONNEGATIVE, POSITIVE, Conflict, Only
 from truelift.techniques.gaussian_mixture import (
     Covariance,
     GaussianMixtureHead,
@@ -35,37 +35,37 @@ from truelift.training.objectives.softmax import SoftmaxOptions
 class MixtureOptions(SoftmaxOptions):
     """Options of the L-GM loss."""
 
-    margin: Annotated[float, NONNEGATIVE] = 0.1
+    margin: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 0.1
     """gaussian-mixture: the margin's α, at least 0."""
 
-    margin_schedule: Literal["constant", "doubling", "ramp"] = "constant"
+    margin_schedule: Annotated[Literal["constant", "doubling", "ramp"], Only("name", "gaussian-mixture")] = "constant"
     """doubling: α doubles every schedule_epochs, up to margin_cap. ramp: from 0 to α in schedule_epochs."""
 
-    margin_cap: Annotated[float, NONNEGATIVE] = 0.3
+    margin_cap: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 0.3
     """doubling: the largest α; at least margin."""
 
-    likelihood_weight: Annotated[float, NONNEGATIVE] = 0.1
+    likelihood_weight: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 0.1
     """gaussian-mixture: λ, the weight of the likelihood term, at least 0."""
 
-    likelihood_schedule: Literal["constant", "ramp"] = "constant"
+    likelihood_schedule: Annotated[Literal["constant", "ramp"], Only("name", "gaussian-mixture")] = "constant"
     """ramp: from 0 to λ in schedule_epochs."""
 
-    schedule_epochs: Annotated[float, POSITIVE] = 30.0
+    schedule_epochs: Annotated[float, POSITIVE, Only("name", "gaussian-mixture")] = 30.0
     """Length of the ramps, or between two doublings, in epochs; above 0."""
 
-    covariance: Covariance = "identity"
+    covariance: Annotated[Covariance, Only("name", "gaussian-mixture")] = "identity"
     """gaussian-mixture: each class's covariance: identity, isotropic, diagonal, or shared-diagonal for all classes."""
 
-    variances: Variances = "fixed"
+    variances: Annotated[Variances, Only("name", "gaussian-mixture")] = "fixed"
     """fixed at 1; learned, their volume held; tracked, a moving average of what the batches show."""
 
-    priors: Literal["uniform", "estimated"] = "uniform"
+    priors: Annotated[Literal["uniform", "estimated"], Only("name", "gaussian-mixture")] = "uniform"
     """gaussian-mixture: class priors, uniform or from the labels seen."""
 
-    means_lr_factor: Annotated[float, NONNEGATIVE] = 2.0
+    means_lr_factor: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 2.0
     """Learning rate of the means, as a multiple of the network's; at least 0."""
 
-    variances_lr_factor: Annotated[float, NONNEGATIVE] = 0.01
+    variances_lr_factor: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 0.01
     """Learning rate of learned variances, as a multiple of the network's; at least 0."""
 
     def conflicts(self) -> Iterable[Conflict]:

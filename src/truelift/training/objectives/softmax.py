@@ -8,7 +8,7 @@ from torch import Tensor
 
 from truelift.data import Batch
 from truelift.models import Classifier
-from truelift.options import SHARE_BELOW_ONE
+from truelift.options import SHARE_BELOW_ONE, Only
 from truelift.training.objectives.base import Around, Objective, StepLosses, error_percent
 from truelift.training.objectives.class_weights import ClassWeightOptions, class_weights, weighted_cross_entropy
 
@@ -17,7 +17,7 @@ from truelift.training.objectives.class_weights import ClassWeightOptions, class
 class SoftmaxOptions(ClassWeightOptions):
     """Options of softmax, some of which the L-GM loss has too."""
 
-    label_smoothing: Annotated[float, SHARE_BELOW_ONE] = 0.0
+    label_smoothing: Annotated[float, SHARE_BELOW_ONE, Only("name", "softmax", "gaussian-mixture")] = 0.0
     """Share of the target spread evenly over all classes; in [0, 1)."""
 
 

@@ -8,7 +8,7 @@ import torch
 
 from truelift.errors import InputError
 from truelift.models import Classifier
-from truelift.options import SHARE, Conflict, In, OneOf, Registry, at_least
+from truelift.options import SHARE, Conflict, In, OneOf, Only, Registry, at_least
 from truelift.own import is_import_path
 from truelift.techniques.freezeout import (
     AdaptiveFreezing,
@@ -32,16 +32,16 @@ _PROBE_IMAGES = 64
 class FreezeOutOptions:
     """Options of FreezeOut."""
 
-    t0: Annotated[float, SHARE] = 0.8
+    t0: Annotated[float, SHARE, Only("name", "freezeout")] = 0.8
     """freezeout: where the first layer freezes, before scaling; in [0, 1]."""
 
-    scaling: Scaling = "cubic"
+    scaling: Annotated[Scaling, Only("name", "freezeout")] = "cubic"
     """freezeout: the freezing points as they are, squared or cubed: 0.8 cubed is 0.512."""
 
-    scale_lr: bool = True
+    scale_lr: Annotated[bool, Only("name", "freezeout")] = True
     """freezeout: divide each layer's learning rate by its freezing point."""
 
-    freeze_every: Annotated[int, at_least(1, 1_000_000)] = 1
+    freeze_every: Annotated[int, at_least(1, 1_000_000), Only("name", "freezeout")] = 1
     """freezeout: number of layers frozen at a time, at least 1. With compile, each time costs a compilation."""
 
     const_time: bool = False
@@ -56,22 +56,26 @@ class FreezeOutOptions:
 class AdaptiveOptions:
     """Options of adaptive freezing."""
 
-    every_steps: Annotated[int | None, at_least(1, 1_000_000_000)] = None
+    every_steps: Annotated[
+        int | None, at_least(1, 1_000_000_000), Only("name", "adaptive-gradient", "adaptive-representation")
+    ] = None
     """adaptive: steps between two measurements, at least 1. Default: a twentieth of the training's steps."""
 
-    percentile: Annotated[float, In("in [0, 100]", lambda percent: 0 <= percent <= 100)] = 50.0
+    percentile: Annotated[
+        float, In("in [0, 100]", lambda percent: 0 <= percent <= 100), Only("name", "adaptive-gradient")
+    ] = 50.0
     """adaptive-gradient: a layer is quiet while its gradient's change is below that percentile; in [0, 100]."""
 
-    tolerance: Annotated[float, SHARE] = 0.1
+    tolerance: Annotated[float, SHARE, Only("name", "adaptive-representation")] = 0.1
     """adaptive-representation: a layer is quiet below that share of its largest movement; in [0, 1]."""
 
-    patience: Annotated[int, at_least(1, 1_000_000)] = 1
+    patience: Annotated[int, at_least(1, 1_000_000), Only("name", "adaptive-gradient", "adaptive-representation")] = 1
     """adaptive: how many measurements running a layer must be quiet; at least 1."""
 
-    warmup: Annotated[float, SHARE] = 0.2
+    warmup: Annotated[float, SHARE, Only("name", "adaptive-gradient", "adaptive-representation")] = 0.2
     """adaptive: share of the training before which nothing freezes; in [0, 1]."""
 
-    max_share: Annotated[float, SHARE] = 1.0
+    max_share: Annotated[float, SHARE, Only("name", "adaptive-gradient", "adaptive-representation")] = 1.0
     """adaptive: the largest share of the layers to freeze, never the last; in [0, 1]."""
 
 

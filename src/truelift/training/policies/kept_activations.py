@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from truelift.data import Batch, Batches
-from truelift.options import above
+from truelift.options import Only, above
 from truelift.techniques.freezeout import ActivationCache, Front
 from truelift.training.policies.base import Feed, Policy
 
@@ -24,7 +24,7 @@ class CacheOptions:
     """Compute what the frozen layers give once for each image and keep it: on the training's device, in the machine's
     memory, or in a file mapped into it (in TMPDIR). For training without augmentation, or with augmentation.views."""
 
-    cache_gigabytes: Annotated[float, above(0, 1e6)] = 4.0
+    cache_gigabytes: Annotated[float, above(0, 1e6), Only("cache", "device", "host", "file")] = 4.0
     """Memory limit of the kept activations, in units of 10⁹ bytes, above 0. Layers whose output does not fit are not
     skipped."""
 

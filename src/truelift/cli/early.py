@@ -1,0 +1,94 @@
+"""Misspelt options and values, refused before torch is imported, which takes seconds.
+
+options.json lists what `truelift study` and `train` take, as `option_table.py` writes it. It is the parser that
+decides: what is not certain here is left to it, ranges and rules between options among them.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+from truelift.errors import InputError, unknown_name
+from truelift.own import is_import_path
+
+TABLE = "options.json"
+
+_ASKS = {"--help", "-h", "--help-all", "--version"}
+
+
+def refuse_misspelt(tokens: Sequence[str]) -> None:
+    """Refuse an option that a command does not have, or a value that an option cannot take, as far as is certain.
+
+    Args:
+        tokens: The command line, from the command's name on.
+
+    Raises:
+        InputError: As the parser would, in its words.
+    """
+    if not tokens or tokens[0] not in ("study", "train") or _ASKS & set(tokens):
+        return
+    table = json.loads(files("truelift.cli").joinpath(TABLE).read_text(encoding="utf-8"))
+    known: dict[str, Any] = table["experiment"] | table[tokens[0]]
+    given = list(_options(tokens[1:], table["groups"]))
+    for name, _ in given:
+        part = any(name.startswith(f"{args}.") for args in table["args"])
+        if _plain(name) not in known and not part:
+            _refuse_name(name, known)
+    for name, value in given:
+        kind = known.get(_plain(name))
+        if value is not None and kind is not None:
+            _refuse_value(name, value, kind)
+
+
+def _options(tokens: Sequence[str], groups: dict[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Each option's name, written out, and the value beside it, if there is one."""
+    for place, token in enumerate(tokens):
+        if token == "--":
+            return
+        if not token.startswith("--"):
+            continue
+        name, equals, value = token.removeprefix("--").partition("=")
+        following = next(iter(tokens[place + 1 : place + 2]), None)
+        shown = None if following is None or following.startswith("-") else following
+        yield groups.get(name, name), value if equals else shown
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _refuse_name(name: str, known: dict[str, Any]) -> None:
+    nearest = _nearest(name, known)
+    raise InputError(f"Unknown option: --{name}." + (f" Did you mean --{nearest}?" if nearest else ""))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name[:100], known, n=1, cutoff=0.6)), None)
+
+
+def _refuse_value(name: str, value: str, kind: Any) -> None:
+    match kind:
+        case "int" | "float":
+            if kind == "int" and "." in value:
+                raise InputError(f"{name} must be a whole number, got {value}.")
+            if not _is_number(value):
+                raise InputError(f'Invalid value for --{name}: unable to convert "{value}" into {kind}.')
+        case {"one of": choices}:
+            if value.replace("_", "-") not in choices and value not in choices:
+                shown = ", ".join(f'"{choice}"' for choice in choices)
+                nearest = _nearest(value, choices)
+                hint = f' Did you mean "{nearest}"?' if nearest else ""
+                raise InputError(f'Invalid value "{value}" for --{name}. Choose from: {shown}.{hint}')
+        case {"registry": registry, "names": names}:
+            if value not in names and not is_import_path(value):
+                raise unknown_name(registry, value, names)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text[:2].lower() in ("0x", "0b", "0o")
+    return True

@@ -1,0 +1,69 @@
+"""What is misspelt is refused without torch, in the parser's words, and nothing else is."""
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+
+import pytest
+
+from truelift.cli import app, prepared
+from truelift.cli.early import TABLE, refuse_misspelt
+from truelift.cli.option_table import option_table
+from truelift.errors import InputError, one_line
+
+MISSPELT = [
+    ("train", "--optimizr.lr", "1"),
+    ("train", "--optimizer.lr", "much"),
+    ("train", "--epochs=many"),
+    ("train", "--epochs", "1.5"),
+    ("train", "--batch-size", "x"),
+    ("train", "--evaluation_views", "flop"),
+    ("train", "--Epochs", "3"),
+    ("study", "digits", "--sed", "3"),
+    ("study", "digits", "--executor", "slrum"),
+    ("study", "digits", "--jobs", "2", "--freezing.cash", "none"),
+]
+RIGHT = [
+    ("train", "--help", "--nonsense"),
+    ("train", "--batch-size", "3", "--batch_norm_momentum", "dynamic", "--no-compile"),
+    ("train", "--objective", "my.py:Loss", "--objective.args.alpha", "0.5", "--optimizer", "my.own:Sgd"),
+    ("train", "--model", "resnet20", "--augmentation", "flip", "crop", "--seed", "-3"),
+    ("study", "digits", "--executor", "slurm", "--executor.partition", "gpu", "--quiet", "--no-wait"),
+    ("study", "digits", "--", "--nonsense"),
+    ("judge", "x.csv", "--nonsense"),
+]
+
+
+def test_the_table_is_that_of_the_parser() -> None:
+    there = json.loads(files("truelift.cli").joinpath(TABLE).read_text(encoding="utf-8"))
+    assert there == json.loads(json.dumps(option_table())), "give: python -m truelift.cli.option_table"
+
+
+@pytest.mark.parametrize("tokens", MISSPELT, ids=" ".join)
+def test_what_is_refused_is_what_the_parser_refuses_in_its_words(tokens: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as early:
+        refuse_misspelt(tokens)
+    with pytest.raises(Exception, match=r".") as late:
+        app.parse_args(prepared(tokens), exit_on_error=False, print_error=False)
+    assert str(early.value) == one_line(late.value)
+
+
+@pytest.mark.parametrize("tokens", RIGHT, ids=" ".join)
+def test_what_is_not_certain_is_left_to_the_parser(tokens: tuple[str, ...]) -> None:
+    refuse_misspelt(tokens)
+
+
+def test_a_name_that_a_registry_lacks_is_refused_as_when_the_experiment_is_checked() -> None:
+    with pytest.raises(InputError, match=r'^unknown optimizer "sgdd". Did you mean "sgd"\? Known: sgd, '):
+        refuse_misspelt(["train", "--optimizer", "sgdd"])
+
+
+def test_nothing_large_is_imported_before() -> None:
+    program = (
+        "import sys\nfrom truelift.cli import main\n"
+        "try: main(['train', '--optimizr.lr', '1'])\nexcept SystemExit as end: status = end.code\n"
+        "assert status == 2, status\nassert not {'torch', 'numpy', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "truelift: error: Unknown option: --optimizr.lr. Did you mean --optimizer.lr?\n"

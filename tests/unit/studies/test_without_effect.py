@@ -1,0 +1,86 @@
+"""A setting of something that is not switched on is told before the study, in one line."""
+
+import dataclasses
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from truelift import recipes
+from truelift.options import OneOf, Only, hints, without_effect
+from truelift.studies.plan import read_plan
+from truelift.toml import read_toml
+from truelift.training.experiment import Experiment
+from truelift.training.settings import parse_experiment
+
+RECIPES = [path for path in sorted(Path(recipes.__file__).parent.glob("*.toml")) if "variants" in read_toml(path)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"augmentation.mixup_alpha": 0.4}, {"augmentation.mixup_alpha": "augmentation.names mixup"}),
+        ({"augmentation.mixup_alpha": 0.4, "augmentation.names": ["cutmix", "mixup"]}, {}),
+        ({"augmentation.mixup_alpha": 0.2}, {}),  # as by default
+        ({"augmentation.cutmix_alpha": 0.4, "augmentation.names": ["my.py:Own"]}, {}),  # which may take any
+        ({"freezing.t0": 0.5}, {"freezing.t0": "freezing.name freezeout"}),
+        (
+            {"freezing.patience": 3, "freezing.name": "freezeout"},
+            {"freezing.patience": "freezing.name adaptive-gradient or adaptive-representation"},
+        ),
+        (
+            {"gradient.threshold": 0.5, "gradient.name": "pcgrad"},
+            {"gradient.threshold": "gradient.name weighted or unweighted"},
+        ),
+        ({"objective.margin": 1.0}, {"objective.margin": "objective.name gaussian-mixture"}),
+        (
+            {"optimizer.nesterov": False, "optimizer.name": "adamw"},
+            {"optimizer.nesterov": "optimizer.name sgd or muon"},
+        ),
+        ({"tasks.batch_norm": "joint"}, {"tasks.batch_norm": "tasks.auxiliary or tasks.auxiliary_rotation"}),
+        ({"tasks.batch_norm": "joint", "tasks.auxiliary": ["cat", "dog"]}, {}),
+        ({"detection.images": 20, "detection.fgsm_epsilon": 1.0}, {}),
+    ],
+    ids=str,
+)
+def test_what_belongs_to_something_that_is_off(settings: dict[str, object], told: dict[str, str]) -> None:
+    assert without_effect(parse_experiment(settings, "here")) == told
+
+
+def test_every_mark_names_an_option_of_its_group_and_names_that_it_may_have() -> None:
+    experiment = parse_experiment({}, "here")
+    marks = [
+        (getattr(experiment, group), only)
+        for group in hints(Experiment)
+        if dataclasses.is_dataclass(getattr(experiment, group))
+        for hint in hints(type(getattr(experiment, group))).values()
+        for only in getattr(hint, "__metadata__", ())
+        if isinstance(only, Only)
+    ]
+    assert len(marks) > 40
+    for options, only in marks:
+        hint = hints(type(options))[only.option]  # it is there
+        registries = [extra.registry for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, OneOf)]
+        known = {*(registries[0] if registries else get_args(hint))}
+        assert set(only.names) <= known
+    assert without_effect(experiment) == {}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_no_recipe_has_one(path: Path) -> None:
+    for scale in ("paper", *read_toml(path).get("scales", {})):
+        assert read_plan(path, scale=scale).without_effect() == []
+
+
+def test_a_study_tells_of_what_no_variant_uses_and_of_a_variants_own(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(
+        '[experiment]\nfreezing.t0 = 0.5\npolicy.ema_decay = 0.9\ndata.name = "digits"\n'
+        '[variants.plain]\n[variants.frozen]\nfreezing.name = "freezeout"\n[variants.mixed]\n'
+        "augmentation.mixup_alpha = 0.4\n"
+    )
+    assert read_plan(path).without_effect() == [
+        "policy.ema_decay changes nothing here: it has an effect only with policy.names averaged-weights.",
+        'variant "mixed": augmentation.mixup_alpha changes nothing here: it has an effect only with '
+        "augmentation.names mixup.",
+    ]
