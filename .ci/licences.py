@@ -5,6 +5,7 @@ and refuses a licence that is not known to be compatible with Apache-2.0.
 """
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterable
 from importlib import metadata
@@ -109,5 +110,14 @@ def page() -> str:
     return HEAD + "".join(f"| {name} | {found[name][0]} | {found[name][1]} |\n" for name in sorted(found))
 
 
+def absent() -> list[str]:
+    """Packages that truelift or an extra asks for and that are not installed here: the page would lack them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {name for roots in wanted(project).values() for name in roots}
+    return sorted(asked - rows().keys())
+
+
 if __name__ == "__main__":
+    if missing := absent():
+        sys.exit(f"Install every extra first; not here: {', '.join(missing)}.")
     print(page(), end="")

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -87,6 +89,7 @@ def differences_figure(summary: Summary) -> Markup:
     """Each seed's difference to the baseline, their mean and interval, and the band of effects too small to matter."""
     rows = summary.compared
     tips: dict[str, str] = {}
+    spots: list[Spot] = []
     with styled():
         figure = Figure(figsize=(5.0, 1.1 + 0.45 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
@@ -104,9 +107,8 @@ def differences_figure(summary: Summary) -> Markup:
             # The dots under the interval, and a little apart, so that equal ones are all seen.
             heights = y + np.linspace(0.15, 0.33, len(c.differences))
             told = difference_tips(summary, row)
-            for x, height, text in zip(c.differences, heights, told.of_pairs, strict=True):
-                (dot,) = axes.plot(x, height, "o", ms=4.3, mew=0, color=colour, alpha=0.75)
-                tip(tips, dot, text)
+            axes.plot(c.differences, heights, "o", ms=4.3, mew=0, color=colour, alpha=0.75)
+            spots += [Spot(axes, *at) for at in zip(c.differences, heights.tolist(), told.of_pairs, strict=True)]
             if c.interval is not None:
                 (bar,) = axes.plot(c.interval, (y, y), color=colour, lw=3, solid_capstyle="butt")
                 tip(tips, bar, told.of_mean)
@@ -121,7 +123,7 @@ def differences_figure(summary: Summary) -> Markup:
         axes.set_title(better, loc="right", fontsize=9, alpha=0.7)
         axes.grid(axis="x")
         label = "Paired differences to the baseline, with mean and interval"
-        return svg_element(figure, "differences", label, tips)
+        return svg_element(figure, "differences", label, tips, spots)
 
 
 class Spot(NamedTuple):
@@ -249,10 +251,12 @@ def _circles(figure: Figure, spots: Sequence[Spot]) -> Iterator[Markup]:
     """Spots as elements, in points from the picture's upper left corner."""
     scale, height = 72 / figure.dpi, 72 * figure.get_figheight()
     circle = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="5" fill-opacity="0"><title>{}</title></circle>')
-    for spot in spots:
-        x, y = spot.axes.transData.transform((spot.x, spot.y)) * scale
-        if np.isfinite((x, y)).all():
-            yield circle.format(x, height - y, one_line(spot.text))
+    for axes, within in groupby(spots, lambda spot: spot.axes):
+        there = list(within)
+        places = axes.transData.transform([(spot.x, spot.y) for spot in there]) * scale
+        for spot, (x, y) in zip(there, places.tolist(), strict=True):
+            if math.isfinite(x) and math.isfinite(y):
+                yield circle.format(x, height - y, one_line(spot.text))
 
 
 def _themed(tag: str, name: str) -> str:

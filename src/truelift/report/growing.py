@@ -1,7 +1,7 @@
 """A study that runs seeds until it is decided: where each variant stopped or stands, from the records alone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from truelift.records import Run, Status, shown_looks
 from truelift.report.asked import Asked
@@ -84,24 +84,7 @@ def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple
     )
 
 
-def found_in(statuses: list[tuple[Run, Status]]) -> Found:
-    """What runs left, as they were found."""
-    done = [run for run, status in statuses if status == "done"]
-    return Found(
-        {(run.variant, run.seed): run.result()["metrics"] for run in done},
-        {(run.variant, run.seed): found for run in done if (found := run.predictions())},
-        frozenset((run.variant, run.seed) for run, status in statuses if status == "failed"),
-        max(filter(None, map(_held_out, done)), default=None),
-    )
-
-
-def _held_out(run: Run) -> float | None:
-    """n_test / n_train; None where the run does not tell both."""
-    test, train = (run.result().get(f"{split}_images") for split in ("test", "train"))
-    return test / train if test and train else None
-
-
-def by_run(statuses: list[tuple[Run, Status]]) -> Statuses:
+def by_run(statuses: Iterable[tuple[Run, Status]]) -> Statuses:
     """The states by variant and seed."""
     return {(run.variant, run.seed): status for run, status in statuses}
 
@@ -135,10 +118,4 @@ def _ended(asked: Asked, name: str, statuses: Statuses) -> int:
 def _first(asked: Asked, found: Found, counts: Mapping[str, int]) -> Found:
     """What the first so many seeds of each variant left; of the baseline as many as any of them has."""
     most = {**counts, asked.baseline: max(counts.values())}
-    kept = {(name, seed) for name, count in most.items() for seed in asked.seeds[:count]}
-    return replace(
-        found,
-        results={run: metrics for run, metrics in found.results.items() if run in kept},
-        predictions={run: predictions for run, predictions in found.predictions.items() if run in kept},
-        failed=found.failed & kept,
-    )
+    return found.only({(name, seed) for name, count in most.items() for seed in asked.seeds[:count]})

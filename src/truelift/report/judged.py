@@ -1,9 +1,9 @@
 """The rows of one metric: its results as they are told, and each variant judged."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from truelift.errors import InputError
 from truelift.metrics import Limit, Metric
 from truelift.records import Predictions
 from truelift.report.asked import Asked
+from truelift.report.kept import KeptPredictions, Key
 from truelift.report.rows import Row
 from truelift.verdicts import Comparison, Guard, compare, compare_unpaired, example_standard_error, in_points
 
-Results = Mapping[tuple[str, int], Mapping[str, float]]
+Results = Mapping[Key, Mapping[str, float]]
 """The metrics of each done run, by variant and seed."""
 
 
@@ -24,16 +25,32 @@ class Found:
     """What the runs left."""
 
     results: Results
-    predictions: Mapping[tuple[str, int], Predictions]
-    failed: frozenset[tuple[str, int]] = field(default=frozenset())
-    """Runs that failed, by variant and seed; other missing ones are only not there yet."""
+    predictions: KeptPredictions
+    failed: frozenset[Key] = field(default=frozenset())
+    """Runs that failed; other missing ones are only not there yet."""
+    test_images: Mapping[Key, int] = field(default_factory=dict)
+    """How many a run has, where its result says so."""
     held_out: float | None = None
     """The largest n_test / n_train of the runs that tell it; None where none does."""
 
-    @property
+    @cached_property
     def images(self) -> int | None:
-        """Test images that every prediction has; None where none is there."""
-        return min((len(p.labels) for p in self.predictions.values()), default=None)
+        """Test images that every run has, told or predicted; None where none is known."""
+        counts = (self.test_images.get(run) or self._predicted(run) for run in self.results)
+        return min(filter(None, counts), default=None)
+
+    def _predicted(self, run: Key) -> int | None:
+        found = self.predictions.get(run)
+        return None if found is None else len(found.labels)
+
+    def only(self, runs: Collection[Key]) -> "Found":
+        """What some of the runs left."""
+        return replace(
+            self,
+            results={run: metrics for run, metrics in self.results.items() if run in runs},
+            predictions=self.predictions.only(runs),
+            failed=self.failed.intersection(runs),
+        )
 
 
 def judged(
@@ -137,7 +154,7 @@ def _failed(asked: Asked, name: str, found: Found) -> list[bool]:
     return [(name, seed) in found.failed for seed in asked.seeds]
 
 
-def _example_errors(asked: Asked, predictions: Mapping[tuple[str, int], Predictions]) -> dict[str, float]:
+def _example_errors(asked: Asked, predictions: Mapping[Key, Predictions]) -> dict[str, float]:
     """Each variant's standard error over test images, where two pairs or more have predictions for the same images."""
     if asked.folds is not None:  # each has other test images, although their labels may be the same
         return {}

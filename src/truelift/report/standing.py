@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from truelift.records import Run, Status, Study
-from truelift.report.asked import Asked, read_asked
-from truelift.report.devices import unlike, without_times
-from truelift.report.growing import Grown, by_run, found_in, grown
+from truelift.report.asked import Asked
+from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import compared
-from truelift.report.predicted import measured
+from truelift.report.seen import seen
 from truelift.verdicts import Comparison
 
 
@@ -32,13 +31,9 @@ def standing(study: Study) -> Standing:
     Raises:
         InputError: As `compared`.
     """
-    asked = read_asked(study.plan)
-    statuses = [(run, run.status) for run in study.runs]
-    done = [run for run, status in statuses if status == "done"]
-    pairs = unlike(done, asked.baseline)
-    asked, raw = measured(asked, found_in(statuses), done)
-    found = without_times(raw, pairs)
-    growth, counted = None, statuses
+    now = seen(study)
+    asked, statuses, found = now.asked, now.statuses, now.comparable
+    growth, counted = None, list(statuses)
     comparisons: Mapping[str, Comparison]
     if asked.looks is None:
         comparisons = compared(asked, asked.metric, found, smallest_effect=asked.smallest_effect, guards=asked.guards)
@@ -46,7 +41,7 @@ def standing(study: Study) -> Standing:
         growth = grown(asked, found, by_run(statuses), begun(study))
         counted = [(run, status) for run, status in statuses if (run.variant, run.seed) not in growth.uncounted]
         comparisons = growth.comparisons
-    return Standing(asked, tuple(statuses), comparisons, goes_on(counted, growth))
+    return Standing(asked, statuses, comparisons, goes_on(counted, growth))
 
 
 def decide(study: Study) -> Mapping[str, Comparison]:

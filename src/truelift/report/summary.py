@@ -7,19 +7,19 @@ from pathlib import Path
 from truelift.errors import InputError
 from truelift.metrics import LOGGED, Metric
 from truelift.records import Run, Status, Study
-from truelift.report.asked import Asked, read_asked
+from truelift.report.asked import Asked
 from truelift.report.curves import Picture, pictures
-from truelift.report.devices import Unlike, flagged, is_time, unlike, without_times
+from truelift.report.devices import Unlike, flagged, is_time
 from truelift.report.environments import Environment, environments
-from truelift.report.growing import Grown, by_run, found_in, grown
+from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import Found, Results, judged, rows_of
 from truelift.report.notes import notes
 from truelift.report.panels import Panel, panels
-from truelift.report.predicted import measured
 from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
 from truelift.report.rows import Row, difference_digits, mean_digits
 from truelift.report.runs import RunLine, run_lines
+from truelift.report.seen import seen
 from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
@@ -83,13 +83,9 @@ def summarise(study: Study) -> Summary:
     Raises:
         InputError: The study's metric is relative and a result is not above 0, or its scale cannot be told.
     """
-    asked = read_asked(study.plan)
-    # Once for each run, so that a study that still runs is seen at one moment by all parts of the report.
-    statuses = [(run, run.status) for run in study.runs]
-    done = [run for run, status in statuses if status == "done"]
-    asked, raw = measured(asked, found_in(statuses), done)
-    pairs = unlike(done, asked.baseline)
-    records = without_times(raw, pairs)
+    now = seen(study)
+    asked, done, pairs, records = now.asked, now.done, now.unlike, now.comparable
+    statuses = list(now.statuses)
     every_result = records.results
     ran_in = environments(study.runs)
 
@@ -144,7 +140,7 @@ def summarise(study: Study) -> Summary:
         ),
         pictures=shown,
         panels=features,
-        seconds=_seconds(asked, raw.results),
+        seconds=_seconds(asked, now.left.results),
         environments=ran_in,
         grown=growth,
         runs=run_lines(
