@@ -1,7 +1,7 @@
 """The lowest versions that pyproject.toml allows, as pip's constraints: `python .ci/lowest.py hf jpeg > lowest.txt`.
 
-Of the library's own dependencies, and of the extras that are named. Not of all extras at once: what one of them needs at
-the least may be more than another allows.
+Of the library's own dependencies, and of the extras that are named. Not of all extras at once: what one of them needs
+at the least may be more than another allows.
 """
 
 import re
