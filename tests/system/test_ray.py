@@ -7,12 +7,12 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.system import ray_nodes
+from tests.system.on_cluster import TRAININGS, ended, programs
 from tests.system.processes import ENVIRONMENT, TRUELIFT, until
 from tests.system.test_study import numbers
 
@@ -24,27 +24,28 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-TRAININGS = """
-[experiment]
-model.name = "resnet8"
-model.width = 4
-epochs = 3
-data.train_images = 300
-precision = "fp32"
-[variants.a]
-[variants.b]
-model.last_relu = false
-"""
-# Goes on where it was stopped, and tells how often it was begun.
-PROGRAM = """
-import json, pathlib, sys, time
-out = pathlib.Path(sys.argv[1])
-with (out / "begun").open("a") as begun: begun.write("once\\n")
-place = out / "place"
-for step in range(int(place.read_text()) if place.exists() else 0, int(sys.argv[3])):
-    place.write_text(str(step))
-    time.sleep(0.1)
-(out / "metrics.json").write_text(json.dumps({"accuracy": 80 + int(sys.argv[2]) % 3 + 2 * len(sys.argv)}))
+
+# A run goes no further than its third step while as many have ended as the file says; without the file it does.
+GATE = """
+import pathlib, time
+
+class Gate:
+    def __init__(self):
+        self.made = 0
+    def step(self):
+        self.made += 1
+        while self.made > 2 and self.is_closed():
+            time.sleep(0.05)
+    def is_closed(self):
+        try:
+            most = int(pathlib.Path("gate").read_text() or 0)
+        except FileNotFoundError:
+            return False
+        return len(list(pathlib.Path("ray").glob("runs/*/*/result.json"))) >= most
+    def state_dict(self):
+        return {"made": self.made}
+    def load_state_dict(self, state):
+        self.made = state["made"]
 """
 
 
@@ -73,12 +74,6 @@ def truelift(home: Path, *arguments: str) -> "subprocess.Popen[str]":
     return process
 
 
-def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 500) -> tuple[str, str]:
-    out, err = process.communicate(timeout=seconds)
-    assert process.returncode == status, out + err
-    return out, err
-
-
 def comes(process: "subprocess.Popen[str]", holds: Callable[[], object]) -> bool:
     """Whether it comes while the process runs."""
     assert until(lambda: holds() or process.poll() is not None, 200)
@@ -87,15 +82,6 @@ def comes(process: "subprocess.Popen[str]", holds: Callable[[], object]) -> bool
 
 def on(nodes: ray_nodes.Nodes) -> list[str]:
     return ["--executor", "ray", "--executor.address", nodes.address]
-
-
-def programs(home: Path, steps: int, seeds: int = 2) -> str:
-    (home / "program.py").write_text(PROGRAM)
-    (home / "study.toml").write_text(
-        f'command = "{sys.executable} program.py {{out}} {{seed}} {steps} {{args}}"\nmetric = "accuracy"\n'
-        f'seeds = {seeds}\n[variants.a]\n[variants.b]\nargs = "b"\n'
-    )
-    return "study.toml"
 
 
 def running(folder: Path) -> list[Holder]:
@@ -124,23 +110,31 @@ def task_of(process: int) -> int | None:
 
 
 def test_whatever_is_killed_all_runs_end_with_the_same_numbers(nodes: ray_nodes.Nodes, tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text(TRAININGS)
+    gated = TRAININGS.replace("[variants.a]", 'policy.names = ["gate.py:Gate"]\n[variants.a]')
+    (tmp_path / "study.toml").write_text(gated)
+    (tmp_path / "gate.py").write_text(GATE)
+    gate = tmp_path / "gate"
+    gate.write_text("0")
     options = ["study", "study.toml", "--seeds", "6", "--checkpoint_seconds", "0"]
     folder = tmp_path / "ray"
     command = [*options, "--out", "ray", *on(nodes)]
     waiting = truelift(tmp_path, *command)
-    assert comes(waiting, lambda: running(folder))
+    assert comes(waiting, lambda: running(folder) and [*folder.glob("runs/*/*/checkpoint.pt")])
     first = running(folder)[0]
     os.kill(first.process, signal.SIGKILL)  # a run
+    gate.write_text("1")
     found: list[int] = []
     assert comes(waiting, lambda: done(folder) and (found.extend(tasks(folder)) or found))
     os.kill(found[0], signal.SIGKILL)  # a worker of Ray's, and its run with it
+    gate.write_text("3")
     assert comes(waiting, lambda: done(folder) >= 3)
     waiting.kill()
     waiting.communicate()
+    gate.write_text("6")
     again = truelift(tmp_path, *command)
     assert comes(again, lambda: done(folder) >= 6)
     os.kill(nodes.raylet, signal.SIGKILL)  # a node
+    gate.unlink()
     out, err = ended(again)
     assert out.count("test_accuracy") >= 6, out + err
     assert [run.status for run in Study.read(folder).runs] == ["done"] * 12

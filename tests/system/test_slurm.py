@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.system import slurm
+from tests.system.on_cluster import TRAININGS, ended, programs
 from tests.system.processes import TRUELIFT, until
 from tests.system.test_study import numbers
 
@@ -20,29 +20,6 @@ pytestmark = [
     pytest.mark.skipif(slurm.missing() is not None, reason=f"no Slurm: {slurm.missing()}"),
     pytest.mark.timeout(1800),
 ]
-
-TRAININGS = """
-[experiment]
-model.name = "resnet8"
-model.width = 4
-epochs = 6
-data.train_images = 300
-precision = "fp32"
-[variants.a]
-[variants.b]
-model.last_relu = false
-"""
-# Goes on where it was stopped, and tells how often it was begun.
-PROGRAM = """
-import json, pathlib, sys, time
-out = pathlib.Path(sys.argv[1])
-with (out / "begun").open("a") as begun: begun.write("once\\n")
-place = out / "place"
-for step in range(int(place.read_text()) if place.exists() else 0, int(sys.argv[3])):
-    place.write_text(str(step))
-    time.sleep(0.1)
-(out / "metrics.json").write_text(json.dumps({"accuracy": 80 + int(sys.argv[2]) + len(sys.argv)}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +34,6 @@ def truelift(cluster: slurm.Cluster, home: Path, *arguments: str) -> "subprocess
     return subprocess.Popen(
         command, cwd=home, env=dict(cluster.environment), text=True, stdout=pipe, stderr=pipe, process_group=0
     )
-
-
-def ended(process: "subprocess.Popen[str]", status: int = 0, seconds: float = 1200) -> tuple[str, str]:
-    out, err = process.communicate(timeout=seconds)
-    assert process.returncode == status, out + err
-    return out, err
-
-
-def programs(home: Path, steps: int, seeds: int = 2) -> str:
-    (home / "program.py").write_text(PROGRAM)
-    (home / "study.toml").write_text(
-        f'command = "{sys.executable} program.py {{out}} {{seed}} {steps} {{args}}"\nmetric = "accuracy"\n'
-        f'seeds = {seeds}\n[variants.a]\n[variants.b]\nargs = "b"\n'
-    )
-    return "study.toml"
 
 
 def holders(folder: Path) -> dict[Path, Holder]:

@@ -13,9 +13,10 @@ from truelift import recipes
 from truelift.errors import printable, shortened
 from truelift.processes import available_cores
 from truelift.studies import start
+from truelift.studies.executors import CLUSTERS
 from truelift.toml import read_toml
 
-_ELSEWHERE = {word for name in ("slurm", "ray") for word in (name, f"--executor={name}", f"--executor.name={name}")}
+_ELSEWHERE = {word for name in CLUSTERS for word in (name, f"--executor={name}", f"--executor.name={name}")}
 """Words that say that runs are made elsewhere."""
 
 _REPORT = ("truelift.report.page", "truelift.report.figures", "scipy.special", "scipy.optimize")

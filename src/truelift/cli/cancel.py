@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from truelift.records import Study
 from truelift.records.progress import seen_from_outside
-from truelift.studies.executors import cancel_all
+from truelift.studies.executors import CLUSTERS, cancel_all
 
 
 def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
@@ -27,7 +27,7 @@ def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
     others = Counter(
         (one.holder.host, one.holder.executor, one.holder.process)
         for one in seen_from_outside(study.runs, time.time()).runs
-        if one.holder is not None and one.holder.executor not in ("slurm", "ray")
+        if one.holder is not None and one.holder.executor not in CLUSTERS
     )
     for host, executor, process in others:
         print(f"process {process} on {host} ({executor}) makes a run: end what has started it there, by Ctrl-C")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from truelift.data.files import say
+from truelift.data.files import say, subfolders, walk
+from truelift.data.image_files import is_image
 from truelift.data.listing import SPLIT_OF_WORD, Listing, Source
 from truelift.data.split_names import split_of
 from truelift.data.tree import DiskFolder, Folder
@@ -28,15 +29,15 @@ def read_classes(root: Path) -> Source:
 
 def holds_classes(root: Path) -> bool:
     """Whether there are class folders in `root`: two folders with images, or one of a split with such in it."""
-    folders: list[Folder] = [*DiskFolder(root).subfolders()]
+    folders = subfolders(root)
     of_splits = [folder for folder in folders if split_of(folder.name, root) is not None]
-    if any(_has_image(inner) for folder in of_splits for inner in folder.subfolders()):
+    if any(_has_image(inner) for folder in of_splits for inner in subfolders(folder)):
         return True
     return sum(_has_image(folder) for folder in folders if folder not in of_splits) > 1
 
 
-def _has_image(folder: Folder) -> bool:
-    return bool(folder.images()) or any(map(_has_image, folder.subfolders()))
+def _has_image(folder: Path) -> bool:
+    return any(map(is_image, walk(folder)))
 
 
 def read_tree(root: Folder) -> Source:
@@ -52,9 +53,10 @@ def read_tree(root: Folder) -> Source:
         InputError: There is no image, a class folder of the training split is empty, another split has a class that
             training lacks, two folders name the same split, or some folders name splits and others do not.
     """
-    splits = _split_folders(root, root.subfolders())
+    folders = root.subfolders()
+    splits = _split_folders(root, folders)
     if splits is None:
-        _doubt_classes(root, root.subfolders())
+        _doubt_classes(root, folders)
         splits = {"train": root}
     return read_splits(splits)
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_arrays
+from truelift.data.given_images import array_of, image_of, open_item
 from truelift.data.image_formats import open_bytes, open_file
 from truelift.data.listing import IntArray, Opener
 from truelift.data.parquet_columns import class_names, find_columns
@@ -28,9 +29,6 @@ from truelift.own import raised
 _LOOKED_AT = 64
 
 _LABEL_ATTRIBUTES = ("targets", "labels", "_labels")
-
-Convert = Callable[[str, Any], Any]
-"""From where an item stands, and the item, to a PIL image, a uint8 array or a file's name."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +79,18 @@ def is_data_set(given: Any) -> bool:
     return not isinstance(given, list) or (bool(given) and all(map(_is_pair, given)))
 
 
-def read_data_set(where: str, given: Any, options: ColumnOptions, convert: Convert) -> Given:
+def read_data_set(where: str, given: Any, options: ColumnOptions) -> Given:
     """A split from a data set.
 
     Args:
         where: What it is, for messages.
         given: The data set.
         options: Which of a `Dataset`'s columns hold what.
-        convert: Takes up an image.
 
     Raises:
         InputError: It has no such columns or items, or raises.
     """
-    return _from_columns(where, given, options) if _is_hugging_face(given) else _from_items(where, given, convert)
+    return _from_columns(where, given, options) if _is_hugging_face(given) else _from_items(where, given)
 
 
 def _is_hugging_face(given: Any) -> bool:
@@ -141,17 +138,14 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
     return Given(len(images), opened, sample, labels, class_names(schema, columns.labels[0]), where)
 
 
-def _from_items(where: str, given: Any, convert: Convert) -> Given:
+def _from_items(where: str, given: Any) -> Given:
     count = len(given)
 
     def taken(index: int) -> Any:
-        return convert(f"{where} image {index}", _item(where, given, index)[0])
+        return image_of(f"{where} image {index}", _item(where, given, index)[0])
 
     def opened(index: int) -> Image.Image:
-        item = taken(index)
-        if isinstance(item, str):
-            return open_file(item)
-        return item.copy() if isinstance(item, Image.Image) else Image.fromarray(item)
+        return open_item(taken(index))
 
     def sample(index: int) -> np.ndarray[Any, Any]:
         try:
@@ -206,7 +200,7 @@ def _plain(label: Any) -> Any:
     """A label as Python has it; a row of numbers as an array."""
     if not isinstance(label, torch.Tensor | np.ndarray | np.generic):
         return label
-    array = label.detach().cpu().numpy() if isinstance(label, torch.Tensor) else np.asarray(label)
+    array = array_of(label)
     return array.item() if array.ndim == 0 else array
 
 

@@ -21,21 +21,16 @@ image; or of a test set None.
         return {split: torchvision.datasets.Flowers102(root, split) for split in ("train", "test")}
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
 
 from truelift.data.columns import ColumnOptions
-from truelift.data.decode import Pixels
 from truelift.data.digest import of_arrays, of_files
-from truelift.data.image_formats import open_file
+from truelift.data.given_images import array_of, images_of, open_item, shape_of
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
@@ -89,11 +84,11 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
 def _part(where: str, part: Any, columns: ColumnOptions) -> tuple["_Own | Given", Any]:
     """A split's images, and its labels as they are."""
     if is_data_set(part):
-        given = read_data_set(where, part, columns, _item)
+        given = read_data_set(where, part, columns)
         return given, _rows(given.labels)
     if not isinstance(part, tuple | list) or len(part) != 2:
         raise InputError(f"{where}: must be (images, labels) or a data set, got {type(part).__name__}.")
-    images = _images(where, part[0])
+    images = images_of(where, part[0])
     labels = [None] * len(images) if part[1] is None else _labels(where, part[1])
     if len(images) != len(labels):
         raise InputError(f"{where}: there must be a label for each image, got {len(images)} and {len(labels)}.")
@@ -157,77 +152,21 @@ class _Own:
     where: str
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
-        return (partial(_open, self.images[i]) for i in indices.tolist())
+        return (partial(open_item, self.images[i]) for i in indices.tolist())
 
     def place(self, index: int) -> str:
         item = self.images[index]
-        return str(item) if isinstance(item, str | Path) else f"{self.where} image {index}"
+        return item if isinstance(item, str) else f"{self.where} image {index}"
 
     def files(self) -> list[str]:
         """None where some images are in memory."""
-        files = [str(item) for item in self.images if isinstance(item, str | Path)]
+        files = [item for item in self.images if isinstance(item, str)]
         return files if len(files) == len(self.images) else []
 
     def content(self) -> bytes:
-        files = [str(item) for item in self.images if isinstance(item, str | Path)]
-        arrays = [np.asarray(item) for item in self.images if not isinstance(item, str | Path)]
+        files = [item for item in self.images if isinstance(item, str)]
+        arrays = [np.asarray(item) for item in self.images if not isinstance(item, str)]
         return of_files(files) + of_arrays(arrays)
-
-
-def _open(item: Any) -> Image.Image:
-    if isinstance(item, str | Path):
-        return open_file(item)
-    return item.copy() if isinstance(item, Image.Image) else Image.fromarray(item)
-
-
-def _images(where: str, images: Any) -> Sequence[Any]:
-    if isinstance(images, torch.Tensor | np.ndarray):
-        array = _array(images)
-        if array.ndim not in (3, 4):
-            raise InputError(f"{where}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), got {_shape(array)}.")
-        return [*_channels_last(where, array)]
-    if not isinstance(images, Sequence) or isinstance(images, str | bytes):
-        raise InputError(f"{where}: images must be an array, a tensor or a list, got {type(images).__name__}.")
-    return [_item(f"{where} image {number}", item) for number, item in enumerate(images)]
-
-
-def _item(where: str, item: Any) -> Any:
-    if isinstance(item, Image.Image):
-        return item
-    if isinstance(item, str | os.PathLike):
-        return str(Path(item).expanduser().absolute())
-    if isinstance(item, torch.Tensor | np.ndarray):
-        array = _array(item)
-        if array.ndim not in (2, 3):
-            raise InputError(f"{where}: must be (H, W), (H, W, C) or (C, H, W), got {_shape(array)}.")
-        return _channels_last(where, array[None])[0]
-    raise InputError(f"{where}: must be a PIL image, an array or a file, got {type(item).__name__}.")
-
-
-def _array(images: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    array: np.ndarray[Any, np.dtype[Any]] = (
-        images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
-    )
-    return array
-
-
-def _channels_last(where: str, array: np.ndarray[Any, np.dtype[Any]]) -> Pixels:
-    """(N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W) or (N, H, W, 3), uint8."""
-    if array.dtype != np.uint8:
-        raise InputError(f"{where}: images must be uint8, 0 to 255, got {array.dtype}.")
-    if 0 in array.shape[1:]:
-        raise InputError(f"{where}: an image must have at least one pixel, got {_shape(array)}.")
-    if array.ndim == 4:
-        first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
-        if first == last:
-            rule = "only one of the two" if first else "one of the two"
-            raise InputError(
-                f"{where}: images must be (N, H, W, C) or (N, C, H, W), C = 1 or 3 in {rule}, got {_shape(array)}."
-            )
-        array = array.transpose(0, 2, 3, 1) if first else array
-        array = array[..., 0] if array.shape[3] == 1 else array
-    pixels: Pixels = np.ascontiguousarray(array)
-    return pixels
 
 
 def _labels(where: str, labels: Any) -> Any:
@@ -235,7 +174,7 @@ def _labels(where: str, labels: Any) -> Any:
     if isinstance(labels, list) and any(isinstance(label, str | bool | list | tuple) for label in labels):
         return labels
     try:
-        array = _array(labels)
+        array = array_of(labels)
     except (TypeError, ValueError) as error:  # a ragged list
         raise InputError(f"{where}: labels cannot be read ({' '.join(str(error).split())}).") from error
     if array.ndim == 1 and array.dtype.kind in "bUO" and len(array):
@@ -243,7 +182,7 @@ def _labels(where: str, labels: Any) -> Any:
     if array.ndim == 2 and array.dtype.kind in "biuf" and _says_yes_or_no(array):
         return array
     if array.ndim != 1 or (array.dtype.kind not in "iu" and len(array)):
-        raise InputError(f"{where}: labels must be class numbers, integers (N,), got {array.dtype} {_shape(array)}.")
+        raise InputError(f"{where}: labels must be class numbers, integers (N,), got {array.dtype} {shape_of(array)}.")
     if len(array) and int(array.max()) > np.iinfo(np.int64).max:
         raise InputError(f"{where}: a label must be below 2⁶³, got {array.max()}.")
     return array.astype(np.int64)
@@ -257,7 +196,3 @@ def _classes(where: str, names: Any) -> tuple[str, ...]:
         twice = next(name for name in classes if classes.count(name) > 1)
         raise InputError(f'{where}: classes must have different names, got "{twice}" twice.')
     return classes
-
-
-def _shape(array: np.ndarray[Any, np.dtype[Any]]) -> str:
-    return str(tuple(map(int, array.shape)))

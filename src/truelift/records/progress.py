@@ -46,6 +46,11 @@ class RunProgress:
     reason: str | None = None
     """Why it failed, one line."""
 
+    @property
+    def share_left(self) -> float:
+        """The part of its steps that is to be made, as far as they are known."""
+        return 1 - self.step / self.steps if self.step and self.steps else 1.0
+
 
 @dataclass(frozen=True)
 class StudyProgress:
@@ -148,20 +153,35 @@ def _left(runs: Sequence[RunProgress], jobs: int) -> float | None:
         return None
     means = {variant: sum(found) / len(found) for variant, found in of_variant.items()}
     usual = sum(means.values()) / len(means)
-    free: list[float] = []
+    running: list[float] = []
+    waiting: list[float] = []
     for run in runs:
+        expected = means.get(run.run.variant, usual)
         if run.state == "running":
-            expected = max(0.0, means.get(run.run.variant, usual) - (run.seconds or 0.0))
-            free.append(expected if run.seconds_left is None else run.seconds_left)
-    heapq.heapify(free)
-    ends = max(free, default=0.0)
-    for run in runs:
-        if run.state == "waiting":
-            part = 1 - run.step / run.steps if run.step and run.steps else 1.0
-            begins = 0.0 if len(free) < jobs else heapq.heappop(free)
-            heapq.heappush(free, begins + part * means.get(run.run.variant, usual))
-            ends = max(ends, *free)
-    return ends
+            seconds = max(0.0, expected - (run.seconds or 0.0)) if run.seconds_left is None else run.seconds_left
+            running.append(seconds)
+        elif run.state == "waiting":
+            waiting.append(run.share_left * expected)
+    return lay_out(waiting, jobs, running)
+
+
+def lay_out(seconds: Iterable[float], jobs: int, running: Iterable[float] = ()) -> float:
+    """Until the last of several runs ends, each started as soon as a process is free.
+
+    Args:
+        seconds: Of each that is to start, at least 0, in order.
+        jobs: Processes at a time.
+        running: What each that runs has left.
+
+    >>> lay_out([3.0, 1.0, 1.0, 1.0], 2)
+    3.0
+    """
+    ends = [*running]
+    heapq.heapify(ends)
+    for one in seconds:
+        begins = 0.0 if len(ends) < jobs else heapq.heappop(ends)
+        heapq.heappush(ends, begins + one)
+    return max(ends, default=0.0)
 
 
 def _whole(run: RunProgress) -> float | None:

@@ -9,6 +9,7 @@ from truelift.metrics import Limit, Metric
 from truelift.records import looks_before
 from truelift.report.refereed import Referee, read_referee
 from truelift.verdicts import Looks, Pooling, PublishedFigure
+from truelift.verdicts.comparison import Replicates
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Asked:
     """The metric that the study was planned with, where it is judged by another one afterwards; else empty."""
     notes: tuple[str, ...] = ()
     """How runs that were made elsewhere were read, and what a reader should know of it."""
+
+    @property
+    def replicates(self) -> Replicates:
+        """What its pairs are."""
+        return "seeds" if self.folds is None else "folds"
 
     @property
     def made_elsewhere(self) -> bool:

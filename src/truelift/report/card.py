@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomli_w
 
-from truelift.errors import InputError
+from truelift.errors import InputError, require
 from truelift.metrics import LOGGED
 from truelift.records import Inputs, Predictions, Run, Study, predicted, read_config_file
 from truelift.report.markdown import table
@@ -59,6 +60,11 @@ class Told:
         return found
 
     @property
+    def replicate(self) -> str:
+        """What its variant's runs differ in: seed or fold."""
+        return "fold" if self.study is not None and self.study.plan.get("folds") else "seed"
+
+    @cached_property
     def predictions(self) -> Predictions | None:
         """Of its test images."""
         return self.run.predictions()
@@ -74,7 +80,9 @@ def read(folder: Path) -> Told:
         raise InputError(f"{folder} is a study: name one of its runs.")
     config = read_config_file(folder)
     study = _study_of(folder)
-    alone = Run(folder.resolve().parent.name, int(config.get("seed", 0)), folder)
+    seed = config.get("seed", 0)
+    require(f"the seed in {folder / 'config.toml'}", seed, isinstance(seed, int), "a whole number")
+    alone = Run(folder.resolve().parent.name, seed, folder)
     run, verdict = alone, None
     others: tuple[Run, ...] = (alone,)
     for one in () if study is None else study.runs:
@@ -196,19 +204,23 @@ def _results(told: Told) -> Iterator[str]:
     for name in names:
         values = [run.result()["metrics"][name] for run in told.others if name in run.result()["metrics"]]
         rows.append((name, _number(told.metrics[name]), *_spread(values, count)))
-    mine, of_others = told.run.predictions(), [run.predictions() for run in told.others]
+    of_all = [told.predictions if run == told.run else run.predictions() for run in told.others]
     for name in predicted.METRICS:
-        value = None if name in names else _measured(name, mine)
+        value = None if name in names else _measured(name, told.predictions)
         if value is not None:
-            values = [other for read in of_others if (other := _measured(name, read)) is not None]
+            values = [other for read in of_all if (other := _measured(name, read)) is not None]
             rows.append((name, _number(value), *_spread(values, count)))
     if count > 1:
-        seeds = ", ".join(str(run.seed) for run in told.others)
+        numbers = ", ".join(str(run.seed) for run in told.others)
         yield table(("metric", "this run", f"mean ± sd over {count} runs", "lowest to highest"), rows)
-        yield f"The runs differ in their seed ({seeds}) alone. This one has seed {told.run.seed}."
+        if told.replicate == "fold":
+            yield f"Each run has another fold ({numbers}) as its test set, this one fold {told.run.seed}."
+        else:
+            yield f"The runs differ in their seed ({numbers}) alone. This one has seed {told.run.seed}."
     else:
         yield table(("metric", "this run"), rows)
-        yield f"One run, seed {told.run.seed}: how much another seed would change, the records do not tell."
+        of = told.replicate
+        yield f"One run, {of} {told.run.seed}: how much another {of} would change, the records do not tell."
     yield "Accuracies, errors, F1, recall and the calibration error are in percent; losses are means of −log p."
 
 
@@ -313,8 +325,8 @@ def _limits(told: Told) -> Iterator[str]:
                 f"the expected calibration error is {predicted.calibration_error(predictions):.2g} points."
             )
     if len(told.others) < 3:
-        told_of = "one seed" if len(told.others) == 1 else "two seeds"
-        yield f"It rests on {told_of}: differences to other networks may be noise of the seed."
+        told_of = f"one {told.replicate}" if len(told.others) == 1 else f"two {told.replicate}s"
+        yield f"It rests on {told_of}: differences to other networks may be noise of the {told.replicate}."
     yield "The results are of test images of the training images' kind. Nothing here tells of other images."
 
 

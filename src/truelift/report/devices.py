@@ -1,9 +1,10 @@
-"""Pairs whose two runs ran on unlike devices: their times are no pair, and the rest is flagged."""
+"""Pairs whose two runs ran on unlike devices, or one of them compiled: their times are no pair, the rest is flagged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from truelift.records import Run
+from truelift.report.asked import Asked
 from truelift.report.judged import Found
 
 _TIMES = ("seconds", "images_per_second")
@@ -26,18 +27,23 @@ class Unlike:
         return f"it ran on {self.device}, the baseline on {self.baseline}"
 
 
-def unlike(runs: Sequence[Run], baseline: str) -> Mapping[tuple[str, int], Unlike]:
+def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[tuple[str, int], Unlike]:
     """The pairs on unlike devices, by variant and seed; of runs that tell nothing none.
 
     Args:
         runs: Those that are done.
-        baseline: The baseline's name.
+        asked: The plan. Where a variant sets `compile`, that is what is compared, and makes no pair unlike.
     """
-    devices = {(run.variant, run.seed): device for run in runs if (device := device_of(run)) is not None}
+    varied = any("compile" in variant.settings for variant in asked.variants)
+    devices = {
+        (run.variant, run.seed): f"{device} (compiled)" if run.environment().get("compiled") and not varied else device
+        for run in runs
+        if (device := device_of(run)) is not None
+    }
     return {
         (variant, seed): Unlike(variant, seed, device, other)
         for (variant, seed), device in devices.items()
-        if variant != baseline and (other := devices.get((baseline, seed), device)) != device
+        if variant != asked.baseline and (other := devices.get((asked.baseline, seed), device)) != device
     }
 
 

@@ -199,7 +199,7 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         else UntilDecidedForm(asked.looks.most_seeds, list(asked.looks.seeds), asked.looks.alpha),
         earlier=[EarlierForm(seeds, when) for seeds, when in asked.earlier],
         paired=asked.paired,
-        replicates="seeds" if asked.folds is None else "folds",
+        replicates=asked.replicates,
         variants=[_variant(row) for row in summary.rows],
         other_metrics={name: [_variant(row) for row in rows] for name, rows in summary.others.items()},
         problems=list(summary.problems),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, real, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.records import Run, Study
 from truelift.records.predicted import METRICS, PREFIX, RECALL, Measure, class_names, measure, value_or_why
@@ -93,8 +93,7 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
     metric = Metric.named(name)
     both_in_points = metric.in_points and plan["unit"] == "points"
     effect = (plan["smallest_effect"] if both_in_points else 0.0) if smallest_effect is None else smallest_effect
-    if not 0 <= effect < float("inf"):
-        raise InputError(f"smallest_effect must be at least 0, got {effect}.")
+    real("smallest_effect", effect, lambda size: 0 <= size < float("inf"), "at least 0")
     guards = plan.get("guards") or {}
     return replace(
         study,

@@ -49,7 +49,7 @@ def seen(study: Study) -> Seen:
         max(filter(None, map(_held_out, done)), default=None),
     )
     asked, found = measured(asked, found, done)
-    return Seen(asked, statuses, unlike(done, asked.baseline), found)
+    return Seen(asked, statuses, unlike(done, asked), found)
 
 
 def _held_out(run: Run) -> float | None:

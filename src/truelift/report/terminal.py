@@ -22,8 +22,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     _print(console, summary.asked.question, style="bold")
     at_most = "at most " if summary.asked.looks is not None else ""
-    pairs = "seeds" if summary.asked.folds is None else "folds"
-    counted = f"{at_most}{len(summary.asked.seeds)} {pairs}" if summary.asked.paired else "runs that are no pairs"
+    pairs = f"{at_most}{len(summary.asked.seeds)} {summary.asked.replicates}"
+    counted = pairs if summary.asked.paired else "runs that are no pairs"
     console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()
     verdicts = (headline.line for headline in summary.headlines.values())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from truelift.errors import InputError
 from truelift.records import Run
-from truelift.records.progress import run_progress
+from truelift.records.progress import lay_out, run_progress
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.probe import PROBE_SECONDS, Probe, lay_out, probe_all
+from truelift.studies.probe import PROBE_SECONDS, Probe, probe_all
 from truelift.studies.study import Shares, by_folder, pending_of, shares_for
 from truelift.training.identity import fingerprint, without_seed
 
@@ -88,7 +88,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         if (path / "checkpoint.pt").exists():
             resumed += 1
             seen = run_progress(Run(run.variant, run.seed, path))
-            left = 1 - seen.step / seen.steps if seen.step and seen.steps else 1.0
+            left = seen.share_left
         parts.append(of_variant.get(run.variant, 0.0) * left)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
     return Cost(

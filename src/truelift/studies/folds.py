@@ -7,13 +7,14 @@ In a study file:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, require, unknown_name, whole
+from truelift.verdicts.comparison import Replicates
 from truelift.verdicts.sample import FEWEST_SEEDS
 
-REPLICATES = ("seeds", "folds")
-_MOST = 1000
+REPLICATES: tuple[Replicates, ...] = get_args(Replicates)
+MOST_FOLDS = 1000
 _SET_BY_STUDY = ("data.folds", "data.fold")
 _OTHER_TEST_SETS = ("data.test_images", "data.test_fraction")
 
@@ -40,10 +41,8 @@ def read_folds(tables: Mapping[str, Any]) -> int | None:
     if kind == "seeds":
         require("folds", folds, folds is None, 'left out without replicates = "folds"')
         return None
-    whole = isinstance(folds, int) and not isinstance(folds, bool)
-    require("folds", folds, whole, f'given with replicates = "folds", a whole number from {FEWEST_SEEDS} on')
-    assert isinstance(folds, int)
-    require("folds", folds, FEWEST_SEEDS <= folds <= _MOST, f"from {FEWEST_SEEDS} to {_MOST}")
+    require("folds", folds, folds is not None, 'given with replicates = "folds"')
+    whole("folds", folds, FEWEST_SEEDS, MOST_FOLDS)
     return folds
 
 

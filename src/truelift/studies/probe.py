@@ -232,18 +232,5 @@ def main(folder: Path, seconds: float) -> None:
         sys.exit(1)
 
 
-def lay_out(seconds: Sequence[float], jobs: int) -> float:
-    """Until the last of several runs ends, each started as soon as a process is free.
-
-    >>> lay_out([3.0, 1.0, 1.0, 1.0], 2)
-    3.0
-    """
-    free = [0.0] * jobs
-    for one in seconds:
-        place = free.index(min(free))
-        free[place] += one
-    return max(free)
-
-
 if __name__ == "__main__":
     main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -119,8 +119,8 @@ class _Watch:
         """Look at the memory if it is time to: soon after the start, later once a second."""
         now = time.monotonic()
         if now >= self._due:
-            own = sum(processes.resident_bytes_of(process) for process in _started(self._others))
-            self.peak_bytes = max(self.peak_bytes, own)
+            started = set(processes.listed_below(os.getpid())) - self._others
+            self.peak_bytes = max(self.peak_bytes, sum(map(processes.resident_bytes_of, started)))
             self._pause = min(1.0, 2 * self._pause)
             self._due = now + self._pause
         self.too_long |= self.deadline is not None and now > self.deadline

@@ -14,11 +14,14 @@ from truelift.options import In, bare, hints
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
 from truelift.studies.executors.options import EXECUTORS, ExecutorOptions
-from truelift.studies.folds import REPLICATES
+from truelift.studies.folds import MOST_FOLDS, REPLICATES
 from truelift.studies.plan import KEYS
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS
 from truelift.verdicts import POOLINGS
+from truelift.verdicts.sample import FEWEST_SEEDS
+from truelift.verdicts.sequential import FIRST_LOOK
+from truelift.verdicts.sequential import MOST_SEEDS as MOST_LOOK
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _PERCENT = {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"}
@@ -44,8 +47,8 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
         "description": "Run seeds until the variants are decided.",
         "type": "object",
         "properties": {
-            "max_seeds": {"type": "integer", "minimum": 3, "maximum": 200},
-            "looks": {"type": "array", "items": {"type": "integer", "minimum": 3}, "minItems": 1},
+            "max_seeds": {"type": "integer", "minimum": FIRST_LOOK, "maximum": MOST_LOOK},
+            "looks": {"type": "array", "items": {"type": "integer", "minimum": FIRST_LOOK}, "minItems": 1},
         },
         "additionalProperties": False,
     }
@@ -98,7 +101,12 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
             "description": "Seeds, or the folds of one data set.",
             "enum": list(REPLICATES),
         },
-        "folds": {"description": 'With replicates = "folds": how many.', "type": "integer", "minimum": 3},
+        "folds": {
+            "description": 'With replicates = "folds": how many.',
+            "type": "integer",
+            "minimum": FEWEST_SEEDS,
+            "maximum": MOST_FOLDS,
+        },
         "pooling": {"description": "guarded: one noise for three variants and more.", "enum": list(POOLINGS)},
         "vary_split": {"description": "Cut validation and training anew for each seed.", "type": "boolean"},
         **programs,

@@ -201,7 +201,7 @@ def run_study(
 
     def prepare(path: Path) -> None:
         check()
-        with contextlib.suppress(InUseError), leased(path):  # who has it has made it ready
+        with contextlib.suppress(InUseError), leased(path, briefly=True):  # who has it has made it ready
             if is_finished(path, runs[path], fingerprints, plan.metric.name):  # meanwhile
                 return
             for line in make_room(path):

@@ -1,5 +1,7 @@
 """A tracker that cannot stop a training."""
 
+import getpass
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -67,7 +69,9 @@ class Careful:
 
 def _started(start: Start, tracked: Tracked) -> Tracker:
     """Begin, one process at a time: several that make one project or database at once are in each other's way."""
-    with FileLock(Path(tempfile.gettempdir()) / "truelift-tracker.lock", timeout=_WAIT_SECONDS, mode=0o666):
+    # A file of each user's: of another's in a folder for all, Linux may let nobody open it.
+    name = f"truelift-tracker-{os.getuid() if hasattr(os, 'getuid') else getpass.getuser()}.lock"
+    with FileLock(Path(tempfile.gettempdir()) / name, timeout=_WAIT_SECONDS):
         return start(tracked)
 
 

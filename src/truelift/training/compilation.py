@@ -23,8 +23,6 @@ from truelift.models import Classifier, Whole
 from truelift.own import is_import_path
 from truelift.techniques.freezeout import (
     find_layers,
-    freezing_points,
-    freezing_stages,
     plain_cost,
     recompilations,
 )
@@ -130,7 +128,7 @@ def _compilations(options: FreezingOptions, layers: int) -> int:
         return 1
     if options.name != "freezeout":
         return layers  # at worst each by itself
-    return recompilations(freezing_stages(freezing_points(layers, options.t0, options.scaling), options.freeze_every))
+    return recompilations(options.stages(layers))
 
 
 def why_impossible(device: str) -> str | None:

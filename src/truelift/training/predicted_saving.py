@@ -10,7 +10,6 @@ from truelift.techniques.freezeout import (
     authors_estimate,
     counted_costs,
     freezing_points,
-    freezing_stages,
     saving,
     timed_costs,
 )
@@ -40,7 +39,7 @@ def predict_saving(
     images = torch.randn(experiment.batch_size, *image_shape, device=device)
     costs = counted_costs(network, images)
     points = freezing_points(len(costs), options.t0, options.scaling)
-    stages = freezing_stages(points, options.freeze_every)
+    stages = options.stages(len(costs))
     yield (
         f"{experiment.model.name}, {len(points)} layers, {options.scaling}, t0 {options.t0:g}: "
         f"the first layer freezes after {100 * stages[0]:.1f} % of the training"

@@ -22,7 +22,6 @@ from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_v
 from truelift.verdicts.judging import Tested, judge
 from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
 from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_down_dunnett
-from truelift.verdicts.power import detectable_effect
 from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
 from truelift.verdicts.scale import Scale, in_points
 from truelift.verdicts.sequential import Looks
@@ -353,13 +352,10 @@ def _comparison(
     evidence: Evidence,
 ) -> Comparison:
     k, d = sample.seeds, sample.differences
-    detectable = None
     fixed = rule.looks is None  # what is known of a fixed number of seeds alone is not told at a stop
     if not fixed and not tested.may_decide:  # 1 among the others' tests, and nothing for a reader
         sample, tested = replace(sample, p_value=None), replace(tested, p_adjusted=None, p_no_effect=None)
-    if sample.spread and fixed:  # neither unknown nor 0: without spread an interval of no width would claim certainty
-        larger = evidence.inflation(k) if isinstance(evidence, DependentFolds) else 1.0
-        detectable = sample.shown(detectable_effect(sample.spread * larger, k, alpha=rule.level))
+    detectable = evidence.detectable(sample, rule.level)
     facts = Judgement(
         verdict="undecided",
         ground="no pairs",
@@ -394,7 +390,7 @@ def _comparison(
         p_sign_flip=sign_flip_p_value(d) if k >= FEWEST_SIGN_FLIP_PAIRS and fixed and not rule.folds else None,
         probability_better=probability_better(d, higher_is_better=rule.higher_is_better) if k else math.nan,
         correlation=correlation(sample.baseline, sample.variant),
-        smallest_detectable=detectable,
+        smallest_detectable=None if detectable is None else sample.shown(detectable),
         verdict=judged.verdict,
         ground=judged.ground,
         reason=wording.reason(judged, rule),
@@ -402,7 +398,7 @@ def _comparison(
         guards=guards,
         with_failures=second,
         path=_path(sample, rule),
-        replicates="folds" if rule.folds else "seeds",
+        replicates=rule.replicates,
     )
 
 

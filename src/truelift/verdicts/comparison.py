@@ -55,6 +55,11 @@ class Rule:
     folds: bool = False  # the pairs are folds of one data set
 
     @property
+    def replicates(self) -> Replicates:
+        """What the pairs are."""
+        return "folds" if self.folds else "seeds"
+
+    @property
     def alpha(self) -> float:
         """The level of the tests, over all variants."""
         return 1 - self.confidence

@@ -11,6 +11,7 @@ from typing import Protocol
 from truelift.verdicts.checks import Array
 from truelift.verdicts.equivalence import below_p_value, equivalence_p_value
 from truelift.verdicts.paired import paired_t_p_value, spread
+from truelift.verdicts.power import detectable_effect
 from truelift.verdicts.sample import FEWEST_SEEDS, Sample
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.student import critical
@@ -43,9 +44,16 @@ class Evidence(Protocol):
     def upper(self, sample: Sample, level: float) -> float:
         """Upper end of the one-sided interval of confidence 1 - level for the mean; the sample has a spread."""
 
+    def detectable(self, sample: Sample, level: float) -> float | None:
+        """The mean that so many pairs find with a power of 80 %; None where that is not to be told."""
+
 
 class OneLook:
-    """A fixed number of seeds, judged once: Student's paired t."""
+    """A fixed number of pairs, judged once: Student's paired t."""
+
+    def inflation(self, pairs: int) -> float:
+        """The mean's standard error, in units of spread / sqrt(pairs): 1 for independent pairs, as seeds are."""
+        return 1.0
 
     def counted(self, sample: Sample) -> Sample:
         """All pairs."""
@@ -64,8 +72,8 @@ class OneLook:
         return self.may_decide(sample)
 
     def interval(self, sample: Sample, level: float) -> tuple[float, float]:
-        """Student's."""
-        half = _half(sample, level)
+        """Mean(d) +- t_{k-1} SE."""
+        half = self._half(sample, level)
         return sample.difference - half, sample.difference + half
 
     def below(self, sample: Sample, limit: float) -> float:
@@ -73,12 +81,23 @@ class OneLook:
         return below_p_value(sample.differences, limit, resolution=sample.resolution)
 
     def between(self, sample: Sample, low: float, high: float) -> float:
-        """As `equivalence_p_value`."""
-        return equivalence_p_value(sample.differences, low, high, resolution=sample.resolution)
+        """The larger of the two one-sided tests' p-values."""
+        return max(self.below(sample.turned(), -low), self.below(sample, high))
 
     def upper(self, sample: Sample, level: float) -> float:
-        """Of Student's one-sided interval."""
-        return sample.difference + _half(sample, 2 * level)
+        """Mean(d) + t_{k-1} SE, one-sided."""
+        return sample.difference + self._half(sample, 2 * level)
+
+    def detectable(self, sample: Sample, level: float) -> float | None:
+        """As `detectable_effect`; None without spread, where an interval of no width would claim certainty."""
+        if not sample.spread:
+            return None
+        return detectable_effect(sample.spread * self.inflation(sample.seeds), sample.seeds, alpha=level)
+
+    def _half(self, sample: Sample, level: float) -> float:
+        assert sample.spread
+        k = sample.seeds
+        return critical(k - 1, level) * sample.spread * self.inflation(k) / math.sqrt(k)
 
 
 @dataclass(frozen=True)
@@ -144,6 +163,10 @@ class AnyStop:
         """The innermost of all looks' upper ends, and not below the mean."""
         return max(sample.difference, min(high for _, high in self._ends(sample, 2 * level)))
 
+    def detectable(self, sample: Sample, level: float) -> float | None:
+        """None: power is known of a fixed number of pairs, not at a stop."""
+        return None
+
     def _taken(self, pairs: int) -> list[int]:
         return [k for k in self.looks.seeds if k <= pairs]
 
@@ -166,8 +189,3 @@ class AnyStop:
                 half = critical(d.size - 1, at_level.level(d.size)) * s / math.sqrt(d.size)
                 found.append((float(d.mean()) - half, float(d.mean()) + half))
         return found
-
-
-def _half(sample: Sample, level: float) -> float:
-    assert sample.spread
-    return critical(sample.seeds - 1, level) * sample.spread / math.sqrt(sample.seeds)

@@ -22,9 +22,9 @@ from numpy.typing import ArrayLike
 
 from truelift.errors import require
 from truelift.verdicts.checks import differences_of
+from truelift.verdicts.evidence import OneLook
 from truelift.verdicts.paired import spread
-from truelift.verdicts.sample import FEWEST_SEEDS, Sample
-from truelift.verdicts.student import critical
+from truelift.verdicts.sample import Sample
 
 
 def corrected_t_p_value(differences: ArrayLike, ratio: float, *, resolution: float = 0.0) -> float:
@@ -74,15 +74,15 @@ def check_ratio(ratio: float) -> None:
 
 
 @dataclass(frozen=True)
-class DependentFolds:
-    """Evidence of the folds of one data set (see `truelift.verdicts.evidence`): Nadeau and Bengio's corrected t."""
+class DependentFolds(OneLook):
+    """Evidence of the folds of one data set: Student's with the corrected standard error."""
 
     ratio: float
     """n_test / n_train."""
 
-    def counted(self, sample: Sample) -> Sample:
-        """All folds that have both results."""
-        return sample
+    def inflation(self, pairs: int) -> float:
+        """SE in units of s / sqrt(k): sqrt(1 + k r)."""
+        return math.sqrt(1 + pairs * self.ratio)
 
     def p_value(self, sample: Sample) -> float | None:
         """As `corrected_t_p_value`; None below 2 folds."""
@@ -90,39 +90,11 @@ class DependentFolds:
             return None
         return corrected_t_p_value(sample.differences, self.ratio, resolution=sample.resolution)
 
-    def may_decide(self, sample: Sample) -> bool:
-        """From three folds on."""
-        return sample.seeds >= FEWEST_SEEDS
-
-    def in_family(self, sample: Sample) -> bool:
-        """Where it may decide."""
-        return self.may_decide(sample)
-
-    def interval(self, sample: Sample, level: float) -> tuple[float, float]:
-        """Mean(d) +- t_{k-1} s sqrt(1/k + r)."""
-        half = critical(sample.seeds - 1, level) * self._error(sample)
-        return sample.difference - half, sample.difference + half
-
     def below(self, sample: Sample, limit: float) -> float:
-        """P(t_{k-1} <= (mean(d) - limit) / (s sqrt(1/k + r))); without a spread 1."""
+        """P(t_{k-1} <= (mean(d) - limit) / SE); without a spread 1."""
         from scipy import special
 
         if math.isinf(limit):
             return 0.0 if limit > 0 else 1.0
-        se = self._error(sample)
+        se = corrected_standard_error(sample.differences, self.ratio, resolution=sample.resolution)
         return 1.0 if se == 0 else float(special.stdtr(sample.seeds - 1, (sample.difference - limit) / se))
-
-    def between(self, sample: Sample, low: float, high: float) -> float:
-        """The larger of the two one-sided tests' p-values."""
-        return max(self.below(sample.turned(), -low), self.below(sample, high))
-
-    def upper(self, sample: Sample, level: float) -> float:
-        """Mean(d) + t_{k-1} s sqrt(1/k + r), one-sided."""
-        return sample.difference + critical(sample.seeds - 1, 2 * level) * self._error(sample)
-
-    def inflation(self, folds: int) -> float:
-        """By how much an effect must be larger to be found than with as many independent pairs: sqrt(1 + k r)."""
-        return math.sqrt(1 + folds * self.ratio)
-
-    def _error(self, sample: Sample) -> float:
-        return corrected_standard_error(sample.differences, self.ratio, resolution=sample.resolution)

@@ -87,7 +87,7 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
 
 def reason(judged: Judgement, rule: Rule) -> str:
     """Why the verdict is what it is, in one sentence."""
-    k, pairs = judged.seeds, "folds" if rule.folds else "seeds"
+    k, pairs = judged.seeds, rule.replicates
     match judged.ground:
         case "no pairs":
             return f"No {pairs[:-1]} has a result of both the baseline and the variant."
@@ -118,9 +118,9 @@ def reason(judged: Judgement, rule: Rule) -> str:
             noise = "the noise of folds that share images" if rule.folds else "seed noise"
             return f"{word} by {size}, more than {noise} explains ({k} {pairs}, {_p(judged.p_adjusted)})."
         case "guard kept":
-            return f"{_found(judged, rule)}; {' and '.join(map(_guard, judged.guards))}."
+            return f"{_found(judged, rule)}; {_guards(judged, rule)}."
         case "guard open":
-            return f"{_found(judged, rule)}, but {' and '.join(map(_guard, judged.guards))}: not shown to be within."
+            return f"{_found(judged, rule)}, but {_guards(judged, rule)}: not shown to be within."
         case "guard broken":
             broken = " and ".join(_guard_broken(guard) for guard in judged.guards if guard.broken)
             return f"{broken}; {_found(judged, rule)}."
@@ -203,10 +203,14 @@ def _found(judged: Judgement, rule: Rule) -> str:
     if judged.interval is None:
         return size
     low, high = sorted(sign * end for end in judged.interval)
-    return f"{size} ({low:.3g} to {high:.3g}, {judged.seeds} {'folds' if rule.folds else 'seeds'})"
+    return f"{size} ({low:.3g} to {high:.3g}, {judged.seeds} {rule.replicates})"
 
 
-def _guard(guard: Guarded) -> str:
+def _guards(judged: Judgement, rule: Rule) -> str:
+    return " and ".join(_guard(guard, rule) for guard in judged.guards)
+
+
+def _guard(guard: Guarded, rule: Rule) -> str:
     at_most = guard.worse if guard.at_most is None else guard.at_most
     if guard.holds and at_most <= 0:
         return f"{guard.metric} gets no worse (limit {_of(guard.limit, guard)})"
@@ -216,7 +220,7 @@ def _guard(guard: Guarded) -> str:
         else (
             f"{guard.metric} may get up to {_of(at_most, guard)} worse"
             if guard.at_most is not None
-            else f"{guard.metric} is {_of(guard.worse, guard)} worse in {guard.seeds} seeds"
+            else f"{guard.metric} is {_of(guard.worse, guard)} worse in {guard.seeds} {rule.replicates}"
         )
     )
     return f"{cost} (limit {_of(guard.limit, guard)})"

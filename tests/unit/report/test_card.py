@@ -1,5 +1,6 @@
 """A model card: what the records say, and nothing else."""
 
+import json
 import re
 from pathlib import Path
 
@@ -83,6 +84,22 @@ def test_a_run_alone_claims_no_spread(tmp_path: Path) -> None:
     text = card(read(folder))
     assert "The test set has" not in text
     assert "test_accuracy" in text
+
+
+def test_runs_over_folds_differ_in_their_test_set(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    plan = json.loads((tmp_path / "study.json").read_text())
+    write_json(tmp_path / "study.json", {**plan, "folds": 4})
+    text = card(read(folder))
+    assert "Each run has another fold (0, 1, 2, 3) as its test set, this one fold 1." in text
+    assert "seed (" not in text
+
+
+def test_a_seed_that_is_none_is_refused(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    write_text(folder / "config.toml", CONFIG.replace("seed = 1", 'seed = "x"'))
+    with pytest.raises(InputError, match=r"the seed in .*config.toml must be a whole number, got x"):
+        read(folder)
 
 
 def test_hostile_names_are_harmless(tmp_path: Path) -> None:

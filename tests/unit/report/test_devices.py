@@ -68,6 +68,8 @@ def test_a_time_is_not_judged_by_them(mixed: Path) -> None:
         ({"threads": 2}, False),
         ({"torch": "3"}, True),
         ({"platform": "another"}, True),
+        ({"compiled": True}, False),
+        ({"compiled": False}, True),
     ],
 )
 def test_what_makes_a_device(tmp_path: Path, facts: dict[str, object], like: bool) -> None:
@@ -90,3 +92,21 @@ def test_programs_tell_their_processor(tmp_path: Path) -> None:
 
 def test_runs_that_tell_nothing_are_like(tmp_path: Path) -> None:
     assert summarise(Study.read(make_study(tmp_path / "made", dict(ACCURACY), 3))).notes == ()
+
+
+@pytest.mark.parametrize(("settings", "judged"), [({}, [0, 2]), ({"compile": True}, [0, 1, 2])])
+def test_compiled_is_no_pair_with_eager_but_where_that_is_compared(
+    tmp_path: Path, settings: dict[str, object], judged: list[int]
+) -> None:
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 3)
+    for variant in ACCURACY:
+        for seed in range(3):
+            ran_on(folder, variant, seed, compiled=(variant, seed) == ("better", 1))
+    plan = json.loads((folder / "study.json").read_text())
+    plan["variants"]["better"]["settings"] |= settings
+    plan |= {"metric": "train_seconds", "unit": "percent of baseline", "higher_is_better": False, "relative": True}
+    (folder / "study.json").write_text(json.dumps(plan))
+    summary = summarise(Study.read(folder))
+    row = next(row for row in summary.rows if row.variant == "better")
+    assert np.flatnonzero(np.isfinite(row.values)).tolist() == judged
+    assert ("P1 with 1 thread (compiled), the baseline on P1 with 1 thread" in str(summary.problems)) == (not settings)

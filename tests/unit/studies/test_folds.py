@@ -48,7 +48,7 @@ def test_each_run_holds_out_its_fold(tmp_path: Path) -> None:
     [
         ("folds = 4", "folds = 4\nseeds = 5", "seeds must be left out with folds"),
         ("folds = 4", "folds = 4\nuntil_decided = {max_seeds = 9}", "until_decided must be left out with folds"),
-        ("folds = 4", "folds = 2", "folds must be from 3 to 1000, got 2"),
+        ("folds = 4", "folds = 2", "folds must be at least 3, got 2"),
         ("folds = 4", "", 'folds must be given with replicates = "folds"'),
         ('replicates = "folds"', "", 'folds must be left out without replicates = "folds"'),
         ('"folds"', '"fold"', 'Did you mean "folds"'),

@@ -132,10 +132,10 @@ def test_a_failure_is_one_line(tmp_path: Path) -> None:
 
 def test_what_a_program_took_and_where_it_ran(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    program = 'import time; x = b"x" * 2**27; time.sleep(0.5)\n(out / "metrics.json").write_text(json.dumps({"a": 1}))'
+    program = 'import time; x = b"x" * 2**27; time.sleep(1.5)\n(out / "metrics.json").write_text(json.dumps({"a": 1}))'
     run_command(config(tmp_path, program), run, "a")
     result = Run("a", 0, run).result()
-    assert 0.5 <= result["wall_seconds"] < 60
+    assert 1.5 <= result["wall_seconds"] < 60
     assert 2**27 < result["peak_bytes"] < 2**31
     environment = Run("a", 0, run).environment()
     assert environment["command"][1:] == [str(tmp_path / "program.py"), str(run)]

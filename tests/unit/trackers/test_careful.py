@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -177,6 +179,20 @@ def test_none_does_nothing() -> None:
     tracker.line({"kind": "train", "step": 1, "train_loss": 1})
     tracker.result({"test_accuracy": 1.0}, 1)
     tracker.end("done")
+
+
+def test_no_user_waits_for_another_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder of temporary files is for all, and another user's file in it may be nobody's to open."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started = []
+    for user in (1001, 1002):
+        monkeypatch.setattr(os, "getuid", lambda user=user: user, raising=False)
+        Careful("own", started.append, Tracked("s", "v", user, {}, "f", tmp_path, tmp_path, 0))
+    assert [run.seed for run in started] == [1001, 1002]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert capsys.readouterr().err == ""
 
 
 def test_numbers_that_are_none_are_left_out() -> None:

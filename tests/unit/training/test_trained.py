@@ -208,6 +208,15 @@ def test_exported_weights_give_the_network_s_outputs(tmp_path: Path, preprocessi
     assert found.difference == 0
     for name, tensor in load_file(found.path).items():
         assert torch.equal(tensor, network.network.state_dict()[name]), name
+    with pytest.raises(InputError, match=f"the file to be written must be no folder, got {tmp_path}"):
+        export(network, "safetensors", tmp_path)
+    (tmp_path / "mine" / "log.txt").mkdir(parents=True)  # what lies beside the file stays as it is
+    export(network, "safetensors", tmp_path / "mine" / "a.safetensors")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "a.safetensors",
+        "a.safetensors.json",
+        "log.txt",
+    ]
     # The same weights start another training.
     continued = small(**{"model.weights": str(found.path), "data.train_images": 100})
     assert continued.model.weights is not None

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from truelift.errors import InputError
 from truelift.studies.executors.base import Cluster, Executor, Work
-from truelift.studies.executors.options import EXECUTORS, ExecutorOptions, executor_options
+from truelift.studies.executors.options import CLUSTERS, EXECUTORS, ExecutorOptions, executor_options
 
 __all__ = [
+    "CLUSTERS",
     "EXECUTORS",
     "Cluster",
     "Executor",

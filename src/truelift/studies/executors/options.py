@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 from truelift.errors import InputError, unknown_name
 from truelift.options import Conflict, In, at_least, bare, check, hints
 
-EXECUTORS = ("local", "slurm", "ray")
+CLUSTERS = ("slurm", "ray")
+"""Executors whose runs are made elsewhere."""
+EXECUTORS = ("local", *CLUSTERS)
 
 _TIME = re.compile(r"([1-9][0-9]{0,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -110,7 +112,7 @@ def _executors_of(option: str) -> tuple[str, ...]:
     if option in ("name", "retries"):
         return EXECUTORS
     if option in ("cpus", "gpus", "memory", "at_once", "requeues"):
-        return ("slurm", "ray")
+        return CLUSTERS
     return ("ray",) if option in ("address", "working_dir", "runtime_env", "autoscales") else ("slurm",)
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def address_of(options: ExecutorOptions) -> str:
     return options.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
-_connections: list[str] = []
-"""The address that this process has connected to for a study, if it has: it is left when the study is over."""
+_ours = threading.Event()
+"""Set while there is a connection that this process has made for a study: it is left when the study is over."""
 
 
 @contextlib.contextmanager
@@ -62,18 +63,17 @@ def connected(options: ExecutorOptions, *, stay: bool = False) -> Iterator[Any]:
     """
     ray = imported()
     if not ray.is_initialized():
-        _connections.clear()
-        address = address_of(options)
-        _connect(ray, address, runtime_env(options))
-        _connections.append(address)
+        _ours.clear()
+        _connect(ray, address_of(options), runtime_env(options))
+        _ours.set()
     try:
         yield ray
     except BaseException:
         stay = False
         raise
     finally:
-        if _connections and not stay:
-            _connections.clear()
+        if _ours.is_set() and not stay:
+            _ours.clear()
             ray.shutdown()
 
 

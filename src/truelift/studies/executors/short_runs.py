@@ -5,10 +5,11 @@ trained to find out how long a run takes: what is known is what the study's own 
 """
 
 import math
+from itertools import islice
 from pathlib import Path
 
 from truelift.errors import InputError
-from truelift.records import Run, Study
+from truelift.records import Study
 from truelift.records.progress import took
 
 SHORT_SECONDS = 60.0
@@ -32,13 +33,8 @@ def mean_seconds(study: Path) -> float | None:
         runs = Study.read(study).runs
     except InputError:
         return None
-    found: list[float] = []
-    for run in runs:
-        seconds = took(Run(run.variant, run.seed, run.folder)) if run.status == "done" else None
-        if seconds is not None:
-            found.append(seconds)
-        if len(found) == _MOST_READ:
-            break
+    known = (seconds for run in runs if (seconds := took(run)) is not None)
+    found = list(islice(known, _MOST_READ))
     return sum(found) / len(found) if found else None
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from truelift.errors import FailedError, InputError, known, one_line
-from truelift.records import clear_way, whole_file, write_json
+from truelift.errors import FailedError, InputError, known, one_line, require
+from truelift.records import whole_file, write_json
 from truelift.training.export.check import LARGEST_DIFFERENCE, compared
 from truelift.training.export.described import description
 from truelift.training.export.network import Exportable
@@ -44,13 +44,14 @@ def export(trained: Trained, form: str, path: Path | None = None) -> Exported:
         path: The file; by default model.onnx, model.pt2 or model.safetensors in the run's folder.
 
     Raises:
-        InputError: The form is unknown, a package that it needs is not installed, or the network cannot be written in
-            it.
+        InputError: The form is unknown, a package that it needs is not installed, the network cannot be written in it,
+            or the file is a folder.
         FailedError: The file's outputs differ from the network's by more than rounding; nothing is put in place.
     """
     known("form of export", form, FORMS)
     module = _module(form)
     path = path or trained.folder / f"model{module.ENDING}"
+    require("the file to be written", path, not path.is_dir(), "no folder")
     network = Exportable(trained).eval()
     told = description(trained, form)
     content = module.content(network, trained, told)
@@ -60,7 +61,6 @@ def export(trained: Trained, form: str, path: Path | None = None) -> Exported:
             f"{path} is not written: its outputs differ from the network's own by {found.difference:.2g} of their "
             f"largest magnitude, more than {LARGEST_DIFFERENCE:g}."
         )
-    clear_way(path.parent)
     with whole_file(path) as file:
         file.write(content)
     beside = path.with_name(f"{path.name}.json")

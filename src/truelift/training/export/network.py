@@ -46,14 +46,14 @@ class Scaled(nn.Module):
 
 def scaled(preprocess: Preprocess) -> Scaled:
     """A preprocessing as a module."""
-    if isinstance(preprocess, partial):  # of `normalise`, with a mean and a deviation for each channel
-        mean, std = (torch.tensor(preprocess.keywords[name]).mul(255)[None, :, None, None] for name in ("mean", "std"))
-        return Scaled(mean, std)
-    whitens = isinstance(preprocess, Whitening)
-    centre = preprocess.centre if isinstance(preprocess, Whitening) else preprocess
-    assert isinstance(centre, MeanImage), "there are no others"
-    matrix = preprocess.matrix if isinstance(preprocess, Whitening) and whitens else None
-    return Scaled(centre.mean.contiguous(), torch.tensor(centre.scale), matrix)
+    match preprocess:
+        case partial(keywords={"mean": mean, "std": std}):  # of `normalise`, a number for each channel
+            return Scaled(*(torch.tensor(numbers).mul(255)[None, :, None, None] for numbers in (mean, std)))
+        case MeanImage(mean=mean, scale=scale):
+            return Scaled(mean.contiguous(), torch.tensor(scale))
+        case Whitening(centre=centre, matrix=matrix):
+            return Scaled(centre.mean.contiguous(), torch.tensor(centre.scale), matrix)
+    raise AssertionError("there are no others")
 
 
 class Exportable(nn.Module):

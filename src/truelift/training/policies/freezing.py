@@ -47,6 +47,10 @@ class FreezeOutOptions:
     const_time: bool = False
     """freezeout: lengthen the training, in whole epochs, until its counted operations are those of the plain one."""
 
+    def stages(self, layers: int) -> list[float]:
+        """Where each of so many layers leaves the training, as a share of it."""
+        return freezing_stages(freezing_points(layers, self.t0, self.scaling), self.freeze_every)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveOptions:
@@ -204,8 +208,7 @@ def lengthened_epochs(epochs: int, options: FreezingOptions, network: Classifier
     if not options.const_time:
         return epochs
     costs = counted_costs(network, torch.empty(2, *image_shape))
-    points = freezing_points(len(costs), options.t0, options.scaling)
-    saved = saving(freezing_stages(points, options.freeze_every), costs)
+    saved = saving(options.stages(len(costs)), costs)
     if saved >= 1:
         raise InputError(f"freezing.t0 must leave something to train for freezing.const_time, got {options.t0}.")
     return round(epochs / (1 - saved))
