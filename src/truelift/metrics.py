@@ -83,7 +83,7 @@ LOGGED = (
 )
 
 
-# What a run's predictions give beside what it wrote down (`truelift.report.predicted`), and test_CLASS_recall of each
+# What a run's predictions give beside what it wrote down (`truelift.records.predicted`), and test_CLASS_recall of each
 # class.
 PREDICTED = (
     Logged(name="test_balanced_accuracy", by="predictions", step="some test images"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 from tests.commands.started import begin
 from tests.system.conftest import Truelift
 
@@ -136,6 +137,43 @@ def test_a_scale_has_its_own_folder_and_the_report_names_it(truelift: Truelift, 
     unknown = truelift("study", study, "--scale", "smal")
     assert unknown.returncode == 2
     assert 'unknown scale "smal". Did you mean "small"?' in unknown.stderr
+
+
+PREDICTING = """
+import json, sys, numpy
+out, seed, right = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+labels = numpy.arange(400) % 4
+is_right = numpy.random.default_rng(seed).uniform(size=400) < right
+predicted = numpy.where(is_right, labels, (labels + 1) % 4)
+if right < 0.8 or seed != 2:
+    numpy.savez(out + "/predictions.npz", labels=labels, predicted=predicted, probability=numpy.empty(0))
+json.dump({"seen": 400}, open(out + "/metrics.json", "w"))
+"""
+
+
+def test_an_own_program_is_judged_by_a_metric_of_its_predictions(truelift: Truelift, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(PREDICTING)
+    text = (
+        f'command = "{sys.executable} train.py {{out}} {{seed}} {{args}}"\nmetric = "test_macro_f1"\n'
+        'smallest_effect = 2.0\nseeds = 3\n[variants.plain]\nargs = "0.6"\n[variants.better]\nargs = "RIGHT"\n'
+    )
+    study = tmp_path / "study.toml"
+    study.write_text(text.replace("RIGHT", "0.75"))
+    done = truelift("study", study, "--out", "s")
+    assert done.returncode == 0
+    assert "helps · better: test macro f1 +" in done.stdout
+    assert "missing" not in done.stdout
+    runs = Study.read(tmp_path / "s").runs
+    of_plain = [run.predictions() for run in runs if run.variant == "plain"]
+    mean = np.mean([f1_score(p.labels, p.predicted, average="macro") for p in of_plain if p is not None])
+    assert f"plain    {100 * mean:.1f} ±" in done.stdout
+    assert "all 6 runs are done" in truelift("study", study, "--out", "s").stdout
+    study.write_text(text.replace("RIGHT", "0.9"))
+    failed = truelift("study", study, "--out", "t")
+    assert failed.returncode == 1
+    assert "must have a finite number test_macro_f1, got only ['seen']; nor does predictions.npz give it" in (
+        failed.stdout
+    )
 
 
 def test_two_commands_at_once_share_the_runs_out(truelift: Truelift, tmp_path: Path) -> None:

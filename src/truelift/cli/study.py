@@ -16,6 +16,7 @@ from truelift.cli.options import HiddenExperimentOptions
 from truelift.cli.say import ONE_AT_A_TIME, Output, show, warn
 from truelift.errors import InputError, printable
 from truelift.records import Run, log_tail
+from truelift.records.predicted import metric_of
 from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.report.standing import decide
@@ -122,7 +123,7 @@ def study(
 
     def report_run(run: Run, ended: int, total: int) -> None:
         if run.status == "done":
-            value = run.result()["metrics"].get(plan.metric.name)
+            value = metric_of(run, plan.metric.name)
             outcome = "metric missing" if value is None else f"{plan.metric.name} {value:.4g}"
         elif run.status == "failed":
             failure = run.failure()

@@ -1,12 +1,14 @@
-"""A zip or tar file of class folders, with or without splits: as on disk, with nothing extracted."""
+"""Zip and tar files of class folders, with or without splits: as on disk, with nothing extracted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from truelift.data.folder import read_tree
+from truelift.data.files import files_ending, walk
+from truelift.data.folder import read_splits, read_tree
 from truelift.data.image_files import is_image
 from truelift.data.listing import Labels, Listing, Source
 from truelift.data.members import Member, Reader, by_parts, list_members, read_plain
+from truelift.data.split_names import match_splits
 from truelift.data.tree import ArchiveFolder, descended
 from truelift.data.zip_files import read_zipped, zip_members
 from truelift.errors import InputError
@@ -14,23 +16,54 @@ from truelift.errors import InputError
 COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 """Endings of tar files from whose middle nothing can be read."""
 
+_ZIP = (".zip",)
+
 
 def is_zip(path: Path) -> bool:
     """Whether a file's name says that it is a zip file."""
-    return path.suffix.lower() == ".zip"
+    return path.name.lower().endswith(_ZIP)
 
 
-def read_zip(path: Path) -> Source:
-    """The images of a zip file; layouts are those of `folder`.
+def packed_files(root: Path) -> list[Path]:
+    """The zip files and the compressed tar files in a folder, sorted.
 
     Raises:
-        InputError: It cannot be read, a member is none that may be (see `zip_members`, `by_parts`), or as `read_tree`.
+        InputError: One is no regular file.
     """
-    return _read(path, zip_members(path), read_zipped)
+    return files_ending(root, (*_ZIP, *COMPRESSED_TAR), levels=0)
 
 
-def read_tar(path: Path, members: Sequence[Member]) -> Source:
-    """The images of an uncompressed tar file of folders with these members, as `read_zip`."""
+def read_zips(path: Path) -> Source:
+    """The images of a zip file, or of those in a folder and its subfolders; layouts are those of `folder`.
+
+    Several are matched to splits by their names (see `split_names`): `train.zip` and `test.zip`. Those of one split are
+    parts of one folder: `train-0.zip` and `train-1.zip`. A folder around all that is named as its file is passed
+    through.
+
+    Raises:
+        InputError: One cannot be read, a member is none that may be (see `zip_members`, `by_parts`), an image is in
+            two, images or compressed tar files lie beside them; or as `match_splits` or `read_tree`.
+    """
+    if path.is_file():
+        return _read(path, {path: zip_members(path)}, read_zipped)
+    for file in files_ending(path, COMPRESSED_TAR):
+        refuse_compressed(file)
+    lone = next((file for file in walk(path) if is_image(file)), None)
+    files = files_ending(path, _ZIP)
+    if lone is not None:
+        raise InputError(f"data.path must hold images or zip files of them, not both, got {lone} and {files[0]}")
+    return _read(path, {file: zip_members(file) for file in files}, read_zipped)
+
+
+def read_tars(path: Path, members: Mapping[Path, Sequence[Member]]) -> Source:
+    """The images of uncompressed tar files of folders, with these members, as `read_zips`.
+
+    Raises:
+        InputError: As `read_zips`, where zip files lie beside them.
+    """
+    if path.is_dir() and (packed := packed_files(path)):
+        first = next(iter(members))
+        raise InputError(f"data.path must hold tar files or zip files, not both, got {first} and {packed[0]}")
     return _read(path, members, read_plain)
 
 
@@ -47,13 +80,46 @@ def refuse_compressed(path: Path) -> None:
         )
 
 
-def _read(path: Path, members: Sequence[Member], read: Reader) -> Source:
-    images = [member for member in members if is_image(member.name)]
-    by_name = {member.name: member for member in images}
-    known = by_parts(str(path), images)
+def _read(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader) -> Source:
+    by_split = {"train": [*members]} if root.is_file() else match_splits(root, [*members])
+    if len(by_split) == 1:
+        return read_tree(descended(_tree(root, members, read, within=3)))
+    return read_splits(
+        {
+            split: descended(_tree(root, {file: members[file] for file in files}, read, within=2))
+            for split, files in by_split.items()
+        }
+    )
+
+
+def _tree(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader, within: int) -> ArchiveFolder:
+    """What archives hold as one folder, in which an image is named by its archive and its name there.
+
+    Args:
+        root: The folder of the archives, or the one archive.
+        members: Of each.
+        read: Reads one.
+        within: Parts that a name has at the least, where a folder around all is passed through that is named as its
+            archive: of an archive of one class this is the class's folder.
+    """
+    files = [*members]
+    found: dict[tuple[str, ...], str] = {}
+    places: dict[str, tuple[int, Member]] = {}
+    for number, file in enumerate(files):
+        images = [member for member in members[file] if is_image(member.name)]
+        by_name = {member.name: member for member in images}
+        known = by_parts(str(file), images)
+        around = all(len(parts) >= within and parts[0] == file.stem for parts in known)
+        for parts, name in known.items():
+            inner = parts[1:] if around and file != root else parts
+            if inner in found:
+                first = files[places[found[inner]][0]]
+                raise InputError(f"{file}: {name} must be there once, it is in {first} too")
+            found[inner] = name if file == root else f"{file.relative_to(root)}/{name}"
+            places[found[inner]] = (number, by_name[name])
 
     def lister(chosen: Sequence[str], labels: Labels) -> Listing:
-        found = [by_name[name] for name in chosen]
-        return list_members([str(path)], chosen, [0] * len(found), found, labels, read)
+        numbers, listed = zip(*(places[name] for name in chosen), strict=True) if chosen else ((), ())
+        return list_members([*map(str, files)], [member.name for member in listed], numbers, listed, labels, read)
 
-    return read_tree(descended(ArchiveFolder(str(path), known, lister)))
+    return ArchiveFolder(str(files[0] if len(files) == 1 else root), found, lister)

@@ -1,6 +1,6 @@
 """A folder of class folders: `root/class/*.jpg`, or `root/{train,valid,test}/class/*.jpg`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ def read_classes(root: Path) -> Source:
     Raises:
         InputError: As `read_tree`.
     """
-    return _read({"train": DiskFolder(root)})
+    return read_splits({"train": DiskFolder(root)})
 
 
 def holds_classes(root: Path) -> bool:
@@ -58,10 +58,16 @@ def read_tree(root: Folder) -> Source:
     if splits is None:
         _doubt_classes(root, folders)
         splits = {"train": root}
-    return _read(splits)
+    return read_splits(splits)
 
 
-def _read(splits: dict[str, Folder]) -> Source:
+def read_splits(given: Mapping[str, Folder]) -> Source:
+    """The images of these splits, one of them "train", each with its class folders.
+
+    Raises:
+        InputError: As `read_tree`.
+    """
+    splits = dict(given)
     classes = tuple(folder.name for folder in splits["train"].subfolders())
     unlabelled = _without_labels(splits)
     listings = {split: _list(folder, classes) for split, folder in splits.items()}

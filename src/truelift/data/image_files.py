@@ -1,7 +1,7 @@
 """Image files by name as a listing, and where the files lie that a table names."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,31 @@ def find_files(
         f"{table} row 1: there is no image file {names[0]!r:.200} in {where}; "
         "name the folder that the file names begin from with --data.image_folder"
     )
+
+
+def find_named(
+    root: Path, by_split: Mapping[str, Sequence[Path]], names: Mapping[Path, Sequence[str]], folder: str | None
+) -> dict[str, list[str]]:
+    """By split the absolute paths of the image files that files of rows name, as `find_files`.
+
+    Args:
+        root: What the user gave: one of the files, or their folder.
+        by_split: The files.
+        names: The image files that each names, a row each from row 0.
+        folder: As the user says.
+
+    Raises:
+        InputError: As `find_files`, or an image is named twice.
+    """
+    given = None if folder is None else Path(folder).expanduser()
+    within = root if root.is_dir() else None
+    found = {
+        split: [name for file in its for name in find_files(names[file], file, split, given, within)]
+        for split, its in by_split.items()
+    }
+    rows = [(file, row) for its in by_split.values() for file in its for row in range(len(names[file]))]
+    refuse_twice([name for its in found.values() for name in its], lambda i: "{} row {}".format(*rows[i]))
+    return found
 
 
 def refuse_twice(files: Sequence[str], place: Callable[[int], str]) -> None:

@@ -1,9 +1,10 @@
-"""Which layout a path holds: a table, parquet files, shards, an archive of folders, or class folders."""
+"""Which layout a path holds: a table, parquet or arrow files, shards, archives of folders, or class folders."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from truelift.data.archives import is_zip, read_zip
+from truelift.data.archives import is_zip, packed_files, read_zips
+from truelift.data.arrow_files import arrow_files, read_arrow
 from truelift.data.files import require_regular, say
 from truelift.data.folder import holds_classes, read_classes, read_folder
 from truelift.data.listing import Source
@@ -19,9 +20,9 @@ if TYPE_CHECKING:  # where they are put together
 def read_path(path: Path, options: "DataOptions") -> Source:
     """The images at a path.
 
-    A file is by its ending a table (.csv, .tsv, .jsonl), a shard or an archive of class folders (.tar), an archive
-    (.zip), or else a parquet file. A folder holds shards or parquet files; or class folders; or where it has none, a
-    table that names images.
+    A file is by its ending a table (.csv, .tsv, .jsonl), a list (.txt), a shard or an archive of class folders (.tar),
+    an archive (.zip), an arrow file (.arrow), or else a parquet file. A folder holds shards, parquet files or arrow
+    files; or class folders; or where it has none, a table or lists that name images, or archives.
 
     Raises:
         InputError: It cannot be read, or holds shards and parquet files.
@@ -34,17 +35,27 @@ def read_path(path: Path, options: "DataOptions") -> Source:
         if is_table(path):
             return read_tables(path, [path], options)
         if is_zip(path):
-            return read_zip(path)
+            return read_zips(path)
+        if arrow_files(path):
+            return read_arrow(path, options)
     shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
     if shards and tables:
         raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
+    arrow = path.is_dir() and arrow_files(path)
+    if arrow and (shards or tables):
+        say(f"{path}: {'shards' if shards else 'parquet files'} are read, not {arrow[0].name}")
     if shards:
         return read_shards(path, label_column=options.label_column)
     if path.is_file() or tables:
         return read_parquet(path, options)
-    named = table_files(path)
-    if named and holds_classes(path):
-        say(f"{path}: class folders are read, not {named[0].name}; to read it, give it as data.path")
+    if arrow:
+        return read_arrow(path, options)
+    named, packed = table_files(path), packed_files(path)
+    if (named or packed) and holds_classes(path):
+        other = (named or packed)[0].name
+        say(f"{path}: class folders are read, not {other}; to read it, give it as data.path")
     elif named:
         return read_tables(path, named, options)
+    elif packed:
+        return read_zips(path)
     return read_folder(path)

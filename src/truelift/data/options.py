@@ -30,9 +30,9 @@ class DataOptions(ColumnOptions, SplitOptions, SamplingOptions, StreamOptions):
     """Your own data set's arguments: --data.args.NAME VALUE."""
 
     path: Annotated[str | None, OPERATIONAL] = None
-    """Read from here, not from the hub: a folder of class folders, or a zip or tar file of such; a table (.csv, .tsv,
-    .jsonl) with files and labels, or a folder with one; parquet files or webdataset shards (.tar), or a folder of
-    either."""
+    """Read from here, not from the hub: a folder of class folders, or zip or tar files of such; a table (.csv, .tsv,
+    .jsonl, .txt) with files and labels, or a folder with some; parquet files, webdataset shards (.tar) or what
+    save_to_disk has left (.arrow), or a folder of one of these."""
 
     folders: Literal["auto", "classes"] = "auto"
     """Class folders. auto: folders named train, val, test and the like are splits. classes: every folder is a class,

@@ -5,20 +5,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
-from truelift.data.image_files import beside, find_files, list_files, refuse_twice
+from truelift.data.image_files import beside, find_named, list_files
 from truelift.data.image_formats import open_bytes
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
-from truelift.data.parquet_columns import find_columns, holds_images, number_columns, opened, read_names
+from truelift.data.parquet_columns import Columns, find_columns, holds_images, image_values, names_in, number_columns
 from truelift.data.split_names import match_splits, split_of
 from truelift.errors import InputError
 
@@ -30,6 +30,18 @@ _LARGEST_PART = 1 << 28
 _LARGEST_RATIO = 100
 
 _BY_ITSELF = ColumnOptions()
+
+T = TypeVar("T")
+
+
+def opened(file: Path, read: Callable[[pq.ParquetFile], T]) -> T:
+    """`read` of the opened file, with the one error for a file that is missing, truncated or no parquet file."""
+    try:
+        with pq.ParquetFile(file) as parquet:
+            return read(parquet)
+    except (pa.ArrowException, OSError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot read {file} as parquet: {first_line}") from error
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -79,7 +91,7 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
     bare = [] if any(set(columns.labels) & set(schemas[file].names) for file in tested) else tested
     for file, schema in schemas.items():
         columns.require_same(file, schema, first, schemas[first], labelled=file not in bare)
-    numbered = number_columns(by_split, columns, columns.names(schemas[first]), bare)
+    numbered = number_columns(by_split, columns, columns.names(schemas[first]), bare, partial(_label_table, bare=bare))
     named = _named_files(path, by_split, columns.image, options, schemas[first])
     listings = {
         split: _list(files, columns.image, numbered.labels[split])
@@ -103,16 +115,17 @@ def _named_files(
         opened(f, partial(_lacks_bytes, column=column)) for f in files
     ):
         return None
-    folder = None if options.image_folder is None else Path(options.image_folder).expanduser()
-    within = root if root.is_dir() else None
-    names = {file: opened(file, partial(read_names, column=column)) for file in files}
-    found = {
-        split: [name for file in its for name in find_files(names[file], file, split, folder, within)]
-        for split, its in by_split.items()
-    }
-    rows = [(file, row) for file in files for row in range(len(names[file]))]
-    refuse_twice([name for its in found.values() for name in its], lambda i: "{} row {}".format(*rows[i]))
-    return found
+    names = {file: names_in(opened(file, lambda f: f.read(columns=[column])).column(0)) for file in files}
+    return find_named(root, by_split, names, options.image_folder)
+
+
+def _label_table(file: Path, columns: Columns, bare: Sequence[Path]) -> pa.Table:
+    """A file's columns of labels; of a file that has none, a table without columns."""
+    declared = opened(file, lambda f: f.metadata.num_rows)
+    table = opened(file, lambda f: f.read(columns=[] if file in bare else list(columns.labels)))
+    if table.num_rows != declared:
+        raise InputError(f"cannot read {file} as parquet: it declares {declared} rows and has {table.num_rows}")
+    return table
 
 
 def _lacks_bytes(file: pq.ParquetFile, column: str) -> bool:
@@ -216,7 +229,7 @@ def _group_lengths(file: pq.ParquetFile) -> list[int]:
 
 def _read_group(file: pq.ParquetFile, group: int, column: str) -> pa.ChunkedArray:
     values = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-    return pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
+    return image_values(values)
 
 
 def _open(encoded: bytes | None) -> Image.Image:

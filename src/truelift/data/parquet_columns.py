@@ -1,22 +1,20 @@
-"""Which columns of parquet files hold images and labels, and the labels themselves."""
+"""Which columns of parquet and arrow files hold images and labels, and the labels themselves."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from truelift.data.class_names import names_of
 from truelift.data.columns import ColumnOptions, named_image, named_labels
 from truelift.data.labels import Numbered, Raw, from_columns, number_labels
 from truelift.data.listing import IntArray, Labels, number_names
 from truelift.errors import InputError, one_line
-
-T = TypeVar("T")
 
 _LABELS = "label (integer, text or boolean)"
 
@@ -53,16 +51,6 @@ class Columns:
             raise InputError(f'{file} and {first} name the classes of "{self.labels[0]}" differently')
 
 
-def opened(file: Path, read: Callable[[pq.ParquetFile], T]) -> T:
-    """`read` of the opened file, with the one error for a file that is missing, truncated or no parquet file."""
-    try:
-        with pq.ParquetFile(file) as parquet:
-            return read(parquet)
-    except (pa.ArrowException, OSError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot read {file} as parquet: {first_line}") from error
-
-
 def find_columns(schema: pa.Schema, options: ColumnOptions) -> Columns:
     """The columns that `options` name, or that can be meant.
 
@@ -91,16 +79,24 @@ def holds_images(kind: pa.DataType) -> bool:
     return _is_binary(kind)
 
 
-def read_names(file: pq.ParquetFile, column: str) -> list[str]:
+def names_in(values: pa.ChunkedArray) -> list[str]:
     """The file names in a column: text, or a struct's field `path`; nothing is an empty name."""
-    values = file.read(columns=[column]).column(0)
     if pa.types.is_struct(values.type):
         return [(row or {}).get("path") or "" for row in values.to_pylist()]
     return [value or "" for value in values.to_pylist()]
 
 
+def image_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The encoded images in a column: bytes, or a struct's field `bytes`."""
+    return pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
+
+
 def number_columns(
-    files: Mapping[str, Sequence[Path]], columns: Columns, names: tuple[str, ...] | None, bare: Sequence[Path]
+    files: Mapping[str, Sequence[Path]],
+    columns: Columns,
+    names: tuple[str, ...] | None,
+    bare: Sequence[Path],
+    read: Callable[[Path, Columns], pa.Table],
 ) -> Numbered:
     """The labels of all splits.
 
@@ -109,11 +105,15 @@ def number_columns(
         columns: Where they are.
         names: Of the classes, where they are known.
         bare: Files of the test set that have no such column.
+        read: A file's columns of labels, or all of its columns.
 
     Raises:
         InputError: A file cannot be read, or a label is none.
     """
-    found = {split: [_values(file, columns, file in bare) for file in its] for split, its in files.items()}
+    found = {
+        split: [_values(file, columns, read(file, columns), file in bare) for file in its]
+        for split, its in files.items()
+    }
     if columns.each:
         assert names is not None, "the columns' own"
         return number_labels({split: _joined(files[split], parts) for split, parts in found.items()}, names)
@@ -204,14 +204,10 @@ def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> st
     raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
 
 
-def _values(file: Path, columns: Columns, bare: bool) -> Any:
+def _values(file: Path, columns: Columns, table: pa.Table, bare: bool) -> Any:
     """A file's labels: an arrow column, or a list."""
-    declared = opened(file, lambda f: f.metadata.num_rows)
     if bare:
-        return [None] * declared
-    table = opened(file, lambda f: f.read(columns=list(columns.labels)))
-    if table.num_rows != declared:
-        raise InputError(f"cannot read {file} as parquet: it declares {declared} rows and has {table.num_rows}")
+        return [None] * table.num_rows
     if columns.each:
         said = {name: table.column(name).to_pylist() for name in columns.labels}
         return from_columns(said, lambda row: f"{file} row {row}")

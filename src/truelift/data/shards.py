@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from truelift.data.archives import COMPRESSED_TAR, read_tar, refuse_compressed
+from truelift.data.archives import COMPRESSED_TAR, read_tars, refuse_compressed
 from truelift.data.class_names import read_class_names
 from truelift.data.files import files_ending, is_hidden, say
 from truelift.data.image_formats import image_endings
@@ -36,8 +36,8 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     last part. A label is a class number in KEY.cls; where no shard has such, the label in KEY.json (a key named label,
     class and the like, or `label_column`); where none has these either, the line in KEY.txt. Class numbers are named by
     `classes.txt` or `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other
-    endings are left out. A test set without any label is one that can be predicted alone. One tar file whose images
-    have no labels and lie in folders is read as these folders (see `folder`).
+    endings are left out. A test set without any label is one that can be predicted alone. Tar files whose images have
+    no labels, and of the training set lie in folders, are read as these folders (see `archives`).
 
     Args:
         path: A tar file, or a folder with some.
@@ -50,8 +50,8 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     files = shard_files(path)
     by_split = {"train": files} if path.is_file() else match_splits(path, files)
     members = {file: tar_members(file) for file in files}
-    if path.is_file() and _are_folders(members[path]):
-        return read_tar(path, members[path])
+    if not any(map(_has_labels, members.values())) and any(_has_folders(members[file]) for file in by_split["train"]):
+        return read_tars(path, members)
     found = {split: [_samples(file, members[file]) for file in its] for split, its in by_split.items()}
     ending = _label_ending(found["train"])
     raw = {split: _raw(samples, split, ending or ENDINGS[0], label_column) for split, samples in found.items()}
@@ -74,12 +74,17 @@ class _Samples:
     """By ending."""
 
 
-def _are_folders(members: Sequence[Member]) -> bool:
-    """Whether the images lie in folders, and none has a file beside it that would be its label."""
+def _has_labels(members: Sequence[Member]) -> bool:
+    """Whether an image has a file beside it that would be its label."""
     parts = [_key_and_ending(member.name) for member in members]
     images = {key for key, ending in parts if f".{ending}" in image_endings()}
-    labelled = any(key in images or ending == "cls" for key, ending in parts if ending in ENDINGS)
-    return not labelled and any("/" in key.removeprefix("./") for key in images)
+    return any(key in images or ending == "cls" for key, ending in parts if ending in ENDINGS)
+
+
+def _has_folders(members: Sequence[Member]) -> bool:
+    """Whether an image lies in a folder."""
+    parts = (_key_and_ending(member.name) for member in members)
+    return any("/" in key.removeprefix("./") for key, ending in parts if f".{ending}" in image_endings())
 
 
 def _key_and_ending(name: str) -> tuple[str, str]:

@@ -1,15 +1,16 @@
-"""A table in a text file: CSV, TSV or JSON lines, within limits. Rows are counted from 1, without the header."""
+"""A table in a text file: CSV, TSV, JSON lines, a list. Rows are counted from 1, without the header, within limits."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 from truelift.data.files import require_regular
+from truelift.data.path_lists import LIST_ENDING, LONGEST_LINE, ListForm, list_form
 from truelift.errors import InputError, one_line
 
 T = TypeVar("T")
@@ -18,8 +19,6 @@ TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")
 
 LARGEST_TABLE = 1 << 31
 """Bytes of a table's file."""
-
-_LONGEST_LINE = 1 << 24
 
 _MOST_COLUMNS = 20_000
 
@@ -46,10 +45,11 @@ class Table:
 
 
 def read_table(file: Path) -> Table:
-    """A whole table.
+    """A whole table; one whose first field is an image's file name has no header, and its columns are `ListForm`'s.
 
     Raises:
-        InputError: It cannot be read, is not UTF-8, is too large, or a row has more or fewer fields than the header.
+        InputError: It cannot be read, is not UTF-8, is too large, a row has more or fewer fields than the header (or
+            the first row, where there is none), or the first line of a .txt does not begin with an image's file name.
     """
     return _opened(file, partial(_lines_of_json if _is_json(file) else _delimited, file))
 
@@ -60,7 +60,7 @@ def read_header(file: Path) -> list[str]:
     Raises:
         InputError: As `read_table`.
     """
-    return _opened(file, lambda text: [*_first_object(file, text)] if _is_json(file) else _header(file, text)[0])
+    return _opened(file, lambda text: [*_first_object(file, text)] if _is_json(file) else _header(file, text).names)
 
 
 def _is_json(file: Path) -> bool:
@@ -80,9 +80,26 @@ def _opened(file: Path, read: Callable[[TextIO], T]) -> T:
         raise InputError(f"cannot read {file} as a table: {one_line(error)}") from error
 
 
-def _header(file: Path, text: TextIO) -> tuple[list[str], str]:
-    """The columns' names, and what divides the fields: of comma, semicolon and tab the most frequent there."""
-    line = text.readline(_LONGEST_LINE)
+class _Header(NamedTuple):
+    """The columns' names, who says how many there are, and what divides the rows that follow into fields."""
+
+    names: list[str]
+    told_by: str
+    divide: Callable[[TextIO], Iterable[list[str]]]
+
+
+def _header(file: Path, text: TextIO) -> _Header:
+    """The header, which has been read then; or of a list, whose first line is a row, what stands for it.
+
+    They are divided by the most frequent of comma, semicolon and tab in the first line, or as `list_form` says.
+    """
+    line = text.readline(LONGEST_LINE)
+    listed = list_form(line)
+    if listed is not None:
+        text.seek(0)  # it is a row
+        return _Header([*listed.names], "the first row", partial(_list_rows, listed))
+    if file.name.lower().endswith(LIST_ENDING):
+        raise InputError(f"{file} row 1: a list must have an image's file name and its label a line, got {line!r:.50}")
     if not line.strip():
         raise InputError(f"{file}: a table must begin with the names of its columns, got an empty line")
     delimiter = max(_DELIMITERS, key=line.count)
@@ -94,19 +111,23 @@ def _header(file: Path, text: TextIO) -> tuple[list[str], str]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f'{file}: columns must have different names, got "{twice}" twice')
-    return names, delimiter
+    return _Header(names, "the header", partial(csv.reader, delimiter=delimiter))
+
+
+def _list_rows(form: ListForm, text: TextIO) -> Iterable[list[str]]:
+    return form.divide(text) if form.delimiter is None else csv.reader(text, delimiter=form.delimiter)
 
 
 def _delimited(file: Path, text: TextIO) -> Table:
-    names, delimiter = _header(file, text)
+    names, told_by, divide = _header(file, text)
     columns: list[list[str]] = [[] for _ in names]
     row = 0
-    for fields in csv.reader(text, delimiter=delimiter):
+    for fields in divide(text):
         if not fields:
             continue
         row += 1
         if len(fields) != len(names):
-            raise InputError(f"{file} row {row}: a row must have {len(names)} fields as the header, got {len(fields)}")
+            raise InputError(f"{file} row {row}: a row must have {len(names)} fields as {told_by}, got {len(fields)}")
         for column, value in zip(columns, fields, strict=True):
             column.append(value)
     return Table(file, dict(zip(names, columns, strict=True)))
@@ -114,7 +135,7 @@ def _delimited(file: Path, text: TextIO) -> Table:
 
 def _objects(file: Path, text: TextIO) -> Iterator[dict[str, Any]]:
     row = 0
-    while line := text.readline(_LONGEST_LINE):
+    while line := text.readline(LONGEST_LINE):
         if not line.strip():
             continue
         row += 1

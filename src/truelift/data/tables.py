@@ -1,4 +1,4 @@
-"""Tables of image files and labels: CSV, TSV and JSON lines; `metadata.csv` as Hugging Face's imagefolder has it."""
+"""Tables of image files and labels: CSV, TSV, JSON lines, lists; `metadata.csv` as Hugging Face's imagefolder has."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,11 @@ from truelift.data.columns import (
     named_image,
     require_columns,
 )
-from truelift.data.files import files_ending, say, walk
+from truelift.data.files import files_ending, is_hidden, say, walk
 from truelift.data.image_files import beside, find_files, is_image, list_files, refuse_twice
 from truelift.data.labels import Raw, from_columns, number_labels
 from truelift.data.listing import Source
+from truelift.data.path_lists import LIST_ENDING, is_list
 from truelift.data.split_names import match_splits, split_of
 from truelift.data.table_file import TABLE_ENDINGS, Table, read_header, read_table
 from truelift.errors import InputError
@@ -33,20 +34,24 @@ _NO_DATA = ("submission",)
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name says that it is a table of text."""
-    return path.name.lower().endswith(TABLE_ENDINGS)
+    """Whether a file's name says that it is a table of text, or a list."""
+    return path.name.lower().endswith((*TABLE_ENDINGS, LIST_ENDING))
 
 
 def table_files(root: Path) -> list[Path]:
     """The tables in a folder that name images: `metadata.csv` there or in its folders, or else any with such a column.
 
+    Where there is none, the lists of image files there (see `path_lists`).
+
     Raises:
         InputError: One cannot be read.
+        OSError: As for a list.
     """
     found = [file for file in files_ending(root, TABLE_ENDINGS, levels=1) if file.stem.lower() == _METADATA]
     if not found:
         found = [file for file in files_ending(root, TABLE_ENDINGS, levels=0) if not _is_no_data(file)]
-    return [file for file in found if named_image(read_header(file)) is not None]
+    tables = [file for file in found if named_image(read_header(file)) is not None]
+    return tables or sorted(file for file in root.iterdir() if not is_hidden(file.name) and is_list(file))
 
 
 def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> Source:

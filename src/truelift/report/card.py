@@ -16,8 +16,7 @@ import tomli_w
 
 from truelift.errors import InputError, require
 from truelift.metrics import LOGGED
-from truelift.records import Inputs, Predictions, Run, Study, read_config_file
-from truelift.report import predicted
+from truelift.records import Inputs, Predictions, Run, Study, predicted, read_config_file
 from truelift.report.markdown import table
 from truelift.report.plain import markdown_text, visible
 from truelift.report.standing import standing

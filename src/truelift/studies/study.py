@@ -25,6 +25,7 @@ from truelift.records import (
     write_text,
 )
 from truelift.records.locks import InUseError
+from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.again import tried_again
 from truelift.studies.executors.base import Executor, Work
@@ -303,7 +304,7 @@ def is_finished(
         folder: The run's.
         planned: What it is to be.
         fingerprints: Of all runs of the study.
-        metric: The one that the result of a user's program must have.
+        metric: The one that the result of a user's program must have, or its predictions give.
     """
     run = Run(planned.variant, planned.seed, folder, fingerprints)
     if run.status == "failed" and planned.experiment is not None and run.failure().get("diverged"):
@@ -312,7 +313,7 @@ def is_finished(
         return False
     there = (folder / "config.toml").exists()
     if planned.experiment is None:
-        if metric is not None and metric not in run.result()["metrics"]:
+        if metric is not None and metric_of(run, metric) is None:
             return False
         return _is_of(read_config_file(folder) if there else run.result(), planned.identity)
     if not there:

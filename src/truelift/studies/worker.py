@@ -25,10 +25,11 @@ from typing import Any, NoReturn
 from truelift import processes, signals
 from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, one_line
-from truelift.records import ANOTHER_TRY, Run, leased, now, read_config_file, write_json
+from truelift.records import ANOTHER_TRY, Predictions, Run, leased, now, read_config_file, write_json
 from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
 from truelift.records.locks import InUseError
+from truelift.records.predicted import measure, metric_of, value_or_why
 from truelift.studies.program import Used, run_program
 from truelift.studies.program_environment import describe
 from truelift.studies.sources import command_line, source_digests
@@ -232,7 +233,7 @@ def _tried(
 def _is_done(config: dict[str, Any], folder: Path, metric: str | None) -> bool:
     """Whether the folder holds the result of this very program: what was in its way was set aside by the study."""
     run = Run("", config["seed"], folder)
-    if run.status != "done" or (metric is not None and metric not in run.result()["metrics"]):
+    if run.status != "done" or (metric is not None and metric_of(run, metric) is None):
         return False
     return all(run.result().get(name) == config[name] for name in ("command", "args"))
 
@@ -242,11 +243,11 @@ def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float
 
     Args:
         path: The file.
-        metric: The one that must be there.
+        metric: The one that must be there, or that predictions.npz beside it must give.
 
     Raises:
         InputError: No regular file of at most `MOST_METRICS_BYTES`, no JSON object in UTF-8, no finite number, or none
-            named as the metric.
+            named as the metric, which the predictions do not give either.
     """
     if not path.exists():
         raise InputError(f"the command left no {path.name} in {{out}}")
@@ -265,15 +266,27 @@ def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float
     if not isinstance(found, dict):
         raise InputError(f"{rule}, got {_shown(found)}")
     metrics = {name: value for name, value in found.items() if _is_metric(name, value)}
-    if metric is not None and metric not in metrics:
+    if metric is not None and metric not in metrics and (why := _unpredicted(path.parent, metric)) is not None:
         got = f"{metric}: {_shown(found[metric])}" if metric in found else f"only {_shown(sorted(metrics))}"
-        raise InputError(f"{path.name} must have a finite number {metric}, got {got}")
+        raise InputError(f"{path.name} must have a finite number {metric}, got {got}{why}")
     if not metrics:
         raise InputError(f"{rule}, got {_shown(found)}")
     left_out = [name for name in found if name not in metrics]
     for name in left_out:
         print(f"truelift: {path.name}: {_shown(name)} is left out, since it is no finite number: {_shown(found[name])}")
     return metrics, [_shown(name)[1:-1] for name in left_out]
+
+
+def _unpredicted(folder: Path, metric: str) -> str | None:
+    """Why the predictions that a program left do not give a metric, for the end of a sentence; None where they do."""
+    one = measure(metric, [])
+    if one is None:
+        return ""
+    try:
+        value = value_or_why(one, Predictions.read(folder / "predictions.npz"))
+    except InputError as error:
+        value = str(error)
+    return None if isinstance(value, float) else f"; nor does predictions.npz give it: {value.rstrip('.')}"
 
 
 def _is_metric(name: str, value: Any) -> bool:

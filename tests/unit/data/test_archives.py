@@ -181,3 +181,120 @@ def test_tar_files_of_folders_with_links(tmp_path: Path) -> None:
 def test_two_images_of_one_stem_are_two_in_folders(tmp_path: Path) -> None:
     content = {"cat/0.png": png(pixels(1)), "cat/0.jpg": png(pixels(2)), "dog/0.png": png(pixels(3))}
     assert read(write_tar(tmp_path / "a.tar", content)).train.labels.tolist() == [0, 0, 1]
+
+
+def write_archive(file: Path, content: Mapping[str, bytes]) -> Path:
+    return write_tar(file, content) if file.suffix == ".tar" else write_zip(file, content)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("inner", ["", "{stem}/", "photos/"])
+def test_an_archive_for_each_split(tmp_path: Path, kind: str, inner: str) -> None:
+    counts = {"train": {"cat": 3, "dog": 2}, "val": {"cat": 1, "dog": 1}, "test": {"cat": 2}}
+    for stem, folders in counts.items():
+        write_archive(tmp_path / f"{stem}.{kind}", members(folders, inner.format(stem=stem)))
+    source = read(tmp_path)
+    assert source.classes == ("cat", "dog")
+    assert source.validation is not None
+    assert source.test is not None
+    assert [part.labels.tolist() for part in (source.train, source.validation, source.test)] == [
+        [0, 0, 0, 1, 1],
+        [0, 1],
+        [0, 0],
+    ]
+    place = f"{tmp_path / 'train'}.{kind} member {inner.format(stem='train')}dog/0.png"
+    assert source.train.place(3) == place
+    assert source.train.files() == [str(tmp_path / f"train.{kind}")]
+    assert decode(source.train, np.arange(5))[0][:, 1, 1, 0].tolist() == [0, 10, 20, 30, 40]
+    assert decode(source.test, np.arange(2))[0][:, 1, 1, 0].tolist() == [0, 10]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_several_parts_of_one_split(tmp_path: Path, kind: str) -> None:
+    whole = members({"cat": 3, "dog": 4})
+    names = [*whole]
+    (tmp_path / "parts").mkdir()
+    for number, chosen in enumerate((names[:2], names[2:5], names[5:7])):
+        content = {name: whole[name] for name in chosen}
+        write_archive(tmp_path / "parts" / f"train-{number}.{kind}", content)
+    source = read(tmp_path / "parts")
+    assert source.classes == ("cat", "dog")
+    assert source.test is None
+    assert source.train.labels.tolist() == [0] * 3 + [1] * 4
+    assert decode(source.train, np.arange(7))[0][:, 1, 1, 0].tolist() == [0, 10, 20, 30, 40, 50, 60]
+    assert len(source.train.files()) == 3
+    one = read(write_archive(tmp_path / f"one.{kind}", whole))
+    assert one.train.labels.tolist() == source.train.labels.tolist()
+
+
+def test_an_archive_for_each_class_and_splits_within_parts(tmp_path: Path) -> None:
+    (tmp_path / "classes").mkdir()
+    for name in ("cat", "dog"):
+        write_zip(tmp_path / "classes" / f"{name}.zip", members({name: 2}))
+    assert read(tmp_path / "classes").classes == ("cat", "dog")
+    (tmp_path / "parts").mkdir()
+    for number, folder in enumerate(("train/cat", "train/dog", "test/dog")):
+        write_zip(tmp_path / "parts" / f"data{number}.zip", members({folder: 2}, f"data{number}/"))
+    source = read(tmp_path / "parts")
+    assert source.test is not None
+    assert (source.train.labels.tolist(), source.test.labels.tolist()) == ([0, 0, 1, 1], [1, 1])
+
+
+@pytest.mark.parametrize("top", ["", "test/"])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_a_test_set_without_labels(tmp_path: Path, kind: str, top: str) -> None:
+    write_archive(tmp_path / f"train.{kind}", members({"cat": 3, "dog": 2}))
+    write_archive(tmp_path / f"test.{kind}", {f"{top}{i}.png": png(pixels(i)) for i in range(3)})
+    source = read(tmp_path)
+    assert source.test is None
+    assert source.unlabelled is not None
+    assert source.unlabelled.labels.tolist() == [-1] * 3
+    assert source.unlabelled.place(2).endswith(f"test.{kind} member {top}2.png")
+
+
+def test_the_digest_of_several_archives(tmp_path: Path) -> None:
+    states = []
+    for folder, shift in (("one", 0), ("two", 0), ("three", 1)):
+        (tmp_path / folder).mkdir()
+        write_zip(tmp_path / folder / "train.zip", members({"cat": 10, "dog": 10}))
+        write_zip(tmp_path / folder / "test.zip", {"cat/0.png": png(pixels(1)), "dog/0.png": png(pixels(2 + shift))})
+        options = DataOptions(name="x", path=str(tmp_path / folder))
+        splits = load(options, split_seed=0)
+        states.append(splits.state)
+        assert (len(splits.test), splits.skipped) == (2, 0)
+    assert states[0] == states[1] != states[2]
+
+
+def test_what_could_be_meant_otherwise_of_several_archives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test = members({"cat": 2, "dog": 2}), {"cat/0.png": png(pixels(1)), "lost.png": png(pixels(1))}
+    write_zip(tmp_path / "train.zip", train)
+    write_zip(tmp_path / "test.zip", test)
+    assert read(tmp_path).left_out == ("test.zip/lost.png",)
+    write_zip(tmp_path / "extra.zip", train)
+    with pytest.raises(InputError, match=r"a file beside those of named splits must name its split too, got .*extra.z"):
+        read(tmp_path)
+    (tmp_path / "extra.zip").rename(tmp_path / "train-1.zip")
+    with pytest.raises(InputError, match=r"train.zip: cat/0.png must be there once, it is in .*train-1.zip too"):
+        read(tmp_path)
+    (tmp_path / "train-1.zip").unlink()
+    write_zip(tmp_path / "test.zip", {"fox/0.png": png(pixels(1))})
+    with pytest.raises(InputError, match=r'test.zip/fox: class "fox" has no folder in the training split'):
+        read(tmp_path)
+    write_tar(tmp_path / "train.tar", members({"cat": 1}))
+    with pytest.raises(InputError, match=r"data.path must hold tar files or zip files, not both, got .*tar and .*zip"):
+        read(tmp_path)
+    (tmp_path / "train.tar").rename(tmp_path / "test.tar.gz")
+    with pytest.raises(InputError, match=r"test.tar.gz: a tar file must be uncompressed"):
+        read(tmp_path)
+    (tmp_path / "test.tar.gz").unlink()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0.png").write_bytes(png(pixels(1)))
+    with pytest.raises(InputError, match=r"must hold images or zip files of them, not both, got .*0.png and .*\.zip"):
+        read(tmp_path)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(png(pixels(1)))
+    (tmp_path / "images" / "0.png").unlink()
+    (tmp_path / "images").rmdir()
+    assert read(tmp_path).classes == ("cat", "dog")
+    assert "class folders are read, not test.zip; to read it, give it as data.path" in capsys.readouterr().err

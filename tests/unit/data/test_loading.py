@@ -228,9 +228,13 @@ def test_names_and_paths_that_do_not_fit(tmp_path: Path) -> None:
         load(options(str(tmp_path / "nowhere")), split_seed=0)
     with pytest.raises(InputError, match=r'data.name must name what data.path holds .*got "digits"'):
         load(DataOptions(path=str(tmp_path)), split_seed=0)
-    (tmp_path / "notes.txt").write_text("no parquet")
-    with pytest.raises(InputError, match=r"cannot read .*notes.txt as parquet"):
-        load(options(str(tmp_path / "notes.txt")), split_seed=0)
+    for name, message in (
+        ("notes", r"cannot read .*notes as parquet"),
+        ("notes.txt", r"notes.txt row 1: a list must have an image's file name and its label a line, got 'no parquet'"),
+    ):
+        (tmp_path / name).write_text("no parquet")
+        with pytest.raises(InputError, match=message):
+            load(options(str(tmp_path / name)), split_seed=0)
 
 
 def test_streams_are_split_like_images_in_memory(one_set: str) -> None:

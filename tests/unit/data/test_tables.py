@@ -1,6 +1,7 @@
 """Tables of image files and labels, in the forms in which people have them."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -296,3 +297,78 @@ def test_several_labels_of_a_table(tmp_path: Path) -> None:
         load(DataOptions(name="x", path=str(file), label_columns=("a", "a")), split_seed=0)
     with pytest.raises(InputError, match=r"data.label_columns must be left out with data.label_column"):
         load(DataOptions(name="x", path=str(file), label_columns=("a", "b"), label_column="a"), split_seed=0)
+
+
+@pytest.mark.parametrize("delimiter", [" ", "\t", ",", ";", "  "])
+@pytest.mark.parametrize("name", ["val.txt", "val.csv"])
+def test_a_list_without_a_header(tmp_path: Path, name: str, delimiter: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names = write_images(tmp_path / "val", 4)
+    (tmp_path / "val" / "003.png").rename(tmp_path / "val" / "my cat.png")
+    names[3] = "my cat.png"
+    file = write(
+        tmp_path / name, *(f"{n}{delimiter}{label}" for n, label in zip(names, [10, 9, 9, 10], strict=True)), ""
+    )
+    for path in (file, tmp_path):
+        source = read(path)
+        assert (source.classes, source.train.labels.tolist()) == (("9", "10"), [1, 0, 0, 1])
+        assert source.train.place(3) == str(tmp_path / "val" / "my cat.png")
+    assert 'file names are read from "file", labels from "label": 2 classes, 4 train' in capsys.readouterr().err
+    write(tmp_path / "classes.txt", *(f"name {number}" for number in range(11)))
+    assert read(file).train.labels.tolist() == [10, 9, 9, 10]
+
+
+def test_a_list_for_each_split_and_a_test_set_without_labels(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        names = write_images(tmp_path / "images", 4, first=4 * number)
+        write(tmp_path / f"{split}.txt", *(row.replace(",", " ") for row in rows(names, "abab")))
+    write(tmp_path / "test.txt", *write_images(tmp_path / "images", 2, first=8))
+    write(tmp_path / "notes.txt", "Every image was taken by hand.")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    os.mkfifo(tmp_path / "pipe.txt")
+    source = read(tmp_path)
+    assert source.validation is not None
+    assert source.unlabelled is not None
+    assert [len(part.labels) for part in (source.train, source.validation, source.unlabelled)] == [4, 4, 2]
+    assert source.unlabelled.place(1) == str(tmp_path / "images" / "009.png")
+    assert source.left_out == ()
+
+
+def test_a_list_with_several_labels(tmp_path: Path) -> None:
+    names = write_images(tmp_path, 3)
+    file = write(tmp_path / "a.txt", *(f"{n} {v}" for n, v in zip(names, ("1 -1", "1 1", "0 1"), strict=True)))
+    with pytest.raises(InputError, match=r"no label column in label 1, label 2; name it with --data.label_column"):
+        read(file)
+    assert read(file, label_columns=("label 1", "label 2")).train.labels.tolist() == [[1, 0], [1, 1], [0, 1]]
+    assert read(file, label_column="label 2").train.labels.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["000.png 0", "001.png"], r"a.txt row 2: a row must have 2 fields as the first row, got 1"),
+        (["000.png\t0", "001.png\t1\t2"], r"a.txt row 2: a row must have 2 fields as the first row, got 3"),
+        (["000.png 0", "000.png 1"], r"row 2: .*000.png must be named once, it is in .*a.txt row 1 too"),
+        (["000.png", "001.png"], r"a.txt: no label column in none"),
+        (
+            ["1 000.png", "2 001.png"],
+            r"a.txt row 1: a list must have an image's file name and its label a line, got '1",
+        ),
+        ([""], r"a.txt row 1: a list must have an image's file name"),
+        (["gone.png 0", "away.png 1"], r"a.txt row 1: there is no image file 'gone.png' in .*--data.image_folder"),
+    ],
+)
+def test_what_is_no_list_of_images(tmp_path: Path, lines: list[str], message: str) -> None:
+    write_images(tmp_path, 2)
+    with pytest.raises(InputError, match=message):
+        read(write(tmp_path / "a.txt", *lines))
+
+
+def test_a_list_has_the_digest_of_its_table(tmp_path: Path) -> None:
+    names = write_images(tmp_path, 20)
+    states = []
+    for file in (
+        write(tmp_path / "a.csv", "file,label", *rows(names, "ab" * 10)),
+        write(tmp_path / "b.txt", *(row.replace(",", " ") for row in rows(names, "ab" * 10))),
+    ):
+        states.append(load(DataOptions(name="x", path=str(file)), split_seed=0).state)
+    assert states[0] == states[1]

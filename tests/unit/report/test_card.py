@@ -10,8 +10,7 @@ from tests.unit.report.test_predicted import study
 
 from truelift.cli import main
 from truelift.errors import InputError
-from truelift.records import Inputs, Study, write_json, write_text
-from truelift.report import predicted
+from truelift.records import Inputs, Study, predicted, write_json, write_text
 from truelift.report.card import MARK, card, read
 
 CONFIG = """

@@ -13,8 +13,9 @@ from sklearn import metrics
 from truelift.cli import main
 from truelift.errors import InputError
 from truelift.records import Inputs, Predictions, Study, write_json
-from truelift.report import predicted as of
+from truelift.records import predicted as of
 from truelift.report import summarise
+from truelift.report.predicted import judged_by
 from truelift.training.evaluation import _rank
 
 
@@ -138,7 +139,7 @@ def test_a_metric_of_predictions_decides_after_the_fact(tmp_path: Path) -> None:
     found = study(tmp_path)
     planned = summarise(Study.read(found))
     assert [row.comparison.verdict for row in planned.compared if row.comparison] != ["helps"]
-    other = summarise(of.judged_by(Study.read(found), "balanced_accuracy", None))
+    other = summarise(judged_by(Study.read(found), "balanced_accuracy", None))
     [row] = other.compared
     assert row.comparison is not None
     assert row.comparison.verdict == "helps"
@@ -151,7 +152,7 @@ def test_a_metric_of_predictions_decides_after_the_fact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["c7_recall", "test_c7_recall"])
 def test_recall_of_a_class_by_its_name(tmp_path: Path, given: str) -> None:
-    other = summarise(of.judged_by(Study.read(study(tmp_path)), given, 1.0))
+    other = summarise(judged_by(Study.read(study(tmp_path)), given, 1.0))
     assert other.metric.name == "test_c7_recall"
     assert other.rows[1].values == (100.0,) * 4
     assert other.compared[0].comparison is not None
@@ -159,7 +160,7 @@ def test_recall_of_a_class_by_its_name(tmp_path: Path, given: str) -> None:
 
 
 def test_recall_by_number_where_no_names_are_kept(tmp_path: Path) -> None:
-    other = summarise(of.judged_by(Study.read(study(tmp_path, names=False)), "7_recall", 1.0))
+    other = summarise(judged_by(Study.read(study(tmp_path, names=False)), "7_recall", 1.0))
     assert other.rows[1].values == (100.0,) * 4
 
 
@@ -174,13 +175,13 @@ def test_recall_by_number_where_no_names_are_kept(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_had_is_refused_in_one_line(tmp_path: Path, given: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        of.judged_by(Study.read(study(tmp_path, classes=3)), given, None)
+        judged_by(Study.read(study(tmp_path, classes=3)), given, None)
 
 
 def test_plans_whose_levels_are_for_their_metric_are_refused(tmp_path: Path) -> None:
     looks = {"until_decided": {"max_seeds": 4, "looks": [3, 4], "alpha": 0.05}}
     with pytest.raises(InputError, match="cannot judge a study until decided"):
-        of.judged_by(Study.read(study(tmp_path, plan=looks)), "macro_f1", None)
+        judged_by(Study.read(study(tmp_path, plan=looks)), "macro_f1", None)
 
 
 def test_predictions_without_probabilities(tmp_path: Path) -> None:
@@ -192,8 +193,8 @@ def test_predictions_without_probabilities(tmp_path: Path) -> None:
     reasons = {"log_loss": "no probabilities", "top5_accuracy": "no ranks", "calibration_error": "no probabilities"}
     for name, why in reasons.items():
         with pytest.raises(InputError, match=why):
-            of.judged_by(Study.read(found), name, None)
-    assert of.judged_by(Study.read(found), "macro_f1", None).plan["metric"] == "test_macro_f1"
+            judged_by(Study.read(found), name, None)
+    assert judged_by(Study.read(found), "macro_f1", None).plan["metric"] == "test_macro_f1"
 
 
 def test_a_study_planned_by_such_a_metric(tmp_path: Path) -> None:

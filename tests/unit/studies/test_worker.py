@@ -187,3 +187,29 @@ def test_inputs_are_part_of_a_result(tmp_path: Path) -> None:
     assert str(tmp_path / "b.csv") in digests[0]
     with pytest.raises(InputError, match="inputs must be existing files and folders, got /no/such"):
         check_inputs(["/no/such"])
+
+
+def test_a_metric_that_the_predictions_give(tmp_path: Path) -> None:
+    def predicted(**more: Any) -> None:
+        arrays = {"labels": [0, 0, 1, 1], "predicted": [0, 0, 1, 0], "probability": np.empty(0, np.float32), **more}
+        np.savez(tmp_path / "predictions.npz", **arrays)
+
+    with pytest.raises(
+        InputError, match=r"a finite number test_macro_f1, got only .*; nor does predictions.npz give it"
+    ):
+        left(tmp_path, '{"a": 1}', "test_macro_f1")
+    predicted()
+    for name in ("test_macro_f1", "test_balanced_accuracy", "test_1_recall"):
+        assert left(tmp_path, '{"a": 1}', name) == {"a": 1}
+    assert left(tmp_path, '{"a": 1, "test_macro_f1": NaN}', "test_macro_f1") == {"a": 1}
+    for name, why in (
+        ("test_log_loss", "the predictions have no probabilities$"),
+        ("test_top5_accuracy", "top-5 needs more than 5 classes, got 2$"),
+        ("test_7_recall", "no test image is of class 7$"),
+        ("macro_f1", r"got only \['a'\]$"),
+    ):
+        with pytest.raises(InputError, match=rf"^metrics.json must have a finite number {name}, .*{why}"):
+            left(tmp_path, '{"a": 1}', name)
+    predicted(predicted=[0, 1])
+    with pytest.raises(InputError, match=r"predictions.npz give it: .*predicted must have the shape of labels"):
+        left(tmp_path, '{"a": 1}', "test_macro_f1")

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from truelift.errors import InputError
 from truelift.records import LabelSetPredictions, Predictions
-from truelift.report.predicted import refused
+from truelift.records.predicted import refused
 from truelift.training import Experiment, resolve, run
 from truelift.training.average_precision import average_precision, mean_average_precision
 from truelift.training.build import assemble, load_data

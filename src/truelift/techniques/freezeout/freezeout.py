@@ -141,4 +141,5 @@ def allow_recompilations(stages: list[float]) -> None:
     """Raise torch.compile's limit where a schedule has more stages than it allows; beyond it, it runs eagerly."""
     config = torch._dynamo.config
     needed = recompilations(stages) + 8  # the limit's own default, for what else is compiled anew
-    config.recompile_limit = max(config.recompile_limit, needed)
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # as torch 2.6 calls it
+    setattr(config, name, max(getattr(config, name), needed))

@@ -113,15 +113,19 @@ def wide_type(features: Tensor) -> torch.dtype:
 
 
 def _in_bfloat16(device: str) -> bool:
-    if not torch.amp.is_autocast_available(device):
+    if not _has_autocast(device):
         return False
     return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
 
 
 def without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
     """Within it nothing is cast on this type of device; the meta device, where operations are counted, casts never."""
-    available = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if available else contextlib.nullcontext()
+    return torch.autocast(device, enabled=False) if _has_autocast(device) else contextlib.nullcontext()
+
+
+def _has_autocast(device: str) -> bool:
+    # torch 2.6 cannot compile the question; what is compiled is no meta device, and has it.
+    return torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
 
 
 def _centre(means: Tensor) -> Tensor:

@@ -230,9 +230,21 @@ RATES: dict[str, tuple[Any, Any]] = {
 }
 
 
+def adam_takes(rate: Any) -> bool:
+    weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    weight.sum().backward()
+    try:
+        torch.optim.Adam([weight], rate, foreach=False).step()
+    except TypeError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", RATES)
 def test_learning_rates_of_any_form(name: str) -> None:
     rate, number = RATES[name]
+    if not adam_takes(rate):
+        pytest.skip("torch's own Adam takes no such learning rate in this version")
     network, other = make_network(), make_network()
     optimizer = torch.optim.Adam(network.parameters(), rate, foreach=False)
     plain = torch.optim.Adam(other.parameters(), number, foreach=False)
