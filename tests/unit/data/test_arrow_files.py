@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from image_files import IMAGE_TYPE, metadata, pixels, png, write_classes
+from tests.unit.data.image_files import IMAGE_TYPE, metadata, pixels, png, write_classes
 
 from truelift.data import DataOptions, Photographs, load, load_unlabelled
 from truelift.data.decode import decode
@@ -55,7 +55,7 @@ def read(path: Path, **options: Any) -> Source:
 
 
 def values(listing: Listing) -> list[int]:
-    return decode(listing, np.arange(len(listing.labels)))[0][:, 1, 1, 0].tolist()
+    return [int(image[1, 1, 0]) for image in decode(listing, np.arange(len(listing.labels)))[0]]
 
 
 @pytest.mark.parametrize("in_place", [False, True])

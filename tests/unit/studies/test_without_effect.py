@@ -1,8 +1,9 @@
 """A setting of something that is not switched on is told before the study, in one line."""
 
 import dataclasses
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -47,19 +48,24 @@ def test_what_belongs_to_something_that_is_off(settings: dict[str, object], told
     assert without_effect(parse_experiment(settings, "here")) == told
 
 
+def _hints(options: object) -> Mapping[str, Any]:
+    kind: Hashable = type(options)
+    return hints(kind)
+
+
 def test_every_mark_names_an_option_of_its_group_and_names_that_it_may_have() -> None:
     experiment = parse_experiment({}, "here")
     marks = [
         (getattr(experiment, group), only)
         for group in hints(Experiment)
         if dataclasses.is_dataclass(getattr(experiment, group))
-        for hint in hints(type(getattr(experiment, group))).values()
+        for hint in _hints(getattr(experiment, group)).values()
         for only in getattr(hint, "__metadata__", ())
         if isinstance(only, Only)
     ]
     assert len(marks) > 40
     for options, only in marks:
-        hint = hints(type(options))[only.option]  # it is there
+        hint = _hints(options)[only.option]  # it is there
         registries = [extra.registry for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, OneOf)]
         known = {*(registries[0] if registries else get_args(hint))}
         assert set(only.names) <= known
