@@ -1,7 +1,7 @@
 """A setting of something that is not switched on is told before the study, in one line."""
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,7 +49,7 @@ def test_what_belongs_to_something_that_is_off(settings: dict[str, object], told
 
 
 def _hints(options: object) -> Mapping[str, Any]:
-    kind: Hashable = type(options)
+    kind: Any = type(options)
     return hints(kind)
 
 
