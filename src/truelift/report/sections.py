@@ -191,7 +191,10 @@ def cost(summary: Summary) -> list[str]:
 
 def environment(summary: Summary) -> list[str]:
     """Where the runs ran."""
-    lines = [f"{found.runs} runs: {', '.join(found.words())}." for found in summary.environments]
+    lines = [
+        f"{found.runs} {'run' if found.runs == 1 else 'runs'}: {', '.join(found.words())}."
+        for found in summary.environments
+    ]
     if len(lines) > 1:
         lines.append(
             "The runs did not all run in the same environment: it differs in "

@@ -73,6 +73,7 @@ class _Server:
         processes.end_with_parent(parent)
         for name in PRELOADED:
             import_module(name)
+        import_module("truelift.training.environment").code()
         fit = _can_be_forked()
         gc.collect()
         gc.freeze()  # what is there stays, so that no collection in a run has its pages copied

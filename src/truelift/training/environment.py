@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent
 
 def describe(device: str, precision: str, threads: int, processes: int) -> tuple[dict[str, Any], str]:
     """The environment, and the patch on the commit that ran (docs/records.md lists the keys)."""
-    commit, patch, untracked = _code()
+    commit, patch, untracked = code()
     environment = {
         **{name: _version(name) for name in ("truelift", "torch", "numpy")},
         "python": platform.python_version(),
@@ -43,8 +44,11 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def _code() -> tuple[str | None, str, list[str]]:
+@cache
+def code() -> tuple[str | None, str, list[str]]:
     """Commit and patch of the code that runs, and files that git does not track.
+
+    Looked at once, by the process that imported it: the files may change while its runs are made.
 
     None of them where it is no git checkout, as when installed from a wheel.
     """
