@@ -91,9 +91,9 @@ def listed_below(ancestor: int) -> list[int]:
         return descendants(ancestor)
     found = [ancestor]
     for process in found:  # which grows meanwhile
-        for children in Path(f"/proc/{process}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += map(int, children.read_text().split())
+        with contextlib.suppress(OSError):  # it, or one of its threads, has just ended
+            for thread in os.listdir(f"/proc/{process}/task"):
+                found += map(int, Path(f"/proc/{process}/task/{thread}/children").read_text().split())
     return found[1:]
 
 

@@ -57,7 +57,7 @@ def show_training_cost(probe: Probe, folder: Path, disk_free: int) -> int:
     free = memory_free()
     print(f"records: {folder}")
     print(
-        f"time: about {time(probe.seconds)} ({probe.steps:,} steps of {1000 * probe.seconds_per_step:.3g} ms, "
+        f"time: about {time(probe.seconds_alone)} ({probe.steps:,} steps of {1000 * probe.seconds_per_step:.3g} ms, "
         f"{probe.evaluations:,} evaluations of {time(probe.evaluation_seconds)})"
     )
     print(f"disk: about {size(probe.disk_bytes)}, {size(disk_free)} are free")

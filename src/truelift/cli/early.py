@@ -31,7 +31,7 @@ def refuse_misspelt(tokens: Sequence[str]) -> None:
         return
     table = json.loads(files("truelift.cli").joinpath(TABLE).read_text(encoding="utf-8"))
     known: dict[str, Any] = table["experiment"] | table[tokens[0]]
-    given = list(_options(tokens[1:], table["groups"]))
+    given = list(_options(tokens[1:], table["groups"][tokens[0]], known))
     for name, _ in given:
         part = any(name.startswith(f"{args}.") for args in table["args"])
         if _plain(name) not in known and not part:
@@ -42,14 +42,17 @@ def refuse_misspelt(tokens: Sequence[str]) -> None:
             _refuse_value(name, value, kind)
 
 
-def _options(tokens: Sequence[str], groups: dict[str, str]) -> Iterator[tuple[str, str | None]]:
+def _options(tokens: Sequence[str], groups: dict[str, str], known: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Each option's name, written out, and the value beside it, if there is one."""
+    before = ""
     for place, token in enumerate(tokens):
         if token == "--":
             return
-        if not token.startswith("--"):
+        is_value = " " in token and _plain(before) in known  # --executor.args "--constraint=a100 --exclude=node3"
+        before = token.removeprefix("--")
+        if not token.startswith("--") or is_value:
             continue
-        name, equals, value = token.removeprefix("--").partition("=")
+        name, equals, value = before.partition("=")
         following = next(iter(tokens[place + 1 : place + 2]), None)
         shown = None if following is None or following.startswith("-") else following
         yield groups.get(name, name), value if equals else shown

@@ -63,7 +63,7 @@ def list_runs(folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, js
             width=widths[i],
         )
     # The question has the room that the others leave on a line; where that is little, it is left out.
-    room = console.width - sum(min(max(map(len, columns[i])), _WIDEST) + 2 for i in shown)
+    room = console.width - sum(widths[i] + 2 for i in shown)
     if room >= _NARROWEST:
         table.add_column("question", no_wrap=True, overflow="ellipsis")
     for number, one in enumerate(found):

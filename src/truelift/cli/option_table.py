@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from truelift.cli import app
 from truelift.cli.early import TABLE
+from truelift.cli.given import OPTION_STYLE
 from truelift.options import OneOf, bare, hints
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS, OPTIONS
@@ -24,13 +25,13 @@ def option_table() -> dict[str, Any]:
     kinds = {command: _kinds(command, registries) for command in COMMANDS}
     shared = {name: kind for name, kind in kinds["train"].items() if name.split(".")[0] in hints(Experiment)}
     own = {c: {name: kind for name, kind in found.items() if name not in shared} for c, found in kinds.items()}
-    groups = dict(NAMED_GROUPS) | {"executor": "executor.name"}
+    groups = {"train": dict(NAMED_GROUPS), "study": dict(NAMED_GROUPS) | {"executor": "executor.name"}}
     return {"groups": groups, "args": [n for n in OPTIONS if n.endswith(".args")], "experiment": shared, **own}
 
 
 def _kinds(command: str, registries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for argument in app[command].assemble_argument_collection(parse_docstring=False):
+    for argument in app[command].assemble_argument_collection(default_parameter=OPTION_STYLE, parse_docstring=False):
         for given in argument.names if argument.parse else ():
             if given.startswith("--"):
                 name = given.removeprefix("--").replace("-", "_")

@@ -61,7 +61,9 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
 
 
 def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Decision]:
-    """Record the verdicts of a study's variants; none while a run has not ended.
+    """Record the verdicts of a study's variants; none while a run has not ended, nor of one that failed throughout.
+
+    That one, or its baseline, is to be mended and run again: nothing was seen of its worth, and its level is kept.
 
     Args:
         ledger: Where they are registered.
@@ -73,7 +75,11 @@ def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Dec
     referee = summary.asked.referee
     assert referee is not None
     comparisons: Mapping[str, Comparison] = {r.variant: r.comparison for r in summary.compared if r.comparison}
-    return [ledger.judge(referee.candidates[name].number, found) for name, found in comparisons.items()]
+    return [
+        ledger.judge(referee.candidates[name].number, found)
+        for name, found in comparisons.items()
+        if found.ground not in ("all failed", "baseline failed")
+    ]
 
 
 def _settings(plan: StudyPlan) -> dict[str, Any]:

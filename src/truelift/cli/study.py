@@ -179,8 +179,12 @@ def study(
         tell("; ".join(f"{what}: truelift {command} {folder}" for what, command in told.items()))
         return 0
     summary = summarise(records)
-    if ledger is not None and not refereed.decided(Ledger(ledger), summary, records.runs):
-        warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")
+    if ledger is not None:
+        judged = refereed.decided(Ledger(ledger), summary, records.runs)
+        if any(run.status == "unfinished" for run in records.runs):
+            warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")
+        elif len(judged) < len(summary.compared):
+            warn(f"what failed in every run has no verdict in {ledger}: mend it, and give the same command again.")
     status = show(summary, folder, Output(json, require))
     if require is not None:
         return status

@@ -143,7 +143,7 @@ def read_bytes(path: Path, most: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         content = file.read(size + 1)
         if len(content) > size:  # it grows
-            content += file.read(most - size)
+            content += file.read(max(0, most - size))
     if len(content) > most:
         raise InputError(f"{path} has more than the {most:,} bytes that it may have.")
     return content

@@ -123,8 +123,9 @@ class _Lease:
 
     def beat(self, seconds: float) -> None:
         """Renew its time every so many seconds, until it ends."""
-        self._thread = threading.Thread(target=self._beat, args=[seconds], name="heartbeat", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._beat, args=[seconds], name="heartbeat", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def is_there(self) -> bool:
         """Whether its file is still in its place."""
@@ -213,7 +214,8 @@ def check_held(folder: Path) -> bool:
     lease = _held.get(_key(folder)) if _held else None
     if lease is None:
         return False
-    if max(_numbers(folder), default=0) > lease.number and (last := _last(folder)) is not None:
+    higher = max(_numbers(folder), default=0) > lease.number  # names alone, which no file is opened for
+    if higher and (last := _last(folder)) is not None and last.number > lease.number:
         by = "another process" if last.holder is None else last.holder.words()
         raise LeaseLostError(f"{folder} was taken over by {by}, since this process had stopped for too long.")
     if not lease.is_there():

@@ -76,7 +76,9 @@ def _check_directory(content: bytes) -> None:
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     name = member.filename.removesuffix(".npy")
-    content = archive.read(member)  # no more than the size in the directory, and its checksum is compared
+    with archive.open(member) as stream:
+        content = stream.read(member.file_size)  # asked for all at once, it would be inflated beyond its size first
+        stream.read(1)  # at the end the checksum is compared
     shape, in_columns, kind, begin = _header(content)
     if kind.hasobject:
         raise InputError(f"the array {name} holds Python objects, which are not read")

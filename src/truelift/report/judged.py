@@ -149,8 +149,13 @@ def _with_why(asked: Asked, name: str, comparison: Comparison, found: Found) -> 
     whose = name if comparison.ground == "all failed" else asked.baseline
     runs = [found.failed[whose, seed] for seed in asked.seeds if (whose, seed) in found.failed]
     why = list(dict.fromkeys(run.failure()["reason"] for run in runs))
-    # As from the study's folder. A run that was made elsewhere has none.
-    logs = (run for run in runs if all(os.path.lexists(run.folder / name) for name in ("failure.json", "log.txt")))
+    # A run that was made elsewhere has none.
+    logs = (
+        run
+        for run in runs
+        if run.failure()["reason"] == why[0]
+        and all(os.path.lexists(run.folder / name) for name in ("failure.json", "log.txt"))
+    )
     log = next(("/".join((*run.folder.parts[-3:], "log.txt")) for run in logs), "")
     return replace(comparison, reason=failed_for(comparison.reason, why, log))
 

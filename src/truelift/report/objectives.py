@@ -39,12 +39,18 @@ def _loss(asked: Asked, variant: Variant) -> dict[str, object]:
     return kept | ({"mixed": mixed} if mixed else {})
 
 
-def told(names: tuple[str, ...]) -> list[str]:
-    """Why their training loss has no verdict: a sentence, or none."""
+def told(names: tuple[str, ...], *, judged: bool) -> list[str]:
+    """Why their training loss has no verdict, or should have none: a sentence, or no sentence.
+
+    Args:
+        names: The variants.
+        judged: Whether the study is judged by it.
+    """
     if not names:
         return []
+    shown = "a verdict by it says little" if judged else "it is shown there without a verdict"
     verb = "minimises" if len(names) == 1 else "minimise"
     return [
         f"training loss: {', '.join(names)} {verb} another loss than the baseline does (objective, label smoothing or "
-        "mixed labels), so that the two are no measure of each other: it is shown there without a verdict."
+        f"mixed labels), so that the two are no measure of each other: {shown}."
     ]

@@ -12,34 +12,36 @@ from truelift.report.judged import Found
 
 
 def measured(asked: Asked, found: Found, runs: Sequence[Run]) -> tuple[Asked, Found]:
-    """The study's metric and guards out of its runs' predictions, where the runs wrote none and they can be had.
+    """The study's metric and guards out of the predictions of those runs that wrote none, where they can be had.
 
     Args:
         asked: What the study is judged by; of a metric that is measured here the scale is known.
         found: What the runs left.
         runs: Those that are done.
     """
-    logged = {name for metrics in found.results.values() for name in metrics}
-    wanted = [asked.metric.name, *(guard.metric.name for guard in asked.guards)]
-    ours = [one for name in dict.fromkeys(wanted) if name not in logged and (one := measure(name, runs)) is not None]
-    if not ours:
-        return asked, found
-    names = {one.name for one in ours}
+    metrics = {one.name: one for one in (asked.metric, *(guard.metric for guard in asked.guards))}
+    lacking = {
+        name: [key for key, logged in found.results.items() if name not in logged]
+        for name in metrics
+        if measure(name, runs) is not None
+    }
+    # Of what some runs wrote themselves the scale must be known, or the two could not be told apart.
+    alone = {name for name, keys in lacking.items() if len(keys) == len(found.results)}
+    known = {name for name in lacking if name in alone or metrics[name].scale or not metrics[name].in_points}
+    told = [one for name in lacking if name in known and (one := measure(name, runs)) is not None]
+    results = {key: dict(logged) for key, logged in found.results.items()}
+    for one in told:
+        share = 0.01 if metrics[one.name].scale == "fraction" and one.name not in alone else 1.0
+        for key in lacking[one.name]:
+            predictions = found.predictions.get(key)
+            if predictions is not None and isinstance(value := value_or_why(one, predictions), float):
+                results[key][one.name] = value * share  # where not, the report says that the result lacks it
 
     def scaled(metric: Metric) -> Metric:
-        return replace(metric, scale="points") if metric.name in names and metric.in_points else metric
+        return replace(metric, scale="points") if metric.name in alone and metric.in_points else metric
 
     guards = tuple(Limit(scaled(guard.metric), guard.most) for guard in asked.guards)
-    return replace(asked, metric=scaled(asked.metric), guards=guards), _with(found, ours)
-
-
-def _with(found: Found, wanted: Sequence[Measure]) -> Found:
-    results = {key: dict(metrics) for key, metrics in found.results.items()}
-    for one in wanted:
-        for key, predictions in found.predictions.items():
-            if key in results and isinstance(value := value_or_why(one, predictions), float):
-                results[key][one.name] = value  # where not, the report says that the result lacks it
-    return replace(found, results=results)
+    return replace(asked, metric=scaled(asked.metric), guards=guards), replace(found, results=results)
 
 
 def find_metric(given: str, study: Study) -> str:

@@ -184,7 +184,8 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
 
 def _losses(asked: Asked, others: Mapping[str, Sequence[Row]]) -> list[str]:
     """That training losses are no measure of each other, where the report shows them."""
-    return told(other_losses(asked)) if LOSS in others or asked.metric.name == LOSS else []
+    judged = asked.metric.name == LOSS
+    return told(other_losses(asked), judged=judged) if LOSS in others or judged else []
 
 
 def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str, ...]:

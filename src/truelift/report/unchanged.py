@@ -11,6 +11,7 @@ import numpy as np
 
 from truelift.errors import InputError
 from truelift.records.files import read_bytes
+from truelift.report.judged import Found
 from truelift.report.summary import Summary
 
 _LAST_LINE = re.compile(r"<!-- ([0-9a-f]{64}) ([0-9a-f]{64}) -->\n\Z")
@@ -55,6 +56,8 @@ def digest_of(summary: Summary) -> str:
 
 def _plain(value: Any) -> Any:
     """What a value is made of, in an order that is the same in every process."""
+    if isinstance(value, Found):  # its rows are what is shown; it knows where its runs lie
+        return None
     if is_dataclass(value) and not isinstance(value, type):
         return type(value).__name__, [_plain(getattr(value, field.name)) for field in fields(value)]
     if isinstance(value, Mapping):

@@ -59,9 +59,13 @@ class Probe:
     @property
     def seconds(self) -> float:
         """Of a whole run of a study."""
+        return self.seconds_alone - (self.import_seconds if can_fork() else 0.0)
+
+    @property
+    def seconds_alone(self) -> float:
+        """Of a training by itself."""
         made = self.steps * self.seconds_per_step + self.evaluations * self.evaluation_seconds
-        imports = 0.0 if can_fork() else self.import_seconds
-        return imports + RUN_SECONDS + self.start_seconds + made + self.end_seconds
+        return self.import_seconds + RUN_SECONDS + self.start_seconds + made + self.end_seconds
 
     @property
     def disk_bytes(self) -> int:
@@ -124,7 +128,7 @@ def probe(folder: Path, seconds: float) -> Probe:
     """Make some steps of the training that a folder's config.toml describes.
 
     Args:
-        folder: A checkpoint is written there.
+        folder: A run's records are written there.
         seconds: Of steps at least, unless the training is shorter.
 
     Raises:
@@ -133,6 +137,7 @@ def probe(folder: Path, seconds: float) -> Probe:
     """
     for name in PRELOADED:
         import_module(name)
+    from truelift.data import Share
     from truelift.records import write_json
     from truelift.training import resolve
     from truelift.training.afterwards import End
@@ -142,7 +147,7 @@ def probe(folder: Path, seconds: float) -> Probe:
     from truelift.training.evaluation import predict
     from truelift.training.hardware import keep_pages
     from truelift.training.identity import read_config
-    from truelift.training.loop import evaluate, fit
+    from truelift.training.loop import fit
 
     records = import_module("truelift.training.run")  # the package has a function of that name
     imported, import_seconds = time.perf_counter(), time.process_time()
@@ -192,20 +197,25 @@ def probe(folder: Path, seconds: float) -> Probe:
         fit(training, lines.append, folder / "checkpoint.pt", math.inf, clock)
     per_step = clock.seconds_per_step()
     evaluations = sum(line["kind"] == "evaluation" for line in lines)
-    if evaluations:
+    evaluation, predictions = 0.0, {}
+    with training.judged():
+        for split, batches in training.evaluations.items():
+            parts = max(1, math.ceil(batches.batches_per_epoch / 4))  # of them one, and the others in proportion
+            at = time.perf_counter()
+            predictions[split] = predict(
+                training.network,
+                training.objective,
+                batches,
+                training.autocast,
+                Share(0, parts),
+                experiment.evaluation_views,
+            )
+            evaluation += (time.perf_counter() - at) * parts
+    if evaluations:  # whole ones
         evaluation = training.meters.evaluation_seconds / evaluations
-    else:  # a part, and in proportion
-        evaluation = 0.0
-        with training.judged():
-            for batches in training.evaluations.values():
-                parts = max(1, math.ceil(batches.batches_per_epoch / 4))
-                at = time.perf_counter()
-                predict(training.network, training.objective, batches, training.autocast, _share(parts))
-                evaluation += (time.perf_counter() - at) * parts
     at = time.perf_counter()
     training.save(folder / "checkpoint.pt")
     ended = time.perf_counter() - at
-    predictions = evaluate(training)
     at = time.perf_counter()
     predictions["test"].write(folder / "predictions.npz")
     with contextlib.suppress(DivergedError, KeyError, ValueError):  # of so few steps not all is known
@@ -225,12 +235,6 @@ def probe(folder: Path, seconds: float) -> Probe:
         prediction_bytes=24 * len(splits.test),
         peak_bytes=_peak(training.device),
     )
-
-
-def _share(parts: int) -> Any:
-    from truelift.data import Share
-
-    return Share(0, parts)
 
 
 def _wait_for(device: str) -> None:

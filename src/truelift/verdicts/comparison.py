@@ -8,7 +8,7 @@ from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look
 
 Verdict = Literal["helps", "hurts", "no effect", "undecided", "failed"]
-"""`failed` is of a variant all of whose runs failed: there is nothing to judge, and more seeds would tell nothing."""
+"""`failed` is of a variant all of whose runs failed: there is nothing to judge."""
 VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided", "failed")
 
 Ground = Literal[

@@ -63,7 +63,12 @@ def until_decided(judge: Judge, ended: Mapping[str, int], baseline_ended: int, l
     seeds = min(baseline_ended, *(ended[name] for name in going))
     found = judge(_counts(ended, settled, seeds))
     stands = Stop(seeds=seeds, ended=None, most=most)
-    return {name: settled[name] if name in settled else _stopped(found[name], stands) for name in ended}
+    return {name: settled[name] if name in settled else _stopped(_open(found[name]), stands) for name in ended}
+
+
+def _open(c: Comparison) -> Comparison:
+    """While runs are to come, none has failed in all."""
+    return replace(c, verdict="undecided") if c.verdict == "failed" else c
 
 
 def _counts(names: Mapping[str, int], settled: Mapping[str, Comparison], seeds: int) -> dict[str, int]:

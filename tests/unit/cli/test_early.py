@@ -26,10 +26,11 @@ MISSPELT = [
 ]
 RIGHT = [
     ("train", "--help", "--nonsense"),
-    ("train", "--batch-size", "3", "--batch_norm_momentum", "dynamic", "--no-compile"),
+    ("train", "--batch-size", "3", "--batch_norm_momentum", "dynamic"),
     ("train", "--objective", "my.py:Loss", "--objective.args.alpha", "0.5", "--optimizer", "my.own:Sgd"),
     ("train", "--model", "resnet20", "--augmentation", "flip", "crop", "--seed", "-3"),
-    ("study", "digits", "--executor", "slurm", "--executor.partition", "gpu", "--quiet", "--no-wait"),
+    ("study", "digits", "--executor", "slurm", "--executor.partition", "gpu", "--quiet"),
+    ("study", "digits", "--executor", "slurm", "--executor.args", "--constraint=a100 --exclude=node3"),
     ("study", "digits", "--", "--nonsense"),
     ("judge", "x.csv", "--nonsense"),
 ]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -129,6 +130,18 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
             with pytest.raises(InUseError):
                 _take(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_thread_that_cannot_be_started_leaves_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError, match="can't start new thread"), leased(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+    with leased(tmp_path, briefly=True):
+        assert check_held(tmp_path)
 
 
 def test_a_file_in_a_folders_place(tmp_path: Path) -> None:

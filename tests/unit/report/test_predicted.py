@@ -212,6 +212,18 @@ def test_a_study_planned_by_such_a_metric(tmp_path: Path) -> None:
     assert summarise(Study.read(tmp_path)).rows[0].values[0] == 12.5
 
 
+@pytest.mark.parametrize(("scale", "wrote", "shown"), [("points", 12.5, 12.5), ("fraction", 0.125, 12.5)])
+def test_where_one_run_wrote_the_metric_the_others_predictions_give_it(
+    tmp_path: Path, scale: str, wrote: float, shown: float
+) -> None:
+    before = summarise(Study.read(study(tmp_path, plan={"metric": "test_macro_f1"}))).rows[0].values
+    plan = json.loads((tmp_path / "study.json").read_text())
+    write_json(tmp_path / "study.json", {**plan, "metric_scale": scale})
+    [first, *_] = [run for run in Study.read(tmp_path).runs if run.variant == "plain"]
+    write_json(first.folder / "result.json", {"metrics": {"test_macro_f1": wrote}, "seed": 0})
+    assert summarise(Study.read(tmp_path)).rows[0].values == pytest.approx((shown, *before[1:]))
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study(tmp_path)
     with pytest.raises(SystemExit) as ended:

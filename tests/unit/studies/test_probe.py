@@ -24,6 +24,7 @@ def test_a_run_imports_by_itself_only_where_it_is_not_forked(
     monkeypatch: pytest.MonkeyPatch, forks: bool, imports: float
 ) -> None:
     monkeypatch.setattr(probe, "can_fork", lambda: forks)
+    assert FOUND.seconds_alone == pytest.approx(4.0 + RUN_SECONDS + 0.5 + 100 * 0.01 + 10 * 0.1 + 0.2)
     assert FOUND.seconds == pytest.approx(imports + RUN_SECONDS + 0.5 + 100 * 0.01 + 10 * 0.1 + 0.2)
 
 
