@@ -415,6 +415,7 @@ def test_a_text_file_that_cannot_be_read_is_no_list(tmp_path: Path, capsys: pyte
     for name in "ab":
         write_images(tmp_path / name, 2)
     (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")
+    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
     assert read(tmp_path).classes == ("a", "b")
     said = capsys.readouterr().err
     assert "notes.txt: it cannot be read (No such file or directory), and is taken for no list of images" in said
