@@ -30,6 +30,7 @@ FAMILIES = (
     "folders",
     "images",
     "parquet",
+    "arrow",
     "shards",
     "records",
     "finished",

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from truelift.data.files import files_ending, walk
+from truelift.data.files import files_ending, say, walk
 from truelift.data.folder import read_splits, read_tree
 from truelift.data.image_files import is_image
 from truelift.data.listing import Labels, Listing, Source
 from truelift.data.members import Member, Reader, by_parts, list_members, read_plain
-from truelift.data.split_names import match_splits
+from truelift.data.split_names import match_splits, split_of
 from truelift.data.tree import ArchiveFolder, descended
 from truelift.data.zip_files import read_zipped, zip_members
 from truelift.errors import InputError
@@ -25,16 +25,25 @@ def is_zip(path: Path) -> bool:
 
 
 def packed_files(root: Path) -> list[Path]:
-    """The zip files and the compressed tar files in a folder, sorted.
+    """The zip files and the compressed tar files that belong to the data set in a folder, sorted.
+
+    Those in the folder, and in its subfolders that are named for a split; where there is none in the folder itself,
+    those in all of its subfolders. In a folder that holds images at any depth, those in the folder alone: what else
+    lies among images is none of the data set.
 
     Raises:
-        InputError: One is no regular file.
+        InputError: One is no regular file, or as `files_ending`.
     """
-    return files_ending(root, (*_ZIP, *COMPRESSED_TAR), levels=0)
+    endings = (*_ZIP, *COMPRESSED_TAR)
+    top = files_ending(root, endings, levels=0)
+    if _lone_image(root) is not None:
+        return top
+    found = files_ending(root, endings)
+    return [file for file in found if file in top or _of_split(file.parent)] if top else found
 
 
 def read_zips(path: Path) -> Source:
-    """The images of a zip file, or of those in a folder and its subfolders; layouts are those of `folder`.
+    """The images of a zip file, or of those in a folder (see `packed_files`); layouts are those of `folder`.
 
     Several are matched to splits by their names (see `split_names`): `train.zip` and `test.zip`. Those of one split are
     parts of one folder: `train-0.zip` and `train-1.zip`. A folder around all that is named as its file is passed
@@ -46,12 +55,16 @@ def read_zips(path: Path) -> Source:
     """
     if path.is_file():
         return _read(path, {path: zip_members(path)}, read_zipped)
-    for file in files_ending(path, COMPRESSED_TAR):
+    files = packed_files(path)
+    for file in files:
         refuse_compressed(file)
-    lone = next((file for file in walk(path) if is_image(file)), None)
-    files = files_ending(path, _ZIP)
+    lone = _lone_image(path)
     if lone is not None:
         raise InputError(f"data.path must hold images or zip files of them, not both, got {lone} and {files[0]}")
+    others = [file for file in files_ending(path, _ZIP) if file not in files]
+    if others:
+        other = others[0].relative_to(path)
+        say(f"{path}: the zip files in the folder itself are read, not {other}; to read it, give it as data.path")
     return _read(path, {file: zip_members(file) for file in files}, read_zipped)
 
 
@@ -61,7 +74,9 @@ def read_tars(path: Path, members: Mapping[Path, Sequence[Member]]) -> Source:
     Raises:
         InputError: As `read_zips`, where zip files lie beside them.
     """
-    if path.is_dir() and (packed := packed_files(path)):
+    packed = packed_files(path) if path.is_dir() else []
+    packed = [file for file in packed if file.parent == path or _of_split(file.parent)]
+    if packed:
         first = next(iter(members))
         raise InputError(f"data.path must hold tar files or zip files, not both, got {first} and {packed[0]}")
     return _read(path, members, read_plain)
@@ -83,24 +98,27 @@ def refuse_compressed(path: Path) -> None:
 def _read(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader) -> Source:
     by_split = {"train": [*members]} if root.is_file() else match_splits(root, [*members])
     if len(by_split) == 1:
-        return read_tree(descended(_tree(root, members, read, within=3)))
+        return read_tree(descended(_tree(root, members, read)))
     return read_splits(
         {
-            split: descended(_tree(root, {file: members[file] for file in files}, read, within=2))
+            split: descended(_tree(root, {file: members[file] for file in files}, read, split=split))
             for split, files in by_split.items()
         }
     )
 
 
-def _tree(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader, within: int) -> ArchiveFolder:
+def _tree(
+    root: Path, members: Mapping[Path, Sequence[Member]], read: Reader, split: str | None = None
+) -> ArchiveFolder:
     """What archives hold as one folder, in which an image is named by its archive and its name there.
+
+    A folder around all that is named as its archive is passed through; of an archive of one class it is the class's.
 
     Args:
         root: The folder of the archives, or the one archive.
         members: Of each.
         read: Reads one.
-        within: Parts that a name has at the least, where a folder around all is passed through that is named as its
-            archive: of an archive of one class this is the class's folder.
+        split: That the archives are of, where they are of several: a folder that is named for it is no class.
     """
     files = [*members]
     found: dict[tuple[str, ...], str] = {}
@@ -109,9 +127,9 @@ def _tree(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader, wi
         images = [member for member in members[file] if is_image(member.name)]
         by_name = {member.name: member for member in images}
         known = by_parts(str(file), images)
-        around = all(len(parts) >= within and parts[0] == file.stem for parts in known)
+        around = file != root and _is_around(file.stem, [*known], split)
         for parts, name in known.items():
-            inner = parts[1:] if around and file != root else parts
+            inner = parts[1:] if around else parts
             if inner in found:
                 first = files[places[found[inner]][0]]
                 raise InputError(f"{file}: {name} must be there once, it is in {first} too")
@@ -123,3 +141,20 @@ def _tree(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader, wi
         return list_members([*map(str, files)], [member.name for member in listed], numbers, listed, labels, read)
 
     return ArchiveFolder(str(files[0] if len(files) == 1 else root), found, lister)
+
+
+def _is_around(name: str, members: Sequence[tuple[str, ...]], split: str | None) -> bool:
+    """Whether a folder of that name is around all members, and no class."""
+    shortest = min(map(len, members), default=0)
+    return all(parts[0] == name for parts in members) and (
+        shortest > 2 or (shortest == 2 and split is not None and split_of(name, Path(name)) == split)
+    )
+
+
+def _of_split(folder: Path) -> bool:
+    return split_of(folder.name, folder) is not None
+
+
+def _lone_image(folder: Path) -> Path | None:
+    """An image that lies in a folder at any depth."""
+    return next((file for file in walk(folder) if is_image(file)), None)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from truelift.data.arrow_messages import check_messages
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
@@ -21,6 +22,10 @@ from truelift.data.split_names import match_splits
 from truelift.errors import InputError, one_line
 
 _ENDING = (".arrow",)
+
+_MARK = b"ARROW1"
+_BEFORE_STREAM = 8
+"""Bytes of a file that begins with the mark, before its stream of batches."""
 
 _STATE = "state.json"
 _LARGEST_STATE = 1 << 24
@@ -69,8 +74,8 @@ def _listed(folder: Path) -> set[str] | None:
 def read_arrow(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
     """The images of one arrow file, or of a folder of them, as of parquet files (see `read_parquet`).
 
-    A `DatasetDict` has a folder for each split, a `Dataset` is for training. Files are mapped into memory: what is not
-    wanted is not read.
+    A `DatasetDict` has a folder for each split, a `Dataset` is for training. Files are mapped into memory, and
+    nothing in them is unpacked: compressed ones are refused.
 
     Args:
         path: An arrow file, or a folder with some.
@@ -112,14 +117,23 @@ def read_arrow(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
 def read_table(file: Path) -> pa.Table:
     """A file's table, mapped into memory; its offsets are checked, so that no row reaches out of it.
 
+    A file with `ARROW1` at its beginning is read as the stream that it holds, batch after batch: its own index could
+    name one batch any number of times.
+
     Raises:
-        InputError: It cannot be read, or is no arrow file.
+        InputError: It cannot be read, is no arrow file, or declares what takes more memory than the file is large (see
+            `arrow_messages`).
     """
     try:
         with pa.memory_map(str(file)) as mapped:
-            in_place = mapped.read(6) == b"ARROW1"
-            mapped.seek(0)
-            table = (pa.ipc.open_file if in_place else pa.ipc.open_stream)(mapped).read_all()
+            in_place = mapped.read(len(_MARK)) == _MARK
+            indexed = pa.ipc.open_file(mapped).num_record_batches if in_place else None
+            mapped.seek(_BEFORE_STREAM if in_place else 0)
+            batches = check_messages(mapped, mapped.size())
+            if indexed not in (None, batches):
+                raise ValueError(f"its index names {indexed} batches, there are {batches}")
+            mapped.seek(_BEFORE_STREAM if in_place else 0)
+            table = pa.ipc.open_stream(mapped).read_all()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]

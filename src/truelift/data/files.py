@@ -1,5 +1,6 @@
 """Which files of a folder are read: what is hidden is not, and what is no regular file is refused."""
 
+import errno
 import os
 import stat
 import sys
@@ -44,7 +45,7 @@ def walk(folder: Path) -> Iterator[Path]:
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
-                if not entry.is_dir():
+                if not _is_folder(entry):
                     yield Path(entry.path)
                 elif not entry.is_symlink():
                     waiting.append(Path(entry.path))
@@ -111,6 +112,16 @@ def is_regular(file: Path | str) -> bool:
 def say(message: str) -> None:
     """Say on one line of the error stream how something was understood that could be meant otherwise."""
     print(f"truelift: note: {printable(message)}", file=sys.stderr)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, as `Path.is_dir` says: a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
 
 
 def _in(folder: Path, endings: Sequence[str]) -> list[Path]:

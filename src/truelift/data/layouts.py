@@ -21,8 +21,8 @@ def read_path(path: Path, options: "DataOptions") -> Source:
     """The images at a path.
 
     A file is by its ending a table (.csv, .tsv, .jsonl), a list (.txt), a shard or an archive of class folders (.tar),
-    an archive (.zip), an arrow file (.arrow), or else a parquet file. A folder holds shards, parquet files or arrow
-    files; or class folders; or where it has none, a table or lists that name images, or archives.
+    an archive (.zip), an arrow file (.arrow), or else a parquet file. A folder holds shards or parquet files; or class
+    folders; or where it has none, arrow files, a table or lists that name images, or archives.
 
     Raises:
         InputError: It cannot be read, or holds shards and parquet files.
@@ -48,14 +48,14 @@ def read_path(path: Path, options: "DataOptions") -> Source:
         return read_shards(path, label_column=options.label_column)
     if path.is_file() or tables:
         return read_parquet(path, options)
-    if arrow:
+    named = [] if arrow else table_files(path)
+    others = arrow or named or packed_files(path)
+    if others and holds_classes(path):
+        say(f"{path}: class folders are read, not {others[0].name}; to read it, give it as data.path")
+    elif arrow:
         return read_arrow(path, options)
-    named, packed = table_files(path), packed_files(path)
-    if (named or packed) and holds_classes(path):
-        other = (named or packed)[0].name
-        say(f"{path}: class folders are read, not {other}; to read it, give it as data.path")
     elif named:
         return read_tables(path, named, options)
-    elif packed:
+    elif others:
         return read_zips(path)
     return read_folder(path)

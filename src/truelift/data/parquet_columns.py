@@ -38,15 +38,26 @@ class Columns:
         return self.labels if self.each else class_names(schema, self.labels[0])
 
     def require_same(self, file: Path, schema: pa.Schema, first: Path, expected: pa.Schema, *, labelled: bool) -> None:
-        """Refuse a file that lacks a column that the first has, or names the classes otherwise.
+        """Refuse a file whose columns are not those of the first.
+
+        One is missing or there twice, the images are held in another way, or the classes have other names.
 
         Raises:
             InputError: It does.
         """
-        missing = [name for name in (self.image, *(self.labels if labelled else ())) if name not in schema.names]
+        wanted = (self.image, *(self.labels if labelled else ()))
+        missing = [name for name in wanted if name not in schema.names]
         if missing:
             told = ", ".join(schema.names)
             raise InputError(f'{file} has no column "{missing[0]}" as {first} has; its columns: {told}')
+        for name in wanted:
+            if (count := schema.names.count(name)) > 1:
+                raise InputError(f'{file} must have the column "{name}" once, got it {count} times')
+        kind, other = schema.field(self.image).type, expected.field(self.image).type
+        if _held(kind) != _held(other):
+            raise InputError(
+                f'{file} has "{self.image}" of type {kind}, {first} of type {other}; they must hold the same'
+            )
         if labelled and self.names(schema) != self.names(expected):
             raise InputError(f'{file} and {first} name the classes of "{self.labels[0]}" differently')
 
@@ -161,11 +172,18 @@ def _label_column(schema: pa.Schema, image: str, wanted: str | None) -> str:
             raise InputError(f'data.label_column must name integers, text or booleans, got "{wanted}" of type {kind}')
         return wanted
     labels = [field.name for field in schema if _holds_labels(field.type) and field.name != image]
-    integers = [name for name in labels if pa.types.is_integer(schema.field(name).type)]
+    integers = [field.name for field in schema if field.name in labels and pa.types.is_integer(field.type)]
     classes = [name for name in labels if class_names(schema, name) is not None]
     told = named_labels(labels)
     found = classes or ([name for name in told if name in integers] if len(told) > 1 else []) or told
     return _only(found or integers or labels, _LABELS, "data.label_column", schema)
+
+
+def _held(kind: pa.DataType) -> str:
+    """What a column of images holds; large and small types, structs and plain ones are read alike."""
+    if holds_images(kind):
+        return "images"
+    return "names" if _holds_paths(kind) or _is_text(kind) else "neither"
 
 
 def _holds_paths(kind: pa.DataType) -> bool:

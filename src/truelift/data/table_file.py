@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO, TypeVar
 
 from truelift.data.files import require_regular
-from truelift.data.path_lists import LIST_ENDING, LONGEST_LINE, ListForm, list_form
+from truelift.data.path_lists import LIST_ENDING, LONGEST_LINE, MOST_COLUMNS, ListForm, list_form
 from truelift.errors import InputError, one_line
 
 T = TypeVar("T")
@@ -19,8 +19,6 @@ TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")
 
 LARGEST_TABLE = 1 << 31
 """Bytes of a table's file."""
-
-_MOST_COLUMNS = 20_000
 
 _DELIMITERS = (",", ";", "\t")
 
@@ -63,6 +61,15 @@ def read_header(file: Path) -> list[str]:
     return _opened(file, lambda text: [*_first_object(file, text)] if _is_json(file) else _header(file, text).names)
 
 
+def has_header(file: Path) -> bool:
+    """Whether a table begins with the names of its columns; else its first line is a row (see `list_form`).
+
+    Raises:
+        InputError: As `read_table`.
+    """
+    return _is_json(file) or _opened(file, lambda text: list_form(text.readline(LONGEST_LINE)) is None)
+
+
 def _is_json(file: Path) -> bool:
     return file.suffix.lower() == ".jsonl"
 
@@ -85,7 +92,7 @@ class _Header(NamedTuple):
 
     names: list[str]
     told_by: str
-    divide: Callable[[TextIO], Iterable[list[str]]]
+    divide: Callable[[Iterable[str]], Iterable[list[str]]]
 
 
 def _header(file: Path, text: TextIO) -> _Header:
@@ -96,6 +103,8 @@ def _header(file: Path, text: TextIO) -> _Header:
     line = text.readline(LONGEST_LINE)
     listed = list_form(line)
     if listed is not None:
+        if len(listed.names) > MOST_COLUMNS:
+            raise InputError(f"{file} row 1: a list must have {MOST_COLUMNS} columns at most, got more")
         text.seek(0)  # it is a row
         return _Header([*listed.names], "the first row", partial(_list_rows, listed))
     if file.name.lower().endswith(LIST_ENDING):
@@ -104,8 +113,8 @@ def _header(file: Path, text: TextIO) -> _Header:
         raise InputError(f"{file}: a table must begin with the names of its columns, got an empty line")
     delimiter = max(_DELIMITERS, key=line.count)
     names = [name.strip() for name in next(csv.reader(io.StringIO(line), delimiter=delimiter))]
-    if len(names) > _MOST_COLUMNS:
-        raise InputError(f"{file}: a table must have {_MOST_COLUMNS} columns at most, got {len(names)}")
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"{file}: a table must have {MOST_COLUMNS} columns at most, got {len(names)}")
     # An index that pandas has written has no name.
     names = [name or f"column {number}" for number, name in enumerate(names, start=1)]
     if len(set(names)) < len(names):
@@ -114,15 +123,27 @@ def _header(file: Path, text: TextIO) -> _Header:
     return _Header(names, "the header", partial(csv.reader, delimiter=delimiter))
 
 
-def _list_rows(form: ListForm, text: TextIO) -> Iterable[list[str]]:
-    return form.divide(text) if form.delimiter is None else csv.reader(text, delimiter=form.delimiter)
+def _list_rows(form: ListForm, lines: Iterable[str]) -> Iterable[list[str]]:
+    return form.divide(lines) if form.delimiter is None else csv.reader(lines, delimiter=form.delimiter)
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    """The lines that follow.
+
+    Raises:
+        ValueError: One is too long.
+    """
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
+            raise ValueError(f"a line must have less than {LONGEST_LINE} characters")
+        yield line
 
 
 def _delimited(file: Path, text: TextIO) -> Table:
     names, told_by, divide = _header(file, text)
     columns: list[list[str]] = [[] for _ in names]
     row = 0
-    for fields in divide(text):
+    for fields in divide(_lines(text)):
         if not fields:
             continue
         row += 1
@@ -158,6 +179,6 @@ def _first_object(file: Path, text: TextIO) -> dict[str, Any]:
 def _lines_of_json(file: Path, text: TextIO) -> Table:
     rows = [*_objects(file, text)]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    if len(names) > _MOST_COLUMNS:
-        raise InputError(f"{file}: a table must have {_MOST_COLUMNS} columns at most, got {len(names)}")
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"{file}: a table must have {MOST_COLUMNS} columns at most, got {len(names)}")
     return Table(file, {name: [row.get(name) for row in rows] for name in names})

@@ -24,7 +24,7 @@ from truelift.data.labels import Raw, from_columns, number_labels
 from truelift.data.listing import Source
 from truelift.data.path_lists import LIST_ENDING, is_list
 from truelift.data.split_names import match_splits, split_of
-from truelift.data.table_file import TABLE_ENDINGS, Table, read_header, read_table
+from truelift.data.table_file import TABLE_ENDINGS, Table, has_header, read_header, read_table
 from truelift.errors import InputError
 
 _METADATA = "metadata"
@@ -41,16 +41,17 @@ def is_table(path: Path) -> bool:
 def table_files(root: Path) -> list[Path]:
     """The tables in a folder that name images: `metadata.csv` there or in its folders, or else any with such a column.
 
-    Where there is none, the lists of image files there (see `path_lists`).
+    Those without a header count where none with a header names images. Where there is no table, the lists of image
+    files there (see `path_lists`).
 
     Raises:
-        InputError: One cannot be read.
-        OSError: As for a list.
+        InputError: A table cannot be read.
     """
     found = [file for file in files_ending(root, TABLE_ENDINGS, levels=1) if file.stem.lower() == _METADATA]
     if not found:
         found = [file for file in files_ending(root, TABLE_ENDINGS, levels=0) if not _is_no_data(file)]
     tables = [file for file in found if named_image(read_header(file)) is not None]
+    tables = [file for file in tables if has_header(file)] or tables
     return tables or sorted(file for file in root.iterdir() if not is_hidden(file.name) and is_list(file))
 
 

@@ -298,3 +298,77 @@ def test_what_could_be_meant_otherwise_of_several_archives(tmp_path: Path, capsy
     (tmp_path / "images").rmdir()
     assert read(tmp_path).classes == ("cat", "dog")
     assert "class folders are read, not test.zip; to read it, give it as data.path" in capsys.readouterr().err
+
+
+def one_class(name: str, count: int, first: int = 0) -> dict[str, bytes]:
+    return {f"{name}/{first + i}.png": png(pixels(first + i)) for i in range(count)}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_one_class_in_a_folder_of_a_split(tmp_path: Path, kind: str) -> None:
+    for split, count in (("train", 3), ("test", 1)):
+        (tmp_path / split).mkdir()
+        for name in ("cats", "dogs"):
+            write_archive(tmp_path / split / f"{name}.{kind}", one_class(name, count))
+    for whole in (False, True):
+        if whole:  # the training set in one
+            for name in ("cats", "dogs"):
+                (tmp_path / "train" / f"{name}.{kind}").unlink()
+            write_archive(tmp_path / f"train.{kind}", {**one_class("cats", 3), **one_class("dogs", 3)})
+        source = read(tmp_path)
+        assert source.test is not None
+        assert (source.classes, source.unlabelled, source.left_out) == (("cats", "dogs"), None, ())
+        assert (source.train.labels.tolist(), source.test.labels.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 1])
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_one_class_beside_one_of_the_others(tmp_path: Path, kind: str) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        write_archive(tmp_path / split / f"a.{kind}", one_class("a", 2))
+        write_archive(tmp_path / split / f"rest.{kind}", {**one_class("b", 1), **one_class("c", 1)})
+    source = read(tmp_path)
+    assert (source.classes, source.train.labels.tolist(), source.left_out) == (("a", "b", "c"), [0, 0, 1, 2], ())
+
+
+def test_zip_files_in_subfolders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = {**one_class("cat", 2), **one_class("dog", 2)}
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        write_zip(tmp_path / split / f"{split[0]}.zip", both)
+    source = read(tmp_path)
+    assert source.test is not None
+    assert (source.train.labels.tolist(), source.test.labels.tolist()) == ([0, 0, 1, 1], [0, 0, 1, 1])
+    (tmp_path / "train" / "t.zip").rename(tmp_path / "train.zip")  # with one in the folder, those of splits alone
+    (tmp_path / "old").mkdir()
+    write_zip(tmp_path / "old" / "backup.zip", both)
+    capsys.readouterr()
+    source = read(tmp_path)
+    assert source.test is not None
+    assert len(source.train.files()) == len(source.test.files()) == 1
+    assert (
+        "the zip files in the folder itself are read, not old/backup.zip; to read it, give it as data.path"
+        in capsys.readouterr().err
+    )
+    (tmp_path / "train.zip").rename(tmp_path / "old" / "train.zip")
+    with pytest.raises(InputError, match=r"a file beside those of named splits must name its split too, got .*backup"):
+        read(tmp_path)
+
+
+def test_zip_files_among_images_are_none_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("bus", "train"):  # a class with the name of a split
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(png(pixels(1)))
+    write_zip(tmp_path / "bus" / "originals.zip", one_class("bus", 2))
+    assert read(tmp_path).classes == ("bus", "train")
+    assert "originals" not in capsys.readouterr().err
+
+
+def test_tar_files_beside_zip_files_that_are_no_part(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train.tar", {**one_class("cat", 2), **one_class("dog", 2)})
+    (tmp_path / "old").mkdir()
+    write_zip(tmp_path / "old" / "backup.zip", one_class("cat", 1))
+    assert len(read(tmp_path).train.labels) == 4
+    (tmp_path / "old").rename(tmp_path / "test")
+    with pytest.raises(InputError, match=r"data.path must hold tar files or zip files, not both, got .*tar and .*back"):
+        read(tmp_path)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.unit.data.image_files import IMAGE_TYPE, metadata, pixels, png, write_classes
+from tests.unit.data.image_files import IMAGE_TYPE, metadata, pixels, png, write_classes, write_folder
 
 from truelift.data import DataOptions, Photographs, load, load_unlabelled
 from truelift.data.decode import decode
@@ -137,6 +137,18 @@ def test_parquet_files_go_before_arrow_files(tmp_path: Path, capsys: pytest.Capt
     assert "parquet files are read, not a.arrow" in capsys.readouterr().err
 
 
+def test_class_folders_go_before_arrow_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(tmp_path, {"a": 2, "b": 2})
+    file = write_arrow(tmp_path / "data.arrow", [0, 1, 0])
+    assert read(tmp_path).classes == ("a", "b")
+    assert "class folders are read, not data.arrow; to read it, give it as data.path" in capsys.readouterr().err
+    assert read(file).classes == NAMES
+    (tmp_path / "saved").mkdir()
+    file.rename(tmp_path / "saved" / "data.arrow")
+    with pytest.raises(InputError, match=r"class folder without images: .*saved"):
+        read(tmp_path)
+
+
 def test_what_is_no_arrow_file(tmp_path: Path) -> None:
     file = write_arrow(tmp_path / "data.arrow", [0, 1, 0, 1])
     whole = file.read_bytes()
@@ -164,6 +176,99 @@ def test_what_is_no_arrow_file(tmp_path: Path) -> None:
         (tmp_path / "state.json").write_text(state)
         with pytest.raises(InputError, match=message):
             read(tmp_path)
+
+
+def write_plain(file: Path, table: pa.Table, *, in_place: bool = False, **options: Any) -> bytes:
+    chosen = pa.ipc.IpcWriteOptions(**options)
+    with (pa.ipc.new_file if in_place else pa.ipc.new_stream)(str(file), table.schema, options=chosen) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("form", ["zstd", "lz4"])
+def test_compressed_bodies_are_refused(tmp_path: Path, form: str, in_place: bool) -> None:
+    """Whichever message it is: rows, or the values of a dictionary."""
+    rows, labels = pa.array([png(pixels(1))] * 4), pa.array(["a", "b", "a", "b"])
+    for column in (labels, labels.dictionary_encode()):
+        table = pa.table({"image": rows, "label": column})
+        write_plain(tmp_path / "a.arrow", table, in_place=in_place)
+        assert read(tmp_path).train.labels.tolist() == [0, 1, 0, 1]
+        write_plain(tmp_path / "a.arrow", table, in_place=in_place, compression=form)
+        with pytest.raises(
+            InputError, match=r"cannot read .*a.arrow as an arrow file: its batches must not be compres"
+        ):
+            read(tmp_path)
+    zeros = pa.table({"image": rows, "label": labels, "more": [bytes(1 << 24)] * 4})
+    assert len(write_plain(tmp_path / "a.arrow", zeros, in_place=in_place, compression=form)) < 1 << 20
+    before = pa.total_allocated_bytes()
+    with pytest.raises(InputError, match="must not be compressed"):
+        read(tmp_path)
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_more_rows_than_bytes_are_refused(tmp_path: Path, in_place: bool) -> None:
+    file = tmp_path / "a.arrow"
+    nothing = pa.Array.from_buffers(pa.null(), 1 << 40, [None])  # pa.nulls would take memory for it
+    table = pa.table({"image": nothing, "label": nothing})
+    options = pa.ipc.IpcWriteOptions(allow_64bit=True)
+    with (pa.ipc.new_file if in_place else pa.ipc.new_stream)(str(file), table.schema, options=options) as writer:
+        writer.write_table(table)
+    assert file.stat().st_size < 2000
+    with pytest.raises(InputError, match=rf"{1 << 40} rows are declared in {file.stat().st_size} bytes"):
+        read(file)
+
+
+def test_dictionaries_that_grow_are_refused(tmp_path: Path) -> None:
+    chunks = [["a", "b"], ["a", "b", "c", "d"]]
+    label = pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(words)) for words in chunks])
+    table = pa.table({"image": [png(pixels(i)) for i in range(4)], "label": label})
+    write_plain(tmp_path / "a.arrow", table)  # written anew
+    assert read(tmp_path).train.labels.tolist() == [0, 1, 0, 1]
+    write_plain(tmp_path / "a.arrow", table, emit_dictionary_deltas=True)
+    with pytest.raises(InputError, match="a dictionary must be written as a whole, not added to"):
+        read(tmp_path)
+
+
+def test_an_index_that_names_other_batches(tmp_path: Path) -> None:
+    """One batch of rows could be named a million times."""
+    table = pa.table({"image": [png(pixels(i)) for i in range(4)], "label": [0, 1, 0, 1]})
+    two, one = (write_plain(tmp_path / "a.arrow", table[:rows], in_place=True) for rows in (4, 2))
+
+    def footer(whole: bytes) -> int:
+        return len(whole) - 10 - int.from_bytes(whole[-10:-6], "little")
+
+    (tmp_path / "a.arrow").write_bytes(one[: footer(one)] + two[footer(two) :])
+    with pytest.raises(InputError, match="its index names 2 batches, there are 1"):
+        read(tmp_path)
+
+
+def test_a_second_file_with_other_columns(tmp_path: Path) -> None:
+    write_arrow(tmp_path / "a.arrow", [0, 1], names=None)
+    cells = [{"path": "x.png"}] * 2
+    for images, told in (
+        (
+            pa.array(cells),
+            r'b.arrow has "image" of type struct<path: string>, .*a.arrow of type struct<bytes: binary, ',
+        ),
+        (pa.array(["x.png"] * 2), r'b.arrow has "image" of type string, .*; they must hold the same'),
+        (pa.array([1, 2]), r'b.arrow has "image" of type int64'),
+    ):
+        write_plain(tmp_path / "b.arrow", pa.table({"image": images, "label": [0, 1]}))
+        with pytest.raises(InputError, match=told):
+            read(tmp_path)
+    rows, labels = pa.array([{"bytes": png(pixels(5)), "path": None}] * 2, IMAGE_TYPE), pa.array([0, 1])
+    for names, name in ((["image", "image", "label"], "image"), (["image", "label", "label"], "label")):
+        columns = [rows if one == "image" else labels for one in names]
+        write_plain(tmp_path / "b.arrow", pa.Table.from_arrays(columns, names))
+        with pytest.raises(InputError, match=rf'b.arrow must have the column "{name}" once, got it 2 times'):
+            read(tmp_path)
+        with pytest.raises(InputError, match=rf"more than one {name} .*column|{name}.* once"):
+            read(tmp_path / "b.arrow")
+    # Plain bytes and a struct's are read alike.
+    write_plain(tmp_path / "b.arrow", pa.table({"image": pa.array([png(pixels(2))] * 2), "label": [1, 0]}))
+    assert values(read(tmp_path).train) == [0, 1, 2, 2]
 
 
 def test_no_damage_makes_anything_but_an_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.data.image_files import pixels, png
 
-from truelift.data import DataOptions, ImageSet, load, load_unlabelled
+from truelift.data import DataOptions, ImageSet, load, load_unlabelled, table_file
 from truelift.data.listing import Source
 from truelift.data.loading import find_source
 from truelift.errors import InputError
@@ -372,3 +372,52 @@ def test_a_list_has_the_digest_of_its_table(tmp_path: Path) -> None:
     ):
         states.append(load(DataOptions(name="x", path=str(file)), split_seed=0).state)
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+@pytest.mark.parametrize("delimiter", [",", " "])
+def test_a_list_has_so_many_columns_at_most(tmp_path: Path, name: str, delimiter: str) -> None:
+    write_images(tmp_path, 2)
+    file = write(tmp_path / name, "000.png" + f"{delimiter}0" * 20_000)
+    with pytest.raises(InputError, match=rf"{name} row 1: a list must have 20000 columns at most, got more"):
+        read(file)
+    fields = f"{delimiter}0" * 19_999
+    write(file, f"000.png{fields}", f"001.png{fields}")
+    with pytest.raises(InputError, match=rf"{name}: no label column in label 1, label 2"):
+        read(file)
+
+
+@pytest.mark.parametrize("first", ["file,label", "000.png 0", "000.png 0 1", "000.png,0"])
+def test_a_long_line_after_the_first(tmp_path: Path, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_file, "LONGEST_LINE", 100)
+    for length, bad in ((101, True), (100, True), (99, False), (100_000, True)):
+        line = "001.png".ljust(length)  # without the end of the line; fields are missing
+        (tmp_path / "a.csv").write_text(f"{first}\n{line}\n")
+        with pytest.raises(InputError) as raised:
+            table_file.read_table(tmp_path / "a.csv")
+        told = "a line must have less than 100 characters" if bad else "a row must have"
+        assert told in str(raised.value), length
+
+
+def test_tables_without_a_header_count_where_no_other_names_images(tmp_path: Path) -> None:
+    names = write_images(tmp_path, 4)
+    write(tmp_path / "labels.csv", "file,label", *rows(names, "abab"))
+    boxes = write(tmp_path / "boxes.csv", *(f"{name},12,34" for name in names))
+    assert read(tmp_path).classes == ("a", "b")
+    (tmp_path / "labels.csv").unlink()
+    with pytest.raises(InputError, match="no label column in label 1, label 2"):
+        read(tmp_path)
+    write(boxes, *rows(names, "abab"))
+    assert read(tmp_path).classes == ("a", "b")
+
+
+def test_a_text_file_that_cannot_be_read_is_no_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        write_images(tmp_path / name, 2)
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")
+    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
+    assert read(tmp_path).classes == ("a", "b")
+    said = capsys.readouterr().err
+    assert "notes.txt: it cannot be read (No such file or directory), and is taken for no list of images" in said
+    with pytest.raises(InputError, match=r"notes.txt"):
+        read(tmp_path / "notes.txt")
