@@ -56,6 +56,7 @@ class DivergedError(FailedError):
 # What torch says, in no class of its own on a CPU.
 _NO_MEMORY = (
     "without setting an exception",
+    "error return without exception set",
     "out of memory",
     "can't allocate memory",
     "not enough memory",

@@ -27,7 +27,8 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
             Path(first[2:]).write_text(block.text, encoding="utf-8")
             command = [sys.executable, first[2:], "--seed", "0", "--out", "."]
             subprocess.run(command, check=True, timeout=200, cwd=tmp_path)
-            assert 80 < json.loads(Path("metrics.json").read_text())["val_accuracy"] <= 100
+            if "metrics.json" in block.text:
+                assert 80 < json.loads(Path("metrics.json").read_text())["val_accuracy"] <= 100
         else:
             names = around(block.text, made)
             # The blank lines let a traceback name the page's own line.

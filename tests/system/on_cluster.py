@@ -24,7 +24,8 @@ out = pathlib.Path(sys.argv[1])
 with (out / "begun").open("a") as begun: begun.write("once\\n")
 place = out / "place"
 for step in range(int(place.read_text()) if place.exists() else 0, int(sys.argv[3])):
-    place.write_text(str(step))
+    place.with_suffix(".new").write_text(str(step))
+    place.with_suffix(".new").replace(place)  # it may be killed at any moment
     time.sleep(0.1)
 (out / "metrics.json").write_text(json.dumps({"accuracy": 80 + int(sys.argv[2]) % 3 + 2 * len(sys.argv)}))
 """

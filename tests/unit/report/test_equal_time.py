@@ -68,7 +68,7 @@ def test_nothing_is_compared_without_a_line(tmp_path: Path, changes: dict[str, A
     assert summarise(Study.read(folder)).trade_off.at_equal_time == ()
     write_report(folder)
     for ending in ("html", "md", "csv", "tex"):
-        assert "equal" not in (folder / f"report.{ending}").read_text()
+        assert "equal time" not in (folder / f"report.{ending}").read_text()
 
 
 def test_programs_have_no_epochs_of_ours(tmp_path: Path) -> None:
