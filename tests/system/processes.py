@@ -34,7 +34,7 @@ def together(cwd: Path, *arguments: str | Path, script: Path | None = None) -> l
     As torchrun does, this process holds the store where they find each other, at a port that the system gives it: a
     free one that was chosen for them might be another's by the time that they need it.
     """
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     common = {
