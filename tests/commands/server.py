@@ -7,9 +7,11 @@ there, or a script. Only its imports are there already, and its command line in 
 of these takes a new interpreter.
 
 CHANNEL is an open socket. A request is the JSON of a `Request`, with four files: standard input, output, error stream,
-and a pipe for the exit status. The answer is the command's process number. The server ends when the channel does.
+and a pipe for the exit status. The answer is the command's process number. The server ends when the channel does,
+and kills the process groups of the commands that run then: those of tests that failed before they had ended them.
 """
 
+import contextlib
 import gc
 import io
 import json
@@ -20,6 +22,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TypedDict
 
@@ -69,12 +72,18 @@ def serve(channel: socket.socket) -> tuple[Request, list[int]] | None:
         ready, _, _ = select.select([channel.fileno(), *commands], [], [])
         for handle in set(ready) - {channel.fileno()}:
             process, status = commands.pop(handle)
-            os.write(status, b"%d" % os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+            ended = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            with contextlib.suppress(BrokenPipeError):  # the tests' process is gone, as the channel's end says
+                os.write(status, b"%d" % ended)
             os.close(status)
             os.close(handle)
         if channel.fileno() in ready:
-            content, files, _, _ = socket.recv_fds(channel, MOST_BYTES, FILES)
+            try:
+                content, files, _, _ = socket.recv_fds(channel, MOST_BYTES, FILES)
+            except ConnectionError:  # closed with an answer unread
+                content = b""
             if not content:
+                kill(process for process, _ in commands.values())
                 return None
             signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
             process = os.fork()
@@ -91,7 +100,17 @@ def serve(channel: socket.socket) -> tuple[Request, list[int]] | None:
             commands[os.pidfd_open(process)] = (process, files.pop())
             for file in files:
                 os.close(file)
-            channel.send(b"%d" % process)
+            with contextlib.suppress(ConnectionError):  # as the next look at the channel says
+                channel.send(b"%d" % process)
+
+
+def kill(processes: Iterable[int]) -> None:
+    """Kill children of this process that nobody has waited for, with their groups, and wait for them."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):  # it leads no group yet
+            os.killpg(process, signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
 
 
 def become(request: Request, files: list[int]) -> None:

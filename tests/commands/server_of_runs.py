@@ -92,6 +92,8 @@ def _become(arguments: Sequence[str], environment: Mapping[str, str], files: Seq
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
         traceback.print_exc()
+    # What an interpreter does at its end: threads and pools are waited for, `truelift.ending` is called. The one public
+    # way there leads back to the main module, through the study in whose midst this fork is: it would clean up.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()

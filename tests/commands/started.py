@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 FORKS = sys.platform.startswith("linux") and hasattr(os, "pidfd_open")
 """Whether commands are forked; elsewhere each is a new interpreter."""
+_LAST_WORDS_SECONDS = 3.0
+"""What commands have to say why they failed, when one that they work with has."""
 
 
 class Command:
@@ -88,22 +91,11 @@ class Command:
         Raises:
             subprocess.TimeoutExpired: As `wait`.
         """
-        texts = ["", ""]
-
-        def read(place: int, stream: IO[str]) -> None:
-            with stream:
-                texts[place] = stream.read()
-
-        streams = [(place, stream) for place, stream in enumerate((self.stdout, self.stderr)) if stream is not None]
-        readers = [threading.Thread(target=read, args=one, daemon=True) for one in streams]
-        for reader in readers:
-            reader.start()
+        reading = _Reading(self)
         self.wait(timeout)
-        for reader in readers:
-            reader.join(timeout)
-            if reader.is_alive():  # what the command has started holds the stream
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
-        return texts[0], texts[1]
+        if not reading.ends(timeout):  # what the command has started holds the stream
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return reading.texts()
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
@@ -114,6 +106,14 @@ class Command:
         """Send it SIGKILL, unless it has ended."""
         self.send_signal(signal.SIGKILL)
 
+    def end_group(self) -> None:
+        """Kill it with the processes of its group, unless it has ended, and wait until it has."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.kill()
+            self.wait()
+
     def _ended(self, timeout: float | None) -> int | None:
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -122,6 +122,36 @@ class Command:
             self.returncode = int(os.read(self._status, 16))
             os.close(self._status)
         return self.returncode
+
+
+class _Reading:
+    """What a command prints on the streams that are pipes, read as it comes, so that it never waits for a reader."""
+
+    def __init__(self, command: Command) -> None:
+        self._lines: tuple[list[str], list[str]] = ([], [])
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
+            for stream, lines in zip((command.stdout, command.stderr), self._lines, strict=True)
+            if stream is not None
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def ends(self, timeout: float | None) -> bool:
+        """Whether the streams have ended within so many seconds each."""
+        for reader in self._readers:
+            reader.join(timeout)
+        return not any(reader.is_alive() for reader in self._readers)
+
+    def texts(self) -> tuple[str, str]:
+        """The output and the error stream so far."""
+        out, err = ("".join(lines) for lines in self._lines)
+        return out, err
+
+    def _read(self, stream: IO[str], lines: list[str]) -> None:
+        with stream:
+            for line in stream:
+                lines.append(line)
 
 
 def begin(
@@ -176,16 +206,39 @@ def in_processes(
     """Have each of so many processes do `work(rank, *arguments)`, as `torch.multiprocessing.spawn` does.
 
     Raises:
-        AssertionError: One of them has failed, with its error stream.
-        subprocess.TimeoutExpired: One ran longer; all were killed.
+        AssertionError: As `all_done`.
     """
-    begun = [begin_call(work, (rank, *arguments), stderr=PIPE) for rank in range(processes)]
+    all_done([begin_call(work, (rank, *arguments), stderr=PIPE) for rank in range(processes)], timeout)
+
+
+def all_done(commands: Sequence[Command], timeout: float = 150, *, status: int = 0) -> list[tuple[str, str]]:
+    """What each of some commands has printed on the streams that are pipes, once all have ended with this status.
+
+    They may wait for each other: the first that ends with another status ends the rest, which have a moment to tell
+    what they know.
+
+    Raises:
+        AssertionError: One has ended with another status, or ran longer, with all exit statuses and error streams; none
+            runs on.
+    """
+    readings = [_Reading(command) for command in commands]
+    deadline, failed = time.monotonic() + timeout, False
     try:
-        told = [command.communicate(timeout)[1] for command in begun]
+        while None in (found := [command.poll() for command in commands]) and time.monotonic() < deadline:
+            if not failed and any(one not in (None, status) for one in found):
+                deadline, failed = min(deadline, time.monotonic() + _LAST_WORDS_SECONDS), True
+            time.sleep(0.01)
     finally:
-        for command in begun:
-            command.kill()
-    assert [command.returncode for command in begun] == [0] * processes, "\n".join(told)
+        for command in commands:
+            command.end_group()
+    whole = [reading.ends(_LAST_WORDS_SECONDS) for reading in readings]
+    told = [reading.texts() for reading in readings]
+    assert found == [status] * len(commands), "\n".join(
+        f"command {place}: {'ran on and was killed' if one is None else f'status {one}'}\n{err}"
+        for place, (one, (_, err)) in enumerate(zip(found, told, strict=True))
+    )
+    assert all(whole), "what the commands have started runs on and holds their streams"
+    return told
 
 
 def _new_interpreter(asked: Request, out: int, err: int) -> "subprocess.Popen[bytes]":

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from tests.commands.started import PIPE, Command, begin
 
@@ -29,13 +29,29 @@ def started(cwd: Path, *arguments: str | Path, launcher: list[str] | None = None
 
 
 def together(cwd: Path, *arguments: str | Path, script: Path | None = None) -> list[Command]:
-    """A command in two processes that train one network, with the variables that torchrun sets."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {**ENVIRONMENT, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    """A command in two processes that train one network, with the variables that torchrun sets.
+
+    As torchrun does, this process holds the store where they find each other, at a port that the system gives it: a
+    free one that was chosen for them might be another's by the time that they need it.
+    """
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    common = {
+        **ENVIRONMENT,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": "2",
+    }
     places = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
-    return [begin(arguments, cwd=cwd, env=common | place, stdout=PIPE, stderr=PIPE, script=script) for place in places]
+    both = [begin(arguments, cwd=cwd, env=common | place, stdout=PIPE, stderr=PIPE, script=script) for place in places]
+    _stores.update(dict.fromkeys(both, store))
+    return both
+
+
+_stores: WeakKeyDictionary[Command, object] = WeakKeyDictionary()
+"""Where commands find each other, as long as they are known here."""
 
 
 def running(text: str | Path) -> list[int]:

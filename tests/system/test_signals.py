@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.commands.started import run
+from tests.commands.started import all_done, run
 from tests.system.processes import ENVIRONMENT, TRUELIFT, kill, running, started, together, until
 
 from truelift.records import Predictions, Run
@@ -110,9 +110,7 @@ def test_of_several_processes_all_stop_at_one_step(tmp_path: Path) -> None:
     assert "exitcode  : 143" in told or "exitcode: 143" in told, told
     assert told.count("truelift: stopped by SIGTERM") == 1
     assert (tmp_path / "cut/checkpoint.pt").exists()
-    for ended in (*whole, *together(tmp_path, *OPTIONS, "--out", "cut")):
-        _, told = ended.communicate(timeout=200)
-        assert ended.returncode == 0, told
+    all_done([*whole, *together(tmp_path, *OPTIONS, "--out", "cut")], 200)
     assert_same(tmp_path / "cut", tmp_path / "whole")
 
 

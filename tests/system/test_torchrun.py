@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.commands.started import PIPE, Command, begin
+from tests.commands.started import PIPE, all_done, begin
 from tests.system.processes import ENVIRONMENT, together
 
 from truelift.records import Predictions, Run
@@ -30,13 +30,6 @@ SMALL: dict[str, Any] = {
     "batch_size": 32,
     "precision": "fp32",
 }
-
-
-def all_done(processes: list[Command]) -> None:
-    """Wait until all have ended well."""
-    for process in processes:
-        _, told = process.communicate(timeout=150)
-        assert process.returncode == 0, told
 
 
 def worker(folder: Path, settings: dict[str, Any]) -> list[str]:
@@ -114,9 +107,9 @@ def train(out: Path, **settings: Any) -> list[str]:
 
 
 def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
-    told = [process.communicate(timeout=150) for process in together(tmp_path, *train(tmp_path / "whole"))]
-    out = "".join(out for out, _ in told)
-    assert out.count("test accuracy") - out.count("epoch") == 1, told  # one process tells the end
+    told = all_done(together(tmp_path, *train(tmp_path / "whole")))
+    ends = [sum("test accuracy" in line and "epoch" not in line for line in out.splitlines()) for out, _ in told]
+    assert ends == [1, 0], told  # one process tells the end
 
     command = [*TORCHRUN, "-m", "truelift", *train(tmp_path / "cut")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
@@ -151,8 +144,7 @@ def test_bad_input_ends_both_with_one_line(tmp_path: Path) -> None:
         ),
         (["study", "digits", "--out", str(tmp_path / "study")], "study starts its own processes"),
     ):
-        processes = together(tmp_path, *command)
-        told = [process.communicate(timeout=150)[1] for process in processes]
-        assert [process.returncode for process in processes] == [2, 2], told
-        assert any(words in text for text in told), told
+        for _, err in all_done(together(tmp_path, *command), status=2):
+            (line,) = err.splitlines()
+            assert words in line
         assert not list(tmp_path.iterdir())

@@ -48,7 +48,10 @@ def by_schedule(rank: int, processes: int) -> dict[str, Any]:
     def wrap() -> DistributedDataParallel:
         ddp = DistributedDataParallel(network)
 
-        def counted(state: None, bucket: Any) -> torch.futures.Future[torch.Tensor]:
+        def counted(
+            state: None,
+            bucket: dist.GradBucket,  # type: ignore[name-defined] # torch checks the name
+        ) -> torch.futures.Future[torch.Tensor]:
             sizes[-1] += bucket.buffer().numel()
             mean = bucket.buffer() / processes
             found: torch.futures.Future[torch.Tensor] = (
