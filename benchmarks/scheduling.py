@@ -71,10 +71,10 @@ class StandIn:
                 time.sleep(self.seconds)
                 metrics = {"accuracy": 80.0 + config["seed"] % 7}
                 check_held(self._folder)
-                with (self._folder / "written").open("a") as written:
-                    written.write(f"{socket.gethostname()}\n")
                 told = {name: config[name] for name in ("command", "args", "seed")}
                 write_json(self._folder / "result.json", {"metrics": metrics, **told, "finished": now()})
+                with (self._folder / "written").open("a") as written:  # not before: it may be killed in between
+                    written.write(f"{socket.gethostname()}\n")
                 return 0
         except InUseError:
             return ELSEWHERE

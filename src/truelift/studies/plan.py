@@ -188,6 +188,11 @@ class StudyPlan:
         ours = (variant for variant in self.variants if variant.command is None)
         return {variant.name: self._resolve(variant, {**split, **self.shared, **variant.settings}) for variant in ours}
 
+    @cached_property
+    def _configs(self) -> dict[str, dict[str, Any]]:
+        """What config.toml holds of each of these: written out once, not for every one of thousands of seeds."""
+        return {name: config(experiment) for name, experiment in self._resolved.items()}
+
     def _resolve(self, variant: Variant, settings: Mapping[str, Any]) -> Experiment:
         parsed = parse_experiment(settings, f'variant "{variant.name}"')
         try:
@@ -209,8 +214,10 @@ class StudyPlan:
 
     def _run(self, variant: Variant, seed: int) -> PlannedRun:
         if variant.program is None:
-            experiment = self.experiment(variant, seed)
-            return PlannedRun(variant.name, seed, experiment, config(experiment))
+            written = {**self._configs[variant.name], "seed": seed}
+            if self.folds is not None:
+                written["data"] = {**written["data"], "fold": seed}
+            return PlannedRun(variant.name, seed, self.experiment(variant, seed), written)
         program = {"command": variant.command, "args": str(variant.settings.get("args", "")), "seed": seed}
         return PlannedRun(variant.name, seed, None, program | variant.program.config())
 

@@ -60,6 +60,10 @@ def expand_names(tokens: Iterable[str]) -> list[str]:
     return expanded
 
 
+_PLAIN = (bool, int, float, str)
+"""Types of most values: a plan of ten thousand runs has millions."""
+
+
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as dotted names: {"model": {"width": 8}} is {"model.width": 8}.
 
@@ -68,12 +72,15 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     Raises:
         InputError: Two of them have one name: {"model": {"width": 8}, "model.width": 4}.
     """
+
+    def is_group(name: str) -> bool:
+        return name in _GROUPS or (name in OPTIONS and name.endswith(f".{_ARGS}"))
+
     flat: dict[str, Any] = {}
     found: Iterable[tuple[str, Any]]
     for key, value in settings.items():
         name = f"{prefix}{key}"
-        is_group = name in _GROUPS or (name in OPTIONS and key == _ARGS)
-        if isinstance(value, Mapping) and name != _OWN and (value or is_group):
+        if not isinstance(value, _PLAIN) and isinstance(value, Mapping) and name != _OWN and (value or is_group(name)):
             found = flatten(value, f"{name}.").items()
         else:
             found = ((NAMED_GROUPS.get(name, name), value),)
@@ -112,14 +119,11 @@ def parse_experiment(settings: Mapping[str, Any], source: str) -> Experiment:
     return Experiment(**own)
 
 
-_PLAIN = (bool, int, float, str)
-
-
 def to_dict(experiment: Experiment) -> dict[str, Any]:
     """Nested plain values, without the options that are None or an empty table: what a TOML file can hold."""
 
     def plain(value: Any) -> Any:
-        if isinstance(value, _PLAIN):  # most are: a plan of ten thousand runs has millions
+        if isinstance(value, _PLAIN):
             return value
         if dataclasses.is_dataclass(value):
             items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))

@@ -7,6 +7,7 @@ from truelift import recipes
 from truelift.errors import InputError
 from truelift.metrics import Metric
 from truelift.studies.plan import read_plan
+from truelift.training.identity import config, identity
 from truelift.verdicts import PublishedFigure
 
 STUDY = """
@@ -27,6 +28,18 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("more", ["", 'replicates = "folds"\nfolds = 3\n'], ids=["seeds", "folds"])
+def test_each_run_has_its_own_experiment_written_out(tmp_path: Path, more: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(f"{'' if more else 'seeds = [3, 0, 7]'}\n{more}[variants.a]\n[variants.b]\nmodel.width = 4\n")
+    runs = read_plan(path).runs()
+    assert len(runs) == 6
+    for run in runs:
+        assert run.experiment is not None
+        assert run.config == config(run.experiment)
+        assert run.identity == identity(run.experiment)
 
 
 def test_pairs_share_all_but_the_variants_settings(tmp_path: Path) -> None:
