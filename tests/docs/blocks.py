@@ -1,8 +1,10 @@
 """The blocks of code in the documentation, with what a page says of those that cannot run."""
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -39,3 +41,13 @@ def blocks(page: Path) -> list[Block]:
 
 
 ALL = [block for page in PAGES for block in blocks(page)]
+
+
+def ci_script(name: str) -> ModuleType:
+    """A maintainer's script, imported: .ci is no package."""
+    found = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module

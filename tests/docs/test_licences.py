@@ -1,26 +1,14 @@
 """The licences of what truelift uses: each package on the page, each licence one that goes with Apache-2.0."""
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from tests.docs.blocks import ROOT
+from tests.docs.blocks import ROOT, ci_script
 
-
-def script() -> ModuleType:
-    found = importlib.util.spec_from_file_location("licences", ROOT / ".ci/licences.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-LICENCES = script()
+LICENCES = ci_script("licences")
 PAGE = dict(
     re.findall(
         r"^\| (?!package )([a-z0-9-]+) \| .* \| (.*) \|$", (ROOT / "docs/licences.md").read_text(encoding="utf-8"), re.M

@@ -1,24 +1,13 @@
 """Pages of docs/results: each table stands there as the kept records give it, and the records are small."""
 
-import importlib.util
 import re
-from types import ModuleType
 
-from tests.docs.blocks import ROOT
+from tests.docs.blocks import ROOT, ci_script
 
 RESULTS = ROOT / "docs/results"
 
 
-def script() -> ModuleType:
-    found = importlib.util.spec_from_file_location("results", ROOT / ".ci/results.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-SCRIPT = script()
+SCRIPT = ci_script("results")
 
 
 def test_every_table_is_what_the_records_give() -> None:

@@ -20,22 +20,20 @@ def measured(asked: Asked, found: Found, runs: Sequence[Run]) -> tuple[Asked, Fo
         runs: Those that are done.
     """
     metrics = {one.name: one for one in (asked.metric, *(guard.metric for guard in asked.guards))}
-    lacking = {
-        name: [key for key, logged in found.results.items() if name not in logged]
-        for name in metrics
-        if measure(name, runs) is not None
-    }
+    measures = {name: one for name in metrics if (one := measure(name, runs)) is not None}
+    if not measures:
+        return asked, found
+    lacking = {name: [key for key, logged in found.results.items() if name not in logged] for name in measures}
     # Of what some runs wrote themselves the scale must be known, or the two could not be told apart.
     alone = {name for name, keys in lacking.items() if len(keys) == len(found.results)}
-    known = {name for name in lacking if name in alone or metrics[name].scale or not metrics[name].in_points}
-    told = [one for name in lacking if name in known and (one := measure(name, runs)) is not None]
+    known = [name for name in measures if name in alone or metrics[name].scale or not metrics[name].in_points]
     results = {key: dict(logged) for key, logged in found.results.items()}
-    for one in told:
-        share = 0.01 if metrics[one.name].scale == "fraction" and one.name not in alone else 1.0
-        for key in lacking[one.name]:
+    for name in known:
+        share = 0.01 if metrics[name].scale == "fraction" and name not in alone else 1.0
+        for key in lacking[name]:
             predictions = found.predictions.get(key)
-            if predictions is not None and isinstance(value := value_or_why(one, predictions), float):
-                results[key][one.name] = value * share  # where not, the report says that the result lacks it
+            if predictions is not None and isinstance(value := value_or_why(measures[name], predictions), float):
+                results[key][name] = value * share  # where not, the report says that the result lacks it
 
     def scaled(metric: Metric) -> Metric:
         return replace(metric, scale="points") if metric.name in alone and metric.in_points else metric
