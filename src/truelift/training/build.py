@@ -37,6 +37,7 @@ from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import evaluation_batches, make_autocast
 from truelift.training.experiment import Experiment
 from truelift.training.gradient_rules import GradientRule
+from truelift.training.graphs import GraphedPasses, why_not
 from truelift.training.hardware import Precision, pick_device, pick_precision
 from truelift.training.identity import fingerprint, identity
 from truelift.training.meters import Meters
@@ -88,6 +89,10 @@ class Training:
     """In a few words."""
     loss_scale: LossScale | None
     """In fp16."""
+    graph: GraphedPasses | None
+    """Where the steps' passes are recorded on a GPU."""
+    graph_why: str
+    """Why they are not; empty where they are."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -275,6 +280,7 @@ def assemble(
     for policy in followers:
         batches = policy.batches(batches)
     held_out = {"validation": splits.validation, "test": splits.test}
+    why_no_graph = why_not(experiment, device, precision, world.size, compiled=decision.compiled)
     return Training(
         experiment=experiment,
         device=device,
@@ -299,6 +305,8 @@ def assemble(
         compiled=decision.compiled,
         compiled_why=decision.why,
         loss_scale=LossScale(device) if precision == "fp16" else None,
+        graph=GraphedPasses([network, objective]) if why_no_graph is None else None,
+        graph_why=why_no_graph or "",
     )
 
 

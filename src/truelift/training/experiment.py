@@ -98,6 +98,11 @@ class Experiment:
     """Compile the network with torch.compile: 40 to 100 s on a CPU before the first step, faster steps after it.
     auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
 
+    cuda_graphs: Annotated[bool, OPERATIONAL] = True
+    """On a CUDA GPU: record a step's passes once and replay them, where a step's Python takes the same path each time
+    (softmax, FreezeOut, every optimizer and augmentation; not parts of your own): small networks train several times as
+    fast. false: never."""
+
     device: Annotated[str, OPERATIONAL] = "auto"
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
 

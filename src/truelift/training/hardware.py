@@ -112,15 +112,17 @@ def threads_of(threads: int) -> Iterator[None]:
 
 
 def draw_from(seed: int, device: str) -> None:
-    """Seed what draws without a generator of its own.
+    """Seed what draws without a generator of its own: the CPU's generator, and that of the device.
 
-    On the CPU its generator alone: `torch.manual_seed` seeds those of GPUs too, and where none is used yet it takes
-    down for each where it was called, which is a millisecond of every step.
+    `torch.manual_seed` seeds those of every kind of device, and of one that is not in use takes down where it was
+    called, which is a millisecond of every step.
     """
-    if device == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)
+    kind, _, index = device.partition(":")
+    torch.default_generator.manual_seed(seed)
+    if kind == "cuda":
+        torch.cuda.default_generators[int(index) if index else torch.cuda.current_device()].manual_seed(seed)
+    elif kind == "mps":
+        torch.mps.manual_seed(seed)
 
 
 def visible_gpus() -> tuple[str, ...]:

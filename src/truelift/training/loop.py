@@ -22,6 +22,7 @@ from truelift.seeds import derive
 from truelift.training.build import Training
 from truelift.training.divergence import Guard, learning_rate
 from truelift.training.evaluation import predict, scores
+from truelift.training.graphs import Passed
 from truelift.training.hardware import draw_from
 from truelift.training.objectives import StepLosses
 from truelift.training.policies import Progress
@@ -129,9 +130,12 @@ def make_step(training: Training, batch: Batch, step_seed: int, guard: Guard | N
     again = partial(_losses, t, batch, step_seed)
     if guard is not None:
         guard.before()
-    losses, error = again()
-    logged = t.rule.backward(losses, again)
-    losses = {name: loss.detach() for name, loss in losses.items()}
+    if t.graph is not None and guard is None:
+        losses, error, logged = t.graph(batch, partial(_passes, t), partial(draw_from, step_seed, t.device))
+    else:
+        losses, error = again()
+        logged = t.rule.backward(losses, again)
+        losses = {name: loss.detach() for name, loss in losses.items()}
     if t.exchange is not None:
         t.exchange.finish([*losses.values(), error, *t.shared()])
     if guard is not None and not guard.passes(losses, again):
@@ -172,9 +176,19 @@ def _record_evaluation(training: Training, record: Record, checkpoint: Path) -> 
     record(evaluation_line(training, predictions))
 
 
+def _passes(training: Training, batch: Batch) -> Passed:
+    """The passes of a step that can be recorded; they draw from the seed of the moment."""
+    losses, error = _forward(training, batch)
+    return Passed(losses, error, training.rule.backward(losses, partial(_forward, training, batch)))
+
+
 def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:
     """The forward pass of a step, the same however often it is made."""
     draw_from(step_seed, training.device)  # for dropout and the like
+    return _forward(training, batch)
+
+
+def _forward(training: Training, batch: Batch) -> StepLosses:
     with training.autocast, training.entrance():
         losses: StepLosses = training.objective(training.network, batch)
     return losses if training.loss_scale is None else training.loss_scale.losses(losses)

@@ -206,6 +206,8 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
     environment, patch = describe(training.device, training.precision, torch.get_num_threads(), training.world.size)
     environment |= {"steps": training.steps, "from_step": training.meters.step}
     environment |= {"compiled": training.compiled, "compiled_why": training.compiled_why}
+    if training.device.startswith("cuda"):
+        environment["cuda_graphs"] = training.graph_why or True
     if splits.state is not None:
         environment["data"] = splits.state.record()
     write_json(folder / "environment.json", environment)

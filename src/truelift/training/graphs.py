@@ -1,0 +1,196 @@
+"""CUDA graphs: a step's passes recorded once, and given to the GPU again as one piece of work.
+
+A small network's step is hundreds of kernels of some microseconds each, which Python gives out more slowly than a GPU
+does them. Recorded, they cost one call. What a recording does is fixed but for its tensors' contents: so only steps are
+recorded whose Python takes the same path each time, and whatever may turn it is compared before each step (`_key`).
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from truelift.data import Batch
+from truelift.errors import one_line
+from truelift.own import is_import_path
+from truelift.training.experiment import Experiment
+
+_PRACTICE = 2
+"""Passes before the first recording: libraries choose their kernels and take their memory, which cannot be recorded."""
+
+
+class Passed(NamedTuple):
+    """What a step's forward and backward pass tell; the gradients are in the parameters' `.grad`."""
+
+    losses: dict[str, Tensor]
+    """The main one first."""
+    error: Tensor
+    logged: dict[str, Tensor]
+    """What the gradient rule said."""
+
+
+Passes = Callable[[Batch], Passed]
+
+
+def why_not(experiment: Experiment, device: str, precision: str, processes: int, *, compiled: bool) -> str | None:
+    """Why a training's steps are not recorded; none where they are.
+
+    Args:
+        experiment: Resolved.
+        device: Where it runs.
+        precision: fp32, bf16 or fp16.
+        processes: That train together.
+        compiled: Whether the network is.
+    """
+    own = [experiment.model.name, experiment.objective.name, experiment.freezing.name, *experiment.policy.names]
+    reasons = {
+        "cuda_graphs is false": not experiment.cuda_graphs,
+        "it is no CUDA GPU": not device.startswith("cuda"),
+        "several processes train": processes > 1,
+        "losses are scaled": precision == "fp16",
+        "the network is compiled": compiled,
+        "a part of one's own may change from step to step": any(map(is_import_path, own)),
+        "the objective changes from step to step": experiment.objective.name not in ("softmax", "binary-cross-entropy"),
+        "there are two tasks": experiment.has_auxiliary_task,
+        "the gradient rule makes passes of its own": experiment.gradient.name != "sum",
+        "freezing reads what it decides by": experiment.freezing.name not in ("none", "freezeout"),
+        "activations of frozen layers are kept": experiment.freezing.cache != "none",
+        "batch norm's momentum changes from step to step": experiment.batch_norm_momentum == "dynamic",
+        "steps may be left out": experiment.on_divergence == "skip-step",
+        "activations are recomputed": experiment.model.recompute,
+        "blocks are left out at random": experiment.model.stochastic_depth != 0,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+class GraphedPasses:
+    """Makes a step's passes from a recording, which it makes anew whenever something of `_key` has changed.
+
+    Weights, running statistics and draws are those of the passes themselves: what draws is seeded before each step, and
+    a recording draws from the seed of the moment.
+
+    Args:
+        modules: Whose parameters and buffers the passes use.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self._modules = [inner for module in modules for inner in module.modules()]
+        self._parameters = [p for module in modules for p in module.parameters()]
+        self._buffers = [b for module in modules for b in module.buffers()]
+        self.recordings = 0
+        """How often the passes were recorded."""
+        self.failure: str | None = None
+        """Why they cannot be; from then on they are made as without."""
+        self._recorded: tuple[Any, ...] = ()
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, batch: Batch, passes: Passes, seed: Callable[[], None]) -> Passed:
+        """The passes over a batch.
+
+        Args:
+            batch: On the GPU, without an auxiliary part.
+            passes: Makes them; it neither seeds nor waits.
+            seed: Seeds what they draw from.
+        """
+        key = self._key(batch)
+        if self.failure is None and key != self._recorded:
+            self._try_to_record(batch, passes)
+            self._recorded = key
+        seed()
+        if self.failure is not None:
+            losses, error, logged = passes(batch)
+            return Passed({name: loss.detach() for name, loss in losses.items()}, error, logged)
+        self._batch.images.copy_(batch.images)
+        self._batch.labels.copy_(batch.labels)
+        assert self._graph is not None, "`_record` comes first"
+        self._graph.replay()
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            parameter.grad = gradient
+        losses, error, logged = self._passed  # which the next step overwrites
+        return Passed(
+            {name: loss.clone() for name, loss in losses.items()},
+            error.clone(),
+            {name: value.clone() for name, value in logged.items()},
+        )
+
+    def _key(self, batch: Batch) -> tuple[Any, ...]:
+        """What a recording takes for granted: shapes, who trains, and where everything lies."""
+        return (
+            *((part.shape, part.stride(), part.dtype) for part in (batch.images, batch.labels)),
+            tuple(module.training for module in self._modules),
+            tuple((p.requires_grad, p.data_ptr()) for p in self._parameters),
+            tuple(b.data_ptr() for b in self._buffers),
+        )
+
+    def _try_to_record(self, batch: Batch, passes: Passes) -> None:
+        try:
+            self._record(batch, passes)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # what a library does that cannot be recorded
+            self.failure = one_line(error)[:300]
+            print(f"truelift: going on without CUDA graphs, since recording fails ({self.failure})", file=sys.stderr)
+
+    def _record(self, batch: Batch, passes: Passes) -> None:
+        """Record the passes; nothing of weights and statistics is changed by that."""
+        before = self._graph  # its memory is taken over, and for that it must live until there is another
+        if before is None:
+            self._pool = torch.cuda.graph_pool_handle()
+            self._stream = torch.cuda.Stream()
+        self._batch = Batch(batch.images.clone(), batch.labels.clone())
+        self._gradients: list[Tensor | None] = []
+        self._passed = Passed({}, batch.labels, {})
+        graph = torch.cuda.CUDAGraph()
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream), self._without_gradients():
+            if before is None:
+                self._practise(passes)
+            with _no_collection():
+                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+                try:
+                    losses, error, logged = passes(self._batch)
+                finally:
+                    graph.capture_end()
+            self._gradients = [p.grad for p in self._parameters]
+            self._passed = Passed({name: loss.detach() for name, loss in losses.items()}, error, logged)
+        current.wait_stream(self._stream)
+        self._graph = graph
+        self.recordings += 1
+
+    def _practise(self, passes: Passes) -> None:
+        kept = [buffer.clone() for buffer in self._buffers]
+        for _ in range(_PRACTICE):
+            passes(self._batch)
+            for parameter in self._parameters:
+                parameter.grad = None
+        with torch.no_grad():
+            for buffer, value in zip(self._buffers, kept, strict=True):
+                buffer.copy_(value)
+
+    @contextmanager
+    def _without_gradients(self) -> Iterator[None]:
+        """Within it there are none yet, so that the backward pass makes them; after it there are none again."""
+        try:
+            for parameter in self._parameters:
+                parameter.grad = None
+            yield
+        finally:
+            for parameter in self._parameters:
+                parameter.grad = None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Within it nothing is collected: to free an old recording is no part of a new one."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

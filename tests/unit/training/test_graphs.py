@@ -1,0 +1,146 @@
+"""Which trainings are recorded as CUDA graphs, and, where there is a GPU, that their numbers are those without."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from truelift.training import Experiment, resolve, run
+from truelift.training.build import assemble, load_data
+from truelift.training.graphs import GraphedPasses, why_not
+from truelift.training.hardware import draw_from
+from truelift.training.loop import make_step
+from truelift.training.settings import parse_experiment
+
+RECORDED: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "label smoothing": {"objective.label_smoothing": 0.1},
+    "several labels": {"objective.name": "binary-cross-entropy"},
+    "freezing": {"freezing.name": "freezeout", "schedule.name": "constant"},
+    "averages": {"policy.names": ["averaged-weights"]},
+    "lookahead": {"policy.names": ["lookahead"]},
+    "mixed labels": {"augmentation.names": ["mixup", "cutmix"]},
+    "muon": {"optimizer.name": "muon"},
+    "clipped": {"optimizer.clip_norm": 0.1},
+    "growing images": {"data.progressive": [4, 8]},
+    "batch norm": {"batch_norm_momentum": 0.5},
+}
+NOT: dict[str, dict[str, Any]] = {
+    "never": {"cuda_graphs": False},
+    "margin": {"objective.name": "gaussian-mixture"},
+    "own network": {"model.name": "torch.nn:Identity"},
+    "two passes": {"gradient.name": "sharpness-aware"},
+    "a step's own momentum": {"batch_norm_momentum": "dynamic"},
+    "reads gradients": {"freezing.name": "adaptive-gradient"},
+    "left out": {"on_divergence": "skip-step"},
+    "two tasks": {"tasks.main": ["1"], "tasks.auxiliary": ["3"]},
+    "random depth": {"model.stochastic_depth": 0.2},
+}
+
+on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums are made in one order, and in full float32, so that two trainings can be compared."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def experiment(**settings: Any) -> Experiment:
+    base = {"model.name": "resnet8", "model.width": 4, "epochs": 3, "data.train_images": 192, "batch_size": 32}
+    return parse_experiment({**base, "precision": "fp32", **settings}, "test")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded(name: str) -> None:
+    assert why_not(experiment(**RECORDED[name]), "cuda", "bf16", 1, compiled=False) is None
+
+
+@pytest.mark.parametrize("name", NOT)
+def test_not_recorded(name: str) -> None:
+    assert why_not(experiment(**NOT[name]), "cuda", "bf16", 1, compiled=False)
+
+
+def test_not_recorded_elsewhere() -> None:
+    plain = experiment()
+    assert why_not(plain, "cpu", "bf16", 1, compiled=False) == "it is no CUDA GPU"
+    assert why_not(plain, "cuda", "fp16", 1, compiled=False) == "losses are scaled"
+    assert why_not(plain, "cuda:1", "bf16", 2, compiled=False) == "several processes train"
+    assert why_not(plain, "cuda", "bf16", 1, compiled=True) == "the network is compiled"
+
+
+def test_what_a_recording_takes_for_granted() -> None:
+    """Each change of it asks for another recording; new contents of the same tensors do not."""
+    made = resolve(experiment(device="cpu"))
+    training = assemble(made, load_data(made))
+    graph = GraphedPasses([training.network, training.objective])
+    first, second = (batch for _, batch in zip(range(2), training.batches.epoch(0), strict=False))
+    keys = [graph._key(first)]
+    assert graph._key(second) == keys[0]
+    training.network.eval()
+    keys.append(graph._key(first))
+    training.network.train()
+    parameter = next(training.network.parameters())
+    parameter.requires_grad_(False)
+    keys.append(graph._key(first))
+    parameter.requires_grad_(True)
+    keys.append(graph._key(first._replace(images=first.images[:16])))
+    parameter.data = parameter.data.clone()
+    keys.append(graph._key(first))
+    assert len(set(keys)) == len(keys) == 5
+
+
+@on_cuda
+@pytest.mark.parametrize("name", [name for name in RECORDED if name != "several labels"])
+def test_numbers_are_those_of_a_training_without(name: str) -> None:
+    """Steps from the same weights give the same weights, to rounding, whatever is frozen meanwhile."""
+    networks, recordings = [], 0
+    for graphs in (True, False):
+        made = resolve(experiment(**RECORDED[name], device="cuda", cuda_graphs=graphs))
+        training = assemble(made, load_data(made))
+        assert (training.graph is not None) is graphs
+        training.network.train()
+        for epoch in range(training.epochs):
+            for batch in training.batches.epoch(epoch):
+                make_step(training, batch, training.meters.step)
+        networks.append(training.network.state_dict())
+        if training.graph is not None:
+            recordings = training.graph.recordings
+            assert training.graph.failure is None
+    assert recordings >= (2 if name in ("freezing", "growing images") else 1)
+    assert recordings <= 8
+    for key, value in networks[0].items():
+        torch.testing.assert_close(value, networks[1][key], rtol=1e-3, atol=1e-4)
+
+
+@on_cuda
+def test_dropout_draws_from_the_step(tmp_path: Path) -> None:
+    """What is drawn within a recording depends on the step's seed alone: the same step twice draws the same."""
+    made = resolve(experiment(device="cuda"))
+    training = assemble(made, load_data(made))
+    assert training.graph is not None
+    training.network.head = torch.nn.Sequential(torch.nn.Dropout(0.5), training.network.head)
+    graph = GraphedPasses([training.network])
+    batch = next(iter(training.batches.epoch(0)))
+
+    def passes(given: Any) -> Any:
+        losses, error = training.objective(training.network, given)
+        return losses, error, training.rule.backward(losses, lambda: training.objective(training.network, given))
+
+    drawn = [
+        float(graph(batch, passes, partial(draw_from, seed, "cuda")).losses["cross_entropy"]) for seed in (1, 2, 1)
+    ]
+    assert drawn[0] == drawn[2] != drawn[1]
+    draw_from(2, "cuda")
+    assert drawn[1] == pytest.approx(float(training.objective(training.network, batch).losses["cross_entropy"]))
+
+
+@on_cuda
+def test_a_run_says_that_it_is_recorded(tmp_path: Path) -> None:
+    from truelift.records import read_environment
+
+    run(resolve(experiment(device="cuda")), tmp_path / "run", reporter=lambda line, steps: None)
+    assert read_environment(tmp_path / "run")["cuda_graphs"] is True
