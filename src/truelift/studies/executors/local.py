@@ -16,6 +16,7 @@ from truelift.errors import InputError, one_line
 from truelift.records import read_config_file
 from truelift.records.leases import holder_of, is_free
 from truelift.studies.executors.base import Work, has_ended
+from truelift.studies.executors.one_gpu import side_by_side
 from truelift.studies.start import ForkServer, Worker, environment_for, keep, server_for, start
 from truelift.studies.worker import ELSEWHERE, write_failure
 
@@ -70,6 +71,8 @@ class _Workers:
 
     def __init__(self, threads: int, keep_server: bool) -> None:
         self._threads = threads
+        self.environment: Mapping[str, str] = {}
+        """What each has beside the usual."""
         self._keep = keep_server
         self._running: set[Worker] = set()
         self._lock, self._beginning = Lock(), Lock()
@@ -87,7 +90,7 @@ class _Workers:
             file = log.open("a")
         except OSError as error:
             raise InputError(f"{log.parent} cannot be written to: {one_line(error)}.") from None
-        environment = environment_for(self._threads)
+        environment = {**environment_for(self._threads), **self.environment}
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         with file:
@@ -193,7 +196,7 @@ def run_local(
     for job in range(jobs):
         free.put(gpus[job % len(gpus)] if gpus else None)
     workers = _Workers(threads, keep_server)
-    with contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
+    with side_by_side(jobs, gpus) as workers.environment, contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
         try:
             options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
             running: dict[Future[bool], Path] = {}
