@@ -43,9 +43,9 @@ def blocks(page: Path) -> list[Block]:
 ALL = [block for page in PAGES for block in blocks(page)]
 
 
-def ci_script(name: str) -> ModuleType:
-    """A maintainer's script, imported: .ci is no package."""
-    found = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
+def ci_script(name: str, folder: str = ".ci") -> ModuleType:
+    """A maintainer's script, or a benchmark, imported: their folders are no packages."""
+    found = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)

@@ -27,6 +27,6 @@ def test_what_is_kept_is_small_and_names_no_machine() -> None:
         assert {file.name for file in files} <= {
             *("study.json", "config.toml", "environment.json", "result.json", "failure.json")
         }
-        assert sum(file.stat().st_size for file in files) < 2**20
+        assert sum(file.stat().st_size for file in files) < 2 * 2**20  # some 200 runs
         for file in files:
             assert not re.search(r'"(/[a-z]+)+', file.read_text(encoding="utf-8")), file

@@ -73,6 +73,7 @@ def test_the_keys_of_the_docs_are_those_of_the_form(truelift: Truelift, tmp_path
         "guard": json_form.GuardForm,
         "failures": json_form.FailuresForm,
         "plan": json_form.PlanForm,
+        "plan like": json_form.PlanLikeForm,
         "seeds": json_form.SeedsForm,
         "study plan": json_form.StudyPlanForm,
     }
@@ -104,6 +105,22 @@ def test_json_alone_on_the_standard_output(truelift: Truelift, tmp_path: Path) -
     assert [seeds.correlation for seeds in plan.needed] == [0, 0.5, 0.75]
     told = truelift("plan", "--effect", "0.5", "--sd", "0.25").stdout.splitlines()
     assert [int(line.split()[0]) for line in told[:3]] == [seeds.seeds for seeds in plan.needed]
+
+
+def test_a_plan_by_a_measured_spread(truelift: Truelift) -> None:
+    import msgspec
+
+    from truelift.verdicts import seeds_needed
+
+    options = ("plan", "--like", "cifar10/freezeout-short-narrow", "--effect", "0.5")
+    plan = msgspec.json.decode(truelift(*options, "--json").stdout, type=json_form.PlanLikeForm)
+    assert plan.seeds == seeds_needed(0.5, plan.sd) < plan.most_seeds == seeds_needed(0.5, plan.most_sd)
+    told = truelift(*options).stdout
+    assert told.startswith(f"{plan.seeds} seeds a variant, or {plan.most_seeds} with")
+    assert "sd and like exclude each other" in truelift(*options, "--sd", "1").stderr
+    assert "without a study file" in truelift("plan", "digits", *options[1:3]).stderr
+    assert "--effect is missing" in truelift(*options[:3]).stderr
+    assert "effect must be above 0" in truelift(*options[:4], "0").stderr
 
 
 @pytest.mark.parametrize(

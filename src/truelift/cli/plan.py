@@ -26,6 +26,7 @@ def plan(
     looks: str | None = None,
     effect: float | None = None,
     sd: float | None = None,
+    like: str | None = None,
     power: float = 0.8,
     alpha: float = 0.05,
     json: bool = False,
@@ -33,7 +34,8 @@ def plan(
     """Say how many seeds a study needs, or what a study file plans.
 
     Args:
-        source: A study file, or the name of a recipe, whose plan of runs is told. Without one, --effect and --sd.
+        source: A study file, or the name of a recipe, whose plan of runs is told. Without one, --effect and --sd or
+            --like.
         scale: Of the study file.
         seeds: As for truelift study.
         until_decided: Likewise.
@@ -41,22 +43,28 @@ def plan(
         looks: Likewise.
         effect: The smallest difference that matters, in the metric's unit; above 0.
         sd: Standard deviation of one variant's results over seeds, in the same unit; above 0.
+        like: In place of --sd: a study whose differences in test error were measured, such as
+            cifar10/freezeout-short-narrow; --effect is then in points.
         power: Chance to find such an effect; in (0, 1).
         alpha: Chance to find one where there is none; in (0, 1).
         json: Print it as JSON (docs/json.md).
     """
     given = GivenLooks(until_decided, max_seeds, looks)
     if source is None:
-        for name, value in {"effect": effect, "sd": sd}.items():
+        if sd is not None and like is not None:
+            raise InputError("sd and like exclude each other: like has a measured one.")
+        for name, value in {"effect": effect, "sd": sd if like is None else like}.items():
             if value is None:
-                raise InputError(f"plan needs a study file, or --effect and --sd: --{name} is missing.")
+                raise InputError(f"plan needs a study file, or --effect and --sd or --like: --{name} is missing.")
         if seeds is not None or given != GivenLooks() or scale != "paper":
             raise InputError("scale, seeds and looks are of a study: give its file.")
         assert effect is not None
+        if like is not None:
+            return _needed_like(like, effect, power, alpha, json=json)
         assert sd is not None
         return _needed(effect, sd, power, alpha, json=json)
-    if effect is not None or sd is not None:
-        raise InputError("effect and sd are for the number of seeds alone: give them without a study file.")
+    if effect is not None or sd is not None or like is not None:
+        raise InputError("effect, sd and like are for the number of seeds alone: give them without a study file.")
     # Here, because they take the time that PyTorch takes, which --effect does not need.
     from truelift import recipes
     from truelift.studies.plan import read_plan
@@ -112,5 +120,27 @@ def _needed(effect: float, sd: float, power: float, alpha: float, *, json: bool)
         f"to find a difference of {effect:g} between variants whose results have a standard deviation of {sd:g} "
         f"over seeds, {power:.0%} of the time, at a {alpha:.0%} level. Long trainings on one split correlate "
         "hardly at all; short ones, or with the split varied by the seed, by 0.5 to 0.9."
+    )
+    return 0
+
+
+def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: bool) -> int:
+    from truelift.recipes import spreads
+
+    found = spreads.find(like)
+    require("effect", effect, effect > 0, "above 0")
+    # The differences are paired already, so no correlation has to be supposed.
+    needed, most = (seeds_needed(effect, sd, power=power, alpha=alpha) for sd in (found.sd, found.most))
+    if json:
+        from truelift.report.json_form import plan_like_form, to_json
+
+        print(to_json(plan_like_form(found.name, effect, found.sd, found.most, power, alpha, needed, most)))
+        return 0
+    print(f"{needed} seeds a variant, or {most} with the noise of the variant that had the most")
+    print(
+        f"to find a difference in test error of {effect:g} points, {power:.0%} of the time, at a {alpha:.0%} level. In "
+        f"{found.name} ({found.network}, {found.epochs} epochs, {found.variants} variants, {found.seeds} seeds) the "
+        f"paired differences have a standard deviation of {found.sd:.2g} points, from {found.least:.2g} to "
+        f"{found.most:.2g}."
     )
     return 0

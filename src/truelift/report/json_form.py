@@ -160,6 +160,22 @@ class PlanForm(Struct, forbid_unknown_fields=True):
     needed: list[SeedsForm]
 
 
+class PlanLikeForm(Struct, forbid_unknown_fields=True):
+    """What `truelift plan --like` says."""
+
+    schema: int
+    kind: str
+    truelift: str
+    like: str
+    effect: float
+    sd: float
+    most_sd: float
+    power: float
+    alpha: float
+    seeds: int
+    most_seeds: int
+
+
 class StudyPlanForm(Struct, forbid_unknown_fields=True):
     """What `truelift plan FILE` says."""
 
@@ -214,6 +230,13 @@ def plan_form(effect: float, sd: float, power: float, alpha: float, needed: Sequ
     return PlanForm(VERSION, "plan", __version__, effect, sd, power, alpha, seeds)
 
 
+def plan_like_form(
+    like: str, effect: float, sd: float, most_sd: float, power: float, alpha: float, seeds: int, most_seeds: int
+) -> PlanLikeForm:
+    """The seeds that are needed, by the measured spread of a study."""
+    return PlanLikeForm(VERSION, "plan like", __version__, like, effect, sd, most_sd, power, alpha, seeds, most_seeds)
+
+
 def study_plan_form(plan: Mapping[str, Any]) -> StudyPlanForm:
     """The plan of a study.
 
@@ -236,7 +259,7 @@ def study_plan_form(plan: Mapping[str, Any]) -> StudyPlanForm:
     )
 
 
-def to_json(form: ReportForm | PlanForm | StudyPlanForm) -> str:
+def to_json(form: ReportForm | PlanForm | PlanLikeForm | StudyPlanForm) -> str:
     """As indented JSON."""
     return msgspec.json.format(msgspec.json.encode(form), indent=2).decode()
 

@@ -1,0 +1,81 @@
+"""The table that `truelift plan --like` reads, made from the records of docs/results.
+
+    python .ci/spreads.py
+
+Every kept study with a test error, and three pairs or more of each variant that has results, is a row: the standard
+deviations of the paired differences. Times are left out: they are of their machine.
+"""
+
+import json
+import math
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from truelift.recipes.spreads import TABLE
+from truelift.records import Run, Study
+from truelift.verdicts.paired import sample_sd
+
+RECORDS = Path(__file__).parents[1] / "docs/results/records"
+METRIC = "test_error"
+FEWEST_PAIRS = 3
+_DIGITS = 4
+
+
+def row(study: Study) -> dict[str, Any] | None:
+    """A study's row but for its name; None where it has too few pairs, or no test error."""
+    results = {
+        (run.variant, run.seed): run.result()["metrics"][METRIC]
+        for run in study.runs
+        if run.status == "done" and METRIC in run.result()["metrics"]
+    }
+    baseline, pairs = study.plan["baseline"], {}
+    for name in study.plan["variants"]:
+        both = [seed for seed in study.plan["seeds"] if {(name, seed), (baseline, seed)} <= results.keys()]
+        if name != baseline and both:
+            pairs[name] = np.array([results[name, seed] - results[baseline, seed] for seed in both])
+    if not pairs or min(map(len, pairs.values())) < FEWEST_PAIRS:
+        return None
+    sds = [sample_sd(differences) for differences in pairs.values()]
+    config = _config(study)
+    width = config["model"].get("width")
+    return {
+        "network": config["model"]["name"] + (f" of width {width}" if width else ""),
+        "epochs": config["epochs"],
+        "sd": round(math.sqrt(np.mean(np.square(sds))), _DIGITS),
+        "least": round(min(sds), _DIGITS),
+        "most": round(max(sds), _DIGITS),
+        "variants": len(pairs),
+        "seeds": min(map(len, pairs.values())),
+    }
+
+
+def _config(study: Study) -> dict[str, Any]:
+    """The settings of a run of the baseline."""
+    run: Run = next(run for run in study.runs if run.variant == study.plan["baseline"] and run.status == "done")
+    return tomllib.loads((run.folder / "config.toml").read_text(encoding="utf-8"))
+
+
+def table(records: Path = RECORDS) -> dict[str, dict[str, Any]]:
+    """All rows, by DATA/STUDY."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as made:  # to read a study leaves locks in it
+        for folder in sorted(path for path in records.iterdir() if (path / "study.json").exists()):
+            study = Study.read(Path(shutil.copytree(folder, Path(made) / folder.name)))
+            if (found := row(study)) is not None:
+                rows[f"{_config(study)['data']['name']}/{folder.name}"] = found
+    return rows
+
+
+def written(rows: dict[str, dict[str, Any]]) -> str:
+    """The file's text: a row a line."""
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in rows.items())
+    return f"{{\n{lines}\n}}\n"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(written(table()), encoding="utf-8")

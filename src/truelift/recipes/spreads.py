@@ -1,0 +1,48 @@
+"""How much paired results differ by seed alone, by study: a table made from kept records (`.ci/spreads.py`)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from truelift.errors import unknown_name
+
+TABLE = Path(__file__).with_name("spreads.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """The noise of one study's paired differences in test error, variant less baseline under one seed, in points."""
+
+    name: str
+    """DATA/STUDY: the data set's name, and the study's with its scale."""
+    network: str
+    """The baseline's, with its width where it has one."""
+    epochs: int
+    """The baseline's."""
+    sd: float
+    """Root mean square of the variants' standard deviations, above 0."""
+    least: float
+    """The smallest of them, at least 0."""
+    most: float
+    """The largest."""
+    variants: int
+    """How many were compared with the baseline."""
+    seeds: int
+    """The fewest pairs of a variant, at least 3."""
+
+
+def spreads() -> dict[str, Spread]:
+    """The table, by name."""
+    return {name: Spread(name=name, **row) for name, row in json.loads(TABLE.read_text(encoding="utf-8")).items()}
+
+
+def find(name: str) -> Spread:
+    """The spread of that name.
+
+    Raises:
+        InputError: There is none; the message names the nearest.
+    """
+    known = spreads()
+    if name not in known:
+        raise unknown_name("study to be like", name, sorted(known))
+    return known[name]

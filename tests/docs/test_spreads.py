@@ -1,0 +1,46 @@
+"""The table of paired spreads is what the kept records give, and a row is the arithmetic that it says."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.docs.blocks import ROOT, ci_script
+from truelift.errors import InputError
+from truelift.recipes import spreads
+from truelift.records import Study
+
+SCRIPT = ci_script("spreads")
+NARROW = "freezeout-short-narrow"
+
+
+def test_the_table_is_what_the_records_give() -> None:
+    assert spreads.TABLE.read_text(encoding="utf-8") == SCRIPT.written(SCRIPT.table())
+    assert all(0 <= row.least <= row.sd <= row.most and row.sd > 0 for row in spreads.spreads().values())
+
+
+def test_a_row_by_hand(tmp_path: Path) -> None:
+    study = Study.read(Path(shutil.copytree(ROOT / "docs/results/records" / NARROW, tmp_path / NARROW)))
+    errors = {(r.variant, r.seed): r.result()["metrics"]["test_error"] for r in study.runs if r.status == "done"}
+    names = ("shorter-0.8", "cubic-scaled-0.8", "linear-unscaled-0.5")
+    seeds = {name: [s for s in range(5) if (name, s) in errors and ("plain", s) in errors] for name in names}
+    sds = [np.std([errors[n, s] - errors["plain", s] for s in seeds[n]], ddof=1) for n in names]
+    found = spreads.find(f"cifar10/{NARROW}")
+    assert found.sd == pytest.approx(np.sqrt(np.mean(np.square(sds))), abs=1e-4)
+    assert (found.least, found.most) == pytest.approx((min(sds), max(sds)), abs=1e-4)
+    assert (found.variants, found.seeds) == (3, min(map(len, seeds.values())))
+    assert (found.network, found.epochs) == ("short-cnn of width 16", 5)
+
+
+def test_two_pairs_are_too_few(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "docs/results/records" / NARROW, tmp_path / NARROW))
+    for seed in (2, 3, 4):
+        for run in (folder / "runs/plain").glob(f"seed-{seed}-*"):
+            shutil.rmtree(run)
+    assert SCRIPT.row(Study.read(folder)) is None
+
+
+def test_the_nearest_name_is_told() -> None:
+    with pytest.raises(InputError, match=f'unknown study to be like.*Did you mean "cifar10/{NARROW}"'):
+        spreads.find("cifar10/freezeout-short-narow")
