@@ -65,8 +65,8 @@ from truelift.training.settings import literal, parse_experiment
 WARM_UP, SETTLE, FIRST = 20, 10, 10
 """Steps once a network is built; before those that count; of the first window, and the fewest of any."""
 SEEDS_SECONDS = 6.0
-EPOCHS = 1000
-"""More than are reached."""
+EPOCHS = 200
+"""A training's usual length, by which truelift chooses its settings; more than all windows together reach."""
 LEARNING_RATE = 0.01
 PATIENCE_S = 600.0
 """For an answer of an arm, which may be compiling."""
@@ -320,6 +320,7 @@ def serve(connection: Connection, arm: str, options: argparse.Namespace) -> None
             gc.collect()
             with contextlib.suppress(Done):
                 steps(clock)
+                raise RuntimeError(f"the training has ended, after {EPOCHS} epochs, before the window has")
             connection.send(clock.seconds_a_step)
     except Exception as error:  # the other arms go on, whatever it is
         words = str(error).strip().splitlines() or [""]
@@ -469,6 +470,8 @@ def main() -> None:
     parser.add_argument("--seeds-at-once", metavar="1,2,4,8", help="measure this in place of the arms")
     parser.set_defaults(seed=0, seeds_seconds=SEEDS_SECONDS)
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch finds no CUDA GPU here; --device cpu --quick tells whether this runs at all")
     if options.airbench is not None:
         options.airbench = options.airbench.absolute()
     if options.quick:
