@@ -5,11 +5,18 @@ from truelift.recipes.figures import FIGURES
 from truelift.toml import read_toml
 
 
-def recipes() -> int:
-    """List the papers' studies and figures; `truelift study NAME` runs one, `truelift figure NAME` draws one."""
-    for name in names():
-        recipe = read_toml(find(name))
-        print(f"{name}\n  {recipe['question']}\n  Shows: {recipe['shows']}\n  Takes: {recipe['takes']}")
+def recipes(name: str | None = None, /) -> int:
+    """List the papers' studies and figures; `truelift study NAME` runs one, `truelift figure NAME` draws one.
+
+    Args:
+        name: Print this study's file instead, to be changed: truelift recipes NAME > mine.toml
+    """
+    if name is not None:
+        print(find(name).read_text(encoding="utf-8"), end="")
+        return 0
+    for each in names():
+        recipe = read_toml(find(each))
+        print(f"{each}\n  {recipe['question']}\n  Shows: {recipe['shows']}\n  Takes: {recipe['takes']}")
         for scale, offered in recipe.get("scales", {}).items():
             print(f"  With --scale {scale}: {offered['takes']}")
         print()
