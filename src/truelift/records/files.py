@@ -14,6 +14,11 @@ from truelift.errors import InputError, one_line
 from truelift.records.leases import check_held
 from truelift.records.locks import being_written
 
+# Without O_NONBLOCK, opening a pipe that nobody writes to would already block.
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_AT_ONCE = 2**24
+"""Bytes of a file that is longer than it was."""
+
 
 def now() -> str:
     """The time, ISO 8601 in UTC."""
@@ -85,21 +90,39 @@ def regular_file(path: Path, most: int) -> Iterator[BinaryIO]:
         InputError: It is missing, no regular file, too large, or cannot be read.
     """
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would already block.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise InputError(f"{path} is no regular file.")
-            if found.st_size > most:
-                raise InputError(f"{path} has {found.st_size:,} bytes, more than the {most:,} that it may have.")
+        with open(_opened(path, most)[0], "rb") as file:
             yield file
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
     except OSError as error:
-        if path.is_dir():
-            raise InputError(f"{path} is no regular file.") from None
-        raise InputError(f"{path} cannot be read: {one_line(error)}.") from None
+        raise _unread(path, error) from None
+
+
+def _opened(path: Path, most: int) -> tuple[int, int]:
+    """A regular file of at most `most` bytes, opened for reading, and how many it has.
+
+    Raises:
+        InputError: It is no regular file, or too large.
+        OSError: It cannot be opened.
+    """
+    file = os.open(path, _READING)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path} is no regular file.")
+        if found.st_size > most:
+            raise InputError(f"{path} has {found.st_size:,} bytes, more than the {most:,} that it may have.")
+    except BaseException:
+        os.close(file)
+        raise
+    return file, found.st_size
+
+
+def _unread(path: Path, error: OSError) -> InputError:
+    """Why a file could not be read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path} does not exist.")
+    if path.is_dir():
+        return InputError(f"{path} is no regular file.")
+    return InputError(f"{path} cannot be read: {one_line(error)}.")
 
 
 class End(NamedTuple):
@@ -138,12 +161,18 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         InputError: It is missing, no regular file, too large, or cannot be read.
     """
-    with regular_file(path, most) as file:
-        # To ask for `most` would take as much memory.
-        size = os.fstat(file.fileno()).st_size
-        content = file.read(size + 1)
-        if len(content) > size:  # it grows
-            content += file.read(max(0, most - size))
+    # With no stream in between, which takes as long as to read a small file; a report reads tens of thousands.
+    try:
+        file, size = _opened(path, most)
+        try:
+            content = os.read(file, size + 1)  # to ask for `most` would take as much memory
+            # It grows, or the system gave a part.
+            while len(content) != size and len(content) <= most and (more := os.read(file, _AT_ONCE)):
+                content += more
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise _unread(path, error) from None
     if len(content) > most:
         raise InputError(f"{path} has more than the {most:,} bytes that it may have.")
     return content

@@ -118,9 +118,11 @@ def sign_flip_p_value(differences: ArrayLike) -> float:
     # Patterns that tie with the observed one must count as hits, whatever order their floats were added in.
     threshold = abs(d.sum()) - 1e-12 * np.abs(d).sum()
     if d.size > MOST_EXACT_SIGN_FLIP_PAIRS:
-        sums, eights = np.zeros(SIGN_FLIP_SAMPLES), np.append(d, np.zeros(-d.size % 8)).reshape(-1, 8)
+        sums, part = np.zeros((2, SIGN_FLIP_SAMPLES))
+        eights = np.append(d, np.zeros(-d.size % 8)).reshape(-1, 8)
         for of_eight, signs in zip(eights @ _PATTERNS, _signs(len(eights)), strict=True):
-            sums += of_eight.take(signs)
+            # Into memory that is there (clip leaves every byte as it is): to get it anew takes five times as long.
+            sums += of_eight.take(signs, out=part, mode="clip")
         return float((1 + np.count_nonzero(np.abs(sums) >= threshold)) / (1 + SIGN_FLIP_SAMPLES))
     sums = d[:1]  # the first sign stays: a pattern and its negative are both hits or both not
     for difference in d[1:]:
