@@ -70,6 +70,7 @@ class _Workers:
 
     def __init__(self, threads: int, keep_server: bool) -> None:
         self._threads = threads
+        self._environment = environment_for(threads)
         self._keep = keep_server
         self._running: set[Worker] = set()
         self._lock, self._beginning = Lock(), Lock()
@@ -87,9 +88,7 @@ class _Workers:
             file = log.open("a")
         except OSError as error:
             raise InputError(f"{log.parent} cannot be written to: {one_line(error)}.") from None
-        environment = environment_for(self._threads)
-        if gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        environment = self._environment if gpu is None else {**self._environment, "CUDA_VISIBLE_DEVICES": gpu}
         with file:
             server = None if _is_program(folder) else self._ready_server()
             status = self._made(server, [str(folder), *options], file.fileno(), environment)
