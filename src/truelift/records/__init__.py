@@ -22,7 +22,7 @@ from truelift.records.aside import clear_way, set_aside
 from truelift.records.config_file import read_config_file
 from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
-from truelift.records.files import now, read_bytes, told_with, whole_file, write_json, write_text
+from truelift.records.files import begin_folder, now, read_bytes, told_with, whole_file, write_json, write_text
 from truelift.records.inputs import Inputs
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
 from truelift.records.label_sets import LabelSetPredictions
@@ -46,6 +46,7 @@ __all__ = [
     "Status",
     "Study",
     "appended_file",
+    "begin_folder",
     "clear_way",
     "earlier_plans",
     "leased",

@@ -32,8 +32,12 @@ def clear_way(folder: Path) -> list[str]:
     Returns:
         A sentence for each.
     """
+    try:
+        there = set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     told = []
-    for path in (folder / name for name in _WRITTEN):
-        if os.path.lexists(path) and not is_regular(path):
+    for path in (folder / name for name in _WRITTEN if name in there):
+        if not is_regular(path):
             told.append(f"{path} is no regular file: it is {set_aside(path).name} now.")
     return told

@@ -152,6 +152,8 @@ class _Lease:
 
 
 _held: dict[Path, _Lease] = {}
+_named: dict[str, _Lease] = {}
+"""The same by the names they were taken under: to resolve a name looks at every folder on its way."""
 
 
 def _let_go() -> None:
@@ -159,6 +161,8 @@ def _let_go() -> None:
     for lease in _held.values():
         os.close(lease.file)
     _held.clear()
+    _named.clear()
+    _began.cache_clear()  # the number of a process may be given again
 
 
 if hasattr(os, "register_at_fork"):
@@ -180,7 +184,7 @@ def leased(folder: Path, *, wait_seconds: float = 0.0, briefly: bool = False) ->
         InputError: It cannot be made, or this process holds it already.
         InUseError: Another process holds it.
     """
-    key = _key(folder)
+    key, name = _key(folder), _name_of(folder)
     if key in _held:
         raise InputError(f"{folder} is in use by this process already.")
     deadline = time.monotonic() + wait_seconds
@@ -192,7 +196,7 @@ def leased(folder: Path, *, wait_seconds: float = 0.0, briefly: bool = False) ->
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-    _held[key] = lease
+    _held[key] = _named[name] = lease
     try:
         if not briefly:
             lease.beat(heartbeat_seconds())
@@ -201,6 +205,8 @@ def leased(folder: Path, *, wait_seconds: float = 0.0, briefly: bool = False) ->
     finally:
         if _held.get(key) is lease:  # else this is a forked process
             del _held[key]
+            if _named.get(name) is lease:  # else the name leads elsewhere by now, to another folder that is held
+                del _named[name]
             lease.end()
 
 
@@ -211,7 +217,7 @@ def check_held(folder: Path) -> bool:
         LeaseLostError: It did, but another has taken over since.
         InputError: It did, but the folder was removed or replaced since.
     """
-    lease = _held.get(_key(folder)) if _held else None
+    lease = _lease_of(folder)
     if lease is None:
         return False
     higher = max(_numbers(folder), default=0) > lease.number  # names alone, which no file is opened for
@@ -251,7 +257,7 @@ def is_free(folder: Path) -> bool:
 
 def lease_of(folder: Path) -> int | None:
     """The open file that holds the folder for this process, if it does: a child that has it holds the folder too."""
-    lease = _held.get(_key(folder))
+    lease = _lease_of(folder)
     return None if lease is None else lease.file
 
 
@@ -357,7 +363,7 @@ def _is_made(new: Path, path: Path, content: bytes) -> bool:
 
 def _is_rightful(folder: Path, number: int, judged: Found | None) -> bool:
     """Whether nothing is higher, and what is lower is what was judged to hold no more; that is removed then."""
-    below = [found for found in _all(folder) if found.number != number]
+    below = _all(folder, but=number)
     if any(found.number > number for found in below):
         return False
     token = judged.holder.token if judged is not None and judged.holder is not None else None
@@ -380,8 +386,8 @@ def _numbers(folder: Path) -> list[int]:
         return []
 
 
-def _all(folder: Path) -> list[Found]:
-    there = (_read(folder / f".lease-{number}", number) for number in _numbers(folder))
+def _all(folder: Path, *, but: int = 0) -> list[Found]:
+    there = (_read(folder / f".lease-{number}", number) for number in _numbers(folder) if number != but)
     return [found for found in there if found is not None]
 
 
@@ -437,9 +443,14 @@ def _about_this_process(token: str, heartbeat: float) -> dict[str, Any]:
         "since": now(),
         "heartbeat": heartbeat,
         "system": _system(),
-        "began": processes.beginning(os.getpid()),
+        "began": _began(os.getpid()),
         "token": token,
     }
+
+
+@cache
+def _began(this_process: int) -> str:
+    return processes.beginning(this_process)
 
 
 def _job() -> str:
@@ -477,6 +488,22 @@ def _in_use(folder: Path, by: Found) -> str:
     if by.holder is None or by.holder.is_here:
         return f"{folder} is in use by another process."
     return f"{folder} is in use by another process: {by.holder.words()}."
+
+
+def _lease_of(folder: Path) -> _Lease | None:
+    """This process's lease of a folder, under whatever name.
+
+    Where the name that it was taken under leads elsewhere by now, it is found all the same, and is not there.
+    """
+    if not _held:
+        return None
+    lease = _named.get(_name_of(folder))
+    return _held.get(_key(folder)) if lease is None else lease
+
+
+def _name_of(folder: Path) -> str:
+    given = os.fspath(folder)
+    return given if os.path.isabs(given) else os.path.join(os.getcwd(), given)
 
 
 def _key(folder: Path) -> Path:

@@ -43,6 +43,9 @@ class Curve:
     """(S,) float64, finite."""
 
 
+NO_CURVE = Curve(np.empty(0), np.empty(0))
+
+
 class _Column:
     """Collects a curve: every point, or in bounded memory.
 
@@ -53,20 +56,20 @@ class _Column:
     def __init__(self, *, thinned: bool) -> None:
         self._thinned = thinned
         self._steps, self._values = array("d"), array("d")
-        self._means = Curve(np.empty(0), np.empty(0))
+        self._means = NO_CURVE
         self._points = 1
         """Of a mean."""
 
-    def extend(self, steps: Sequence[float], values: Sequence[float]) -> None:
-        """Add points."""
-        self._steps.extend(steps)
-        self._values.extend(values)
+    def extend(self, steps: np.ndarray, values: np.ndarray) -> None:
+        """Add points, float64."""
+        self._steps.frombytes(steps.tobytes())
+        self._values.frombytes(values.tobytes())
         if self._thinned and len(self._values) > MOST_POINTS:
             self._fold()
 
     def curve(self) -> Curve:
         """What was collected; the last points, too few for a mean, are left out."""
-        if not self._thinned:
+        if not self._thinned or self._means is NO_CURVE:
             return Curve(np.array(self._steps), np.array(self._values))
         self._fold()
         return self._means
@@ -128,23 +131,18 @@ class MetricLines:
         """
         # A line's kind and step are no quantities; a program of the user's may name a metric so.
         columns = {name: _Column(thinned=thinned) for name in names if name not in ("kind", "step")}
-        quick, patient = (_decoder_of(tuple(columns), kind) for kind in (float | None, Any))
-        step_of = attrgetter("step")
+        quick, patient = (_decoder_of(tuple(columns), kind) for kind in (float, Any))
+        wanted = attrgetter("step", "step", *(f"f{place}" for place in range(len(columns))))  # a tuple, even of no name
         for lines in self._decoded(quick, patient):
-            steps = list(map(step_of, lines))
-            for place, column in enumerate(columns.values()):
-                values = list(map(attrgetter(f"f{place}"), lines))
-                missing = values.count(None)
-                if missing == len(values):
-                    continue
-                if missing:  # most lines have most quantities, so that this is rare, or has little to do
-                    found = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
-                    steps_here, values = [step for step, _ in found], [value for _, value in found]
-                else:
-                    steps_here = steps
-                column.extend(steps_here, values)
-        none = _Column(thinned=thinned)
-        return {name: columns.get(name, none).curve() for name in names}
+            table = np.fromiter(chain.from_iterable(map(wanted, lines)), np.float64).reshape(-1, 2 + len(columns))
+            there = ~np.isnan(table)
+            of_columns = zip(columns.values(), table.T[2:], there.T[2:], there.sum(0)[2:].tolist(), strict=True)
+            for column, values, here, count in of_columns:
+                if count == len(table):
+                    column.extend(table[:, 0], values)
+                elif count:
+                    column.extend(table[here, 0], values[here])
+        return {name: columns[name].curve() if name in columns else NO_CURVE for name in names}
 
     def _decoded(self, quick: "_Decoder", patient: "_Decoder") -> Iterator[list[Any]]:
         """All lines, some hundreds at a time.
@@ -187,10 +185,10 @@ class MetricLines:
                 rest = content[cut:]
             elif len(rest) <= MOST_LINE_BYTES:  # else what is longer is not kept
                 rest += content
-        if len(rest) <= MOST_LINE_BYTES:
-            yield rest, True
-        else:
+        if len(rest) > MOST_LINE_BYTES:
             self.cut_short = True
+        elif rest:
+            yield rest, True
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -214,16 +212,19 @@ class _Decoder(Protocol):
 def _decoder_of(names: tuple[str, ...], kind: Any) -> _Decoder:
     """For lines of which only the step and these quantities are wanted, as attributes f0, f1 and so on.
 
+    A quantity that a line lacks is NaN, which is no number in JSON.
+
     Args:
         names: Of the quantities.
-        kind: Their type: float or None, to refuse all else; any, to have what is no finite number become None.
+        kind: Their type: float, to refuse all else; any, to have what is no finite number become NaN.
     """
     tolerant = kind is Any
-    fields = [(f"f{place}", kind, msgspec.field(name=name, default=None)) for place, name in enumerate(names)]
+    fields = [(f"f{place}", kind, msgspec.field(name=name, default=math.nan)) for place, name in enumerate(names)]
 
     def without_others(self: Any) -> None:
         for field, _, _ in fields:
-            setattr(self, field, _number(getattr(self, field)))
+            number = _number(getattr(self, field))
+            setattr(self, field, math.nan if number is None else number)
 
     line: Any = msgspec.defstruct(
         "Line",

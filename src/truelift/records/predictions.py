@@ -64,15 +64,17 @@ class Predictions:
         probability = finite(path, "probability", arrays["probability"])
         if predicted.shape != labels.shape:
             raise InputError(f"{path}: predicted must have the shape of labels, {labels.shape}, got {predicted.shape}.")
-        confidence = finite(path, "confidence", arrays.get("confidence", np.empty(0, np.float32)))
-        rank = class_numbers(path, "rank", arrays.get("rank", np.empty(0, np.int64)))
-        for name, array in (("probability", probability), ("confidence", confidence), ("rank", rank)):
+        kept = {"probability": probability}
+        if "confidence" in arrays:
+            kept["confidence"] = finite(path, "confidence", arrays["confidence"])
+        if "rank" in arrays:
+            kept["rank"] = class_numbers(path, "rank", arrays["rank"])
+        for name, array in kept.items():
             if array.shape not in (labels.shape, (0,)):
                 raise InputError(
                     f"{path}: {name} must have the shape of labels, {labels.shape}, or be empty, got {array.shape}."
                 )
-        for name, array in (("probability", probability), ("confidence", confidence)):
             # A rounded sum may be a little above 1.
-            if len(array) and not (array.min() >= 0 and array.max() <= 1.001):
+            if name != "rank" and len(array) and not (array.min() >= 0 and array.max() <= 1.001):
                 raise InputError(f"{path}: {name} must be in [0, 1].")
-        return cls(labels, predicted, probability, confidence, rank, several="label_sets" in arrays)
+        return cls(labels, predicted, **kept, several="label_sets" in arrays)

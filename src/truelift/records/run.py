@@ -68,8 +68,7 @@ class Run:
         try:
             found = read_result(self.folder)
             self._check_own(path, found)
-            if os.path.lexists(self.folder / "config.toml"):
-                read_config_file(self.folder)
+            self._check_config()
         except InputError as error:
             if os.path.lexists(path):
                 self._notes[path.name] = f"{error} The run counts as not finished."
@@ -95,6 +94,18 @@ class Run:
             raise InputError(f"{path} is the result of another run, with seed {seed}.")
         if fingerprint in self.fingerprints and fingerprint != fingerprint_of(self.folder.name):
             raise InputError(f"{path} is the result of another run, {fingerprint}.")
+
+    def _check_config(self) -> None:
+        """Refuse a run whose config.toml is there and cannot be read.
+
+        Raises:
+            InputError: It cannot.
+        """
+        try:
+            read_config_file(self.folder)
+        except InputError:
+            if os.path.lexists(self.folder / "config.toml"):
+                raise
 
     def failure(self) -> dict[str, Any]:
         """The content of failure.json; its `reason` is one line, which says so where the file cannot be read."""

@@ -35,6 +35,10 @@ class Found:
     """How many a run has, where its result says so."""
     held_out: float | None = None
     """The largest n_test / n_train of the runs that tell it; None where none does."""
+    _errors: dict[tuple[object, ...], Mapping[str, float]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What `example_errors` found, by the part of a plan that it depends on."""
 
     @cached_property
     def images(self) -> int | None:
@@ -45,6 +49,13 @@ class Found:
     def _predicted(self, run: Key) -> int | None:
         found = self.predictions.get(run)
         return None if found is None else len(found.labels)
+
+    def example_errors(self, asked: Asked) -> Mapping[str, float]:
+        """Each variant's standard error over test images, once for all metrics (`_example_errors`)."""
+        on = asked.order, asked.seeds, asked.folds
+        if on not in self._errors:
+            self._errors[on] = _example_errors(asked, self.predictions)
+        return self._errors[on]
 
     def only(self, runs: Collection[Key]) -> "Found":
         """What some of the runs left."""
@@ -91,7 +102,7 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
     """
     values = told(asked, metric, found.results)
     # In points, so of no use beside a difference in percent.
-    errors = _example_errors(asked, found.predictions) if metric.over_test_images else {}
+    errors = found.example_errors(asked) if metric.over_test_images else {}
     step = metric.resolution(found.images) if asked.paired and not metric.relative else 0.0
     return tuple(
         Row(

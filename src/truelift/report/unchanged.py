@@ -15,6 +15,7 @@ from truelift.report.judged import Found
 from truelift.report.summary import Summary
 
 _LAST_LINE = re.compile(r"<!-- ([0-9a-f]{64}) ([0-9a-f]{64}) -->\n\Z")
+_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
 _MOST_BYTES = 2**28
 """Of a page that is looked at; a larger one is made again."""
 
@@ -56,6 +57,8 @@ def digest_of(summary: Summary) -> str:
 
 def _plain(value: Any) -> Any:
     """What a value is made of, in an order that is the same in every process."""
+    if type(value) in _AS_THEY_ARE:  # most by far
+        return value
     if isinstance(value, Found):  # its rows are what is shown; it knows where its runs lie
         return None
     if is_dataclass(value) and not isinstance(value, type):

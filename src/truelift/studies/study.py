@@ -14,6 +14,7 @@ from truelift.processes import available_cores
 from truelift.records import (
     Run,
     Study,
+    begin_folder,
     clear_way,
     earlier_plans,
     leased,
@@ -202,13 +203,16 @@ def run_study(
 
     def prepare(path: Path) -> None:
         check()
+        config = tomli_w.dumps(runs[path].config)
+        if begin_folder(path / "config.toml", config):
+            return
         with contextlib.suppress(InUseError), leased(path, briefly=True):  # who has it has made it ready
             if is_finished(path, runs[path], fingerprints, plan.metric.name):  # meanwhile
                 return
             for line in make_room(path):
                 warn(line)
             (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
-            write_text(path / "config.toml", tomli_w.dumps(runs[path].config))
+            write_text(path / "config.toml", config)
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
         check()

@@ -22,7 +22,9 @@ from truelift.verdicts.student import critical
 
 MOST_EXACT_SIGN_FLIP_PAIRS = 20  # 2^20 sums take 8 MB and some milliseconds
 SIGN_FLIP_SAMPLES = 100_000
-_MOST_KEPT_PAIRS = 2000  # 25 MB of drawn signs
+_MOST_KEPT_EIGHTS = 250  # 25 MB of drawn signs
+# (8, 256): what eight differences are multiplied by, for every byte of their signs.
+_PATTERNS = 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[np.newaxis], axis=0) - 1
 
 
 def spread(differences: ArrayLike, *, resolution: float = 0.0) -> float:
@@ -116,9 +118,11 @@ def sign_flip_p_value(differences: ArrayLike) -> float:
     # Patterns that tie with the observed one must count as hits, whatever order their floats were added in.
     threshold = abs(d.sum()) - 1e-12 * np.abs(d).sum()
     if d.size > MOST_EXACT_SIGN_FLIP_PAIRS:
-        sums = np.zeros(SIGN_FLIP_SAMPLES)
-        for difference, positive in zip(d, _signs(d.size), strict=True):  # no pairs x samples matrix of floats
-            sums += difference * (2 * np.unpackbits(positive, count=SIGN_FLIP_SAMPLES).astype(np.int8) - 1)
+        sums, part = np.zeros((2, SIGN_FLIP_SAMPLES))
+        eights = np.append(d, np.zeros(-d.size % 8)).reshape(-1, 8)
+        for of_eight, signs in zip(eights @ _PATTERNS, _signs(len(eights)), strict=True):
+            # Into memory that is there (clip leaves every byte as it is): to get it anew takes five times as long.
+            sums += of_eight.take(signs, out=part, mode="clip")
         return float((1 + np.count_nonzero(np.abs(sums) >= threshold)) / (1 + SIGN_FLIP_SAMPLES))
     sums = d[:1]  # the first sign stays: a pattern and its negative are both hits or both not
     for difference in d[1:]:
@@ -126,20 +130,26 @@ def sign_flip_p_value(differences: ArrayLike) -> float:
     return float(np.mean(np.abs(sums) >= threshold))
 
 
-def _signs(pairs: int) -> Iterable[NDArray[np.uint8]]:
-    """For each pair, a bit a sample: 1 for plus. The same for every variant, and so drawn once for all of a study."""
-    return _kept_signs(pairs) if pairs <= _MOST_KEPT_PAIRS else _draw_signs(pairs)
+def _signs(eights: int) -> Iterable[NDArray[np.uint8]]:
+    """For each eight pairs a byte a sample, whose bits are their signs: 1 for plus, the highest for the first pair.
+
+    The same for every variant, and so drawn once for all of a study.
+    """
+    return _kept_signs(eights) if eights <= _MOST_KEPT_EIGHTS else _draw_signs(eights)
 
 
 @lru_cache(maxsize=4)
-def _kept_signs(pairs: int) -> tuple[NDArray[np.uint8], ...]:
-    return tuple(_draw_signs(pairs))
+def _kept_signs(eights: int) -> tuple[NDArray[np.uint8], ...]:
+    return tuple(_draw_signs(eights))
 
 
-def _draw_signs(pairs: int) -> Iterator[NDArray[np.uint8]]:
+def _draw_signs(eights: int) -> Iterator[NDArray[np.uint8]]:
     generator = np.random.default_rng(0)
-    for _ in range(pairs):
-        yield np.packbits(generator.choice((-1.0, 1.0), size=SIGN_FLIP_SAMPLES) > 0)
+    for _ in range(eights):
+        signs = np.zeros(SIGN_FLIP_SAMPLES, np.uint8)
+        for _ in range(8):
+            signs = signs << 1 | generator.integers(0, 2, size=SIGN_FLIP_SAMPLES).astype(np.uint8)
+        yield signs
 
 
 def probability_better(differences: ArrayLike, *, higher_is_better: bool) -> float:

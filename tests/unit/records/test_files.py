@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and read only where they can be what they should."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from truelift.errors import InputError
-from truelift.records import read_json, whole_file, write_json, write_text
+from truelift.records import begin_folder, read_json, whole_file, write_json, write_text
 from truelift.records.files import read_bytes
 
 
@@ -20,6 +21,54 @@ def test_a_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
         file.writelines([b"half", None])  # type: ignore[list-item]
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_file_that_is_made_anew_leaves_another_ones(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    with pytest.raises(FileExistsError), whole_file(path, anew=True):
+        write_text(path, "theirs")
+    assert path.read_text() == "theirs"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_folder_is_begun_once(tmp_path: Path) -> None:
+    path = tmp_path / "variant" / "run" / "config.toml"
+    assert begin_folder(path, "Straße")
+    assert not begin_folder(path, "again")
+    assert path.read_bytes() == "Straße".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["config.toml"]
+    path.unlink()
+    assert not begin_folder(path, "again")  # whoever made the folder may be about to write it
+    assert not path.exists()
+
+
+def test_a_folder_is_not_begun_where_files_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert not begin_folder(tmp_path / "run" / "config.toml", "x")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_file_that_grows_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of /proc, which says that it has no bytes; and a system may give a part of what was asked for."""
+    path = tmp_path / "x"
+    path.write_bytes(b"abcdefgh")
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda file, most: read(file, min(most, 3)))
+    assert read_bytes(path, 8) == b"abcdefgh"
+    sizes = os.fstat
+
+    def smaller(file: int) -> os.stat_result:
+        found = list(sizes(file))
+        found[stat.ST_SIZE] = 2
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", smaller)
+    assert read_bytes(path, 8) == b"abcdefgh"
+    with pytest.raises(InputError, match="has more than the 7 bytes"):
+        read_bytes(path, 7)
 
 
 def test_json_refuses_what_it_cannot_say(tmp_path: Path) -> None:

@@ -101,6 +101,29 @@ def test_a_folder_is_held_once_by_a_process(tmp_path: Path) -> None:
         pass
 
 
+def test_a_name_that_leads_elsewhere_while_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name that it was taken under a folder is found without a look at its way, and never another one."""
+    first, second, name = tmp_path / "first", tmp_path / "second", tmp_path / "name"
+    first.mkdir()
+    second.mkdir()
+    name.symlink_to(first)
+    with leased(name):
+        name.unlink()
+        name.symlink_to(second)
+        with pytest.raises(InputError, match="while it was in use"):
+            write_text(name / "x.txt", "x")
+        assert not check_held(second)
+    assert list(second.iterdir()) == []
+    (second / "third").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with leased(Path("third")):
+        assert check_held(Path("third"))
+        monkeypatch.chdir(second)
+        assert not check_held(Path("third"))
+        monkeypatch.chdir(tmp_path)
+    assert list((tmp_path / "third").iterdir()) == []
+
+
 @pytest.mark.parametrize("code", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
 def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     def lacking(file: int, *, blocking: bool) -> bool:

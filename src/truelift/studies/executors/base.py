@@ -31,7 +31,7 @@ class Work:
 
 def has_ended(folder: Path) -> bool:
     """Whether a run has, since it was made ready: what was there before is gone by then."""
-    return any(os.path.lexists(folder / name) for name in ("result.json", "failure.json"))
+    return any(os.path.lexists(os.path.join(folder, name)) for name in ("result.json", "failure.json"))
 
 
 class Executor(Protocol):

@@ -71,13 +71,16 @@ class _Workers:
 
     def __init__(self, threads: int, keep_server: bool) -> None:
         self._threads = threads
-        self.environment: Mapping[str, str] = {}
-        """What each has beside the usual."""
+        self._environment = environment_for(threads)
         self._keep = keep_server
         self._running: set[Worker] = set()
         self._lock, self._beginning = Lock(), Lock()
         self._server: ForkServer | None = None
         self.stopped = False
+
+    def give(self, environment: Mapping[str, str]) -> None:
+        """Have every worker find this in its environment, beside the usual."""
+        self._environment |= environment
 
     def run(self, folder: Path, options: Sequence[str], gpu: str | None) -> int | None:
         """A worker's status; none where it was not started, since all shall stop.
@@ -90,9 +93,7 @@ class _Workers:
             file = log.open("a")
         except OSError as error:
             raise InputError(f"{log.parent} cannot be written to: {one_line(error)}.") from None
-        environment = {**environment_for(self._threads), **self.environment}
-        if gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        environment = self._environment if gpu is None else {**self._environment, "CUDA_VISIBLE_DEVICES": gpu}
         with file:
             server = None if _is_program(folder) else self._ready_server()
             status = self._made(server, [str(folder), *options], file.fileno(), environment)
@@ -196,7 +197,8 @@ def run_local(
     for job in range(jobs):
         free.put(gpus[job % len(gpus)] if gpus else None)
     workers = _Workers(threads, keep_server)
-    with side_by_side(jobs, gpus) as workers.environment, contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
+    with side_by_side(jobs, gpus) as shared, contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
+        workers.give(shared)
         try:
             options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
             running: dict[Future[bool], Path] = {}
