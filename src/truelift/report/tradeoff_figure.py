@@ -162,7 +162,8 @@ def _write_names(
     figure: Figure, axes: Axes, choices: Sequence[Choice], parts: Parts, colours: Mapping[str, str]
 ) -> None:
     """Each point's name in its family, where it covers least."""
-    figure.draw_without_rendering()  # only now it is known where the axes lie
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)  # only now it is known where the axes lie
     scale = 72 / figure.dpi
 
     def place(x: float, y: float) -> tuple[float, float]:
