@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.browser.chromium import CHROMIUM, dom
 from tests.unit.report.conftest import ACCURACY, add_features, make_study, write_report
+from tests.unit.report.test_tradeoff import saving_study
 
 # The page inside a frame of the wanted width, and a script that says how wide it wants to be.
 FRAME = """<!doctype html><iframe id="page" src="report.html" width="{width}" height="900"></iframe><p id="said"></p>
@@ -34,6 +35,29 @@ def test_page_fits(tmp_path: Path, width: int) -> None:
         assert int(match[4]) == 5
         said[scheme] = match[3]
     assert said["dark"] != said["light"]
+
+
+PICTURE = """<!doctype html><iframe id="page" src="report.html" width="390" height="900"></iframe><p id="said"></p>
+<script>onload = () => {
+  const d = document.getElementById("page").contentDocument;
+  const picture = d.querySelector(".wide svg"), text = [...picture.querySelectorAll("text")];
+  const heights = text.map((one) => one.getBoundingClientRect().height).sort((a, b) => a - b);
+  document.getElementById("said").textContent = "letters " + heights[0] + ", scrolls "
+    + (picture.parentElement.scrollWidth > picture.parentElement.clientWidth)
+    + ", wants " + d.documentElement.scrollWidth;
+}</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page was NOT looked at in a browser")
+def test_a_phone_shows_the_wide_picture_with_letters_that_can_be_read(tmp_path: Path) -> None:
+    folder = saving_study(tmp_path / "made")
+    write_report(folder)
+    (folder / "frame.html").write_text(PICTURE)
+    found = re.search(r"letters ([\d.]+), scrolls (\w+), wants (\d+)", dom(folder / "frame.html", tmp_path / "light"))
+    assert found
+    assert float(found[1]) >= 9  # pixels, of the smallest
+    assert found[2] == "true"
+    assert int(found[3]) <= 390
 
 
 TABLE = """<!doctype html><iframe id="page" src="report.html" width="390" height="900"></iframe><p id="said"></p>

@@ -91,7 +91,9 @@ def tradeoff_figure(
         axes.set_ylabel(shortened(label, LONGEST_LABEL))
         axes.margins(0.07)
         axes.grid()
-        figure.legend(handles=_legend(looks), loc="outside upper left", ncols=4, fontsize=9, handletextpad=0.5)
+        entries = _legend(looks)
+        columns = len(entries) if sum(map(_legend_width, entries)) < 7 else 4
+        figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=9, handletextpad=0.5)
         _write_names(figure, axes, choices, parts, colours)
         return svg_element(figure, "tradeoff", f"{label} against training time saved, with the Pareto front", tips)
 
@@ -135,6 +137,11 @@ def _legend(looks: Looks) -> list[Line2D]:
     ]
     counted = Line2D([], [], color=TEXT, marker="o", mfc="none", alpha=0.6, lw=0.8, ms=4, label="counted saving")
     return [*families, counted, Line2D([], [], color=TEXT, alpha=0.45, lw=1.2, label="Pareto front")]
+
+
+def _legend_width(entry: Line2D) -> float:
+    """About how many inches one takes in a row: the letters, and what is beside them."""
+    return 0.072 * len(str(entry.get_label())) + 0.55
 
 
 def _draw_front(axes: Axes, choices: Sequence[Choice]) -> None:

@@ -51,8 +51,8 @@ def p_value(value: float | None) -> str:
 
 
 def places_that_show(ends: Iterable[float], places: int) -> int:
-    """`places` after the point, or one more where an end would read 0.
+    """`places` after the point, or one more where an end would read 0 and then does not.
 
     That would hide on which side of 0 it lies, and that is what an interval is looked at for.
     """
-    return places + any(end and not round(end, places) for end in ends)
+    return places + any(not round(end, places) and round(end, places + 1) for end in ends)

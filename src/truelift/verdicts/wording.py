@@ -79,6 +79,11 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
         unit: Of the differences; may be empty.
         digits: After the point, for the difference and the interval.
     """
+    if c.ground in ("guard kept", "guard open"):
+        return Headline(variant, c.verdict, f"{metric} {c.reason}")
+    if c.ground == "guard broken":
+        guards, _, found = c.reason.partition("; ")
+        return Headline(variant, c.verdict, f"{guards}; {metric} {found}")
     # Without an interval, as where all seeds differ by exactly the same, the reason says what decided.
     if c.verdict in ("undecided", "failed") or c.ground != "more than noise" or c.interval is None:
         return Headline(variant, c.verdict, c.reason)
