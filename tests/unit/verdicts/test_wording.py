@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from truelift.errors import InputError
-from truelift.verdicts import Ground, PublishedFigure, agreement, at_equal_time, compare
+from truelift.verdicts import Ground, PublishedFigure, Verdict, agreement, at_equal_time, compare
 from truelift.verdicts.numbers import places_that_show
+from truelift.verdicts.wording import Headline, decided_first, headline, missing_runs
 from truelift.verdicts.wording import agreement as in_words
-from truelift.verdicts.wording import headline, missing_runs
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
 BETTER = [92.1, 93.0, 94.1, 92.9, 92.0]
@@ -25,6 +25,13 @@ def test_a_headline_has_its_parts_and_its_line() -> None:
     undecided = replace(found, verdict="undecided", reason="Why not.")
     assert headline("b", undecided, metric="m", unit="", digits=2).words == "Why not."
     assert headline("b", found, metric="m", unit="", digits=0).words.startswith("m +2 (95 %")
+
+
+def test_what_is_decided_comes_first() -> None:
+    given: list[tuple[str, Verdict]] = [("a", "failed"), ("b", "undecided"), ("c", "helps"), ("d", "hurts")]
+    given += [("e", "no effect"), ("f", "helps")]
+    found = decided_first(Headline(name, verdict, "") for name, verdict in given)
+    assert [one.variant for one in found] == ["c", "f", "d", "e", "b", "a"]
 
 
 @pytest.mark.parametrize(
