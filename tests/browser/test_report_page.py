@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from tests.browser.chromium import CHROMIUM, dom
 from tests.unit.report.conftest import ACCURACY, add_features, make_study, write_report
+from tests.unit.report.test_tradeoff import saving_study
+
+from truelift.report.all_studies import write_index
 
 # The page inside a frame of the wanted width, and a script that says how wide it wants to be.
 FRAME = """<!doctype html><iframe id="page" src="report.html" width="{width}" height="900"></iframe><p id="said"></p>
@@ -34,6 +37,51 @@ def test_page_fits(tmp_path: Path, width: int) -> None:
         assert int(match[4]) == 5
         said[scheme] = match[3]
     assert said["dark"] != said["light"]
+
+
+PICTURE = """<!doctype html><iframe id="page" src="report.html" width="390" height="900"></iframe><p id="said"></p>
+<script>onload = () => {
+  const d = document.getElementById("page").contentDocument;
+  const picture = d.querySelector(".wide svg"), text = [...picture.querySelectorAll("text")];
+  const heights = text.map((one) => one.getBoundingClientRect().height).sort((a, b) => a - b);
+  document.getElementById("said").textContent = "letters " + heights[0] + ", scrolls "
+    + (picture.parentElement.scrollWidth > picture.parentElement.clientWidth)
+    + ", wants " + d.documentElement.scrollWidth;
+}</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page was NOT looked at in a browser")
+def test_a_phone_shows_the_wide_picture_with_letters_that_can_be_read(tmp_path: Path) -> None:
+    folder = saving_study(tmp_path / "made")
+    write_report(folder)
+    (folder / "frame.html").write_text(PICTURE)
+    found = re.search(r"letters ([\d.]+), scrolls (\w+), wants (\d+)", dom(folder / "frame.html", tmp_path / "light"))
+    assert found
+    assert float(found[1]) >= 9  # pixels, of the smallest
+    assert found[2] == "true"
+    assert int(found[3]) <= 390
+
+
+INDEX = """<!doctype html><iframe id="page" src="index.html" width="{width}" height="900"></iframe><p id="said"></p>
+<script>onload = () => {{
+  const d = document.getElementById("page").contentDocument;
+  const heads = [...d.querySelectorAll("thead th")].map((one) => one.getBoundingClientRect().height);
+  const question = d.querySelector("tbody th a").getClientRects().length;
+  document.getElementById("said").textContent = "heads " + Math.max(...heads) + ", lines " + question;
+}}</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page was NOT looked at in a browser")
+@pytest.mark.parametrize(("width", "most_lines"), [(390, 6), (1200, 2)])
+def test_the_index_gives_the_question_its_room(tmp_path: Path, width: int, most_lines: int) -> None:
+    question = "Does leaving out a block's last ReLU help on my photographs?"
+    write_report(make_study(tmp_path / "made", dict(ACCURACY), 5, question=question))
+    write_index(tmp_path)
+    (tmp_path / "frame.html").write_text(INDEX.format(width=width))
+    found = re.search(r"heads ([\d.]+), lines (\d+)", dom(tmp_path / "frame.html", tmp_path / "light"))
+    assert found
+    assert float(found[1]) < 50  # a line of a column's name, not of a letter
+    assert int(found[2]) <= most_lines
 
 
 TABLE = """<!doctype html><iframe id="page" src="report.html" width="390" height="900"></iframe><p id="said"></p>

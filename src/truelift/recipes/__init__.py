@@ -27,10 +27,11 @@ def find(name: str) -> Path:
 
 
 def study_file(source: str) -> Path:
-    """The study file that a command line names: a path, or a recipe.
+    """The study file that a command line names: a path, or a recipe, which a folder of the same name does not hide.
 
     Raises:
         InputError: It is neither an existing file, nor named like one, nor a recipe.
     """
     path = Path(source)
-    return path if path.suffix == ".toml" or path.exists() else find(source)
+    there = path.exists() and not (path.is_dir() and source in names())
+    return path if path.suffix == ".toml" or there else find(source)

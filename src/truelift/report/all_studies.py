@@ -13,7 +13,7 @@ from truelift.report.plain import visible
 from truelift.report.standing import standing
 from truelift.report.summary import answered
 from truelift.verdicts import Verdict
-from truelift.verdicts.wording import Headline
+from truelift.verdicts.wording import Headline, decided_first
 
 _MARK = '<meta name="generator" content="truelift report --all">'
 
@@ -29,7 +29,7 @@ class Overview:
     question: str = ""
     answer: str = ""
     verdicts: tuple[tuple[str, Verdict], ...] = ()
-    """By variant, the baseline left out."""
+    """By variant, the baseline left out; the decided ones first."""
     seeds: int = 0
     runs: str = ""
     """Done of planned."""
@@ -92,7 +92,7 @@ def _judged(study: Study, name: str, link: str | None) -> Overview:
     found = standing(study)
     asked, planned = found.asked, len(found.statuses)
     done = [run for run, status in found.statuses if status == "done"]
-    headlines = [Headline(variant, c.verdict, c.reason) for variant, c in found.comparisons.items()]
+    headlines = decided_first(Headline(variant, c.verdict, c.reason) for variant, c in found.comparisons.items())
     return Overview(
         name=name,
         link=link,

@@ -196,6 +196,8 @@ def curves_figure(
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_locator(NullLocator())
             label += ", log scale"
+        elif all((curve.values % 1 == 0).all() for curve in found.values()):
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))  # what is counted: frozen layers
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axes.set_xlabel("step")

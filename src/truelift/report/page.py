@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -64,6 +65,7 @@ def html_page(summary: Summary, version: str = "") -> str:
             downloads=downloads(summary),
             runs=runs,
             repeat=_repeat(summary),
+            study_file=_study_file(summary),
             verdict_header=_verdict_second(sections.HEADER),
             verdict_cells=_verdict_cells,
             asked=summary.asked,
@@ -116,6 +118,7 @@ def templates() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["minus"] = _minus
+    made.filters["prose"] = _prose
     made.filters["tone"] = _tone
     return made
 
@@ -140,6 +143,12 @@ def _repeat(summary: Summary) -> str:
     # One line: a line break in a name would be another command for whoever pastes it.
     there = [f"cd {shlex.quote(one_line(asked.started_in))}"] if asked.started_in not in ("", ".") else []
     return "\n".join([*there, asked.repeat])
+
+
+def _study_file(summary: Summary) -> str:
+    """Where the command's study file lies; empty for a recipe, which the command names and which lies with truelift."""
+    source = summary.asked.source
+    return source if Path(source).name in summary.asked.repeat else ""
 
 
 def _figures(summary: Summary) -> _Figures:
@@ -171,3 +180,8 @@ def _variables(series: Sequence[str], classes: Sequence[str], verdicts: Mapping[
 def _minus(text: str) -> str:
     """With a true minus sign before numbers: it is as wide as the plus."""
     return re.sub(r"(?<![\w.-])-(?=\d)", "\u2212", text)
+
+
+def _prose(text: str) -> str:
+    """Likewise, and no line ends within "95 %", "p = 0.02" and "± 3"."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<])|(?<=\bp [=<]) |(?<=±) ", "\u00a0", _minus(text))

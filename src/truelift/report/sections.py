@@ -35,6 +35,7 @@ _PAIRS = (
     "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in "
     "pairs."
 )
+_PROGRAMS = "Every variant's program was given the same seeds, so that results are compared in pairs of one seed."
 _TAKEN_FOR_PAIRS = "Runs under one seed are taken for pairs, and results are compared in pairs."
 ONLY_PAIRS = "Only complete pairs of seeds are compared."
 OTHERS_LEGEND = (
@@ -228,7 +229,7 @@ def reading(summary: Summary) -> list[str]:
     p = "paired-t p-value" if summary.asked.looks is None else "p-value over all looks"
     return [
         *(smaller if scale else []),
-        f"{_TAKEN_FOR_PAIRS if summary.asked.made_elsewhere else _PAIRS} A variant helps (or hurts) where the mean "
+        f"{_pairs(summary)} A variant helps (or hurts) where the mean "
         f"difference {matters} in that direction and its {p}, corrected for all variants, is at most 0.05."
         " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
         "Everything else is undecided: that proves nothing.",
@@ -237,6 +238,13 @@ def reading(summary: Summary) -> list[str]:
         "An effect that was found with few seeds is larger in the report than in truth, on average: by 30 to 50 % with "
         "3 to 5 seeds and an effect of one standard deviation.",
     ]
+
+
+def _pairs(summary: Summary) -> str:
+    """Why runs are compared in pairs."""
+    if summary.asked.made_elsewhere:
+        return _TAKEN_FOR_PAIRS
+    return _PROGRAMS if summary.asked.programs else _PAIRS
 
 
 def _folds(summary: Summary, matters: str) -> list[str]:

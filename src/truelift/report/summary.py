@@ -25,7 +25,16 @@ from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
 from truelift.verdicts import outlying_runs
-from truelift.verdicts.wording import Headline, answer, headline, missing_runs, outlying, rounding, second_line
+from truelift.verdicts.wording import (
+    Headline,
+    answer,
+    decided_first,
+    headline,
+    missing_runs,
+    outlying,
+    rounding,
+    second_line,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Summary:
     rows: tuple[Row, ...]
     """The baseline first."""
     headlines: Mapping[str, Headline]
-    """By variant, the baseline left out."""
+    """By variant, the baseline left out; the decided ones first."""
     others: Mapping[str, tuple[Row, ...]]
     """The other metrics, by name."""
     problems: tuple[str, ...]
@@ -111,11 +120,12 @@ def summarise(study: Study) -> Summary:
     lengths = asked.other_lengths() if growth is None and asked.folds is None else frozenset()
     digits = difference_digits(rows)
     metric = asked.metric
-    headlines = {
-        row.variant: headline(row.variant, row.comparison, metric=metric.label, unit=metric.unit, digits=digits)
+    found = [
+        headline(row.variant, row.comparison, metric=metric.label, unit=metric.unit, digits=digits)
         for row in rows
         if row.comparison is not None
-    }
+    ]
+    headlines = {one.variant: one for one in decided_first(found)}
     return Summary(
         folder=study.folder,
         asked=asked,

@@ -91,7 +91,9 @@ def tradeoff_figure(
         axes.set_ylabel(shortened(label, LONGEST_LABEL))
         axes.margins(0.07)
         axes.grid()
-        figure.legend(handles=_legend(looks), loc="outside upper left", ncols=4, fontsize=9, handletextpad=0.5)
+        entries = _legend(looks)
+        columns = len(entries) if sum(map(_legend_width, entries)) < 7 else 4
+        figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=9, handletextpad=0.5)
         _write_names(figure, axes, choices, parts, colours)
         return svg_element(figure, "tradeoff", f"{label} against training time saved, with the Pareto front", tips)
 
@@ -137,6 +139,11 @@ def _legend(looks: Looks) -> list[Line2D]:
     return [*families, counted, Line2D([], [], color=TEXT, alpha=0.45, lw=1.2, label="Pareto front")]
 
 
+def _legend_width(entry: Line2D) -> float:
+    """About how many inches one takes in a row: the letters, and what is beside them."""
+    return 0.072 * len(str(entry.get_label())) + 0.55
+
+
 def _draw_front(axes: Axes, choices: Sequence[Choice]) -> None:
     """To save at least so much costs what the next point to the right costs."""
     axes.step(*zip(*_front(choices), strict=True), where="pre", color=TEXT, alpha=0.45, lw=1.2, zorder=1)
@@ -162,7 +169,8 @@ def _write_names(
     figure: Figure, axes: Axes, choices: Sequence[Choice], parts: Parts, colours: Mapping[str, str]
 ) -> None:
     """Each point's name in its family, where it covers least."""
-    figure.draw_without_rendering()  # only now it is known where the axes lie
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)  # only now it is known where the axes lie
     scale = 72 / figure.dpi
 
     def place(x: float, y: float) -> tuple[float, float]:

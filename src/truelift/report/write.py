@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from truelift.records import write_text
+from truelift.errors import InputError
+from truelift.records import read_bytes, write_text
 from truelift.report.csv_form import csv_table
 from truelift.report.downloads import tidy
 from truelift.report.latex import latex_table
@@ -15,7 +16,7 @@ from truelift.report.unchanged import digest_of, is_made_of, marked
 def write_forms(summary: Summary) -> list[Path]:
     """Write report.html, report.md, report.csv, report.tex and report-runs.csv into the study's folder.
 
-    A report.html that shows this very summary is left as it is.
+    What is there already is left as it is: a report.html that shows this very summary, and any other file's very text.
 
     Returns:
         Their paths, in this order.
@@ -35,5 +36,16 @@ def write_forms(summary: Summary) -> list[Path]:
     paths = [page]
     for name, text in forms.items():
         paths.append(summary.folder / name)
-        write_text(paths[-1], visible(text))
+        _write_unless_there(paths[-1], visible(text))
     return paths
+
+
+def _write_unless_there(path: Path, text: str) -> None:
+    """To write a file whole waits for the disk."""
+    content = text.encode()
+    try:
+        if read_bytes(path, len(content)) == content:
+            return
+    except InputError:  # missing, longer, or none that can be read
+        pass
+    write_text(path, text)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from truelift.errors import InputError
 from truelift.verdicts.checks import differences_of
 from truelift.verdicts.paired import spread
+from truelift.verdicts.special import special_functions
 
 
 def below_p_value(differences: ArrayLike, limit: float, *, resolution: float = 0.0) -> float:
@@ -31,7 +32,7 @@ def below_p_value(differences: ArrayLike, limit: float, *, resolution: float = 0
     Raises:
         InputError: As `spread`, and for a limit that is NaN.
     """
-    from scipy import special
+    special = special_functions()
 
     d = differences_of(differences, fewest=2)
     if math.isnan(limit):

@@ -25,6 +25,7 @@ from truelift.verdicts.checks import differences_of
 from truelift.verdicts.evidence import OneLook
 from truelift.verdicts.paired import spread
 from truelift.verdicts.sample import Sample
+from truelift.verdicts.special import special_functions
 
 
 def corrected_t_p_value(differences: ArrayLike, ratio: float, *, resolution: float = 0.0) -> float:
@@ -40,7 +41,7 @@ def corrected_t_p_value(differences: ArrayLike, ratio: float, *, resolution: flo
     Raises:
         InputError: As `spread`, and for a ratio that is not above 0 and finite.
     """
-    from scipy import special
+    special = special_functions()
 
     d = differences_of(differences, fewest=2)
     se = corrected_standard_error(d, ratio, resolution=resolution)
@@ -92,7 +93,7 @@ class DependentFolds(OneLook):
 
     def below(self, sample: Sample, limit: float) -> float:
         """P(t_{k-1} <= (mean(d) - limit) / SE); without a spread 1."""
-        from scipy import special
+        special = special_functions()
 
         if math.isinf(limit):
             return 0.0 if limit > 0 else 1.0

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
+from truelift.verdicts.median import median
 
 # Beyond this many, leading zeros hide the number.
 _MOST_DIGITS = 6
@@ -27,7 +27,7 @@ def digits(noise: Iterable[float], values: Sequence[float]) -> int:
     sizes = [size for size in noise if size > 0 and math.isfinite(size)]
     if not any(known) or not sizes:
         return 0 if all(float(value).is_integer() for value in known) else 2
-    of_noise = math.ceil(1 - math.log10(float(np.median(sizes))))
+    of_noise = math.ceil(1 - math.log10(median(sizes)))
     of_value = 4 - math.floor(math.log10(max(map(abs, known))))
     return max(0, min(of_noise, of_value))
 
@@ -51,8 +51,8 @@ def p_value(value: float | None) -> str:
 
 
 def places_that_show(ends: Iterable[float], places: int) -> int:
-    """`places` after the point, or one more where an end would read 0.
+    """`places` after the point, or one more where an end would read 0 and then does not.
 
     That would hide on which side of 0 it lies, and that is what an interval is looked at for.
     """
-    return places + any(end and not round(end, places) for end in ends)
+    return places + any(not round(end, places) and round(end, places + 1) for end in ends)

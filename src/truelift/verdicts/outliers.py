@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.verdicts.checks import Array, at_least_zero, results_of
+from truelift.verdicts.median import median
 
 FEWEST_RUNS = 3
 FAR = 6.0
@@ -54,7 +55,7 @@ def outlying_runs(results: Mapping[str, ArrayLike], *, resolution: float = 0.0) 
     arms = {name: values for name, values in arms.items() if np.count_nonzero(~np.isnan(values)) >= FEWEST_RUNS}
     if not arms:
         return ()
-    medians = {name: float(np.nanmedian(values)) for name, values in arms.items()}
+    medians = {name: median(values[~np.isnan(values)]) for name, values in arms.items()}
     distances = {name: np.abs(values - medians[name]) for name, values in arms.items()}
     # One distance of each odd number of runs is 0 by construction, and says nothing of the spread.
     of_all = _scale(np.concatenate([_but_the_least(values) for values in distances.values()]))
@@ -74,4 +75,4 @@ def _but_the_least(distances: Array) -> Array:
 
 
 def _scale(distances: Array) -> float:
-    return float(np.median(distances)) / _MAD_OF_NORMAL
+    return median(distances) / _MAD_OF_NORMAL

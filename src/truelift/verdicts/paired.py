@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array, at_least_zero, differences_of, fraction
+from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
 MOST_EXACT_SIGN_FLIP_PAIRS = 20  # 2^20 sums take 8 MB and some milliseconds
@@ -90,7 +91,7 @@ def paired_t_p_value(differences: ArrayLike, *, resolution: float = 0.0) -> floa
     Raises:
         InputError: As `spread`.
     """
-    from scipy import special
+    special = special_functions()
 
     d = differences_of(differences, fewest=2)
     mean, s = float(d.mean()), spread(d, resolution=resolution)

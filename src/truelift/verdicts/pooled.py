@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array, at_least_zero, enough_seeds
+from truelift.verdicts.special import special_functions
 
 FEWEST_VARIANTS = 3
 _NODES = 80
@@ -92,7 +93,7 @@ def dunnett_p_value(t: float, variants: int, degrees: int) -> float:
 
 def dunnett_p_values(t: Array, variants: int, degrees: int) -> Array:
     """`dunnett_p_value` of many statistics at once, (n,) -> (n,)."""
-    from scipy import special
+    special = special_functions()
 
     z, of_z, s, of_s = _nodes(degrees)
     found = np.ones(t.shape)
@@ -120,7 +121,7 @@ def dunnett_critical(alpha: float, variants: int, degrees: int) -> float:
 @lru_cache(maxsize=64)
 def _nodes(degrees: int) -> tuple[Array, Array, Array, Array]:
     """Nodes and weights of the two integrals: over z by Gauss-Hermite, over s by Gauss-Legendre in s itself."""
-    from scipy import special
+    special = special_functions()
 
     z, of_z = np.polynomial.hermite_e.hermegauss(_NODES)
     low, high = np.sqrt(special.chdtri(degrees, [1 - 1e-14, 1e-14]) / degrees)

@@ -4,6 +4,7 @@ import math
 
 from truelift.errors import real
 from truelift.verdicts.checks import enough_seeds, fraction, planned_power, positive
+from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import noncentrality, power_of
 
 POWER = 0.8  # the customary chance of finding an effect that is there
@@ -48,7 +49,7 @@ def seeds_needed(effect: float, sd: float, *, power: float = POWER, alpha: float
     Raises:
         InputError: For an argument outside its range.
     """
-    from scipy import special
+    special = special_functions()
 
     positive("sd", sd)
     real("effect", effect, math.isfinite, "finite")

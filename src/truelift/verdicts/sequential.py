@@ -17,6 +17,7 @@ import numpy as np
 
 from truelift.errors import InputError, require
 from truelift.verdicts.checks import Array, fraction
+from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
 FIRST_LOOK = 3  # two seeds decide nothing
@@ -218,7 +219,7 @@ def _step_back(low: float, k: int, bound: float, after: _Chances) -> _Chances:
 
 def _mean(theta: Array, k: int, bound: float, after: _Chances) -> Array:
     """The mean of v_{k + 1} over the next difference where its look goes on, by state."""
-    from scipy import special
+    special = special_functions()
 
     # cos(theta') = reach cos(phi - turn)
     up, along = math.sqrt(1 / (k + 1)), math.sqrt(k / (k + 1)) * np.cos(theta)

@@ -15,6 +15,7 @@ from truelift.verdicts.equivalence import equivalence_p_value
 from truelift.verdicts.paired import paired_t_p_value, spread
 from truelift.verdicts.power import POWER, detectable_effect
 from truelift.verdicts.sequential import Looks
+from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
 FIRST_FUTILITY = 4
@@ -127,7 +128,7 @@ def is_futile(
     Raises:
         InputError: As `spread`.
     """
-    from scipy import special
+    special = special_functions()
 
     d = differences_of(differences, fewest=2)
     k, s = d.size, spread(d, resolution=resolution)
@@ -145,7 +146,7 @@ def is_futile(
 
 def _may_be_equivalent(s: float, looks: Looks, margins: tuple[float, float]) -> bool:
     """Whether the last look's interval lies between the margins in a fifth of studies without an effect."""
-    from scipy import special
+    special = special_functions()
 
     reach = min(-margins[0], margins[1])
     if not reach:

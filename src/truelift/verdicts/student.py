@@ -1,19 +1,21 @@
-"""Student's t: critical values and power. SciPy is imported where it is called: it takes as long as all the rest."""
+"""Student's t: critical values and power."""
 
 import math
 from functools import lru_cache
 
+from truelift.verdicts.special import special_functions
+
 
 def critical(degrees: float, alpha: float) -> float:
     """The two-sided critical value of Student's t."""
-    from scipy import special
+    special = special_functions()
 
     return float(-special.stdtrit(degrees, alpha / 2))
 
 
 def power_of(shift: float, degrees: int, alpha: float) -> float:
     """The chance that a t-test of these degrees finds an effect of this noncentrality: either tail."""
-    from scipy import special
+    special = special_functions()
 
     threshold = critical(degrees, alpha)
     upper = 1 - special.nctdtr(degrees, shift, threshold)
@@ -36,7 +38,7 @@ def noncentrality(degrees: int, alpha: float, power: float) -> float:
 
 def spread_range(spread: float, seeds: int) -> tuple[float, float]:
     """Where the true standard deviation lies in 80 % of cases: s sqrt((k - 1) / chi2_{k-1}), at 0.9 and 0.1."""
-    from scipy import special
+    special = special_functions()
 
     low, high = (math.sqrt((seeds - 1) / special.chdtri(seeds - 1, tail)) for tail in (0.1, 0.9))
     return spread * low, spread * high

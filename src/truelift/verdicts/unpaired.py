@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.paired import sample_sd
+from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
 
@@ -39,7 +40,7 @@ class Welch:
 
     def tail(self, distance: float) -> float:
         """The chance that the difference lies so far above its true value, or farther."""
-        from scipy import special
+        special = special_functions()
 
         if self.error == 0:
             return 0.0 if distance > 0 else 1.0

@@ -1,11 +1,20 @@
 """The sentences about verdicts, made here alone from typed results."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from truelift.verdicts.agreement import Agreement
-from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Stop, Verdict, WithFailures
+from truelift.verdicts.comparison import (
+    MOST_MORE_SEEDS,
+    VERDICTS,
+    Comparison,
+    Judgement,
+    Rule,
+    Stop,
+    Verdict,
+    WithFailures,
+)
 from truelift.verdicts.guards import Guarded
 from truelift.verdicts.numbers import number, places_that_show
 
@@ -25,6 +34,11 @@ class Headline:
         return f"{self.verdict} · {self.variant}: {self.words}"
 
 
+def decided_first(found: Iterable[Headline]) -> list[Headline]:
+    """What helps, then what hurts, and last what decides nothing; among equals as they come."""
+    return sorted(found, key=lambda one: VERDICTS.index(one.verdict))
+
+
 def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: str = "", so_far: bool = False) -> str:
     """All verdicts in one sentence, the decided ones first.
 
@@ -35,10 +49,7 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
         smallest: The smallest effect that matters, with its unit; empty where any does.
         so_far: Whether runs are still to come.
     """
-    groups = {
-        verdict: [one.variant for one in found if one.verdict == verdict]
-        for verdict in ("helps", "hurts", "no effect", "undecided", "failed")
-    }
+    groups = {verdict: [one.variant for one in found if one.verdict == verdict] for verdict in VERDICTS}
     said = {
         "helps": ("helps", "help"),
         "hurts": ("hurts", "hurt"),
@@ -79,6 +90,11 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
         unit: Of the differences; may be empty.
         digits: After the point, for the difference and the interval.
     """
+    if c.ground in ("guard kept", "guard open"):
+        return Headline(variant, c.verdict, f"{metric} {c.reason}")
+    if c.ground == "guard broken":
+        guards, _, found = c.reason.partition("; ")
+        return Headline(variant, c.verdict, f"{guards}; {metric} {found}")
     # Without an interval, as where all seeds differ by exactly the same, the reason says what decided.
     if c.verdict in ("undecided", "failed") or c.ground != "more than noise" or c.interval is None:
         return Headline(variant, c.verdict, c.reason)

@@ -22,6 +22,7 @@ from truelift.errors import InputError
 from truelift.records import Curve, Features, Run, Study, read_json, write_json
 from truelift.report import figures, print_summary, summarise
 from truelift.report.asked import read_asked
+from truelift.report.curves import Curve as PicturedCurve
 from truelift.report.curves import curves, rolling_mean
 from truelift.report.figures import CLASS_PALETTE, DARK_CLASS_PALETTE, DARK_PALETTE, PALETTE
 from truelift.report.json_form import report_form
@@ -305,6 +306,22 @@ def test_training_loss_and_test_error_stand_in_one_figure(study: Path) -> None:
         assert [picture.count(f">{variant}<") for variant in ACCURACY] == [1, 1, 1]
         assert all(f"var(--series-{i}," in picture for i in range(3))
         assert picture.count('id="curves-') == len(set(re.findall(r'id="(curves-[^"]+)"', picture)))
+
+
+@pytest.mark.parametrize(("value", "whole"), [(4.0, True), (2.5, False)])
+def test_what_is_counted_has_no_halves_on_its_axis(value: float, whole: bool) -> None:
+    found = {"a": PicturedCurve(np.array([0.0, 50, 100]), np.array([[0.0, 2.0, value]]))}
+    picture = figures.curves_figure(["a"], found, "layers frozen", name="curves-0", linear=True)
+    halves = re.findall(r">(\d+\.5)<", picture)
+    assert (not halves) is whole
+
+
+def test_no_line_ends_between_a_number_and_its_percent_sign(study: Path) -> None:
+    page = write_report(study)[0].read_text()
+    prose = re.findall(r"<(?:p|li)\b.*?</(?:p|li)>", page)
+    assert any("97.5\u00a0% interval" in text for text in prose)
+    assert not [text for text in prose if re.search(r"half of the [\d.]+ %|± \d", text)]
+    assert re.search(r"<td>\d+\.\d+ ± ", page)  # columns of numbers never break, and are left as they are
 
 
 def test_long_curves_are_read_in_linear_time() -> None:

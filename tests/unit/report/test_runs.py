@@ -81,15 +81,22 @@ def test_the_study_file_made_again_plans_the_same_runs(tmp_path: Path, lines: st
 
 
 def test_how_to_repeat_it_names_folder_and_file(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "made", dict(ACCURACY), 3, source="../../my.toml", started_in="../../a b")
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 3, source="../../made.toml", started_in="../../a b")
     page, _ = written(folder)
     section = page[page.index("<h2>How to repeat it</h2>") :]
     assert "cd &#39;../../a b&#39;\ntruelift study made.toml</pre>" in section
-    assert "<code>../../my.toml</code>" in section
+    assert "<code>../../made.toml</code>" in section
+
+
+def test_a_recipe_is_named_and_not_where_it_lies(tmp_path: Path) -> None:
+    places = {"source": "../../lib/truelift/recipes/demo.toml", "started_in": "..", "repeat": "truelift study demo"}
+    page, _ = written(make_study(tmp_path / "made", dict(ACCURACY), 3, **places))
+    assert "truelift study demo</pre>" in page
+    assert "recipes" not in page
 
 
 def test_a_program_has_no_empty_sections(tmp_path: Path) -> None:
-    """What a program of the user's never tells is not spoken of."""
+    """What a program of the user's never tells is not spoken of, nor what only our trainings share."""
     folder = make_study(tmp_path / "made", dict(ACCURACY), 5)
     for path in [*folder.glob("runs/*/*/*.jsonl"), *folder.glob("runs/*/*/*.npz"), *folder.glob("*/*/*/env*.json")]:
         path.unlink()
@@ -103,6 +110,8 @@ def test_a_program_has_no_empty_sections(tmp_path: Path) -> None:
     assert "Noise" in headings
     assert not {"Two noises", "Curves", "Cost", "Environment", "Other metrics"} & set(headings)
     assert "test images of the same kind" not in page
+    assert "initial weights" not in page
+    assert "was given the same seeds" in page
 
 
 def test_the_answer_is_one_sentence() -> None:

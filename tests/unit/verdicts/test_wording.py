@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from truelift.errors import InputError
-from truelift.verdicts import PublishedFigure, agreement, at_equal_time, compare
+from truelift.verdicts import Ground, PublishedFigure, Verdict, agreement, at_equal_time, compare
+from truelift.verdicts.numbers import places_that_show
+from truelift.verdicts.wording import Headline, decided_first, headline, missing_runs
 from truelift.verdicts.wording import agreement as in_words
-from truelift.verdicts.wording import headline, missing_runs
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
 BETTER = [92.1, 93.0, 94.1, 92.9, 92.0]
@@ -24,6 +25,37 @@ def test_a_headline_has_its_parts_and_its_line() -> None:
     undecided = replace(found, verdict="undecided", reason="Why not.")
     assert headline("b", undecided, metric="m", unit="", digits=2).words == "Why not."
     assert headline("b", found, metric="m", unit="", digits=0).words.startswith("m +2 (95 %")
+
+
+def test_what_is_decided_comes_first() -> None:
+    given: list[tuple[str, Verdict]] = [("a", "failed"), ("b", "undecided"), ("c", "helps"), ("d", "hurts")]
+    given += [("e", "no effect"), ("f", "helps")]
+    found = decided_first(Headline(name, verdict, "") for name, verdict in given)
+    assert [one.variant for one in found] == ["c", "f", "d", "e", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("ground", "reason", "words"),
+    [
+        ("guard kept", "20 % less; error is kept.", "train seconds 20 % less; error is kept."),
+        ("guard open", "20 % less, but error is not.", "train seconds 20 % less, but error is not."),
+        ("guard broken", "error is 4 points worse; 20 % less.", "error is 4 points worse; train seconds 20 % less."),
+    ],
+)
+def test_a_headline_says_what_is_less(ground: Ground, reason: str, words: str) -> None:
+    found = compare(BASE, {"b": BETTER}, higher_is_better=True)["b"]
+    found = replace(found, ground=ground, reason=reason)
+    assert headline("b", found, metric="train seconds", unit="", digits=2).words == words
+
+
+@pytest.mark.parametrize(
+    ("ends", "places"),
+    [((-0.004, 1.0), 3), ((0.0, 1.0), 2), ((-3e-9, 3e-9), 2), ((0.02, 0.3), 2)],
+)
+def test_an_end_that_would_read_zero_has_one_place_more_where_it_then_shows(
+    ends: tuple[float, float], places: int
+) -> None:
+    assert places_that_show(ends, 2) == places
 
 
 @pytest.mark.parametrize(
