@@ -1,4 +1,7 @@
-"""Pairs whose two runs ran on unlike devices, or one of them compiled: their times are no pair, the rest is flagged."""
+"""Pairs whose two runs ran on unlike devices or in unlike forms: their times are no pair, the rest is flagged.
+
+A form is a compiled one, or one recorded as CUDA graphs, which not every variant can have.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +12,9 @@ from truelift.report.judged import Found
 
 _TIMES = ("seconds", "images_per_second")
 """Endings of what a device changes as a whole."""
+
+_FORMS = (("compiled", "compile", "compiled"), ("cuda_graphs", "cuda_graphs", "CUDA graphs"))
+"""What environment.json says of a run's form, the setting for it, and its words."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,16 @@ def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[tuple[str, int], Unlike
 
     Args:
         runs: Those that are done.
-        asked: The plan. Where a variant sets `compile`, that is what is compared, and makes no pair unlike.
+        asked: The plan. Where a variant sets `compile`, that is what is compared, and makes no pair unlike; likewise
+            `cuda_graphs`.
     """
-    varied = any("compile" in variant.settings for variant in asked.variants)
+    set_by_variants = {name for variant in asked.variants for name in variant.settings}
+    forms = [(fact, words) for fact, setting, words in _FORMS if setting not in set_by_variants]
     devices = {
-        (run.variant, run.seed): f"{device} (compiled)" if run.environment().get("compiled") and not varied else device
+        (run.variant, run.seed): "".join([device, *(f" ({words})" for fact, words in forms if facts.get(fact) is True)])
         for run in runs
         if (device := device_of(run)) is not None
+        for facts in [run.environment()]
     }
     return {
         (variant, seed): Unlike(variant, seed, device, other)

@@ -70,6 +70,8 @@ def test_a_time_is_not_judged_by_them(mixed: Path) -> None:
         ({"platform": "another"}, True),
         ({"compiled": True}, False),
         ({"compiled": False}, True),
+        ({"cuda_graphs": True}, False),
+        ({"cuda_graphs": "there are two tasks"}, True),
     ],
 )
 def test_what_makes_a_device(tmp_path: Path, facts: dict[str, object], like: bool) -> None:
