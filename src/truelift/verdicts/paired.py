@@ -148,7 +148,8 @@ def _draw_signs(eights: int) -> Iterator[NDArray[np.uint8]]:
     for _ in range(eights):
         signs = np.zeros(SIGN_FLIP_SAMPLES, np.uint8)
         for _ in range(8):
-            signs = signs << 1 | generator.integers(0, 2, size=SIGN_FLIP_SAMPLES).astype(np.uint8)
+            signs <<= 1
+            signs |= generator.integers(0, 2, size=SIGN_FLIP_SAMPLES).astype(np.uint8)
         yield signs
 
 
