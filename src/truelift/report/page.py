@@ -119,6 +119,7 @@ def templates() -> Environment:
     )
     made.filters["minus"] = _minus
     made.filters["prose"] = _prose
+    made.filters["whole_options"] = _whole_options
     made.filters["tone"] = _tone
     return made
 
@@ -185,3 +186,10 @@ def _minus(text: str) -> str:
 def _prose(text: str) -> str:
     """Likewise, and no line ends within "95 %", "p = 0.02" and "± 3"."""
     return re.sub(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<])|(?<=\bp [=<]) |(?<=±) ", "\u00a0", _minus(text))
+
+
+def _whole_options(text: str) -> Markup:
+    """With no end of a line after a hyphen of "--batch-size"."""
+    parts = re.split(r"(?<!\S)(--?[\w.-]{1,30})(?!\S)", text)
+    option = Markup('<span class="whole">{}</span>').format
+    return Markup().join(option(part) if i % 2 else part for i, part in enumerate(parts))

@@ -114,6 +114,16 @@ def test_a_program_has_no_empty_sections(tmp_path: Path) -> None:
     assert "was given the same seeds" in page
 
 
+def test_options_in_settings_are_kept_whole_and_escaped(tmp_path: Path) -> None:
+    own = {"settings": {"args": "--a-b <i> -x=1 a--b"}, "command": "run --seed {seed}"}
+    folder = make_study(tmp_path / "made", {"base": [90.0, 91.0], "b": [90.0, 91.0]}, 2)
+    plan = Study.read(folder).plan
+    write_json(folder / "study.json", plan | {"variants": {"base": own, "b": own}, "metric_scale": "points"})
+    page, _ = written(folder)
+    seed, option = (f'<span class="whole">{name}</span>' for name in ("--seed", "--a-b"))
+    assert f"run {seed} {{seed}}; args = {option} &lt;i&gt; -x=1 a--b" in page
+
+
 def test_the_answer_is_one_sentence() -> None:
     found = [Headline(name, "helps", "") for name in ("a", "b")] + [Headline("c", "no effect", "")]
     assert answer(found, metric="test error", baseline="plain", smallest="0.5 points") == (
