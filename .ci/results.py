@@ -4,12 +4,15 @@
     python .ci/results.py                                       every page's tables and pictures anew
 
 Kept are the plan and each run's settings, environment and result: no checkpoint, no predictions, no curve, and no path
-of the machine. A page asks for a study's tables by a pair of comments, `<!-- study: NAME -->` and `<!-- end -->`; a
+of the machine. A page asks for a study's tables by a pair of comments, `<!-- study: NAME -->` and `<!-- end -->`, or
+`<!-- study: NAME by METRIC -->` for another metric than the planned one. `<!-- means: NAME -->` asks for means alone,
+of a study with too few seeds for verdicts; README.md asks for the answer and the picture by `<!-- answer: NAME -->`. A
 test compares what stands between them with what the records give.
 """
 
 import argparse
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -17,16 +20,33 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from truelift.records import Study
-from truelift.report.figures import differences_figure
-from truelift.report.markdown import markdown
-from truelift.report.summary import summarise
+import numpy as np
 
-RESULTS = Path(__file__).parents[1] / "docs/results"
-_BLOCK = re.compile(r"(<!-- study: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+from truelift.records import Study
+from truelift.report.devices import is_time
+from truelift.report.figures import differences_figure
+from truelift.report.markdown import markdown, table
+from truelift.report.plain import markdown_text
+from truelift.report.predicted import judged_by
+from truelift.report.summary import Summary, summarise
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs/results"
+PAGES = (ROOT / "README.md", *sorted(RESULTS.glob("*.md")))
+_BLOCK = re.compile(
+    r"(<!-- (?P<what>study|means|answer): (?P<name>\S+)(?: by (?P<metric>\w+))? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 _OF_THE_MACHINE = ("command", "started_in")
-_SECTIONS = ("## Runs that are missing", "## Runs to look at", "## Saving", "### At equal time", "## Environment")
+_SECTIONS = ("## Runs that are missing", "## Runs to look at", "## Environment")
 """Of a report, beside its answer and the table of its metric."""
+_OF_TIMES = ("## Saving", "### At equal time")
+"""Those where a time decides: elsewhere runs may have shared their machine, so that times tell nothing."""
+_ERROR = "test_error"
+_MEANS = (
+    "Mean ± standard deviation over the seeds that ended; the difference to the baseline and in how many pairs the "
+    "variant is better, over the seeds that both have. **No verdicts: there are too few seeds for them.**"
+)
+_ALTERNATIVE = "Each seed's difference to the baseline, with mean and interval"
 
 
 def keep(study: Path) -> Path:
@@ -41,13 +61,17 @@ def keep(study: Path) -> Path:
                 shutil.copy(run.folder / name, there)
     shutil.copy(study / "study.json", kept)
     files = [file for file in kept.rglob("*") if file.is_file()]
+    plan = json.loads((kept / "study.json").read_text(encoding="utf-8"))
     places = {place for file in files if file.suffix == ".toml" for place in _paths(tomllib.loads(file.read_text()))}
+    places |= {value for name, value in plan["shared"].items() if name.endswith(".path")}
     for file in files:
         text = file.read_text(encoding="utf-8")
         for place in sorted(places, key=len, reverse=True):
             text = text.replace(place, "FOLDER")
         if file.suffix == ".json":
             told = {name: value for name, value in json.loads(text).items() if name not in _OF_THE_MACHINE}
+            if file == kept / "study.json":
+                told |= {"source": Path(told["source"]).name, "repeat": re.sub(r" --out \S+", "", told["repeat"])}
             text = json.dumps(told, indent=1) + "\n"
         file.write_text(text, encoding="utf-8")
     return kept
@@ -60,23 +84,72 @@ def _paths(config: dict[str, Any]) -> list[str]:
     return [value for value in values if isinstance(value, str) and Path(value).is_absolute()]
 
 
-def block(name: str) -> str:
-    """What a page shows of a kept study; its picture is written beside the page."""
-    with tempfile.TemporaryDirectory() as made:  # to read a study leaves a lock in it
-        study = Path(made) / name
-        shutil.copytree(RESULTS / "records" / name, study)
-        summary = summarise(Study.read(study))
+def block(name: str, metric: str | None = None, *, again: bool = False) -> str:
+    """What a page shows of a kept study, by its own metric or another; its picture is written beside the page.
+
+    Args:
+        name: Of the study's folder.
+        metric: Default: the planned one.
+        again: Leave out what the study's first block on the page has said of its runs.
+    """
+    summary = read(name, metric)
     head, *sections = re.split(r"\n(?=##+ )", markdown(summary))
-    shown = [re.sub("^##+", "####", section.strip()) for section in sections if section.startswith(_SECTIONS)]
+    wanted = (*(() if again else _SECTIONS), *(_OF_TIMES if is_time(summary.metric.name) else ()))
+    shown = [re.sub("^##+", "####", section.strip()) for section in sections if section.startswith(wanted)]
+    drawn = f"{name}-by-{metric}" if metric else name
     picture = str(differences_figure(summary)).replace("<svg ", '<svg style="background: white" ', 1)
-    (RESULTS / f"{name}.svg").write_text(picture + "\n", encoding="utf-8")
-    alternative = "Each seed's difference to the baseline, with mean and interval"
-    return "\n\n".join([head.split("\n", 1)[1].strip(), f"![{alternative}]({name}.svg)", *shown])
+    (RESULTS / f"{drawn}.svg").write_text(picture + "\n", encoding="utf-8")
+    return "\n\n".join([head.split("\n", 1)[1].strip(), f"![{_ALTERNATIVE}]({drawn}.svg)", *shown])
+
+
+def read(name: str, metric: str | None = None) -> Summary:
+    """A kept study's summary."""
+    with tempfile.TemporaryDirectory() as made:  # to read a study leaves a lock in it
+        folder = Path(shutil.copytree(RESULTS / "records" / name, Path(made) / name))
+        study = Study.read(folder)
+        return summarise(study if metric is None else judged_by(study, metric, None))
+
+
+def first_screen(name: str) -> str:
+    """A kept study's answer in a sentence, and the picture that stands beside its page."""
+    return f"{markdown_text(read(name).answer)}\n\n![{_ALTERNATIVE}](docs/results/{name}.svg)"
+
+
+def means(name: str) -> str:
+    """A kept study's means, the best first, and no verdict."""
+    summary = read(name)
+    rows, metric = [row for row in summary.rows if row.done], summary.metric
+    errors = {row.variant: row for row in summary.others.get(_ERROR, ())}
+    shown = {f"{metric.label}, %": {row.variant: row for row in rows}} | ({"test error, %": errors} if errors else {})
+    lines = []
+    for row in sorted(rows, key=lambda row: row.mean, reverse=metric.higher_is_better):
+        pairs = () if row.comparison is None else row.comparison.differences
+        better = sum(one > 0 if metric.higher_is_better else one < 0 for one in pairs)
+        told = [_of_seeds(column[row.variant].mean, column[row.variant].sd) for column in shown.values()]
+        against = (f"{np.mean(pairs):+.2f}", f"{better} of {len(pairs)}") if pairs else ("", "")
+        lines.append((row.variant, str(len(row.done)), *told, *against))
+    header = ("variant", "seeds", *shown, f"to {summary.asked.baseline}", "better in")
+    return f"{table(header, lines)}\n\n{_MEANS}"
+
+
+def _of_seeds(mean: float, sd: float) -> str:
+    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
 
 
 def page(text: str) -> str:
     """A page with its blocks anew."""
-    return _BLOCK.sub(lambda found: f"{found[1]}\n{block(found[2])}\n\n{found[3]}", text)
+    shown: set[str] = set()
+
+    def anew(found: re.Match[str]) -> str:
+        name = found["name"]
+        if found["what"] == "study":
+            made = block(name, found["metric"], again=name in shown)
+            shown.add(name)
+        else:
+            made = means(name) if found["what"] == "means" else first_screen(name)
+        return f"{found[1]}\n{made}\n\n{found[5]}"
+
+    return _BLOCK.sub(anew, text)
 
 
 def main() -> None:
@@ -87,7 +160,7 @@ def main() -> None:
     if given.keep is not None:
         print(keep(given.keep))
         return
-    for file in sorted(RESULTS.glob("*.md")):
+    for file in PAGES:
         file.write_text(page(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -2,8 +2,8 @@
 
     python .ci/spreads.py
 
-Every kept study with a test error, and three pairs or more of each variant that has results, is a row: the standard
-deviations of the paired differences. Times are left out: they are of their machine.
+Every kept study with a test error is a row: the standard deviations of the paired differences, of the variants that
+have three pairs or more. Times are left out: they are of their machine.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from truelift import recipes
 from truelift.recipes.spreads import TABLE
 from truelift.records import Run, Study
 from truelift.verdicts.paired import sample_sd
@@ -27,7 +28,7 @@ _DIGITS = 4
 
 
 def row(study: Study) -> dict[str, Any] | None:
-    """A study's row but for its name; None where it has too few pairs, or no test error."""
+    """A study's row but for its name; None where no variant has enough pairs, or where there is no test error."""
     results = {
         (run.variant, run.seed): run.result()["metrics"][METRIC]
         for run in study.runs
@@ -36,15 +37,16 @@ def row(study: Study) -> dict[str, Any] | None:
     baseline, pairs = study.plan["baseline"], {}
     for name in study.plan["variants"]:
         both = [seed for seed in study.plan["seeds"] if {(name, seed), (baseline, seed)} <= results.keys()]
-        if name != baseline and both:
+        if name != baseline and len(both) >= FEWEST_PAIRS:
             pairs[name] = np.array([results[name, seed] - results[baseline, seed] for seed in both])
-    if not pairs or min(map(len, pairs.values())) < FEWEST_PAIRS:
+    if not pairs:
         return None
     sds = [sample_sd(differences) for differences in pairs.values()]
     config = _config(study)
     width = config["model"].get("width")
     return {
         "network": config["model"]["name"] + (f" of width {width}" if width else ""),
+        "built_on": _built_on(study),
         "epochs": config["epochs"],
         "sd": round(math.sqrt(np.mean(np.square(sds))), _DIGITS),
         "least": round(min(sds), _DIGITS),
@@ -52,6 +54,17 @@ def row(study: Study) -> dict[str, Any] | None:
         "variants": len(pairs),
         "seeds": min(map(len, pairs.values())),
     }
+
+
+def _built_on(study: Study) -> str | None:
+    """The recipe that the study's recipe extends; None where there is none, or its scale changes the training."""
+    scale = study.plan.get("scale")
+    name = study.plan["name"].removesuffix(f"-{scale}")
+    if name not in recipes.names():
+        return None
+    recipe = tomllib.loads(recipes.find(name).read_text(encoding="utf-8"))
+    changed = recipe.get("scales", {}).get(scale, {}).keys() - {"takes", "variants", "seeds"}
+    return None if changed else recipe.get("extends")
 
 
 def _config(study: Study) -> dict[str, Any]:

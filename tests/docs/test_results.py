@@ -1,8 +1,17 @@
 """Pages of docs/results: each table stands there as the kept records give it, and the records are small."""
 
+import json
 import re
+import shutil
+from pathlib import Path
+
+import pytest
 
 from tests.docs.blocks import ROOT, ci_script
+from truelift import recipes
+from truelift.studies.held import refuse_other
+from truelift.studies.plan import PAPER, read_plan
+from truelift.studies.study import by_folder, pending_of
 
 RESULTS = ROOT / "docs/results"
 
@@ -11,14 +20,48 @@ SCRIPT = ci_script("results")
 
 
 def test_every_table_is_what_the_records_give() -> None:
-    pages = {file: file.read_text(encoding="utf-8") for file in RESULTS.glob("*.md")}
+    pages = {file: file.read_text(encoding="utf-8") for file in SCRIPT.PAGES}
     pictures = {file: file.read_text(encoding="utf-8") for file in RESULTS.glob("*.svg")}
-    shown = {name for text in pages.values() for name in re.findall(r"<!-- study: (\S+) -->", text)}
+    texts = "".join(pages.values())
+    shown = set(re.findall(r"<!-- (?:study|means): (\S+)(?: by \w+)? -->", texts))
     assert shown == {folder.name for folder in (RESULTS / "records").iterdir()}
-    assert {file.stem for file in pictures} == shown
+    drawn = re.findall(r"<!-- study: (\S+)(?: by (\w+))? -->", texts)
+    assert {file.stem for file in pictures} == {f"{name}-by-{metric}" if metric else name for name, metric in drawn}
     for file, text in pages.items():
         assert SCRIPT.page(text) == text, file
     assert {file: file.read_text(encoding="utf-8") for file in RESULTS.glob("*.svg")} == pictures
+
+
+def test_readme_shows_a_study_that_has_a_page() -> None:
+    (name,) = re.findall(r"<!-- answer: (\S+) -->", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert (RESULTS / f"{name}.svg").exists()
+
+
+def test_means_are_over_the_seeds_that_are_there() -> None:
+    rows = [line.split(" | ") for line in SCRIPT.means("usual-techniques-94").splitlines() if " | " in line]
+    (plain,) = (row for row in rows if row[0] == "| plain")
+    (erased,) = (row for row in rows if row[0] == "| random-erasing")
+    assert plain[1] == "4"
+    assert erased[1] == "3"
+    assert erased[3:] == ["+1.60", "0 of 3 |"], "the mean of the pairs, not the difference of the means"
+    assert "hurts" not in SCRIPT.means("usual-techniques-94")
+
+
+@pytest.mark.parametrize("kept", sorted((RESULTS / "records").iterdir()), ids=lambda folder: folder.name)
+def test_the_same_command_goes_on_from_there(kept: Path, tmp_path: Path) -> None:
+    """A change of a training that orphans kept runs is seen here; variants that a recipe has no more are left out."""
+    folder = Path(shutil.copytree(kept, tmp_path / kept.name))
+    there = json.loads((kept / "study.json").read_text(encoding="utf-8"))
+    name, scale = there["name"], there["scale"] or PAPER
+    source = recipes.study_file(name.removesuffix(f"-{scale}"))
+    plan = read_plan(source, scale=scale, overrides={"data.path": "elsewhere/cifar10"})
+    names = {variant.name for variant in plan.variants}
+    found = [run.parent.relative_to(kept) for run in kept.glob("runs/*/*/result.json")]
+    done = {run.as_posix() for run in found if run.parts[1] in names}
+    folders = by_folder(plan, folder)
+    assert refuse_other(folder, source, there["scale"], [run["folder"] for run in there["runs"]]) is None
+    assert {path.relative_to(folder).as_posix() for path in set(folders) - set(pending_of(plan, folders))} == done
+    assert len(done) >= 5
 
 
 def test_what_is_kept_is_small_and_names_no_machine() -> None:
@@ -29,4 +72,4 @@ def test_what_is_kept_is_small_and_names_no_machine() -> None:
         }
         assert sum(file.stat().st_size for file in files) < 2 * 2**20  # some 200 runs
         for file in files:
-            assert not re.search(r'"(/[a-z]+)+', file.read_text(encoding="utf-8")), file
+            assert not re.search(r'(["\s]|\.\.?)/[a-z]', file.read_text(encoding="utf-8")), file

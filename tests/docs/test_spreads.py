@@ -41,6 +41,16 @@ def test_two_pairs_are_too_few(tmp_path: Path) -> None:
     assert SCRIPT.row(Study.read(folder)) is None
 
 
+def test_a_recipe_without_a_study_of_its_own_has_that_of_one_built_on_it() -> None:
+    found = spreads.find("cifar10/short-94-half")
+    assert found.built_on == "short-94-half"
+    assert found.network == "short-cnn of width 32"
+    assert found.sd == max(
+        row.sd for row in spreads.spreads().values() if (row.built_on, row.seeds) == (found.built_on, found.seeds)
+    )
+    assert spreads.find("cifar10/short-94").name == "cifar10/short-94", "its own goes before"
+
+
 def test_the_nearest_name_is_told() -> None:
     with pytest.raises(InputError, match=f'unknown study to be like.*Did you mean "cifar10/{NARROW}"'):
         spreads.find("cifar10/freezeout-short-narow")

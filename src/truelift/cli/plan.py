@@ -44,7 +44,8 @@ def plan(
         effect: The smallest difference that matters, in the metric's unit; above 0.
         sd: Standard deviation of one variant's results over seeds, in the same unit; above 0.
         like: In place of --sd: a study whose differences in test error were measured, such as
-            cifar10/freezeout-short-narrow; --effect is then in points.
+            cifar10/usual-techniques-94, or the recipe that one is built on, cifar10/short-94-half; --effect is then in
+            points.
         power: Chance to find such an effect; in (0, 1).
         alpha: Chance to find one where there is none; in (0, 1).
         json: Print it as JSON (docs/json.md).
@@ -136,10 +137,11 @@ def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: 
 
         print(to_json(plan_like_form(found.name, effect, found.sd, found.most, power, alpha, needed, most)))
         return 0
+    variants = f"{found.variants} variant{'' if found.variants == 1 else 's'}"
     print(f"{needed} seeds a variant, or {most} with the noise of the variant that had the most")
     print(
         f"to find a difference in test error of {effect:g} points, {power:.0%} of the time, at a {alpha:.0%} level. In "
-        f"{found.name} ({found.network}, {found.epochs} epochs, {found.variants} variants, {found.seeds} seeds) the "
+        f"{found.name} ({found.network}, {found.epochs} epochs, {variants}, {found.seeds} seeds) the "
         f"paired differences have a standard deviation of {found.sd:.2g} points, from {found.least:.2g} to "
         f"{found.most:.2g}."
     )

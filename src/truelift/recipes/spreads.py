@@ -17,6 +17,8 @@ class Spread:
     """DATA/STUDY: the data set's name, and the study's with its scale."""
     network: str
     """The baseline's, with its width where it has one."""
+    built_on: str | None
+    """The recipe whose training the study's is; None where it has its own."""
     epochs: int
     """The baseline's."""
     sd: float
@@ -26,7 +28,7 @@ class Spread:
     most: float
     """The largest."""
     variants: int
-    """How many were compared with the baseline."""
+    """How many have three pairs with the baseline or more; the others are left out."""
     seeds: int
     """The fewest pairs of a variant, at least 3."""
 
@@ -37,12 +39,21 @@ def spreads() -> dict[str, Spread]:
 
 
 def find(name: str) -> Spread:
-    """The spread of that name.
+    """The spread of that name, or where DATA/RECIPE has none of its own that of the studies that are built on it.
+
+    Of several it is the one with the most seeds, and of those the noisiest.
 
     Raises:
         InputError: There is none; the message names the nearest.
     """
     known = spreads()
-    if name not in known:
-        raise unknown_name("study to be like", name, sorted(known))
-    return known[name]
+    if name in known:
+        return known[name]
+    like = {f"{row.name.split('/')[0]}/{row.built_on}": row for row in sorted(known.values(), key=_weight)}
+    if name not in like:
+        raise unknown_name("study to be like", name, sorted({*known, *like}))
+    return like[name]
+
+
+def _weight(row: Spread) -> tuple[int, float]:
+    return row.seeds, row.sd
