@@ -48,7 +48,7 @@ def row(study: Study) -> dict[str, Any] | None:
         "network": config["model"]["name"] + (f" of width {width}" if width else ""),
         "built_on": _built_on(study),
         "epochs": config["epochs"],
-        "sd": round(math.sqrt(np.mean(np.square(sds))), _DIGITS),
+        "sd": max(round(math.sqrt(np.mean(np.square(sds))), _DIGITS), 10**-_DIGITS),
         "least": round(min(sds), _DIGITS),
         "most": round(max(sds), _DIGITS),
         "variants": len(pairs),

@@ -13,8 +13,8 @@ from truelift.report.judged import Found
 _TIMES = ("seconds", "images_per_second")
 """Endings of what a device changes as a whole."""
 
-_FORMS = (("compiled", "compile", "compiled"), ("cuda_graphs", "cuda_graphs", "CUDA graphs"))
-"""What environment.json says of a run's form, the setting for it, and its words."""
+_FORMS = (("compiled", {"compile"}, "compiled"), ("cuda_graphs", {"cuda_graphs", "compile"}, "CUDA graphs"))
+"""What environment.json says of a run's form, the settings that change it, and its words."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[tuple[str, int], Unlike
     Args:
         runs: Those that are done.
         asked: The plan. Where a variant sets `compile`, that is what is compared, and makes no pair unlike; likewise
-            `cuda_graphs`.
+            `cuda_graphs`, which a compiled training is without.
     """
     set_by_variants = {name for variant in asked.variants for name in variant.settings}
-    forms = [(fact, words) for fact, setting, words in _FORMS if setting not in set_by_variants]
+    forms = [(fact, words) for fact, settings, words in _FORMS if not settings & set_by_variants]
     devices = {
         (run.variant, run.seed): "".join([device, *(f" ({words})" for fact, words in forms if facts.get(fact) is True)])
         for run in runs
@@ -92,6 +92,7 @@ def flagged(pairs: Mapping[tuple[str, int], Unlike]) -> list[str]:
         seeds.setdefault((pair.variant, pair.words), []).append(pair.seed)
     return [
         f"{variant}: {'seed' if len(which) == 1 else 'seeds'} {', '.join(map(str, which))}: {words}. These runs may "
-        "differ from the baseline's for that alone, and their times are not compared."
+        "differ from the baseline's for that alone, and their times are not compared"
+        f"{', as they are with --no-cuda_graphs' if 'CUDA graphs' in words else ''}."
         for (variant, words), which in seeds.items()
     ]

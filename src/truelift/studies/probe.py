@@ -142,12 +142,12 @@ def probe(folder: Path, seconds: float) -> Probe:
     from truelift.training import resolve
     from truelift.training.afterwards import End
     from truelift.training.afterwards.operations import operations
-    from truelift.training.build import Training, assemble, load_data
-    from truelift.training.divergence import Guard
+    from truelift.training.build import assemble, load_data
     from truelift.training.evaluation import predict
     from truelift.training.hardware import keep_pages
     from truelift.training.identity import read_config
     from truelift.training.loop import fit
+    from truelift.training.policies import Policy, Progress
 
     records = import_module("truelift.training.run")  # the package has a function of that name
     imported, import_seconds = time.perf_counter(), time.process_time()
@@ -157,14 +157,15 @@ def probe(folder: Path, seconds: float) -> Probe:
     training = assemble(experiment, splits)
     records.begin_records(folder, training, splits)
 
-    class Clock(Guard):
+    class Clock(Policy):
         """Ends the training once it has made enough steps."""
 
-        def __init__(self, training: Training) -> None:
-            super().__init__(training)
+        name = "clock"
+
+        def __init__(self) -> None:
             self.made, self.began, self.evaluated = 0, 0.0, 0.0
 
-        def before(self) -> None:
+        def __call__(self, progress: Progress) -> None:
             """Look at the clock before a step."""
             if self.made == _WARM_UP_STEPS:
                 _wait_for(training.device)
@@ -172,10 +173,6 @@ def probe(folder: Path, seconds: float) -> Probe:
             if self.made >= _WARM_UP_STEPS + _FEWEST_STEPS and time.perf_counter() - self.began > seconds:
                 raise _EnoughError
             self.made += 1
-
-        def passes(self, losses: Any, again: Any) -> bool:
-            """Every step is made."""
-            return True
 
         def seconds_per_step(self) -> float:
             """With evaluations left out."""
@@ -190,11 +187,12 @@ def probe(folder: Path, seconds: float) -> Probe:
             took = self.began - first - self.evaluated
             return max(0.0, took - _WARM_UP_STEPS * per_step) if self.began else 0.0
 
-    clock = Clock(training)
+    clock = Clock()
+    training.policies.append(clock)
     lines: list[dict[str, Any]] = []
     first = time.perf_counter()
     with contextlib.suppress(_EnoughError):
-        fit(training, lines.append, folder / "checkpoint.pt", math.inf, clock)
+        fit(training, lines.append, folder / "checkpoint.pt", math.inf)
     per_step = clock.seconds_per_step()
     evaluations = sum(line["kind"] == "evaluation" for line in lines)
     evaluation, predictions = 0.0, {}

@@ -8,14 +8,14 @@ recorded whose Python takes the same path each time, and whatever may turn it is
 import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from truelift.data import Batch
-from truelift.errors import one_line
+from truelift.errors import InputError, one_line
 from truelift.own import is_import_path
 from truelift.training.experiment import Experiment
 
@@ -46,7 +46,14 @@ def why_not(experiment: Experiment, device: str, precision: str, processes: int,
         processes: That train together.
         compiled: Whether the network is.
     """
-    own = [experiment.model.name, experiment.objective.name, experiment.freezing.name, *experiment.policy.names]
+    own = [
+        experiment.model.name,
+        experiment.objective.name,
+        experiment.freezing.name,
+        experiment.optimizer.name,
+        *experiment.policy.names,
+        *experiment.augmentation.names,
+    ]
     reasons = {
         "cuda_graphs is false": not experiment.cuda_graphs,
         "it is no CUDA GPU": not device.startswith("cuda"),
@@ -73,6 +80,8 @@ class GraphedPasses:
     Weights, running statistics and draws are those of the passes themselves: what draws is seeded before each step, and
     a recording draws from the seed of the moment.
 
+    Each step leaves its gradients in the same tensors: what keeps one longer has to copy it.
+
     Args:
         modules: Whose parameters and buffers the passes use.
     """
@@ -87,6 +96,8 @@ class GraphedPasses:
         """Why they cannot be; from then on they are made as without."""
         self._recorded: tuple[Any, ...] = ()
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._gradients: list[Tensor | None] = []
+        self._passed: Passed | None = None
 
     def __call__(self, batch: Batch, passes: Passes, seed: Callable[[], None]) -> Passed:
         """The passes over a batch.
@@ -95,7 +106,14 @@ class GraphedPasses:
             batch: On the GPU, without an auxiliary part.
             passes: Makes them; it neither seeds nor waits.
             seed: Seeds what they draw from.
+
+        Raises:
+            InputError: Recording fails, and nothing can be drawn on the GPU after that.
         """
+        with torch.cuda.device(batch.images.device):  # which need not be the first
+            return self._passed_over(batch, passes, seed)
+
+    def _passed_over(self, batch: Batch, passes: Passes, seed: Callable[[], None]) -> Passed:
         key = self._key(batch)
         if self.failure is None and key != self._recorded:
             self._try_to_record(batch, passes)
@@ -107,6 +125,7 @@ class GraphedPasses:
         self._batch.images.copy_(batch.images)
         self._batch.labels.copy_(batch.labels)
         assert self._graph is not None, "`_record` comes first"
+        assert self._passed is not None, "`_record` comes first"
         self._graph.replay()
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
@@ -129,11 +148,17 @@ class GraphedPasses:
     def _try_to_record(self, batch: Batch, passes: Passes) -> None:
         try:
             self._record(batch, passes)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # what a library does that cannot be recorded
+        except RuntimeError as error:  # too little memory, or what a library does that cannot be recorded
             self.failure = one_line(error)[:300]
-            print(f"truelift: going on without CUDA graphs, since recording fails ({self.failure})", file=sys.stderr)
+        if self.failure is None:
+            return
+        self._graph, self._gradients, self._passed = None, [], None
+        torch.cuda.empty_cache()
+        try:
+            torch.rand((), device=batch.images.device)
+        except RuntimeError:  # a recording that broke off can leave the generator as if it went on
+            raise InputError(f"cuda_graphs must be false here, where recording fails ({self.failure}).") from None
+        print(f"truelift: going on without CUDA graphs, since recording fails ({self.failure})", file=sys.stderr)
 
     def _record(self, batch: Batch, passes: Passes) -> None:
         """Record the passes; nothing of weights and statistics is changed by that."""
@@ -142,20 +167,26 @@ class GraphedPasses:
             self._pool = torch.cuda.graph_pool_handle()
             self._stream = torch.cuda.Stream()
         self._batch = Batch(batch.images.clone(), batch.labels.clone())
-        self._gradients: list[Tensor | None] = []
-        self._passed = Passed({}, batch.labels, {})
+        self._gradients, self._passed = [], None
         graph = torch.cuda.CUDAGraph()
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream), self._without_gradients():
             if before is None:
                 self._practise(passes)
+                # What practice took is not given back while a recording takes as much again.
+                torch.cuda.synchronize()
+                gc.collect()
+                torch.cuda.empty_cache()
             with _no_collection():
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
                 try:
                     losses, error, logged = passes(self._batch)
-                finally:
-                    graph.capture_end()
+                except BaseException:
+                    with suppress(RuntimeError):  # the first error is the one to tell
+                        graph.capture_end()
+                    raise
+                graph.capture_end()
             self._gradients = [p.grad for p in self._parameters]
             self._passed = Passed({name: loss.detach() for name, loss in losses.items()}, error, logged)
         current.wait_stream(self._stream)
@@ -164,13 +195,15 @@ class GraphedPasses:
 
     def _practise(self, passes: Passes) -> None:
         kept = [buffer.clone() for buffer in self._buffers]
-        for _ in range(_PRACTICE):
-            passes(self._batch)
-            for parameter in self._parameters:
-                parameter.grad = None
-        with torch.no_grad():
-            for buffer, value in zip(self._buffers, kept, strict=True):
-                buffer.copy_(value)
+        try:
+            for _ in range(_PRACTICE):
+                passes(self._batch)
+                for parameter in self._parameters:
+                    parameter.grad = None
+        finally:
+            with torch.no_grad():
+                for buffer, value in zip(self._buffers, kept, strict=True):
+                    buffer.copy_(value)
 
     @contextmanager
     def _without_gradients(self) -> Iterator[None]:

@@ -113,6 +113,7 @@ def run(
                 fit(training, record, checkpoint, checkpoint_seconds)
             except DivergedError as error:
                 raise _traced(error, training, splits, checkpoint) from error
+            _end_recording(folder, training)
             predictions = evaluate(training)
             record(evaluation_line(training, predictions))
             end = End(training, splits, predictions)
@@ -219,6 +220,13 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         for line in lines:
             if _is_before(line, training):  # what was recorded after the checkpoint will be made again
                 file.write(json.dumps(line).encode() + b"\n")
+
+
+def _end_recording(folder: Path, training: Training) -> None:
+    """Give what a recording holds of the GPU's memory back; where recording failed, write that down."""
+    graph, training.graph = training.graph, None
+    if graph is not None and graph.failure is not None:
+        write_json(folder / "environment.json", read_environment(folder) | {"cuda_graphs": graph.failure})
 
 
 def _keep_sources(folder: Path, experiment: Experiment) -> None:

@@ -112,3 +112,17 @@ def test_compiled_is_no_pair_with_eager_but_where_that_is_compared(
     row = next(row for row in summary.rows if row.variant == "better")
     assert np.flatnonzero(np.isfinite(row.values)).tolist() == judged
     assert ("P1 with 1 thread (compiled), the baseline on P1 with 1 thread" in str(summary.problems)) == (not settings)
+
+
+def test_what_a_variant_sets_is_what_is_compared(tmp_path: Path) -> None:
+    """A compiled training is none recorded as CUDA graphs: where `compile` varies, neither makes a pair unlike."""
+    folder = make_study(tmp_path / "made", dict(ACCURACY), 3)
+    plan = json.loads((folder / "study.json").read_text())
+    for variant in plan["variants"].values():
+        variant["settings"]["compile"] = True
+    (folder / "study.json").write_text(json.dumps(plan))
+    for variant in ACCURACY:
+        for seed in range(3):
+            forms = {"compiled": True, "cuda_graphs": "the network is compiled"} if variant == "a_b" else {}
+            ran_on(folder, variant, seed, **{"compiled": False, "cuda_graphs": True, **forms})
+    assert summarise(Study.read(folder)).notes == ()

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from truelift.studies.executors import one_gpu
 from truelift.studies.executors.one_gpu import side_by_side
 
 SERVICE = """#!/bin/sh
 if [ "$1" = -f ]; then
     echo "$$" > "{folder}/pid"
+    echo "$CUDA_VISIBLE_DEVICES" > "{folder}/visible"
     {begin}
     while :; do sleep 0.05; done
 fi
 read what
 echo "$what" > "{folder}/told"
-kill "$(cat "{folder}/pid")"
+kill -9 "$(cat "{folder}/pid")"
 """
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 BEGINS = f'echo > "${PIPES}/control"'
@@ -31,6 +33,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, begin: str = BEGINS) 
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.delenv(PIPES, raising=False)
+    monkeypatch.setattr(one_gpu, "_shows", lambda gpu, environment: True)
 
 
 def ends(pid: int) -> bool:
@@ -59,6 +62,8 @@ def test_it_ends_with_a_study_that_is_killed(tmp_path: Path, monkeypatch: pytest
     install(tmp_path, monkeypatch)
     code = """
 import time
+from truelift.studies.executors import one_gpu
+one_gpu._shows = lambda gpu, environment: True
 from truelift.studies.executors.one_gpu import side_by_side
 with side_by_side(2, ["0"]):
     print("within", flush=True)
@@ -93,3 +98,35 @@ def test_the_users_own_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with side_by_side(2, ["0"]) as environment:
         assert environment == {}
     assert not (tmp_path / "pid").exists()
+
+
+def test_the_service_has_all_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would count those that it sees from 0, and its clients know them by their own names."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    install(tmp_path, monkeypatch)
+    with side_by_side(2, ["3"]):
+        assert (tmp_path / "visible").read_text() == "\n"
+
+
+def test_one_through_which_no_gpu_is_seen_is_gone_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_gpu, "_TRY", "raise SystemExit(1)")
+    shows = one_gpu._shows
+    install(tmp_path, monkeypatch)
+    monkeypatch.setattr(one_gpu, "_shows", shows)
+    with side_by_side(2, ["0"]) as environment:
+        assert environment == {}
+    assert ends(int((tmp_path / "pid").read_text()))
+
+
+def test_a_signal_to_all_processes_ends_it_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a scheduler sends it to a job: the runs still have to write their checkpoints."""
+    install(tmp_path, monkeypatch)
+    with side_by_side(2, ["0"]) as environment:
+        service = int((tmp_path / "pid").read_text())
+        keeper = int(Path(f"/proc/{service}/stat").read_text().rpartition(")")[2].split()[1])
+        for process in (service, keeper):
+            os.kill(process, signal.SIGTERM)
+        time.sleep(0.3)
+        os.kill(service, 0)
+    assert ends(service)
+    assert not Path(environment[PIPES]).exists()
