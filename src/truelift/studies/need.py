@@ -1,8 +1,8 @@
 """What memory a run takes at its peak, counted before it runs. B images a batch, of C channels, H rows, W columns.
 
 A forward pass on torch's meta device, which computes nothing, shows what autograd keeps for the backward pass. The
-constants are what is added to that, as measured (Linux, CPU, torch 2.13): nine trainings, of small and wide, residual and
-densely connected networks, fp32 and bf16, took 0.83 to 1.14 times what is counted here, and counting took 5 to 74 ms.
+constants are what is added to that, as measured (Linux, CPU, torch 2.13): nine trainings, of small and wide, residual
+and densely connected networks, fp32 and bf16, took 0.83 to 1.14 times what is counted here. Counting took 5 to 74 ms.
 """
 
 from collections.abc import Iterable, Mapping
