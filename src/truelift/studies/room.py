@@ -41,7 +41,7 @@ class Room:
             return f"{each}: {fit}; {jobs} run all the same, as --jobs says, and may run out of it"
         if self.takes > self.free:
             return f"{each}: {fit}; one is tried"
-        return f"{each}: {'1 runs' if self.fits == 1 else f'{self.fits} run'} at a time, not {jobs}"
+        return f"{each}: {'one runs' if self.fits == 1 else f'{self.fits} run'} at a time, not {jobs}"
 
 
 def room_for(needs: Iterable[Need], gpus: int) -> Room | None:

@@ -1,11 +1,13 @@
 """How many runs fit into memory, and what is said and done where more were to be at a time."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from truelift.studies import room as of_room
 from truelift.studies import study as of_study
+from truelift.studies.executors.base import Work
 from truelift.studies.executors.local import Local
 from truelift.studies.need import Need
 from truelift.studies.plan import read_plan
@@ -92,3 +94,35 @@ def test_one_is_tried_where_not_even_one_fits(tmp_path: Path, jobs: int) -> None
 def test_nothing_is_said_where_all_fit_or_fewer_are_left(tmp_path: Path) -> None:
     assert within(tmp_path, 2, Need(2 * GIB), asked=False) == (Local(2, 1), [], [])
     assert within(tmp_path, 8, Need(4 * GIB // 6), asked=False) == (Local(8, 1), [], [])  # there are six runs
+
+
+@pytest.mark.parametrize(("jobs", "runs"), [(None, 1), (3, 3)])
+def test_a_study_looks_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | None, runs: int
+) -> None:
+    monkeypatch.setattr(of_room, "memory_free", lambda: 300 * 2**20)  # a run takes some 190 of its own
+    monkeypatch.setattr(of_study, "available_cores", lambda: 4)
+    ran: list[Local] = []
+
+    def run(self: Local, folders: Iterable[Path], work: Work) -> Iterator[Path]:
+        ran.append(self)
+        yield from ()
+
+    monkeypatch.setattr(Local, "run", run)
+    (tmp_path / "study.toml").write_text(STUDY)
+    plan = read_plan(tmp_path / "study.toml")
+    told: list[str] = []
+    warned: list[str] = []
+    of_study.run_study(
+        plan,
+        tmp_path / "out",
+        repeat="",
+        report_run=lambda run, ended, total: None,
+        warn=warned.append,
+        tell=told.append,
+        jobs=jobs,
+    )
+    assert [local.jobs for local in ran] == [runs]
+    lines = [line for line in (told if jobs is None else warned) if "GiB are free" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith("one runs at a time, not 4" if jobs is None else "as --jobs says, and may run out of it")
