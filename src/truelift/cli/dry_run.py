@@ -6,7 +6,8 @@ from pathlib import Path
 from truelift.cli.amounts import size, time
 from truelift.cli.progress import begun_line
 from truelift.cli.say import warn
-from truelift.studies.cost import Cost, memory_free, study_cost
+from truelift.studies.cost import Cost, study_cost
+from truelift.studies.memory import memory_free
 from truelift.studies.plan import StudyPlan
 from truelift.studies.probe import Probe
 
@@ -23,7 +24,9 @@ def show_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> int:
         print("probing each variant for some seconds", file=sys.stderr, flush=True)
     cost = study_cost(plan, folder, jobs=jobs)
     print("\n".join(cost_lines(cost)))
-    _warn_of_room(cost.disk_bytes, cost.disk_free, cost.memory_bytes, cost.memory_free)
+    _warn_of_disk(cost.disk_bytes, cost.disk_free)
+    if cost.crowded is not None:
+        warn(cost.crowded)
     return 0
 
 
@@ -40,9 +43,9 @@ def cost_lines(cost: Cost) -> list[str]:
         lines.append(f"time: about {time(cost.seconds)}")
     if cost.disk_bytes:
         lines.append(f"disk: about {size(cost.disk_bytes)}, {size(cost.disk_free)} are free")
-    if cost.memory_bytes:
-        free = "" if cost.memory_free is None else f", {size(cost.memory_free)} are free"
-        lines.append(f"memory: about {size(cost.memory_bytes)} at a time{free}")
+    if cost.room is not None:
+        room, at_a_time = cost.room, min(cost.jobs, sum(cost.to_run.values()))
+        lines.append(f"{room.kind}: about {size(room.takes)} a run, {at_a_time} at a time, {size(room.free)} are free")
     return lines + [f"note: {note}" for note in cost.notes]
 
 
@@ -62,12 +65,12 @@ def show_training_cost(probe: Probe, folder: Path, disk_free: int) -> int:
     )
     print(f"disk: about {size(probe.disk_bytes)}, {size(disk_free)} are free")
     print(f"memory: about {size(probe.peak_bytes)}" + ("" if free is None else f", {size(free)} are free"))
-    _warn_of_room(probe.disk_bytes, disk_free, probe.peak_bytes, free)
+    _warn_of_disk(probe.disk_bytes, disk_free)
+    if free is not None and probe.peak_bytes > free:
+        warn("there is not enough memory.")
     return 0
 
 
-def _warn_of_room(disk: int, disk_free: int, memory: int, memory_there: int | None) -> None:
-    if disk > disk_free:
+def _warn_of_disk(wanted: int, free: int) -> None:
+    if wanted > free:
         warn("there is not enough room on the disk.")
-    if memory_there is not None and memory > memory_there:
-        warn("there is not enough memory for so many runs at a time: give fewer --jobs.")

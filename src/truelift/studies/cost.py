@@ -9,10 +9,13 @@ from pathlib import Path
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
+from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import PROBE_SECONDS, Probe, probe_all
+from truelift.studies.room import Room, room_for
 from truelift.studies.start import can_fork
 from truelift.studies.study import Shares, by_folder, pending_of, shares_for
+from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
 REPORT_SHARE = 0.5
@@ -38,9 +41,10 @@ class Cost:
     disk_bytes: int
     """Of all runs that are to come."""
     disk_free: int
-    memory_bytes: int
-    """Of all runs that run at a time; 0 where it is not known."""
-    memory_free: int | None
+    room: Room | None
+    """The memory of which there is the least; None where nothing is known of it."""
+    crowded: str | None
+    """A sentence where fewer runs fit into it than would be at a time."""
     notes: tuple[str, ...]
     """What the prediction leaves out."""
 
@@ -73,11 +77,13 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
     # Settings that are the same for two variants are probed once.
     distinct: dict[str, dict[str, object]] = {}
     key_of: dict[str, str] = {}
+    devices: dict[str, str] = {}
     for path in pending:
         run = folders[path]
         if run.experiment is not None and run.variant not in key_of:
             key = fingerprint(without_seed(run.identity))
             key_of[run.variant] = key
+            devices[run.variant] = pick_device(run.experiment.device)
             distinct.setdefault(key, run.config)
     found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads, seconds=seconds)
     probes = dict(zip(distinct, found, strict=True))
@@ -93,6 +99,14 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
             seen = run_progress(Run(run.variant, run.seed, path))
             left = seen.share_left
         parts.append(of_variant.get(run.variant, 0.0) * left)
+    needs = {variant: need_of_probe(probes[key].peak_bytes, devices[variant]) for variant, key in key_of.items()}
+    needs |= {variant: need for variant, need in need_of_programs(folders).items() if variant in to_run}
+    room, crowded = room_for(needs.values(), len(shares.gpus)), None
+    if room is not None:
+        at_a_time = min(shares.jobs, len(pending))
+        crowded = room.said(at_a_time, asked=jobs is not None)
+        if jobs is None and room.fits < at_a_time:
+            shares = Shares.of_machine(room.fits, shares.gpus)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
     return Cost(
         done=len(planned) - len(pending),
@@ -104,8 +118,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         unknown=unknown,
         disk_bytes=disk,
         disk_free=disk_free(folder),
-        memory_bytes=_at_a_time(probes.values(), shares.jobs, len(pending)),
-        memory_free=memory_free(),
+        room=room,
+        crowded=crowded,
         notes=tuple(_notes(plan, key_of)),
     )
 
@@ -114,15 +128,6 @@ def _beside(begun: float, probes: Iterable[Probe]) -> float:
     """What a study does beside its runs: it starts while its server imports, and writes the report."""
     imports = max((probe.import_seconds for probe in probes), default=0.0) if can_fork() else 0.0
     return max(begun, imports) + REPORT_SHARE * begun
-
-
-def memory_free() -> int | None:
-    """Bytes of memory that programs can still get, as Linux tells; None elsewhere."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
 
 
 def _of_programs(plan: StudyPlan, folders: Mapping[Path, PlannedRun]) -> dict[str, float]:
@@ -141,10 +146,6 @@ def _of_programs(plan: StudyPlan, folders: Mapping[Path, PlannedRun]) -> dict[st
         if took:
             found[variant.name] = sum(took) / len(took)
     return found
-
-
-def _at_a_time(probes: Iterable[Probe], jobs: int, pending: int) -> int:
-    return max((probe.peak_bytes for probe in probes), default=0) * min(jobs, pending)
 
 
 def disk_free(folder: Path) -> int:

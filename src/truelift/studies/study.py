@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import tomli_w
 
@@ -34,7 +34,9 @@ from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import refuse_other, source_from
 from truelift.studies.measured import refuse_unmeasured
+from truelift.studies.need import Need, need_of, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
+from truelift.studies.room import room_for
 from truelift.studies.sources import changed, check_inputs, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
@@ -95,12 +97,18 @@ def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
     return Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
 
 
-def preflight(plan: StudyPlan) -> list[str]:
-    """Load each data set once and put each variant together, so that bad input shows before anything is written.
+class Looked(NamedTuple):
+    """What `preflight` has found."""
 
-    Returns:
-        A sentence for each data set: its classes, the sizes of its sets, and where one test image is worth more than
-        the effect that matters.
+    told: list[str]
+    """A sentence for each data set: its classes, the sizes of its sets, and where one test image is worth more than the
+    effect that matters."""
+    needs: dict[str, Need]
+    """What memory a run takes, by variant, of those that train and as far as it is known."""
+
+
+def preflight(plan: StudyPlan) -> Looked:
+    """Load each data set once and put each variant together, so that bad input shows before anything is written.
 
     Raises:
         InputError: The data cannot be had, a variant's network does not fit it, or its runs will not have what they are
@@ -109,6 +117,7 @@ def preflight(plan: StudyPlan) -> list[str]:
     judged = (plan.metric.name, *(guard.metric.name for guard in plan.guards))
     loaded: dict[str, Splits] = {}
     told: list[str] = []
+    needs: dict[str, Need] = {}
     for variant in plan.variants:
         if variant.program is not None:
             check_inputs(variant.program.inputs)
@@ -121,8 +130,9 @@ def preflight(plan: StudyPlan) -> list[str]:
                 told += _about(loaded[key], plan)
             refuse_unmeasured(judged, variant.name, experiment, loaded[key])
             afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
-            assemble(experiment, loaded[key])
-    return list(dict.fromkeys(told))
+            need = need_of(assemble(experiment, loaded[key]), loaded[key])
+            needs |= {} if need is None else {variant.name: need}
+    return Looked(list(dict.fromkeys(told)), needs)
 
 
 def _about(splits: Splits, plan: StudyPlan) -> list[str]:
@@ -189,14 +199,17 @@ def run_study(
         chosen.check(folder, one_by_one=plan.looks is not None)
     # Of a study until decided it is not known yet whether any of them is needed.
     checked = False
+    needs: dict[str, Need] = {}
 
     def check() -> None:
         nonlocal checked
         if not checked:
             if isinstance(chosen, Local):
                 with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
-                    for line in preflight(plan):
-                        tell(line)
+                    looked = preflight(plan)
+                for line in looked.told:
+                    tell(line)
+                needs.update(looked.needs)
             else:  # where runs are made elsewhere, this machine may be none to load data on
                 check_paths(plan)
             checked = True
@@ -216,6 +229,9 @@ def run_study(
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
         check()
+        if isinstance(chosen, Local):
+            asked = jobs is not None or executor is not None
+            chosen = _within_memory(chosen, runs, pending, needs, asked=asked, tell=tell, warn=warn)
     with leased(folder, wait_seconds=_WAIT_SECONDS):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
             if line is not None:
@@ -282,6 +298,40 @@ def _local(plan: StudyPlan, jobs: int | None, retries: int) -> Local:
     """
     shares = shares_for(plan.runs(), jobs)
     return Local(shares.jobs, shares.threads, shares.gpus, retries)
+
+
+def _within_memory(
+    local: Local,
+    runs: Mapping[Path, PlannedRun],
+    pending: Sequence[Path],
+    needs: Mapping[str, Need],
+    *,
+    asked: bool,
+    tell: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> Local:
+    """As many processes as memory has room for; where somebody asked for more, these, and a warning.
+
+    Args:
+        local: What would be.
+        runs: Of the study, by their folders.
+        pending: The folders of those that are to run.
+        needs: What runs of the variants take, as far as it is known.
+        asked: Whether somebody asked for so many.
+        tell: Told how many there will be.
+        warn: Told that memory may run out.
+    """
+    wanted = {runs[path].variant for path in pending}
+    known = [need for variant, need in {**need_of_programs(runs), **needs}.items() if variant in wanted]
+    room, at_a_time = room_for(known, len(local.gpus)), min(local.jobs, len(pending))
+    line = None if room is None else room.said(at_a_time, asked=asked)
+    if room is None or line is None:
+        return local
+    (warn if asked or room.takes > room.free else tell)(line)
+    if asked or room.fits >= at_a_time:
+        return local
+    shares = Shares.of_machine(room.fits, local.gpus)
+    return replace(local, jobs=shares.jobs, threads=shares.threads)
 
 
 def check_paths(plan: StudyPlan) -> None:

@@ -24,10 +24,14 @@ EVALUATION_BATCH = 512
 _EVALUATION_PIXELS = 512 * 128 * 128
 
 
+def evaluation_batch_size(height: int, width: int) -> int:
+    """Images of so many pixels that are shown at a time."""
+    return max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // (height * width)))
+
+
 def evaluation_batches(images: Images, splits: Splits, preprocess: Preprocess, device: str) -> ImageBatches:
     """Each image once, in stored order and without augmentation."""
-    _, height, width = images.shape
-    batch_size = max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // (height * width)))
+    batch_size = evaluation_batch_size(*images.shape[1:])
     return make_batches(images, batch_size, mean=splits.mean, std=splits.std, preprocess=preprocess, device=device)
 
 
