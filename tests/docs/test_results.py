@@ -54,7 +54,7 @@ def test_the_same_command_goes_on_from_there(kept: Path, tmp_path: Path) -> None
     there = json.loads((kept / "study.json").read_text(encoding="utf-8"))
     name, scale = there["name"], there["scale"] or PAPER
     source = recipes.study_file(name.removesuffix(f"-{scale}"))
-    plan = read_plan(source, scale=scale, overrides={"data.path": "elsewhere/cifar10"})
+    plan = read_plan(source, scale=scale, seeds=len(there["seeds"]), overrides={"data.path": "elsewhere/cifar10"})
     names = {variant.name for variant in plan.variants}
     found = [run.parent.relative_to(kept) for run in kept.glob("runs/*/*/result.json")]
     done = {run.as_posix() for run in found if run.parts[1] in names}

@@ -11,6 +11,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -48,6 +49,9 @@ _COMPILE_SECONDS, _COMPILE_SECONDS_A_LAYER = 45.0, 1.3
 
 # It must be earned back so many times over: the constants are another machine's.
 _EARNED = 2.0
+
+_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
+"""Where torch keeps what it has compiled."""
 
 _LOCK_SECONDS = 600.0
 """How long to wait for another process that compiles the same."""
@@ -217,13 +221,24 @@ def _one_at_a_time(training: "Training") -> Iterator[None]:
             _say(f"the cache {cache} cannot be written: what is compiled is kept in the system's temporary folder")
         yield
         return
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    _keep_in(folder)
     alike = without_seed(identity(training.experiment))
     lock = FileLock(folder / f"{fingerprint([alike, training.precision, torch.__version__])}.lock")
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(Timeout, OSError):
             stack.enter_context(lock.acquire(_LOCK_SECONDS))
         yield
+
+
+def _keep_in(folder: Path) -> None:
+    """Have torch keep what it compiles there, unless the user names another place.
+
+    Importing its compiler writes torch's own place into the environment, which is then nobody's choice.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    if os.environ.get(_COMPILED) in (None, default_cache_dir()):
+        os.environ[_COMPILED] = str(folder)
 
 
 def _is_writable(folder: os.PathLike[str]) -> bool:

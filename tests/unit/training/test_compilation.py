@@ -228,3 +228,15 @@ def test_losses_are_those_of_a_plain_loop(tmp_path: Path, compiled: bool, monkey
     assert len(expected) == 100
     assert found == pytest.approx(expected, rel=2e-3)
     assert expected[-1] < expected[0] / 2
+
+
+def test_what_is_compiled_is_kept_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether torch's compiler, which writes its own place down, is imported or not; a user's place stays."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
+
+    for there, kept in ((None, "mine"), (default_cache_dir(), "mine"), (str(tmp_path / "users"), "users")):
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+        if there is not None:
+            monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", there)
+        compilation._keep_in(tmp_path / "mine")
+        assert cache_dir() == str(tmp_path / kept)
