@@ -222,6 +222,11 @@ class Limit:
     """In the metric's unit."""
 
 
+def is_time(name: str) -> bool:
+    """Whether a metric is a time, or a speed: what a device changes as a whole."""
+    return name.endswith(("seconds", "images_per_second"))
+
+
 def _kind(name: str) -> Kind | None:
     # The last first: images_per_second is no number of seconds.
     words = re.sub(r"[^a-z0-9]+", "_", name.lower())  # eval/F1 and val-accuracy are names of the same kind

@@ -6,12 +6,10 @@ A form is a compiled one, or one recorded as CUDA graphs, which not every varian
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from truelift.metrics import is_time
 from truelift.records import Run
 from truelift.report.asked import Asked
 from truelift.report.judged import Found
-
-_TIMES = ("seconds", "images_per_second")
-"""Endings of what a device changes as a whole."""
 
 _FORMS = (("compiled", {"compile"}, "compiled"), ("cuda_graphs", {"cuda_graphs", "compile"}, "CUDA graphs"))
 """What environment.json says of a run's form, the settings that change it, and its words."""
@@ -67,11 +65,6 @@ def device_of(run: Run) -> str | None:
     threads = facts.get("threads")
     of = "" if threads is None else f" with {threads} {'thread' if threads == 1 else 'threads'}"
     return f"{facts.get('processor') or 'a processor'}{of}"
-
-
-def is_time(name: str) -> bool:
-    """Whether a metric is a time, or a speed."""
-    return name.endswith(_TIMES)
 
 
 def without_times(found: Found, pairs: Mapping[tuple[str, int], Unlike]) -> Found:

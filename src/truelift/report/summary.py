@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truelift.errors import InputError
-from truelift.metrics import LOGGED, Metric
+from truelift.metrics import LOGGED, Metric, is_time
 from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked
 from truelift.report.curves import Picture, pictures
-from truelift.report.devices import Unlike, flagged, is_time
+from truelift.report.devices import Unlike, flagged
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import Found, Results, judged, judged_in_part, rows_of

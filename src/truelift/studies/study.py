@@ -29,6 +29,7 @@ from truelift.records.locks import InUseError
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.again import tried_again
+from truelift.studies.clocks import times_that_mislead
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
@@ -105,6 +106,8 @@ class Looked(NamedTuple):
     effect that matters."""
     needs: dict[str, Need]
     """What memory a run takes, by variant, of those that train and as far as it is known."""
+    unrecorded: dict[str, str]
+    """Why each variant's steps are not recorded as CUDA graphs, of those that train; empty where they are."""
 
 
 def preflight(plan: StudyPlan) -> Looked:
@@ -118,6 +121,7 @@ def preflight(plan: StudyPlan) -> Looked:
     loaded: dict[str, Splits] = {}
     told: list[str] = []
     needs: dict[str, Need] = {}
+    unrecorded: dict[str, str] = {}
     for variant in plan.variants:
         if variant.program is not None:
             check_inputs(variant.program.inputs)
@@ -130,9 +134,11 @@ def preflight(plan: StudyPlan) -> Looked:
                 told += _about(loaded[key], plan)
             refuse_unmeasured(judged, variant.name, experiment, loaded[key])
             afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
-            need = need_of(assemble(experiment, loaded[key]), loaded[key])
+            training = assemble(experiment, loaded[key])
+            unrecorded[variant.name] = training.graph_why
+            need = need_of(training, loaded[key])
             needs |= {} if need is None else {variant.name: need}
-    return Looked(list(dict.fromkeys(told)), needs)
+    return Looked(list(dict.fromkeys(told)), needs, unrecorded)
 
 
 def _about(splits: Splits, plan: StudyPlan) -> list[str]:
@@ -200,6 +206,7 @@ def run_study(
     # Of a study until decided it is not known yet whether any of them is needed.
     checked = False
     needs: dict[str, Need] = {}
+    unrecorded: dict[str, str] = {}
 
     def check() -> None:
         nonlocal checked
@@ -210,6 +217,7 @@ def run_study(
                 for line in looked.told:
                     tell(line)
                 needs.update(looked.needs)
+                unrecorded.update(looked.unrecorded)
             else:  # where runs are made elsewhere, this machine may be none to load data on
                 check_paths(plan)
             checked = True
@@ -232,6 +240,8 @@ def run_study(
         if isinstance(chosen, Local):
             asked = jobs is not None or executor is not None
             chosen = _within_memory(chosen, runs, pending, needs, asked=asked, tell=tell, warn=warn)
+            for misleading in times_that_mislead(plan, chosen, unrecorded):
+                warn(misleading)
     with leased(folder, wait_seconds=_WAIT_SECONDS):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
             if line is not None:

@@ -28,7 +28,7 @@ def test_the_sizes_of_the_sets_and_what_one_image_is_worth(
     tmp_path: Path, effect: float, validation: float, lines: int
 ) -> None:
     (tmp_path / "study.toml").write_text(STUDY.format(effect=effect, validation=validation))
-    told, needs = preflight(read_plan(tmp_path / "study.toml"))
+    told, needs, _ = preflight(read_plan(tmp_path / "study.toml"))
     sizes = "54 training, 6 validation" if validation else "60 training"
     assert told[0] == f"10 classes; {sizes} and 40 test images"
     assert len(told) == lines

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,3 +76,51 @@ def test_a_precision_that_only_costs_time_is_told(monkeypatch: pytest.MonkeyPatc
     assert pick_precision("auto", "cpu") == "bf16"
     assert slow_precision("bf16", "cpu") is None
     assert slow_precision("fp32", "cpu") is None
+
+
+LARGE_PAGES = """
+import resource
+import torch
+from truelift.training.hardware import keep_pages
+
+
+def heap():
+    kib, asked, inside = 0, True, False
+    for line in open("/proc/self/smaps", encoding="utf-8"):
+        name, *values = line.split()
+        if not name.endswith(":"):
+            inside = values[-1] == "[heap]"
+        elif inside and name == "Size:":
+            kib += int(values[0])
+        elif inside and name == "VmFlags:":
+            asked = asked and "hg" in values
+    return kib, asked
+
+
+def resident():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+before = resident()
+keep_pages()
+taken = resident() - before
+size, asked = heap()
+keep_pages()
+print(size, heap()[0], taken, int(asked))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
+def test_the_heap_is_in_large_pages_and_takes_no_memory_ahead() -> None:
+    size, again, taken, asked = map(int, subprocess.check_output([sys.executable, "-c", LARGE_PAGES]).split())
+    assert size >= 3 << 19  # KiB
+    assert again == size
+    assert taken < 16 << 10
+    assert asked or not Path("/sys/kernel/mm/transparent_hugepage").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
+def test_a_limit_on_the_heap_leaves_it_as_it_is() -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n" + LARGE_PAGES
+    shown = subprocess.check_output([sys.executable, "-c", limited])
+    assert int(shown.split()[0]) < 1 << 20
