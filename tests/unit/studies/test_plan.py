@@ -295,9 +295,12 @@ def test_every_recipe_is_a_sound_plan(name: str) -> None:
     for scale in plan.scales:
         scaled = read_plan(recipes.find(name), scale=scale)
         assert scaled.takes
-        assert scaled.changed
         assert not scaled.equal_variants()
-        assert not {run.folder for run in scaled.runs()} & {run.folder for run in plan.runs()}
+        shared = {run.folder for run in scaled.runs()} & {run.folder for run in plan.runs()}
+        if scaled.changed:
+            assert not shared
+        else:  # fewer variants of the same
+            assert len(scaled.variants) < len(plan.variants)
     assert recipes.find(name).read_text().startswith(f"# truelift study {name}\n")
 
 
