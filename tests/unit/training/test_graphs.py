@@ -1,5 +1,6 @@
 """Which trainings are recorded as CUDA graphs, and, where there is a GPU, that their numbers are those without."""
 
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from truelift.data import Batch
+from truelift.records import read_environment, write_json
 from truelift.training import Experiment, resolve, run
 from truelift.training.build import assemble, load_data
 from truelift.training.graphs import GraphedPasses, why_not
 from truelift.training.hardware import draw_from
 from truelift.training.loop import make_step
+from truelift.training.run import _end_recording
 from truelift.training.settings import parse_experiment
 
 RECORDED: dict[str, dict[str, Any]] = {
@@ -93,6 +97,41 @@ def test_what_a_recording_takes_for_granted() -> None:
     assert len(set(keys)) == len(keys) == 5
 
 
+def test_where_recording_fails_the_passes_are_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Once and for all, with a line that says why, in the run's records too."""
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    tried = []
+
+    def record(graph: GraphedPasses, batch: Batch, passes: Any) -> None:
+        tried.append(batch)
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    monkeypatch.setattr(GraphedPasses, "_record", record)
+    made = resolve(experiment(device="cpu"))
+    weights = []
+    for graphs in (True, False):
+        training = assemble(made, load_data(made))
+        if graphs:
+            training.graph = GraphedPasses([training.network, training.objective])
+        training.network.train()
+        for number, batch in zip(range(3), training.batches.epoch(0), strict=False):
+            make_step(training, batch, number)
+        weights.append(training.network.state_dict())
+        if training.graph is not None:
+            failed = training
+    assert len(tried) == 1
+    assert "going on without CUDA graphs, since recording fails (operation not permitted" in capsys.readouterr().err
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+    write_json(tmp_path / "environment.json", {"device": "a GPU", "cuda_graphs": True})
+    _end_recording(tmp_path, failed)
+    assert read_environment(tmp_path)["cuda_graphs"].startswith("operation not permitted")
+    assert failed.graph is None
+
+
 @on_cuda
 @pytest.mark.parametrize("name", [name for name in RECORDED if name != "several labels"])
 def test_numbers_are_those_of_a_training_without(name: str) -> None:
@@ -140,7 +179,5 @@ def test_dropout_draws_from_the_step(tmp_path: Path) -> None:
 
 @on_cuda
 def test_a_run_says_that_it_is_recorded(tmp_path: Path) -> None:
-    from truelift.records import read_environment
-
     run(resolve(experiment(device="cuda")), tmp_path / "run", reporter=lambda line, steps: None)
     assert read_environment(tmp_path / "run")["cuda_graphs"] is True
