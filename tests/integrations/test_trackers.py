@@ -17,10 +17,10 @@ seeds = 3
 [experiment]
 model.name = "resnet8"
 model.width = 4
-epochs = 2
+epochs = 8
 data.train_images = 320
 batch_size = 32
-augmentation.names = []
+precision = "fp32"
 
 [variants.plain]
 
