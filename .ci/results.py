@@ -1,7 +1,8 @@
 """docs/results: studies kept as small records, and the tables and pictures of its pages, made from them alone.
 
-    python .ci/results.py --keep runs/freezeout-short-narrow    a study's small records, into docs/results/records
-    python .ci/results.py                                       every page's tables and pictures anew
+    python .ci/results.py --keep runs/freezeout-94-six      a study's small records, into docs/results/records
+    python .ci/results.py --unpack usual-techniques-94      into runs again, from where the study goes on
+    python .ci/results.py                                   every page's tables and pictures anew
 
 Kept are the plan and each run's settings, environment and result: no checkpoint, no predictions, no curve, and no path
 of the machine. A page asks for a study's tables by a pair of comments, `<!-- study: NAME -->` and `<!-- end -->`, or
@@ -14,7 +15,6 @@ import argparse
 import json
 import math
 import re
-import shutil
 import tempfile
 import tomllib
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from truelift.records import Study
+from truelift.records.packed import pack, records_of, unpack
 from truelift.report.devices import is_time
 from truelift.report.figures import differences_figure
 from truelift.report.markdown import markdown, table
@@ -32,6 +33,7 @@ from truelift.report.summary import Summary, summarise
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"
+RECORDS = RESULTS / "records"
 PAGES = (ROOT / "README.md", *sorted(RESULTS.glob("*.md")))
 _BLOCK = re.compile(
     r"(<!-- (?P<what>study|means|answer): (?P<name>\S+)(?: by (?P<metric>\w+))? -->\n).*?(<!-- end -->)", re.DOTALL
@@ -50,30 +52,23 @@ _ALTERNATIVE = "Each seed's difference to the baseline, with mean and interval"
 
 
 def keep(study: Path) -> Path:
-    """Copy a study's small records."""
-    kept = RESULTS / "records" / study.resolve().name
-    shutil.rmtree(kept, ignore_errors=True)
-    for run in Study.read(study).runs:
-        there = kept / run.folder.relative_to(study)
-        there.mkdir(parents=True)
-        for name in ("config.toml", "environment.json", "result.json", "failure.json"):
-            if (run.folder / name).exists():
-                shutil.copy(run.folder / name, there)
-    shutil.copy(study / "study.json", kept)
-    files = [file for file in kept.rglob("*") if file.is_file()]
-    plan = json.loads((kept / "study.json").read_text(encoding="utf-8"))
-    places = {place for file in files if file.suffix == ".toml" for place in _paths(tomllib.loads(file.read_text()))}
+    """Take up a study's small records, in one file."""
+    records = records_of(study)
+    plan = json.loads(records["study.json"])
+    configs = [tomllib.loads(text) for place, text in records.items() if place.endswith(".toml")]
+    places = {place for config in configs for place in _paths(config)}
     places |= {value for name, value in plan["shared"].items() if name.endswith(".path")}
-    for file in files:
-        text = file.read_text(encoding="utf-8")
+    for record, text in records.items():
         for place in sorted(places, key=len, reverse=True):
             text = text.replace(place, "FOLDER")
-        if file.suffix == ".json":
+        if record.endswith(".json"):
             told = {name: value for name, value in json.loads(text).items() if name not in _OF_THE_MACHINE}
-            if file == kept / "study.json":
+            if record == "study.json":
                 told |= {"source": Path(told["source"]).name, "repeat": re.sub(r" --out \S+", "", told["repeat"])}
             text = json.dumps(told, indent=1) + "\n"
-        file.write_text(text, encoding="utf-8")
+        records[record] = text
+    kept = RECORDS / f"{study.resolve().name}.json"
+    pack(records, kept)
     return kept
 
 
@@ -88,7 +83,7 @@ def block(name: str, metric: str | None = None, *, again: bool = False) -> str:
     """What a page shows of a kept study, by its own metric or another; its picture is written beside the page.
 
     Args:
-        name: Of the study's folder.
+        name: Of the study's file.
         metric: Default: the planned one.
         again: Leave out what the study's first block on the page has said of its runs.
     """
@@ -104,9 +99,8 @@ def block(name: str, metric: str | None = None, *, again: bool = False) -> str:
 
 def read(name: str, metric: str | None = None) -> Summary:
     """A kept study's summary."""
-    with tempfile.TemporaryDirectory() as made:  # to read a study leaves a lock in it
-        folder = Path(shutil.copytree(RESULTS / "records" / name, Path(made) / name))
-        study = Study.read(folder)
+    with tempfile.TemporaryDirectory() as made:
+        study = Study.read(unpack(RECORDS / f"{name}.json", Path(made)))
         return summarise(study if metric is None else judged_by(study, metric, None))
 
 
@@ -153,12 +147,16 @@ def page(text: str) -> str:
 
 
 def main() -> None:
-    """Keep a study's records, or write every page."""
+    """Keep a study's records, unpack them, or write every page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", metavar="STUDY", type=Path, help="take a study's records up, and end")
+    parser.add_argument("--unpack", metavar="NAME", help="write a kept study's records out again, into runs, and end")
     given = parser.parse_args()
     if given.keep is not None:
         print(keep(given.keep))
+        return
+    if given.unpack is not None:
+        print(unpack(RECORDS / f"{given.unpack}.json", ROOT / "runs"))
         return
     for file in PAGES:
         file.write_text(page(file.read_text(encoding="utf-8")), encoding="utf-8")

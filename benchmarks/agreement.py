@@ -2,7 +2,7 @@
 
     truelift study twenty-seeds --data.path CIFAR10
     python benchmarks/agreement.py runs/twenty-seeds
-    python benchmarks/agreement.py docs/results/records/twenty-seeds     (or its small records; some seconds)
+    python benchmarks/agreement.py docs/results/records/twenty-seeds-quick.json     (or its kept records; some seconds)
 
 For each study the first 20 seeds that all variants have are judged together, by the study's own metric, smallest
 effect, guards and correction for several variants. Then 5 of the 20 are drawn without replacement, 1,000 times, and
@@ -22,7 +22,6 @@ variants; `studies`; `kinds`, the share of each kind below, which sum to 1; `dra
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ import numpy as np
 
 from truelift.errors import InputError, require
 from truelift.records import Study
+from truelift.records.packed import unpack
 from truelift.report.judged import compared
 from truelift.report.seen import Seen, seen
 from truelift.verdicts import Verdict
@@ -94,12 +94,12 @@ def drawn(study: Seen, few: int, many: int, draws: int, generator: np.random.Gen
     return found
 
 
-def read(folder: Path) -> Seen:
-    """A study, from a copy of its records: to read one leaves locks in it, where small records are kept for good."""
+def read(study: Path) -> Seen:
+    """A study, of its folder or its kept records."""
+    if study.is_dir():
+        return seen(Study.read(study))
     with tempfile.TemporaryDirectory() as made:
-        copy = Path(made) / folder.resolve().name
-        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.pt", "metrics.jsonl"))
-        return seen(Study.read(copy))
+        return seen(Study.read(unpack(study, Path(made))))
 
 
 def shown(found: Draws) -> str:
@@ -115,7 +115,7 @@ def shown(found: Draws) -> str:
 def main() -> None:
     """Judge the studies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="a study's folder, or its small records")
+    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="a study's folder, or its kept records")
     parser.add_argument("--few", type=int, default=5, help="seeds of a draw")
     parser.add_argument("--many", type=int, default=20, help="seeds that are drawn from")
     parser.add_argument("--draws", type=int, default=1000)
@@ -124,7 +124,7 @@ def main() -> None:
     generator, all_found = np.random.default_rng(given.seed), []
     for folder in given.studies:
         found = drawn(read(folder), given.few, given.many, given.draws, generator)
-        print(f"{folder.resolve().name}\n{shown(found)}")
+        print(f"{folder.resolve().stem}\n{shown(found)}")
         all_found += found
     kinds = Counter(kind(few, many) for _, few, many in all_found)
     shares = {name: round(count / len(all_found), 4) for name, count in sorted(kinds.items())}

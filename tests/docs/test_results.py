@@ -2,13 +2,13 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.docs.blocks import ROOT, ci_script
 from truelift import recipes
+from truelift.records.packed import unpack
 from truelift.studies.held import refuse_other
 from truelift.studies.plan import PAPER, read_plan
 from truelift.studies.study import by_folder, pending_of
@@ -24,7 +24,7 @@ def test_every_table_is_what_the_records_give() -> None:
     pictures = {file: file.read_text(encoding="utf-8") for file in RESULTS.glob("*.svg")}
     texts = "".join(pages.values())
     shown = set(re.findall(r"<!-- (?:study|means): (\S+)(?: by \w+)? -->", texts))
-    assert shown == {folder.name for folder in (RESULTS / "records").iterdir()}
+    assert shown == {file.stem for file in SCRIPT.RECORDS.iterdir()}
     drawn = re.findall(r"<!-- study: (\S+)(?: by (\w+))? -->", texts)
     assert {file.stem for file in pictures} == {f"{name}-by-{metric}" if metric else name for name, metric in drawn}
     for file, text in pages.items():
@@ -47,16 +47,16 @@ def test_means_are_over_the_seeds_that_are_there() -> None:
     assert "hurts" not in SCRIPT.means("usual-techniques-94")
 
 
-@pytest.mark.parametrize("kept", sorted((RESULTS / "records").iterdir()), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("kept", sorted(SCRIPT.RECORDS.iterdir()), ids=lambda file: file.stem)
 def test_the_same_command_goes_on_from_there(kept: Path, tmp_path: Path) -> None:
     """A change of a training that orphans kept runs is seen here; variants that a recipe has no more are left out."""
-    folder = Path(shutil.copytree(kept, tmp_path / kept.name))
-    there = json.loads((kept / "study.json").read_text(encoding="utf-8"))
+    folder = unpack(kept, tmp_path)
+    there = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     name, scale = there["name"], there["scale"] or PAPER
     source = recipes.study_file(name.removesuffix(f"-{scale}"))
     plan = read_plan(source, scale=scale, seeds=len(there["seeds"]), overrides={"data.path": "elsewhere/cifar10"})
     names = {variant.name for variant in plan.variants}
-    found = [run.parent.relative_to(kept) for run in kept.glob("runs/*/*/result.json")]
+    found = [run.parent.relative_to(folder) for run in folder.glob("runs/*/*/result.json")]
     done = {run.as_posix() for run in found if run.parts[1] in names}
     folders = by_folder(plan, folder)
     assert refuse_other(folder, source, there["scale"], [run["folder"] for run in there["runs"]]) is None
@@ -65,11 +65,7 @@ def test_the_same_command_goes_on_from_there(kept: Path, tmp_path: Path) -> None
 
 
 def test_what_is_kept_is_small_and_names_no_machine() -> None:
-    for study in (RESULTS / "records").iterdir():
-        files = [file for file in study.rglob("*") if file.is_file()]
-        assert {file.name for file in files} <= {
-            *("study.json", "config.toml", "environment.json", "result.json", "failure.json")
-        }
-        assert sum(file.stat().st_size for file in files) < 2 * 2**20  # some 200 runs
-        for file in files:
-            assert not re.search(r'(["\s]|\.\.?)/[a-z]', file.read_text(encoding="utf-8")), file
+    for study in SCRIPT.RECORDS.iterdir():
+        assert study.stat().st_size < 2 * 2**20  # some 200 runs
+        for record in json.loads(study.read_text(encoding="utf-8")).values():
+            assert not re.search(r'(["\s]|\.\.?)/[a-z]', record), study

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.docs.blocks import ROOT, ci_script
+from tests.docs.blocks import ci_script
 from truelift.errors import InputError
 from truelift.recipes import spreads
 from truelift.records import Study
+from truelift.records.packed import unpack
 
 SCRIPT = ci_script("spreads")
 NARROW = "freezeout-short-narrow"
@@ -21,7 +22,7 @@ def test_the_table_is_what_the_records_give() -> None:
 
 
 def test_a_row_by_hand(tmp_path: Path) -> None:
-    study = Study.read(Path(shutil.copytree(ROOT / "docs/results/records" / NARROW, tmp_path / NARROW)))
+    study = Study.read(unpack(SCRIPT.RECORDS / f"{NARROW}.json", tmp_path))
     errors = {(r.variant, r.seed): r.result()["metrics"]["test_error"] for r in study.runs if r.status == "done"}
     names = ("shorter-0.8", "cubic-scaled-0.8", "linear-unscaled-0.5")
     seeds = {name: [s for s in range(5) if (name, s) in errors and ("plain", s) in errors] for name in names}
@@ -34,7 +35,7 @@ def test_a_row_by_hand(tmp_path: Path) -> None:
 
 
 def test_two_pairs_are_too_few(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(ROOT / "docs/results/records" / NARROW, tmp_path / NARROW))
+    folder = unpack(SCRIPT.RECORDS / f"{NARROW}.json", tmp_path)
     for seed in (2, 3, 4):
         for run in (folder / "runs/plain").glob(f"seed-{seed}-*"):
             shutil.rmtree(run)

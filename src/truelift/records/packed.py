@@ -1,0 +1,59 @@
+"""A study's small records in one file: what a repository can keep of it.
+
+The file is a JSON object from each record's place in the study's folder to its text: study.json, and of each run the
+settings, environment and result or failure. Checkpoints, predictions and curves are left out.
+"""
+
+import json
+from pathlib import Path, PurePosixPath
+
+from truelift.errors import InputError, require
+from truelift.records.files import write_text
+from truelift.records.study import Study
+
+_OF_A_RUN = ("config.toml", "environment.json", "result.json", "failure.json")
+_SUFFIX = ".json"
+
+
+def records_of(study: Path) -> dict[str, str]:
+    """The small records of a study's folder, by their places in it.
+
+    Raises:
+        InputError: It is no study's folder.
+    """
+    folders = sorted(run.folder for run in Study.read(study).runs)
+    places = [study / "study.json", *(folder / name for folder in folders for name in _OF_A_RUN)]
+    return {p.relative_to(study).as_posix(): p.read_text(encoding="utf-8") for p in places if p.exists()}
+
+
+def pack(records: dict[str, str], file: Path) -> None:
+    """Write records into one file, a record a line."""
+    write_text(file, json.dumps(records, indent=0, ensure_ascii=False) + "\n")
+
+
+def unpack(file: Path, into: Path) -> Path:
+    """Write a file's records out again, into a folder of the file's name; a study goes on from there.
+
+    Args:
+        file: From `pack`.
+        into: Where the folder is made.
+
+    Raises:
+        InputError: The file is none of `pack`'s, or the folder is there already.
+    """
+    folder = into / file.name.removesuffix(_SUFFIX)
+    require("the folder to unpack into", folder, not folder.exists(), "one that is not there yet")
+    try:
+        records = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as packed records: {error}.") from None
+    if not isinstance(records, dict) or not all(isinstance(text, str) for text in records.values()):
+        raise InputError(f"{file} must hold records by their places, as pack writes them.")
+    for place in records:
+        path = PurePosixPath(place)
+        if path.is_absolute() or ".." in path.parts or path.name not in ("study.json", *_OF_A_RUN):
+            raise InputError(f"{file} must hold records of a study alone, got {place}.")
+    for place, text in records.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_text(folder / place, text)
+    return folder
