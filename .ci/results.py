@@ -15,16 +15,14 @@ import argparse
 import json
 import math
 import re
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from truelift.records import Study
-from truelift.records.packed import pack, records_of, unpack
-from truelift.report.devices import is_time
+from truelift.metrics import is_time
+from truelift.records.packed import pack, records_of, unpack, unpacked
 from truelift.report.figures import differences_figure
 from truelift.report.markdown import markdown, table
 from truelift.report.plain import markdown_text
@@ -99,8 +97,7 @@ def block(name: str, metric: str | None = None, *, again: bool = False) -> str:
 
 def read(name: str, metric: str | None = None) -> Summary:
     """A kept study's summary."""
-    with tempfile.TemporaryDirectory() as made:
-        study = Study.read(unpack(RECORDS / f"{name}.json", Path(made)))
+    with unpacked(RECORDS / f"{name}.json") as study:
         return summarise(study if metric is None else judged_by(study, metric, None))
 
 

@@ -8,7 +8,6 @@ have three pairs or more. Times are left out: they are of their machine.
 
 import json
 import math
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from truelift import recipes
 from truelift.recipes.spreads import TABLE
 from truelift.records import Run, Study
-from truelift.records.packed import unpack
+from truelift.records.packed import unpacked
 from truelift.verdicts.paired import sample_sd
 
 RECORDS = Path(__file__).parents[1] / "docs/results/records"
@@ -76,9 +75,8 @@ def _config(study: Study) -> dict[str, Any]:
 def table(records: Path = RECORDS) -> dict[str, dict[str, Any]]:
     """All rows, by DATA/STUDY."""
     rows = {}
-    with tempfile.TemporaryDirectory() as made:
-        for file in sorted(records.glob("*.json")):
-            study = Study.read(unpack(file, Path(made)))
+    for file in sorted(records.glob("*.json")):
+        with unpacked(file) as study:
             if (found := row(study)) is not None:
                 rows[f"{_config(study)['data']['name']}/{file.stem}"] = found
     return rows

@@ -22,7 +22,6 @@ variants; `studies`; `kinds`, the share of each kind below, which sum to 1; `dra
 
 import argparse
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ import numpy as np
 
 from truelift.errors import InputError, require
 from truelift.records import Study
-from truelift.records.packed import unpack
+from truelift.records.packed import unpacked
 from truelift.report.judged import compared
 from truelift.report.seen import Seen, seen
 from truelift.verdicts import Verdict
@@ -98,8 +97,8 @@ def read(study: Path) -> Seen:
     """A study, of its folder or its kept records."""
     if study.is_dir():
         return seen(Study.read(study))
-    with tempfile.TemporaryDirectory() as made:
-        return seen(Study.read(unpack(study, Path(made))))
+    with unpacked(study) as kept:
+        return seen(kept)
 
 
 def shown(found: Draws) -> str:

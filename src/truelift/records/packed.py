@@ -4,15 +4,18 @@ The file is a JSON object from each record's place in the study's folder to its 
 settings, environment and result or failure. Checkpoints, predictions and curves are left out.
 """
 
+import contextlib
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from truelift.errors import InputError, require
 from truelift.records.files import write_text
+from truelift.records.json_files import read_json
 from truelift.records.study import Study
 
 _OF_A_RUN = ("config.toml", "environment.json", "result.json", "failure.json")
-_SUFFIX = ".json"
 
 
 def records_of(study: Path) -> dict[str, str]:
@@ -41,12 +44,9 @@ def unpack(file: Path, into: Path) -> Path:
     Raises:
         InputError: The file is none of `pack`'s, or the folder is there already.
     """
-    folder = into / file.name.removesuffix(_SUFFIX)
+    folder = into / file.stem
     require("the folder to unpack into", folder, not folder.exists(), "one that is not there yet")
-    try:
-        records = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as packed records: {error}.") from None
+    records = read_json(file)
     if not isinstance(records, dict) or not all(isinstance(text, str) for text in records.values()):
         raise InputError(f"{file} must hold records by their places, as pack writes them.")
     for place in records:
@@ -54,6 +54,16 @@ def unpack(file: Path, into: Path) -> Path:
         if path.is_absolute() or ".." in path.parts or path.name not in ("study.json", *_OF_A_RUN):
             raise InputError(f"{file} must hold records of a study alone, got {place}.")
     for place, text in records.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
         write_text(folder / place, text)
     return folder
+
+
+@contextlib.contextmanager
+def unpacked(file: Path) -> Iterator[Study]:
+    """Within it a file's study, whose records lie in a temporary folder.
+
+    Raises:
+        InputError: As `unpack`.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        yield Study.read(unpack(file, Path(made)))

@@ -101,12 +101,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
         parts.append(of_variant.get(run.variant, 0.0) * left)
     needs = {variant: need_of_probe(probes[key].peak_bytes, devices[variant]) for variant, key in key_of.items()}
     needs |= {variant: need for variant, need in need_of_programs(folders).items() if variant in to_run}
-    room, crowded = room_for(needs.values(), len(shares.gpus)), None
-    if room is not None:
-        at_a_time = min(shares.jobs, len(pending))
-        crowded = room.said(at_a_time, asked=jobs is not None)
-        if jobs is None and room.fits < at_a_time:
-            shares = Shares.of_machine(room.fits, shares.gpus)
+    room = room_for(needs.values(), len(shares.gpus))
+    shares, crowded = shares.within(room, len(pending), asked=jobs is not None)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
     return Cost(
         done=len(planned) - len(pending),

@@ -37,7 +37,7 @@ from truelift.studies.held import refuse_other, source_from
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.room import room_for
+from truelift.studies.room import Room, room_for
 from truelift.studies.sources import changed, check_inputs, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
@@ -84,6 +84,21 @@ class Shares:
         if jobs is None:
             jobs = len(gpus) or cores
         return cls(jobs, max(1, cores // jobs), gpus)
+
+    def within(self, room: Room | None, pending: int, *, asked: bool) -> tuple["Shares", str | None]:
+        """As many processes as memory has room for, and a sentence where these are fewer than there would be.
+
+        Args:
+            room: The memory of which there is the least; None where nothing is known of it.
+            pending: Runs that are to come.
+            asked: Whether somebody asked for so many, who has them then.
+        """
+        if room is None:
+            return self, None
+        at_a_time = min(self.jobs, pending)
+        line = room.said(at_a_time, asked=asked)
+        fewer = not asked and room.fits < at_a_time
+        return Shares.of_machine(room.fits, self.gpus) if fewer else self, line
 
 
 def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
@@ -136,8 +151,8 @@ def preflight(plan: StudyPlan) -> Looked:
             afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
             training = assemble(experiment, loaded[key])
             unrecorded[variant.name] = training.graph_why
-            need = need_of(training, loaded[key])
-            needs |= {} if need is None else {variant.name: need}
+            if (need := need_of(training, loaded[key])) is not None:
+                needs[variant.name] = need
     return Looked(list(dict.fromkeys(told)), needs, unrecorded)
 
 
@@ -204,23 +219,20 @@ def run_study(
     if pending or executor is None:
         chosen.check(folder, one_by_one=plan.looks is not None)
     # Of a study until decided it is not known yet whether any of them is needed.
-    checked = False
-    needs: dict[str, Need] = {}
-    unrecorded: dict[str, str] = {}
+    looked: Looked | None = None
 
-    def check() -> None:
-        nonlocal checked
-        if not checked:
+    def check() -> Looked:
+        nonlocal looked
+        if looked is None:
             if isinstance(chosen, Local):
                 with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
                     looked = preflight(plan)
                 for line in looked.told:
                     tell(line)
-                needs.update(looked.needs)
-                unrecorded.update(looked.unrecorded)
             else:  # where runs are made elsewhere, this machine may be none to load data on
                 check_paths(plan)
-            checked = True
+                looked = Looked([], {}, {})
+        return looked
 
     def prepare(path: Path) -> None:
         check()
@@ -236,11 +248,11 @@ def run_study(
             write_text(path / "config.toml", config)
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
-        check()
+        seen = check()
         if isinstance(chosen, Local):
             asked = jobs is not None or executor is not None
-            chosen = _within_memory(chosen, runs, pending, needs, asked=asked, tell=tell, warn=warn)
-            for misleading in times_that_mislead(plan, chosen, unrecorded):
+            chosen = _within_memory(chosen, runs, pending, seen.needs, asked=asked, tell=tell, warn=warn)
+            for misleading in times_that_mislead(plan, chosen, seen.unrecorded):
                 warn(misleading)
     with leased(folder, wait_seconds=_WAIT_SECONDS):
         for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
@@ -333,14 +345,10 @@ def _within_memory(
     """
     wanted = {runs[path].variant for path in pending}
     known = [need for variant, need in {**need_of_programs(runs), **needs}.items() if variant in wanted]
-    room, at_a_time = room_for(known, len(local.gpus)), min(local.jobs, len(pending))
-    line = None if room is None else room.said(at_a_time, asked=asked)
-    if room is None or line is None:
-        return local
-    (warn if asked or room.takes > room.free else tell)(line)
-    if asked or room.fits >= at_a_time:
-        return local
-    shares = Shares.of_machine(room.fits, local.gpus)
+    room = room_for(known, len(local.gpus))
+    shares, line = Shares(local.jobs, local.threads, local.gpus).within(room, len(pending), asked=asked)
+    if room is not None and line is not None:
+        (warn if asked or room.takes > room.free else tell)(line)
     return replace(local, jobs=shares.jobs, threads=shares.threads)
 
 

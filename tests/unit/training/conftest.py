@@ -2,10 +2,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from truelift.training import Experiment, run
 
 Undisturbed = Callable[[Experiment], Path]
+
+
+@pytest.fixture
+def one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU sums are made in one order, and in full float32, so that two trainings can be compared."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 @pytest.fixture(scope="session")

@@ -46,11 +46,7 @@ NOT: dict[str, dict[str, Any]] = {
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-@pytest.fixture(autouse=True)
-def one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums are made in one order, and in full float32, so that two trainings can be compared."""
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+pytestmark = pytest.mark.usefixtures("one_order")
 
 
 def experiment(**settings: Any) -> Experiment:

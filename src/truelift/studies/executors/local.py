@@ -67,20 +67,22 @@ class Local:
 
 
 class _Workers:
-    """The workers that run."""
+    """The workers that run.
 
-    def __init__(self, threads: int, keep_server: bool) -> None:
+    Args:
+        threads: CPU threads of each.
+        keep_server: Whether `close` keeps the process that they are forked from.
+        environment: What each finds in its environment, beside the usual.
+    """
+
+    def __init__(self, threads: int, keep_server: bool, environment: Mapping[str, str]) -> None:
         self._threads = threads
-        self._environment = environment_for(threads)
+        self._environment = {**environment_for(threads), **environment}
         self._keep = keep_server
         self._running: set[Worker] = set()
         self._lock, self._beginning = Lock(), Lock()
         self._server: ForkServer | None = None
         self.stopped = False
-
-    def give(self, environment: Mapping[str, str]) -> None:
-        """Have every worker find this in its environment, beside the usual."""
-        self._environment |= environment
 
     def run(self, folder: Path, options: Sequence[str], gpu: str | None) -> int | None:
         """A worker's status; none where it was not started, since all shall stop.
@@ -196,9 +198,11 @@ def run_local(
     free: SimpleQueue[str | None] = SimpleQueue()
     for job in range(jobs):
         free.put(gpus[job % len(gpus)] if gpus else None)
-    workers = _Workers(threads, keep_server)
-    with side_by_side(jobs, gpus) as shared, contextlib.closing(workers), ThreadPoolExecutor(jobs) as pool:
-        workers.give(shared)
+    with (
+        side_by_side(jobs, gpus) as shared,
+        contextlib.closing(_Workers(threads, keep_server, shared)) as workers,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
         try:
             options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
             running: dict[Future[bool], Path] = {}
