@@ -46,7 +46,8 @@ class Late:
     """Faults that a device finds, told without waiting for it: some calls later, or when somebody asks.
 
     Only the first fault is kept. On CUDA its numbers are copied to pinned memory beside the work, and looked at in a
-    later call, when they have arrived. Elsewhere `check` alone reads them. A copy of this object knows of none.
+    later call, when they have arrived. Elsewhere, and for calls that were recorded as a CUDA graph, `check` alone reads
+    them. A copy of this object knows of none.
 
     Args:
         tell: From a fault's numbers to its error.
@@ -83,15 +84,16 @@ class Late:
         Raises:
             Exception: What `tell` gives, for a fault of a call before.
         """
-        if self._sent is not None and self._sent[1]():
+        # What is asked of a device while its work is recorded breaks the recording.
+        if self._sent is not None and not _is_recorded(numbers) and self._sent[1]():
             arrived, self._sent = self._sent[0], None
             self._raise(arrived)
         numbers = numbers.detach().to(torch.float32)
         before = self._first
         if before is None or before.device != numbers.device:
-            self._first = numbers
-        else:
-            self._first = torch.where(before[0] != 0, before, numbers)
+            self._first = numbers.clone()
+        else:  # in place, so that a call which was recorded as a CUDA graph goes on from what is known by then
+            before.copy_(torch.where(before[0] != 0, before, numbers))
         if self._sent is None:
             self._sent = send(self._first)
 
@@ -113,10 +115,15 @@ class Late:
 
 def send(numbers: Tensor) -> tuple[Tensor, Callable[[], bool]] | None:
     """Begin to copy from a CUDA device to pinned memory: the copy, and whether it has arrived. Elsewhere None."""
-    if numbers.device.type != "cuda" or torch.cuda.is_current_stream_capturing():
+    if numbers.device.type != "cuda" or _is_recorded(numbers):
         return None
     copy = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
     copy.copy_(numbers, non_blocking=True)
     event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(numbers.device))
     return copy, event.query
+
+
+def _is_recorded(numbers: Tensor) -> bool:
+    """Whether work on them is only recorded now, as a CUDA graph."""
+    return numbers.device.type == "cuda" and torch.cuda.is_current_stream_capturing()

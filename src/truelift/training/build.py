@@ -280,7 +280,7 @@ def assemble(
     for policy in followers:
         batches = policy.batches(batches)
     held_out = {"validation": splits.validation, "test": splits.test}
-    why_no_graph = why_not(experiment, device, precision, world.size, compiled=decision.compiled)
+    why_no_graph = why_not(experiment, device, precision, world.size)
     return Training(
         experiment=experiment,
         device=device,
@@ -305,7 +305,7 @@ def assemble(
         compiled=decision.compiled,
         compiled_why=decision.why,
         loss_scale=LossScale(device) if precision == "fp16" else None,
-        graph=GraphedPasses([network, objective]) if why_no_graph is None else None,
+        graph=GraphedPasses([network, objective], compiled=decision.compiled) if why_no_graph is None else None,
         graph_why=why_no_graph or "",
     )
 

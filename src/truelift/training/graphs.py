@@ -20,7 +20,8 @@ from truelift.own import is_import_path
 from truelift.training.experiment import Experiment
 
 _PRACTICE = 2
-"""Passes before the first recording: libraries choose their kernels and take their memory, which cannot be recorded."""
+"""Passes before the first recording: libraries choose their kernels and take their memory, which cannot be recorded. So
+does what compiles, before each recording."""
 
 
 class Passed(NamedTuple):
@@ -36,7 +37,7 @@ class Passed(NamedTuple):
 Passes = Callable[[Batch], Passed]
 
 
-def why_not(experiment: Experiment, device: str, precision: str, processes: int, *, compiled: bool) -> str | None:
+def why_not(experiment: Experiment, device: str, precision: str, processes: int) -> str | None:
     """Why a training's steps are not recorded; none where they are.
 
     Args:
@@ -44,7 +45,6 @@ def why_not(experiment: Experiment, device: str, precision: str, processes: int,
         device: Where it runs.
         precision: fp32, bf16 or fp16.
         processes: That train together.
-        compiled: Whether the network is.
     """
     own = [
         experiment.model.name,
@@ -59,11 +59,9 @@ def why_not(experiment: Experiment, device: str, precision: str, processes: int,
         "it is no CUDA GPU": not device.startswith("cuda"),
         "several processes train": processes > 1,
         "losses are scaled": precision == "fp16",
-        "the network is compiled": compiled,
         "a part of one's own may change from step to step": any(map(is_import_path, own)),
-        "the objective changes from step to step": experiment.objective.name not in ("softmax", "binary-cross-entropy"),
         "there are two tasks": experiment.has_auxiliary_task,
-        "the gradient rule makes passes of its own": experiment.gradient.name != "sum",
+        "the gradient rule decides by what it finds": experiment.gradient.name not in ("sum", "sharpness-aware"),
         "freezing reads what it decides by": experiment.freezing.name not in ("none", "freezeout"),
         "activations of frozen layers are kept": experiment.freezing.cache != "none",
         "batch norm's momentum changes from step to step": experiment.batch_norm_momentum == "dynamic",
@@ -84,9 +82,11 @@ class GraphedPasses:
 
     Args:
         modules: Whose parameters and buffers the passes use.
+        compiled: Whether `torch.compile` makes some of them, anew whenever something has changed.
     """
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, modules: Sequence[nn.Module], *, compiled: bool = False) -> None:
+        self._compiled = compiled
         self._modules = [inner for module in modules for inner in module.modules()]
         self._parameters = [p for module in modules for p in module.parameters()]
         self._buffers = [b for module in modules for b in module.buffers()]
@@ -155,8 +155,8 @@ class GraphedPasses:
         self._graph, self._gradients, self._passed = None, [], None
         torch.cuda.empty_cache()
         try:
-            torch.rand((), device=batch.images.device)
-        except RuntimeError:  # a recording that broke off can leave the generator as if it went on
+            _renew_generator(batch.images.device)
+        except RuntimeError:
             raise InputError(f"cuda_graphs must be false here, where recording fails ({self.failure}).") from None
         print(f"truelift: going on without CUDA graphs, since recording fails ({self.failure})", file=sys.stderr)
 
@@ -172,7 +172,7 @@ class GraphedPasses:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream), self._without_gradients():
-            if before is None:
+            if before is None or self._compiled:
                 self._practise(passes)
                 # What practice took is not given back while a recording takes as much again.
                 torch.cuda.synchronize()
@@ -215,6 +215,17 @@ class GraphedPasses:
         finally:
             for parameter in self._parameters:
                 parameter.grad = None
+
+
+def _renew_generator(device: torch.device) -> None:
+    """Draw from a new state: a recording that broke off leaves the old one as if it went on. Each step seeds it anew.
+
+    Raises:
+        RuntimeError: Still nothing can be drawn.
+    """
+    state = torch.Generator(device).graphsafe_get_state()
+    torch.cuda.default_generators[device.index].graphsafe_set_state(state)
+    torch.rand((), device=device)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from truelift.data import Batch
 from truelift.records import read_environment, write_json
 from truelift.training import Experiment, resolve, run
 from truelift.training.build import assemble, load_data
-from truelift.training.graphs import GraphedPasses, why_not
+from truelift.training.compilation import compile_now
+from truelift.training.graphs import GraphedPasses, Passed, why_not
 from truelift.training.hardware import draw_from
 from truelift.training.loop import make_step
 from truelift.training.run import _end_recording
@@ -30,15 +31,23 @@ RECORDED: dict[str, dict[str, Any]] = {
     "clipped": {"optimizer.clip_norm": 0.1},
     "growing images": {"data.progressive": [4, 8]},
     "batch norm": {"batch_norm_momentum": 0.5},
+    "margin": {"objective.name": "gaussian-mixture", "objective.margin_schedule": "ramp"},
+    "tracked": {
+        "objective.name": "gaussian-mixture",
+        "objective.covariance": "diagonal",
+        "objective.variances": "tracked",
+        "objective.priors": "estimated",
+    },
+    "margin for soft labels": {"objective.name": "gaussian-mixture", "augmentation.names": ["mixup"]},
+    "two passes": {"gradient.name": "sharpness-aware"},
 }
 NOT: dict[str, dict[str, Any]] = {
     "never": {"cuda_graphs": False},
-    "margin": {"objective.name": "gaussian-mixture"},
     "own network": {"model.name": "torch.nn:Identity"},
-    "two passes": {"gradient.name": "sharpness-aware"},
     "a step's own momentum": {"batch_norm_momentum": "dynamic"},
     "reads gradients": {"freezing.name": "adaptive-gradient"},
     "left out": {"on_divergence": "skip-step"},
+    "conflicting losses": {"gradient.name": "pcgrad"},
     "two tasks": {"tasks.main": ["1"], "tasks.auxiliary": ["3"]},
     "random depth": {"model.stochastic_depth": 0.2},
 }
@@ -56,20 +65,19 @@ def experiment(**settings: Any) -> Experiment:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded(name: str) -> None:
-    assert why_not(experiment(**RECORDED[name]), "cuda", "bf16", 1, compiled=False) is None
+    assert why_not(experiment(**RECORDED[name]), "cuda", "bf16", 1) is None
 
 
 @pytest.mark.parametrize("name", NOT)
 def test_not_recorded(name: str) -> None:
-    assert why_not(experiment(**NOT[name]), "cuda", "bf16", 1, compiled=False)
+    assert why_not(experiment(**NOT[name]), "cuda", "bf16", 1)
 
 
 def test_not_recorded_elsewhere() -> None:
     plain = experiment()
-    assert why_not(plain, "cpu", "bf16", 1, compiled=False) == "it is no CUDA GPU"
-    assert why_not(plain, "cuda", "fp16", 1, compiled=False) == "losses are scaled"
-    assert why_not(plain, "cuda:1", "bf16", 2, compiled=False) == "several processes train"
-    assert why_not(plain, "cuda", "bf16", 1, compiled=True) == "the network is compiled"
+    assert why_not(plain, "cpu", "bf16", 1) == "it is no CUDA GPU"
+    assert why_not(plain, "cuda", "fp16", 1) == "losses are scaled"
+    assert why_not(plain, "cuda:1", "bf16", 2) == "several processes train"
 
 
 def test_what_a_recording_takes_for_granted() -> None:
@@ -99,6 +107,7 @@ def test_where_recording_fails_the_passes_are_made(
     """Once and for all, with a line that says why, in the run's records too."""
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr("truelift.training.graphs._renew_generator", lambda device: None)
     tried = []
 
     def record(graph: GraphedPasses, batch: Batch, passes: Any) -> None:
@@ -158,6 +167,7 @@ def test_dropout_draws_from_the_step(tmp_path: Path) -> None:
     training = assemble(made, load_data(made))
     assert training.graph is not None
     training.network.head = torch.nn.Sequential(torch.nn.Dropout(0.5), training.network.head)
+    training.network.train()
     graph = GraphedPasses([training.network])
     batch = next(iter(training.batches.epoch(0)))
 
@@ -170,10 +180,59 @@ def test_dropout_draws_from_the_step(tmp_path: Path) -> None:
     ]
     assert drawn[0] == drawn[2] != drawn[1]
     draw_from(2, "cuda")
-    assert drawn[1] == pytest.approx(float(training.objective(training.network, batch).losses["cross_entropy"]))
+    with torch.no_grad():
+        expected = float(training.objective(training.network, batch).losses["cross_entropy"])
+    assert drawn[1] == pytest.approx(expected)
 
 
 @on_cuda
 def test_a_run_says_that_it_is_recorded(tmp_path: Path) -> None:
     run(resolve(experiment(device="cuda")), tmp_path / "run", reporter=lambda line, steps: None)
     assert read_environment(tmp_path / "run")["cuda_graphs"] is True
+
+
+@on_cuda
+@pytest.mark.parametrize("name", ["plain", "freezing"])
+def test_what_is_compiled_is_recorded_too(name: str) -> None:
+    """Anew whenever a layer freezes; steps give what they give compiled alone, to rounding."""
+    networks = []
+    for graphs in (True, False):
+        made = resolve(experiment(**RECORDED[name], device="cuda", cuda_graphs=graphs, compile=True))
+        training = assemble(made, load_data(made))
+        assert training.compiled
+        compile_now(training)
+        training.network.train()
+        for epoch in range(training.epochs):
+            for batch in training.batches.epoch(epoch):
+                make_step(training, batch, training.meters.step)
+        networks.append(training.network.state_dict())
+        if training.graph is not None:
+            assert training.graph.failure is None
+            assert training.graph.recordings >= (2 if name == "freezing" else 1)
+    for key, value in networks[0].items():
+        torch.testing.assert_close(value, networks[1][key], rtol=1e-3, atol=1e-4)
+
+
+@on_cuda
+def test_a_step_that_waits_is_made_without_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    """The GPU refuses to wait within a recording; the training goes on as if there had been none."""
+    made = resolve(experiment(device="cuda"))
+    training = assemble(made, load_data(made))
+    batch = next(iter(training.batches.epoch(0)))
+    graph = GraphedPasses([training.network])
+
+    def passes(given: Any) -> Any:
+        losses, error = training.objective(training.network, given)
+        assert losses["cross_entropy"].item() > 0
+        return Passed(
+            losses, error, training.rule.backward(losses, lambda: training.objective(training.network, given))
+        )
+
+    training.network.train()
+    with torch.no_grad():
+        expected = float(training.objective(training.network, batch).losses["cross_entropy"])
+    for _ in range(2):
+        found = graph(batch, passes, partial(draw_from, 0, "cuda"))
+        assert float(found.losses["cross_entropy"]) == pytest.approx(expected, rel=1e-4)
+    assert graph.failure is not None
+    assert "going on without CUDA graphs" in capsys.readouterr().err

@@ -162,6 +162,7 @@ def test_what_waits_is_seen() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("name", CASES)
 def test_no_step_waits_on_cuda(name: str) -> None:
     made = training(**CASES[name], device="cuda")
