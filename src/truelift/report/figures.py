@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from truelift.metrics import Metric
 from truelift.report.curves import Curve, rolling_mean
 from truelift.report.plain import one_line, shortened
+from truelift.report.rows import Row
 from truelift.report.summary import Summary
 from truelift.report.tips import difference_tips
 
@@ -66,6 +67,8 @@ _DASHES = ("-", "--", ":", "-.")
 TEXT = "#010203"
 # Characters of a name beside an axis, of a name in a legend, and of what an axis shows.
 LONGEST_TICK, LONGEST_NAME, LONGEST_LABEL = 30, 40, 60
+# From so many pairs on an interval has its place among others.
+_FEWEST_PAIRS = 3
 # Enough for a picture of this size; keeps the page small.
 _MOST_POINTS = 300
 # Of a curve, where a pointer finds its values.
@@ -136,6 +139,7 @@ def differences_figure(summary: Summary) -> Markup:
             tip(tips, mean, told.of_mean)
         axes.set_yticks(range(len(rows)), [shortened(row.variant, LONGEST_TICK) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(_limits(rows, smallest, axes.get_xlim()))
         shown = difference_label(summary.metric, f" to {summary.rows[0].variant}")
         # Below the whole picture, since it may be wider than the axes.
         figure.supxlabel(shown, fontsize=STYLE["font.size"])
@@ -144,6 +148,20 @@ def differences_figure(summary: Summary) -> Markup:
         axes.grid(axis="x")
         label = "Paired differences to the baseline, with mean and interval"
         return svg_element(figure, "differences", label, tips, spots)
+
+
+def _limits(rows: Sequence[Row], smallest: float, all_in: tuple[float, float]) -> tuple[float, float]:
+    """From where to where differences are drawn: `all_in`, unless intervals of two pairs would hide all else.
+
+    Such an interval is many times as wide as one of three pairs. Beside others it runs off the picture.
+    """
+    found = [row.comparison for row in rows if row.comparison is not None and row.comparison.interval is not None]
+    kept = [c.interval for c in found if c.interval is not None and len(c.differences) >= _FEWEST_PAIRS]
+    if len(kept) in (0, len(found)):
+        return all_in
+    ends = np.concatenate([*kept, *(c.differences for c in found), (-smallest, smallest)])
+    margin = 0.05 * (ends.max() - ends.min())
+    return float(ends.min() - margin), float(ends.max() + margin)
 
 
 class Spot(NamedTuple):
