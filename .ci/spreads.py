@@ -56,14 +56,14 @@ def row(study: Study) -> dict[str, Any] | None:
 
 
 def _built_on(study: Study) -> str | None:
-    """The recipe that the study's recipe extends; None where there is none, or its scale changes the training."""
+    """The recipe that the study's recipe extends; None where there is none, or it or its scale changes the training."""
     scale = study.plan.get("scale")
     name = study.plan["name"].removesuffix(f"-{scale}")
     if name not in recipes.names():
         return None
     recipe = tomllib.loads(recipes.find(name).read_text(encoding="utf-8"))
     changed = recipe.get("scales", {}).get(scale, {}).keys() - {"takes", "variants", "seeds"}
-    return None if changed else recipe.get("extends")
+    return None if changed or "experiment" in recipe else recipe.get("extends")
 
 
 def _config(study: Study) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def test_a_recipe_without_a_study_of_its_own_has_that_of_one_built_on_it() -> No
     assert found.sd == max(
         row.sd for row in spreads.spreads().values() if (row.built_on, row.seeds) == (found.built_on, found.seeds)
     )
+    assert spreads.find("cifar10/gradient-similarity-few-labels").built_on is None, "it has its own epochs and images"
     assert spreads.find("cifar10/short-94").name == "cifar10/short-94", "its own goes before"
 
 
