@@ -23,8 +23,8 @@ turn: 10 steps that do not count, then as many as take 1.5 s by a first window o
 both ends. Compiling, recording CUDA graphs and 20 steps come before. Speeds are medians of the repeats, ratios medians
 of the repeats' ratios.
 
---seeds-at-once measures in place of that: so many processes of truelift with ResNet-20 on the GPU at once, each timed
-over the same 6 s; the sum of their images a second, and the best over that of one.
+--seeds-at-once measures in place of that: so many processes of truelift on the GPU at once, with ResNet-20 or the first
+of --networks, each timed over the same 6 s; the sum of their images a second, and the best over that of one.
 """
 
 import argparse
@@ -479,12 +479,12 @@ def main() -> None:
     began = time.monotonic()
     where = torch.cuda.get_device_name() if options.device == "cuda" else "the processor"
     print(f"{where}, torch {torch.__version__}, batch {options.batch}", flush=True)
-    networks: Sequence[Network] = QUICK if options.quick else NETWORKS
+    chosen = [network for network in NETWORKS if options.networks is None or network.name in options.networks]
+    networks: Sequence[Network] = QUICK if options.quick else chosen
     if options.seeds_at_once:
         counts = [int(count) for count in options.seeds_at_once.split(",")]
         found = seeds_at_once(counts, networks[0], options)
     else:
-        networks = [n for n in networks if options.quick or not options.networks or n.name in options.networks]
         runs_airbench = options.airbench is not None and options.device == "cuda"
         if not runs_airbench:
             print("airbench is left out: it needs --airbench and a CUDA GPU")

@@ -63,7 +63,7 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
 def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Decision]:
     """Record the verdicts of a study's variants; none while a run has not ended, nor of one that failed throughout.
 
-    That one, or its baseline, is to be mended and run again: nothing was seen of its worth, and its level is kept.
+    That one, or its baseline, is to be mended and run again, and its level is kept.
 
     Args:
         ledger: Where they are registered.
@@ -78,7 +78,7 @@ def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Dec
     return [
         ledger.judge(referee.candidates[name].number, found)
         for name, found in comparisons.items()
-        if found.ground not in ("all failed", "baseline failed")
+        if not found.failed_throughout
     ]
 
 

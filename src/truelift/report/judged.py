@@ -155,7 +155,7 @@ def compared(
 
 def _with_why(asked: Asked, name: str, comparison: Comparison, found: Found) -> Comparison:
     """A comparison that says what failed, where all runs of the variant did, or of the baseline."""
-    if comparison.ground not in ("all failed", "baseline failed"):
+    if not comparison.failed_throughout:
         return comparison
     whose = name if comparison.ground == "all failed" else asked.baseline
     runs = [found.failed[whose, seed] for seed in asked.seeds if (whose, seed) in found.failed]

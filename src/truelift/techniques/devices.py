@@ -89,11 +89,10 @@ class Late:
             arrived, self._sent = self._sent[0], None
             self._raise(arrived)
         numbers = numbers.detach().to(torch.float32)
-        before = self._first
-        if before is None or before.device != numbers.device:
+        if self._first is None or self._first.device != numbers.device:
             self._first = numbers.clone()
         else:  # in place, so that a call which was recorded as a CUDA graph goes on from what is known by then
-            before.copy_(torch.where(before[0] != 0, before, numbers))
+            self._first.copy_(torch.where(self._first[0] != 0, self._first, numbers))
         if self._sent is None:
             self._sent = send(self._first)
 

@@ -114,7 +114,7 @@ def decide(
 def _not_for(experiment: Experiment, device: str, precision: str, processes: int) -> str | None:
     """Why an experiment is not compiled by itself, however long it is; none where it may be."""
     reasons = {
-        "nothing was measured on this device": device != "cpu",
+        "too little was measured on this device": device != "cpu",
         f"no gain was measured in {precision}": precision != "bf16",
         "nothing was measured for networks of one's own": is_import_path(experiment.model.name),
         "nothing was measured for freezings of one's own": is_import_path(experiment.freezing.name),

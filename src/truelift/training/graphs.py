@@ -20,8 +20,8 @@ from truelift.own import is_import_path
 from truelift.training.experiment import Experiment
 
 _PRACTICE = 2
-"""Passes before the first recording: libraries choose their kernels and take their memory, which cannot be recorded. So
-does what compiles, before each recording."""
+"""Passes before the first recording: libraries choose their kernels and take their memory, which cannot be recorded. A
+compiled network needs them before each, since it may be compiled anew."""
 
 
 class Passed(NamedTuple):

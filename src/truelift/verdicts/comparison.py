@@ -144,3 +144,8 @@ class Comparison:
     path: tuple[Look, ...] = ()  # every look so far, of a study that is judged while it grows; else empty
     replicates: Replicates = "seeds"  # what the pairs are
     stop: Stop | None = None  # where such a study stopped for this variant
+
+    @property
+    def failed_throughout(self) -> bool:
+        """Whether every run of the variant failed, or every run of the baseline: nothing was seen of its worth."""
+        return self.ground in ("all failed", "baseline failed")

@@ -67,7 +67,7 @@ def test_it_must_be_earned_back_twice() -> None:
     ("settings", "why"),
     [
         ({"model.name": "wrn-16-8"}, "its convolutions are too wide to gain from it"),
-        ({"device": "cuda"}, "nothing was measured on this device"),
+        ({"device": "cuda"}, "too little was measured on this device"),
         ({"precision": "fp32"}, "no gain was measured in fp32"),
         ({"processes": 2}, "several processes train"),
         ({"model.recompute": True}, "activations are recomputed"),
