@@ -36,7 +36,7 @@ from truelift.data.crops import random_box
 from truelift.data.folder import read_folder
 from truelift.training.hardware import keep_pages
 
-SIDE, BATCH, FIRST, PASSES, LEAST_AREA = 224, 64, 3, 12, 0.08
+SIDE, BATCH, FIRST, PASSES, LEAST_AREA = 224, 64, 3, 10, 0.08
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STAGES = (
     "both: decode",
