@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from truelift.data.arrow_messages import check_messages
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import beside, find_named, list_files
-from truelift.data.image_formats import open_bytes
+from truelift.data.image_formats import Encoded, open_bytes
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
 from truelift.data.parquet_columns import find_columns, holds_images, image_values, names_in, number_columns
 from truelift.data.split_names import match_splits
@@ -177,7 +177,7 @@ class _Rows:
     mapped: _Mapped = field(default_factory=_Mapped)
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
-        return (partial(self._open, int(index)) for index in indices)
+        return (Encoded(partial(self._open, index), partial(self._read, index)) for index in indices.tolist())
 
     def place(self, index: int) -> str:
         number = self._file(index)
@@ -192,13 +192,16 @@ class _Rows:
     def _file(self, index: int) -> int:
         return int(np.searchsorted(self.starts, index, side="right")) - 1
 
-    def _open(self, index: int) -> Any:
+    def _open(self, index: int) -> Image.Image:
+        return open_bytes(self._read(index))
+
+    def _read(self, index: int) -> bytes:
         number = self._file(index)
         values = self.mapped.get(self.names[number], self.image_column)
-        encoded = values[index - int(self.starts[number])].as_py()
+        encoded: bytes | None = values[index - int(self.starts[number])].as_py()
         if encoded is None:
             raise ValueError("the row holds no image bytes")
-        return open_bytes(encoded)
+        return encoded
 
 
 def _list(files: Sequence[Path], rows: Mapping[Path, int], image_column: str, labels: Labels) -> Listing:

@@ -11,10 +11,16 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from truelift.data.decode import Pixels, as_8_bit
-from truelift.data.jpeg import decode_jpeg
+from truelift.data.image_formats import LARGEST_PIXELS, Encoded
+from truelift.data.jpeg import decode_jpeg, has_decoder
+from truelift.data.jpeg_header import read_header
+from truelift.data.listing import Opener
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in whole pixels, in the photograph held upright."""
+
+Choose = Callable[[int, int], Box]
+"""From W and H, upright, to a box; of the same size always the same, as it may be asked twice."""
 
 # A JPEG can be decoded at these fractions of its size, from so many of its coefficients alone.
 _SHRINKINGS = (8, 4, 2)
@@ -54,7 +60,17 @@ def centre_box(width: int, height: int, share: float) -> Box:
     return _centred(width, height, side, side)
 
 
-def cut_out(image: Image.Image, choose: Callable[[int, int], Box], side: int) -> Tensor:
+def cut(opener: Opener, choose: Choose, side: int) -> Tensor:
+    """As `cut_out`, of an image that is not opened yet: with the extra `jpeg` a common JPEG needs no Pillow."""
+    if isinstance(opener, Encoded) and has_decoder():
+        square = _cut_jpeg(opener.read(), choose, side)
+        if square is not None:
+            return square
+    with opener() as image:
+        return cut_out(image, choose, side)
+
+
+def cut_out(image: Image.Image, choose: Choose, side: int) -> Tensor:
     """The box that `choose` gives for W and H, stretched to S×S by antialiased bilinear interpolation.
 
     A JPEG whose box is twice the square or more is decoded at 1/2, 1/4 or 1/8 of its size: never below the square's own
@@ -63,7 +79,7 @@ def cut_out(image: Image.Image, choose: Callable[[int, int], Box], side: int) ->
 
     Args:
         image: Opened, not loaded.
-        choose: From (W, H), upright, to a box.
+        choose: Chooses the box.
         side: S, at least 1.
 
     Returns:
@@ -72,19 +88,50 @@ def cut_out(image: Image.Image, choose: Callable[[int, int], Box], side: int) ->
     Raises:
         ValueError: As `as_8_bit`; or what Pillow raises on broken bytes.
     """
+    if image.format == "JPEG" and has_decoder():
+        square = _cut_jpeg(_encoded(image), choose, side)
+        if square is not None:
+            return square
     width, height = image.size
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation >= 5:  # turned by a right angle
+    if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # turned by a right angle
         width, height = height, width
     box = choose(width, height)
+    return _stretched(_by_pillow(image, box, _shrinking(box, side)), side)
+
+
+def _cut_jpeg(encoded: bytes, choose: Choose, side: int) -> Tensor | None:
+    """The box of a JPEG; None where Pillow has to do it."""
+    header = read_header(encoded)
+    if header is None or header.width * header.height > LARGEST_PIXELS:
+        return None
+    box = choose(header.width, header.height)
+    shrinking = _shrinking(box, side)
+    upper = decode_jpeg(encoded, header, shrinking, box[3])
+    if upper is None:
+        return None
+    left, top, right, bottom = _shrunk(box, shrinking)
+    return _stretched(upper[top:bottom, left:right].copy(), side)
+
+
+def _encoded(image: Image.Image) -> bytes:
+    """The file of an opened image, which is left where it was; nothing where there is none."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return b""
+    position = file.tell()
+    file.seek(0)
+    encoded: bytes = file.read()
+    file.seek(position)
+    return encoded
+
+
+def _shrinking(box: Box, side: int) -> int:
     scale = min(box[2] - box[0], box[3] - box[1]) / side
-    shrinking = next((s for s in _SHRINKINGS if s <= scale), 1)
-    whole = decode_jpeg(image, shrinking, box[3]) if orientation == 1 else None
-    if whole is None:
-        pixels = _by_pillow(image, box, shrinking)
-    else:
-        left, top, right, bottom = _shrunk(box, shrinking)
-        pixels = whole[top:bottom, left:right].copy()
+    return next((s for s in _SHRINKINGS if s <= scale), 1)
+
+
+def _stretched(pixels: Pixels, side: int) -> Tensor:
+    """(H, W, 3) to (S, S, 3)."""
     # Where the processor has vectors torch's kernel for bytes is five times as fast as Pillow's, and at most 1 off it.
     # The batch's dimension comes first, so that its stride tells channels-last, in and out.
     one = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)

@@ -153,9 +153,18 @@ def cannot_decode(place: str, reason: str) -> InputError:
 
 def attempt(opener: Opener, convert: Callable[[Image.Image], T]) -> T | str:
     """What `convert` makes of the opened image, or the reason why it cannot be decoded."""
-    try:
+
+    def make() -> T:
         with opener() as image:
             return convert(image)
+
+    return attempted(make)
+
+
+def attempted(make: Callable[[], T]) -> T | str:
+    """What `make` makes of an encoded image, or the reason why it cannot be decoded."""
+    try:
+        return make()
     except (MemoryError, InputError):
         raise
     # Pillow's decoders raise a dozen kinds of exception on broken bytes, SyntaxError and struct.error among them.

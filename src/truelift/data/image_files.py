@@ -3,12 +3,11 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from truelift.data.digest import of_files
 from truelift.data.files import is_hidden, say, subfolders
-from truelift.data.image_formats import image_endings, open_file
+from truelift.data.image_formats import encoded_file, image_endings
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.data.split_names import split_of
 from truelift.errors import InputError
@@ -27,7 +26,7 @@ class ImageFiles:
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
         """The opener of each."""
-        return (partial(open_file, self.names[i]) for i in indices)
+        return (encoded_file(self.names[i]) for i in indices)
 
     def place(self, index: int) -> str:
         """Its name."""

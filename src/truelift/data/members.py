@@ -11,7 +11,7 @@ from PIL import Image
 
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import is_hidden
-from truelift.data.image_formats import open_bytes
+from truelift.data.image_formats import Encoded, open_bytes
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.errors import InputError
 
@@ -58,7 +58,7 @@ class Members:
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
         """The opener of each."""
-        return (partial(self._open, int(index)) for index in indices)
+        return (Encoded(partial(self._open, index), partial(self._read, index)) for index in indices.tolist())
 
     def place(self, index: int) -> str:
         """The archive and the member."""
@@ -70,9 +70,12 @@ class Members:
         return of_files(self.files) + of_rows(self.names, self.file_numbers, offsets, sizes)
 
     def _open(self, index: int) -> Image.Image:
+        return open_bytes(self._read(index))
+
+    def _read(self, index: int) -> bytes:
         offset, size, regular, *packed = self.numbers[index].tolist()
         member = Member(self.names[index], offset, size, bool(regular), *packed)
-        return open_bytes(self.read(self.files[self.file_numbers[index]], member))
+        return self.read(self.files[self.file_numbers[index]], member)
 
 
 def list_members(

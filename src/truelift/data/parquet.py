@@ -16,7 +16,7 @@ from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import beside, find_named, list_files
-from truelift.data.image_formats import open_bytes
+from truelift.data.image_formats import Encoded, open_bytes
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
 from truelift.data.parquet_columns import Columns, find_columns, holds_images, image_values, names_in, number_columns
 from truelift.data.split_names import match_splits, split_of
@@ -197,7 +197,8 @@ class _Rows:
         for group in np.flatnonzero(np.diff(ends)).tolist():
             values = self.recent.get(group, partial(self._read, group))
             for row in indices[ends[group] : ends[group + 1]] - self.starts[group]:
-                yield partial(_open, values[int(row)].as_py())
+                encoded = values[int(row)].as_py()
+                yield Encoded(partial(_open, encoded), partial(_there, encoded))
 
     def place(self, index: int) -> str:
         file = self.groups[int(np.searchsorted(self.starts, index, side="right")) - 1][0]
@@ -233,6 +234,10 @@ def _read_group(file: pq.ParquetFile, group: int, column: str) -> pa.ChunkedArra
 
 
 def _open(encoded: bytes | None) -> Image.Image:
+    return open_bytes(_there(encoded))
+
+
+def _there(encoded: bytes | None) -> bytes:
     if encoded is None:
         raise ValueError("the row holds no image bytes")
-    return open_bytes(encoded)
+    return encoded

@@ -1,15 +1,14 @@
 """Photographs that stay encoded until they are wanted. N photographs, S the side of the square made of each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from truelift.data.crops import centre_box, cut_out
-from truelift.data.decode import SIDE, DecodeOptions, attempt, cannot_decode
+from truelift.data.crops import Choose, centre_box, cut
+from truelift.data.decode import SIDE, DecodeOptions, attempted, cannot_decode
 from truelift.data.listing import IntArray, Listing
 from truelift.errors import require
 from truelift.options import OPERATIONAL, SHARE_ABOVE_ZERO, Conflict, at_least
@@ -82,20 +81,21 @@ class Photographs:
         """Where a photograph lies."""
         return self.listing.place(int(self.indices[number]))
 
-    def read(self, number: int, convert: Callable[[Image.Image], Tensor]) -> Tensor | str:
-        """What `convert` makes of a photograph; or the reason why it cannot be decoded, where such are skipped.
+    def cut(self, number: int, choose: Choose, side: int) -> Tensor | str:
+        """A box of a photograph, uint8 (side, side, 3); or why it cannot be decoded, where such are skipped.
 
         Raises:
             InputError: It cannot be decoded and is not to be skipped, or its file cannot be read.
         """
-        result = attempt(self.listing.opener(int(self.indices[number])), convert)
+        opener = self.listing.opener(int(self.indices[number]))
+        result = attempted(lambda: cut(opener, choose, side))
         if isinstance(result, str) and not self.skip:
             raise cannot_decode(self.place(number), result)
         return result
 
     def centre(self, number: int) -> Tensor | str:
-        """A photograph as evaluation sees it, uint8 (S, S, 3), or as from `read`."""
-        return self.read(number, lambda image: cut_out(image, lambda w, h: centre_box(w, h, self.crop), self.side))
+        """A photograph as evaluation sees it, uint8 (S, S, 3), or as from `cut`."""
+        return self.cut(number, lambda w, h: centre_box(w, h, self.crop), self.side)
 
     def histogram(self) -> Tensor:
         """How often each value occurs in each channel of up to 1,000 photographs, evenly from all; int64 (3, 256).
@@ -104,7 +104,7 @@ class Photographs:
         each channel's mean to about 0.01, and all would have to be decoded once more.
 
         Raises:
-            InputError: As `read`; or none can be decoded.
+            InputError: As `cut`; or none can be decoded.
         """
         numbers = torch.linspace(0, len(self) - 1, min(len(self), _SAMPLE)).round().long().tolist()
         counts = torch.zeros(3, 256, dtype=torch.int64)

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from truelift.data.augment import augment, normalise
 from truelift.data.augmentations import AugmentationOptions, Changes, batch_seed
 from truelift.data.augmentations.base import NO_CHANGES
 from truelift.data.batch import Batch
-from truelift.data.crops import cut_out, random_box
+from truelift.data.crops import random_box
 from truelift.data.order import WHOLE, EpochOrder, Sampling, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
@@ -291,8 +291,8 @@ class _Decoder(Dataset[_Decoded]):
         if augmentation.alternating_flip:
             first = Random(derive(self.augment_seed, "alternating flip", number)).random() < 0.5
             mirrored = first != bool(batch.epoch % 2)
-        choose = partial(random_box, least_area=augmentation.resized_crop_area, random=random)
-        square = self.photographs.read(number, lambda image: cut_out(image, choose, batch.side))
+        choose = cache(partial(random_box, least_area=augmentation.resized_crop_area, random=random))
+        square = self.photographs.cut(number, choose, batch.side)
         return square.flip(1) if mirrored and not isinstance(square, str) else square
 
 

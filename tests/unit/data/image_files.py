@@ -2,14 +2,19 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from truelift.data import jpeg as jpeg_module
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -76,6 +81,15 @@ def jpeg(array: npt.NDArray[np.uint8], **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "jpeg", **options)
     return buffer.getvalue()
+
+
+@contextmanager
+def without_simplejpeg() -> Iterator[None]:
+    """As where the extra `jpeg` is not installed."""
+    jpeg_module._simplejpeg.cache_clear()
+    with mock.patch.dict(sys.modules, {"simplejpeg": None}):  # importing it then fails
+        yield
+    jpeg_module._simplejpeg.cache_clear()
 
 
 def write_photographs(root: Path, counts: Mapping[str, int], seed: int = 0) -> Path:

@@ -285,6 +285,14 @@ def test_normalise_against_float64(dtype: torch.dtype, tolerance: float) -> None
     torch.testing.assert_close(result.double(), reference, rtol=tolerance, atol=2e-5)
 
 
+def test_large_batches_are_normalised_as_each_image_by_itself() -> None:
+    images = torch.randint(0, 256, (7, 3, 300, 280), dtype=torch.uint8, generator=generator())  # two fit at a time
+    mean, std = (0.1, 0.5, 0.45), (0.2, 0.01, 0.3)
+    whole = normalise(images.contiguous(memory_format=torch.channels_last), mean, std)
+    assert is_channels_last(whole)
+    assert torch.equal(whole, torch.cat([normalise(image[None], mean, std) for image in images]))
+
+
 def test_inputs_are_left_alone() -> None:
     images = batch()
     before = images.clone()

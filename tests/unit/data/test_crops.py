@@ -1,18 +1,17 @@
 import io
 import math
-import sys
+from functools import partial
 from random import Random
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.unit.data.image_files import jpeg, png
+from tests.unit.data.image_files import jpeg, png, without_simplejpeg
 
 from truelift.data import crops
-from truelift.data import jpeg as jpeg_module
-from truelift.data.crops import Box, centre_box, cut_out, random_box
-from truelift.data.jpeg import decode_jpeg, first_rows
+from truelift.data.crops import Box, centre_box, cut, cut_out, random_box
+from truelift.data.image_formats import Encoded, open_bytes
 
 
 def smooth(width: int, height: int) -> Image.Image:
@@ -26,6 +25,10 @@ def opened(image: Image.Image, **options: object) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "jpeg", quality=95, **options)
     return Image.open(buffer)
+
+
+def in_memory(encoded: bytes) -> Encoded:
+    return Encoded(lambda: open_bytes(encoded), lambda: encoded)
 
 
 def test_random_boxes_lie_inside_and_have_the_area_and_shape_wanted() -> None:
@@ -74,88 +77,64 @@ def test_it_is_pillows_crop_and_resize(box: Box) -> None:
     assert np.abs(cut_out(image, lambda w, h: box, 24).numpy() - expected).max() <= 1
 
 
-def test_simplejpeg_gives_pillows_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (333, 411, 3), dtype=np.uint8))
-    decoded = []
-    for shrinking in (1, 2, 4, 8):
-        pixels = decode_jpeg(opened(noise), shrinking)
-        assert pixels is not None
-        decoded.append(pixels.shape)
-        by_pillow = opened(noise)
-        by_pillow.draft("RGB", (411 // shrinking, 333 // shrinking))
-        assert np.array_equal(pixels, np.asarray(by_pillow))
-    assert decoded == [(333, 411, 3), (167, 206, 3), (84, 103, 3), (42, 52, 3)]
-    squares = [cut_out(opened(noise), lambda w, h: (11, 22, 301, 302), 50)]
-    monkeypatch.setattr(crops, "decode_jpeg", lambda image, shrinking, bottom: None)
-    squares.append(cut_out(opened(noise), lambda w, h: (11, 22, 301, 302), 50))
-    assert torch.equal(*squares)
+@pytest.mark.parametrize("box", [(0, 0, 411, 333), (11, 22, 301, 302), (120, 250, 300, 333), (7, 3, 60, 40)])
+@pytest.mark.parametrize("side", [24, 140, 300])
+def test_a_jpeg_is_cut_as_pillow_does_it(box: Box, side: int) -> None:
+    encoded = jpeg(np.random.default_rng(0).integers(0, 256, (333, 411, 3), dtype=np.uint8), subsampling="4:2:0")
+    image = Image.open(io.BytesIO(encoded))
+    scale = min(box[2] - box[0], box[3] - box[1]) / side
+    shrinking = next(s for s in (8, 4, 2, 1) if s <= max(scale, 1))
+    image.draft("RGB", (411 // shrinking, 333 // shrinking))
+    part = image.crop(tuple(edge // shrinking for edge in box))  # type: ignore[arg-type]
+    expected = np.asarray(part.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
+    square = cut(in_memory(encoded), lambda w, h: box, side)
+    assert np.abs(square.numpy() - expected).max() <= 1
+    assert np.abs(square.numpy() - expected).mean() <= 0.2
+    assert torch.equal(square, cut_out(open_bytes(encoded), lambda w, h: box, side))
+    assert torch.equal(square, cut(lambda: open_bytes(encoded), lambda w, h: box, side))
 
 
-@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-@pytest.mark.parametrize("restart", [0, 1])
-def test_rows_below_those_wanted_are_not_decoded_and_change_nothing(subsampling: str, restart: int) -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (333, 211, 3), dtype=np.uint8))
-    options = {"subsampling": subsampling, "restart_marker_rows": restart}
-    for shrinking in (1, 2, 4, 8):
-        whole = decode_jpeg(opened(noise, **options), shrinking)
-        assert whole is not None
-        for bottom in (1, 15, 16, 17, 100, 255, 300, 317, 333):
-            upper = decode_jpeg(opened(noise, **options), shrinking, bottom)
-            assert upper is not None
-            rows = -(-bottom // shrinking)
-            assert rows <= len(upper) <= -(-min(333, bottom + 31) // shrinking)
-            assert np.array_equal(upper[:rows], whole[:rows])
+def test_a_common_jpeg_is_not_opened_by_pillow() -> None:
+    whole = jpeg(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    opener = Encoded(lambda: pytest.fail("it was opened"), lambda: whole)
+    assert cut(opener, lambda w, h: (0, 0, w, h), 8).shape == (8, 8, 3)
+
+
+def test_what_is_no_common_jpeg_is_pillows() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    cases = [png(noise), jpeg(noise[..., 0]), jpeg(noise, exif=turned), jpeg(noise)]
+    whole = [cut(in_memory(each), lambda w, h: (0, 0, w, h), 8) for each in cases]
+    with without_simplejpeg():
+        for each, square in zip(cases, whole, strict=True):
+            opener = Encoded(partial(open_bytes, each), lambda: pytest.fail("it was read for nothing"))
+            assert torch.equal(cut(opener, lambda w, h: (0, 0, w, h), 8), square)
+
+
+def test_a_jpeg_larger_than_memory_can_take_is_left_to_who_refuses_it() -> None:
+    large = bytearray(jpeg(np.zeros((16, 16, 3), np.uint8)))
+    frame = large.index(b"\xff\xc0")
+    large[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    with pytest.raises(Exception, match="pixels"):
+        cut(in_memory(bytes(large)), lambda w, h: (0, 0, 20, 20), 8)
 
 
 def test_damage_below_the_box_is_what_it_is_to_pillow() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (333, 211, 3), dtype=np.uint8)
     whole = jpeg(noise)
-    for cut in (len(whole) - 1, len(whole) // 2):  # the last rows are lost, and named so wherever the box is
-        with pytest.raises(OSError, match="truncated"):
-            cut_out(Image.open(io.BytesIO(whole[:cut])), lambda w, h: (0, 0, w, 20), 20)
-    middle = len(whole) // 2
-    broken = whole[:middle] + bytes(200) + whole[middle + 200 :]
-    by_pillow = np.asarray(Image.open(io.BytesIO(broken)))
-    for bottom in (20, 280):
-        pixels = decode_jpeg(Image.open(io.BytesIO(broken)), 1, bottom)
-        assert pixels is not None
-        assert np.array_equal(pixels[:bottom], by_pillow[:bottom])
-
-
-def test_only_a_whole_baseline_jpeg_is_shortened() -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 60, 3), dtype=np.uint8))
-    encoded = {}
-    for progressive in (False, True):
-        buffer = io.BytesIO()
-        image.save(buffer, "jpeg", progressive=progressive, subsampling="4:2:0")
-        encoded[progressive] = buffer.getvalue()
-    shorter = first_rows(encoded[False], 100, 17)
-    assert shorter is not None
-    assert shorter[1] == 48
-    assert Image.open(io.BytesIO(shorter[0])).size == (60, 48)
-    assert first_rows(encoded[True], 100, 17) is None
-    assert first_rows(encoded[False], 100, 90) is None  # nothing is saved
-    assert first_rows(encoded[False], 99, 17) is None  # not the photograph that was opened
-    assert first_rows(encoded[False] + b"\0", 100, 17) is None
-    frame = encoded[False].index(b"\xff\xc0")
-    for end in range(frame + 9):  # cut before its height is told
-        assert first_rows(encoded[False][:end] + b"\xff\xd9", 100, 17) is None
-
-
-def test_pillow_decodes_what_simplejpeg_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert decode_jpeg(Image.open(io.BytesIO(png(np.zeros((9, 9, 3), np.uint8)))), 1) is None
-    assert decode_jpeg(opened(Image.new("L", (9, 9))), 1) is None
-    monkeypatch.setitem(sys.modules, "simplejpeg", None)  # importing it then fails
-    jpeg_module._simplejpeg.cache_clear()
-    assert decode_jpeg(opened(smooth(9, 9)), 1) is None
-    jpeg_module._simplejpeg.cache_clear()
+    for end in (len(whole) - 1, len(whole) // 2):  # the last rows are lost, and named so wherever the box is
+        lost = whole[:end]
+        for opener in (partial(open_bytes, lost), in_memory(lost)):
+            with pytest.raises(OSError, match="truncated"):
+                cut(opener, lambda w, h: (0, 0, w, 20), 20)
 
 
 @pytest.mark.parametrize(("side", "decoded"), [(300, (640, 480)), (200, (320, 240)), (80, (160, 120)), (20, (80, 60))])
 def test_a_jpeg_is_decoded_no_larger_than_need_be(
     side: int, decoded: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crops, "decode_jpeg", lambda image, shrinking, bottom: None)  # Pillow tells what it has decoded
+    monkeypatch.setattr(crops, "has_decoder", lambda: False)  # Pillow tells what it has decoded
     image, box = opened(smooth(640, 480)), (80, 40, 520, 480)
     square = cut_out(image, lambda w, h: box, side).numpy().astype(int)
     assert image.size == decoded

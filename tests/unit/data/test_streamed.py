@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.unit.data.image_files import write_photographs
+from tests.unit.data.image_files import without_simplejpeg, write_photographs
 from torch import Tensor
 
 from truelift.data.augment import augment, normalise
@@ -186,6 +186,19 @@ def test_evaluation_leaves_damaged_ones_out(folder: Path) -> None:
     seen = [y.tolist() for _, y, *_ in StreamedBatches(images, 4, mean=MEAN, std=STD).epoch(0)]
     assert seen == [[0, 1, 2, 3], [8, 9, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22]]
     assert images.damaged == {4, 5, 6, 7}
+
+
+def test_what_only_pillow_bears_has_the_same_box(folder: Path) -> None:
+    images = photographs(folder)
+    for number in range(0, 23, 2):
+        file = Path(images.place(number))
+        encoded = file.read_bytes()
+        middle = len(encoded) * 2 // 3
+        file.write_bytes(encoded[:middle] + bytes(20) + encoded[middle + 20 :])
+    seen = [list(training(images).epoch(epoch)) for epoch in range(3)]
+    with without_simplejpeg():
+        for epoch, batches in enumerate(seen):
+            assert_same(list(training(images).epoch(epoch)), batches)
 
 
 def test_nothing_but_damaged_photographs(folder: Path) -> None:
