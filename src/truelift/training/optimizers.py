@@ -14,11 +14,20 @@ from truelift.own import call, is_import_path
 from truelift.own import parameters as parameters_of
 from truelift.techniques import muon
 from truelift.training.objectives import ParameterRule
+from truelift.training.without_compiler import without_compiler
 
 Groups = list[dict[str, Any]]
 
 
-class DecoupledSgd(torch.optim.SGD):
+_Sgd: Any = without_compiler(torch.optim.SGD)
+_AdamW = without_compiler(torch.optim.AdamW)
+_RmsProp = without_compiler(torch.optim.RMSprop)
+_Adagrad = without_compiler(torch.optim.Adagrad)
+_Adadelta = without_compiler(torch.optim.Adadelta)
+_Muon = without_compiler(muon.Muon)
+
+
+class DecoupledSgd(_Sgd):  # type: ignore[misc]
     """SGD whose weight decay acts on the weights directly, past gradient and momentum.
 
     Formula, with learning rate η, decay λ, and v the step that SGD makes of the gradient alone:
@@ -61,8 +70,8 @@ def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> b
 
 
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    kind = DecoupledSgd if options.decoupled_weight_decay else torch.optim.SGD
-    return kind(
+    kind = DecoupledSgd if options.decoupled_weight_decay else _Sgd
+    built: Optimizer = kind(
         groups,
         lr=options.lr,
         momentum=options.momentum,
@@ -70,16 +79,17 @@ def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
         weight_decay=options.weight_decay,
         fused=_fuses(groups),
     )
+    return built
 
 
 def _adamw(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     betas = (0.9, options.beta2)
     fused = _fuses(groups)
-    return torch.optim.AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused)
+    return _AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused)
 
 
 def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return torch.optim.RMSprop(
+    return _RmsProp(
         groups,
         lr=options.lr,
         alpha=options.rho,
@@ -91,15 +101,15 @@ def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
 
 def _adagrad(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     fused = _fuses(groups, ("cpu",))
-    return torch.optim.Adagrad(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
+    return _Adagrad(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
 def _adadelta(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return torch.optim.Adadelta(groups, lr=options.lr, rho=options.rho, weight_decay=options.weight_decay, foreach=True)
+    return _Adadelta(groups, lr=options.lr, rho=options.rho, weight_decay=options.weight_decay, foreach=True)
 
 
 def _muon(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return muon.Muon(
+    return _Muon(
         muon.split(groups, options.muon_lr),
         lr=options.lr,
         momentum=options.momentum,
