@@ -19,7 +19,7 @@ from truelift.training.without_compiler import without_compiler
 Groups = list[dict[str, Any]]
 
 
-_Sgd: Any = without_compiler(torch.optim.SGD)
+_Sgd = without_compiler(torch.optim.SGD)
 _AdamW = without_compiler(torch.optim.AdamW)
 _RmsProp = without_compiler(torch.optim.RMSprop)
 _Adagrad = without_compiler(torch.optim.Adagrad)
@@ -27,7 +27,7 @@ _Adadelta = without_compiler(torch.optim.Adadelta)
 _Muon = without_compiler(muon.Muon)
 
 
-class DecoupledSgd(_Sgd):  # type: ignore[misc]
+class DecoupledSgd(_Sgd):  # type: ignore[misc, valid-type]
     """SGD whose weight decay acts on the weights directly, past gradient and momentum.
 
     Formula, with learning rate η, decay λ, and v the step that SGD makes of the gradient alone:
@@ -44,7 +44,7 @@ class DecoupledSgd(_Sgd):  # type: ignore[misc]
 
     def __init__(self, groups: Groups, **options: Any) -> None:
         super().__init__(groups, **options)
-        vars(self).pop("_step_supports_amp_scaling", None)  # a fused kernel's own
+        self.__dict__.pop("_step_supports_amp_scaling", None)  # a fused kernel's own
 
     def step(self, closure: Any = None) -> Any:
         """Make a step."""
@@ -71,7 +71,7 @@ def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> b
 
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     kind = DecoupledSgd if options.decoupled_weight_decay else _Sgd
-    built: Optimizer = kind(
+    return kind(
         groups,
         lr=options.lr,
         momentum=options.momentum,
@@ -79,7 +79,6 @@ def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
         weight_decay=options.weight_decay,
         fused=_fuses(groups),
     )
-    return built
 
 
 def _adamw(options: "OptimizerOptions", groups: Groups) -> Optimizer:

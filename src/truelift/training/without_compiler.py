@@ -6,22 +6,24 @@ numbers. No optimizer of a training is ever called from compiled code, where alo
 """
 
 import inspect
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.optim import Optimizer
+
+Kind = TypeVar("Kind", bound=Optimizer)
 
 
 class _Unmarked(Optimizer):
     """The methods that torch marks; where a version of torch does not, they are the same as there."""
 
-    add_param_group = inspect.unwrap(Optimizer.add_param_group)  # type: ignore[assignment]
-    state_dict = inspect.unwrap(Optimizer.state_dict)  # type: ignore[assignment]
-    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)  # type: ignore[assignment]
-    zero_grad = inspect.unwrap(Optimizer.zero_grad)  # type: ignore[assignment]
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
 
 
-def without_compiler(kind: type[Optimizer]) -> type[Any]:
+def without_compiler(kind: type[Kind]) -> type[Kind]:
     """An optimizer's class of the same name, whose objects do the same and import no compiler.
 
     Args:
@@ -34,4 +36,5 @@ def without_compiler(kind: type[Optimizer]) -> type[Any]:
         return step(self, closure)
 
     # Behind `kind` in the order of resolution, so that what `kind` has of its own comes first.
-    return type(kind.__name__, (kind, _Unmarked), {"step": unmarked, "__doc__": kind.__doc__})
+    made = type(kind.__name__, (kind, _Unmarked), {"step": unmarked, "__doc__": kind.__doc__})
+    return cast("type[Kind]", made)

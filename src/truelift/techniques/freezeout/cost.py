@@ -185,7 +185,7 @@ def _counted_step(network: nn.Module, images: Tensor) -> int:
         # Anything may go wrong in a network of somebody's own that is given zeros: then it is given nothing at all.
         with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), OperationCounter() as counter:
             _step(network, images)
-            return counter.operations
+            return int(counter.operations)
         network, images = _without_data(network), torch.empty_like(images, device="meta")
     with FlopCounterMode(display=False) as slower:
         _step(network, images)

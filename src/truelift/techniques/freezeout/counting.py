@@ -32,8 +32,8 @@ class OperationCounter(TorchDispatchMode):
     supports_higher_order_operators = True  # so that they come here, to be refused
 
     def __init__(self) -> None:
-        super().__init__()
-        self.operations = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: int = 0
         self._formulas = FlopCounterMode(display=False).flop_registry
 
     @classmethod
