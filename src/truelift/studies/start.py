@@ -131,7 +131,7 @@ class ForkServer:
     def fork(self, arguments: Sequence[str], log: int, environment: Mapping[str, str]) -> Forked | None:
         """A worker; none where the server is gone, or cannot fork. The server must be ready."""
         about = {"arguments": list(arguments), "environment": dict(environment), "folder": _here()}
-        request = about | {"modules": [name for name in LATE if name in sys.modules]}
+        request = about | {"modules": _of_some_runs()}
         content = json.dumps(request).encode()
         pipe, ours = os.pipe()
         status, theirs = os.pipe()
@@ -199,6 +199,11 @@ def environment_for(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
     }
+
+
+def _of_some_runs() -> list[str]:
+    """What the server is to import besides: as this process had to; one that put nothing together cannot tell."""
+    return [name for name in LATE if name in sys.modules] if "torch" in sys.modules else ["torch._dynamo"]
 
 
 def _here() -> str:
