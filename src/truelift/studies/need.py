@@ -33,6 +33,9 @@ _IMPORTED = 460 * _MIB
 _SHARED = 280 * _MIB
 """Of it what runs share that are forked from a server which has imported it."""
 
+_SHARED_AT_LEAST = 190 * _MIB
+"""The same of runs of small networks: torch's compiler is imported in none of them."""
+
 _BACKWARD, _EVALUATION = 8, 4
 """Tensors as large as the largest of the network that live at a time, beside what is kept for the backward pass: a
 step's gradients and what convolutions rearrange, and those of an evaluation. The allocator keeps both."""
@@ -104,7 +107,7 @@ def need_of(training: Training, splits: Splits) -> Need | None:
 
 def need_of_probe(peak_bytes: int, device: str) -> Need:
     """What a training takes whose peak a probe has measured: of its GPU's memory, or else of the machine's."""
-    shared = _SHARED if can_fork() else 0
+    shared = _SHARED_AT_LEAST if can_fork() else 0
     if device.startswith("cuda"):
         return Need(_IMPORTED, shared, _CONTEXT + peak_bytes, device)
     return Need(peak_bytes, shared)

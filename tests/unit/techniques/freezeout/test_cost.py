@@ -90,7 +90,8 @@ class Choosy(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if not images.is_meta and not images.any():
             raise ValueError
-        return self.head(images)
+        out: torch.Tensor = self.head(images)
+        return out
 
 
 @pytest.mark.parametrize("kind", [small, lambda: DenseNet(10, 10), Attending, Choosy])
