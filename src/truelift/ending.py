@@ -9,6 +9,7 @@ that it touches.
 import atexit
 import os
 import sys
+import weakref
 
 
 class QuickEnd:
@@ -26,6 +27,7 @@ class QuickEnd:
     def here(self, status: int) -> int:
         """The status with which this process shall end; gives it back, for `sys.exit`."""
         self.status, self._process = status, os.getpid()
+        _leave_registered()
         return status
 
     def _end(self) -> None:
@@ -38,3 +40,12 @@ class QuickEnd:
         except (OSError, ValueError):  # the interpreter says so
             return
         os._exit(self.status)
+
+
+def _leave_registered() -> None:
+    """Have torch leave registered, at the end, what it has registered as it was imported: 30 ms of a core."""
+    # Python tells nobody what is to be finalized, but by this name; without it all is done as ever.
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        found = finalizer.peek()
+        if found is not None and found[1].__module__ == "torch.library":
+            finalizer.atexit = False

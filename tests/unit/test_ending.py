@@ -45,3 +45,17 @@ def test_a_forked_process_ends_in_its_own_way() -> None:
     status, lines = ended(last + "print(os.waitstatus_to_exitcode(os.wait()[1]))\nsys.exit(0)")
     assert status == 0
     assert "5" in lines
+
+
+def test_what_torch_has_registered_is_left_and_all_else_finalized() -> None:
+    program = """
+import weakref
+def taken_back(): print("taken back")
+def finalized(): print("finalized")
+taken_back.__module__ = "torch.library"
+kept = [Left(), Left()]
+for one, function in zip(kept, (taken_back, finalized)):
+    weakref.finalize(one, function)
+sys.exit(end.here(0))
+"""
+    assert ended(program) == (0, ["written", "thread", "finalized", "later"])

@@ -5,6 +5,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from cyclopts import App, CycloptsError
 
@@ -20,6 +21,7 @@ from truelift.errors import (
     printable,
     shortened,
 )
+from truelift.importing import uncollected
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 
@@ -104,8 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from truelift.cli import ahead
 
             ahead.begin(tokens[1:])
-        tokens = prepared(tokens)
-        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        # A process of somebody else's keeps its ways.
+        with uncollected() if arguments is None else nullcontext():
+            tokens = prepared(tokens)
+            command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         with signals.unwinding():
             status = command(*bound.args, **bound.kwargs) or 0
         sys.stdout.flush()  # what cannot be written is told here, not by the interpreter at its end

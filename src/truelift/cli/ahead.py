@@ -23,9 +23,10 @@ _REPORT = ("truelift.report.page", "truelift.report.figures", "scipy.special", "
 
 
 def report() -> None:
-    """Import what every report is made with."""
+    """Import what every report is made with, and have ready what is made once."""
     for name in _REPORT:
         import_module(name)
+    import_module("truelift.report.page").make_ready()
 
 
 def begin(tokens: Sequence[str]) -> None:

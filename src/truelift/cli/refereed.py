@@ -60,18 +60,19 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
     return replace(plan, seeds=registered[0].seeds, referee=ledger.record(registered, unseen=_unseen(plan, images)))
 
 
-def decided(ledger: Ledger, summary: Summary, runs: tuple[Run, ...]) -> list[Decision]:
+def decided(path: Path, summary: Summary, runs: tuple[Run, ...]) -> list[Decision]:
     """Record the verdicts of a study's variants; none while a run has not ended, nor of one that failed throughout.
 
     That one, or its baseline, is to be mended and run again, and its level is kept.
 
     Args:
-        ledger: Where they are registered.
+        path: The ledger where they are registered.
         summary: Of the study.
         runs: All that it has.
     """
     if any(run.status == "unfinished" for run in runs):
         return []
+    ledger = Ledger(path)
     referee = summary.asked.referee
     assert referee is not None
     comparisons: Mapping[str, Comparison] = {r.variant: r.comparison for r in summary.compared if r.comparison}

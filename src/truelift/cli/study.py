@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from truelift import recipes
-from truelift.cli import ahead, refereed
+from truelift.cli import ahead
 from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.live import LiveStudy, Quiet
@@ -17,7 +17,6 @@ from truelift.cli.say import ONE_AT_A_TIME, Output, show, warn
 from truelift.errors import InputError, printable
 from truelift.records import Run, log_tail
 from truelift.records.predicted import metric_of
-from truelift.referee import Ledger
 from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.executors import ExecutorOptions, Work, cluster_of, executor_options
@@ -149,6 +148,8 @@ def study(
                 print(line, flush=True, file=sys.stderr if json else sys.stdout)
 
     if ledger is not None:
+        from truelift.cli import refereed  # a referee is wanted seldom
+
         plan = refereed.entered(plan, ledger, again=again, confirm=confirm)
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
@@ -180,7 +181,7 @@ def study(
         return 0
     summary = summarise(records)
     if ledger is not None:
-        judged = refereed.decided(Ledger(ledger), summary, records.runs)
+        judged = refereed.decided(ledger, summary, records.runs)
         if any(run.status == "unfinished" for run in records.runs):
             warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")
         elif len(judged) < len(summary.compared):

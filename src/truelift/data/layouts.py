@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from truelift.data.archives import is_zip, packed_files, read_zips
-from truelift.data.arrow_files import arrow_files, read_arrow
 from truelift.data.files import require_regular, say
 from truelift.data.folder import holds_classes, read_classes, read_folder
 from truelift.data.listing import Source
-from truelift.data.parquet import parquet_files, read_parquet
 from truelift.data.shards import read_shards, shard_files
 from truelift.data.tables import is_table, read_tables, table_files
 from truelift.errors import InputError, require
@@ -27,6 +25,10 @@ def read_path(path: Path, options: "DataOptions") -> Source:
     Raises:
         InputError: It cannot be read, or holds shards and parquet files.
     """
+    # Here, since to import pyarrow takes a while, which data without a path need not wait for.
+    from truelift.data.arrow_files import arrow_files, read_arrow
+    from truelift.data.parquet import parquet_files, read_parquet
+
     if options.folders == "classes":
         require("data.path", path, path.is_dir(), "a folder for data.folders classes")
         return read_classes(path)

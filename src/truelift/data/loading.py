@@ -18,7 +18,6 @@ from truelift.data.layouts import read_path
 from truelift.data.listing import IntArray, Labels, Listing, Source, strata
 from truelift.data.named import NAMED, NamedSet
 from truelift.data.options import DIGITS, DataOptions
-from truelift.data.own_source import read_own
 from truelift.data.photographs import find_photographs
 from truelift.data.splits import cut, subset
 from truelift.errors import InputError, one_line
@@ -133,6 +132,8 @@ def find_source(options: DataOptions) -> Source:
     named = known if isinstance(known, NamedSet) else None
     if options.path is None:
         if is_import_path(options.name):
+            from truelift.data.own_source import read_own  # which imports pyarrow
+
             return read_own(options.name, known, options.args, options)
         if options.name == DIGITS:
             return read_digits()

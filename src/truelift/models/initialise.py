@@ -27,7 +27,7 @@ def initialise(network: nn.Module, seed: int) -> None:
         if module in kept or not list(module.parameters(recurse=False)):
             continue
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, name))
+            torch.default_generator.manual_seed(derive(seed, name))  # it alone is drawn from, and kept
             if isinstance(module, nn.Conv2d) and not isinstance(module, PartlyIdentity):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:

@@ -15,7 +15,6 @@ study's end tells as well, once its runs have ended.
 
 import array
 import contextlib
-import gc
 import json
 import os
 import select
@@ -28,19 +27,23 @@ from typing import Any
 
 from truelift import processes
 from truelift.ending import QuickEnd
+from truelift.importing import uncollected
 
 READY = b"r"
 
 PRELOADED = (
     "truelift.training.run",
     "truelift.studies.worker",
-    "torch._dynamo",  # which every optimizer imports when it is made
     "filelock",
     "numpy.ma",
+    "numpy.random",
     "PIL.ImageFile",
     "torch.utils.serialization",
 )
 """What every run imports, sooner or later."""
+
+LATE = ("torch._dynamo", "truelift.data.arrow_files", "truelift.data.parquet", "truelift.data.own_source")
+"""What only some runs import: the server does when the study's own process has, as it put the variants together."""
 
 WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """The server's environment beside the study's: pyarrow's allocator would start a thread as it is loaded, to give memory
@@ -65,20 +68,22 @@ class _Server:
         for number in _STANDARD:
             signal.signal(number, signal.SIG_IGN)
         self._statuses: dict[int, int] = {}  # by run's process number, where its status is told
+        self._fit = True
         self._awake, self._wakes = os.pipe()
         os.set_blocking(self._wakes, False)
 
     def prepare(self, parent: int) -> bool:
         """Import everything; whether this process can be forked then."""
         processes.end_with_parent(parent)
-        for name in PRELOADED:
-            import_module(name)
-        import_module("truelift.training.environment").code()
-        fit = _can_be_forked()
-        gc.collect()
-        gc.freeze()  # what is there stays, so that no collection in a run has its pages copied
+        with uncollected():
+            for name in PRELOADED:
+                import_module(name)
+            environment = import_module("truelift.training.environment")
+            environment.code()
+            environment.machine()
+        self._fit = _can_be_forked()
         processes.outlive_parent()
-        return fit
+        return self._fit
 
     def serve(self) -> list[str] | None:
         """Fork runs until the study is gone; gives a run's arguments in its process, and none in the server."""
@@ -89,6 +94,7 @@ class _Server:
             request = _receive(self._channel)
             if request is None:
                 break
+            self._import(request[0]["modules"])
             arguments = self._fork(*request)
             if arguments is not None:
                 return arguments
@@ -97,6 +103,16 @@ class _Server:
         while self._statuses and time.monotonic() < deadline:
             self._asked(None)
         return None
+
+    def _import(self, modules: list[str]) -> None:
+        """Import what the runs to come will need, where that is not here yet, and leaves one thread alone."""
+        missing = [name for name in modules if name not in sys.modules]
+        if missing and self._fit:
+            with uncollected():
+                for name in missing:
+                    with contextlib.suppress(ImportError):  # the run says so
+                        import_module(name)
+            self._fit = _can_be_forked()
 
     def _asked(self, channel: int | None) -> bool:
         """Whether the study asks for something, or is gone; meanwhile tells it which runs have ended."""
@@ -123,8 +139,8 @@ class _Server:
         # A signal that comes before the run handles it waits until it does.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STANDARD)
         try:
-            process = os.fork()
-        except OSError:  # too many processes, say: the study starts a new interpreter, and says what comes of that
+            process = os.fork() if self._fit else -1
+        except OSError:  # too many processes, say
             process = -1
         if process == 0:
             self._become(request, log, pipe, [status, *self._statuses.values()], server)
@@ -134,7 +150,7 @@ class _Server:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(log)
         os.close(pipe)
-        if process == -1:
+        if process == -1:  # the study starts a new interpreter, and says what comes of that
             os.close(status)
             with contextlib.suppress(OSError):
                 self._channel.sendall(bytes(HEADER_BYTES))

@@ -1,8 +1,9 @@
 """What memory a run takes at its peak, counted before it runs. B images a batch, of C channels, H rows, W columns.
 
-A forward pass on torch's meta device, which computes nothing, shows what autograd keeps for the backward pass. The
-constants are what is added to that, as measured (Linux, CPU, torch 2.13): nine trainings, of small and wide, residual
-and densely connected networks, fp32 and bf16, took 0.83 to 1.14 times what is counted here. Counting took 5 to 74 ms.
+A forward pass on torch's meta device, which computes nothing, or for a small network one of zeros, shows what autograd
+keeps for the backward pass. The constants are what is added to that, as measured (Linux, CPU, torch 2.13): nine
+trainings, of small and wide, residual and densely connected networks, fp32 and bf16, took 0.83 to 1.14 times what is
+counted here. Counting took 5 to 74 ms.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ from truelift.models import Classifier
 from truelift.records import Run
 from truelift.studies.plan import PlannedRun
 from truelift.studies.start import can_fork
+from truelift.techniques.small import is_small
 from truelift.training.build import Training
 from truelift.training.evaluation import evaluation_batch_size
 
@@ -30,6 +32,9 @@ _IMPORTED = 460 * _MIB
 
 _SHARED = 280 * _MIB
 """Of it what runs share that are forked from a server which has imported it."""
+
+_SHARED_AT_LEAST = 190 * _MIB
+"""The same of runs of small networks: torch's compiler is imported in none of them."""
 
 _BACKWARD, _EVALUATION = 8, 4
 """Tensors as large as the largest of the network that live at a time, beside what is kept for the backward pass: a
@@ -71,7 +76,7 @@ def need_of(training: Training, splits: Splits) -> Need | None:
     Not counted: what follows a training (probe, detection), compiling, and what a user's own parts keep.
 
     Args:
-        training: Put together for this alone: afterwards its network is without data.
+        training: Put together for this alone: afterwards its network may be without data.
         splits: Its images.
     """
     experiment, parts = training.experiment, (training.network, training.objective)
@@ -102,7 +107,7 @@ def need_of(training: Training, splits: Splits) -> Need | None:
 
 def need_of_probe(peak_bytes: int, device: str) -> Need:
     """What a training takes whose peak a probe has measured: of its GPU's memory, or else of the machine's."""
-    shared = _SHARED if can_fork() else 0
+    shared = _SHARED_AT_LEAST if can_fork() else 0
     if device.startswith("cuda"):
         return Need(_IMPORTED, shared, _CONTEXT + peak_bytes, device)
     return Need(peak_bytes, shared)
@@ -128,7 +133,8 @@ def need_of_programs(runs: Mapping[Path, PlannedRun]) -> dict[str, Need]:
 def _kept(network: Classifier, shape: tuple[int, ...], halves: bool) -> tuple[int, int]:
     """Bytes that autograd keeps of a forward pass of images (B, C, H, W), weights left out, and its largest part's."""
     network.forget_compiled()
-    network.to("meta").train()
+    device = "cpu" if is_small(network, shape) else "meta"
+    network.to(device).train()
     weights = {tensor.untyped_storage()._cdata for tensor in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}
     alive: list[Tensor] = []  # so that no storage takes another's place
@@ -141,8 +147,8 @@ def _kept(network: Classifier, shape: tuple[int, ...], halves: bool) -> tuple[in
             alive.append(tensor)
         return tensor
 
-    images = torch.empty(shape, device="meta").contiguous(memory_format=torch.channels_last)
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
+    images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]), saved_tensors_hooks(keep, lambda tensor: tensor):
         output = network(images)
     del output
     return sum(kept.values()), max(kept.values(), default=0)

@@ -24,12 +24,13 @@ from typing import Any
 import tomli_w
 
 from truelift.errors import DivergedError, InputError, one_line
+from truelift.importing import uncollected
 from truelift.studies.fork_server import PRELOADED
 from truelift.studies.start import can_fork, environment_for
 
 PROBE_SECONDS = 6.0
 """Of steps; more where one step takes that long."""
-RUN_SECONDS = 0.15
+RUN_SECONDS = 0.07
 """Of a run beside what is measured here: its process begins and ends, and copies the pages that it writes to."""
 _WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
 _KIB = 1024
@@ -135,10 +136,12 @@ def probe(folder: Path, seconds: float) -> Probe:
         InputError: As the training would.
         DivergedError: Likewise.
     """
-    for name in PRELOADED:
-        import_module(name)
+    with uncollected():
+        for name in PRELOADED:
+            import_module(name)
     from truelift.data import Share
     from truelift.records import write_json
+    from truelift.studies.need import need_of
     from truelift.training import resolve
     from truelift.training.afterwards import End
     from truelift.training.afterwards.operations import operations
@@ -150,8 +153,10 @@ def probe(folder: Path, seconds: float) -> Probe:
     from truelift.training.policies import Policy, Progress
 
     records = import_module("truelift.training.run")  # the package has a function of that name
-    imported, import_seconds = time.perf_counter(), time.process_time()
     experiment = resolve(read_config(folder))
+    splits = load_data(experiment)
+    need_of(assemble(experiment, splits), splits)  # the study does so, and its server imports what that has imported
+    imported, import_seconds = time.perf_counter(), time.process_time()
     keep_pages()
     splits = load_data(experiment)
     training = assemble(experiment, splits)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from truelift import processes
-from truelift.studies.fork_server import HEADER_BYTES, READY, WITHOUT_THREADS
+from truelift.studies.fork_server import HEADER_BYTES, LATE, READY, WITHOUT_THREADS
 
 _END_SECONDS = 5.0
 """What a server has to end once its runs have, before it is killed."""
@@ -130,7 +130,8 @@ class ForkServer:
 
     def fork(self, arguments: Sequence[str], log: int, environment: Mapping[str, str]) -> Forked | None:
         """A worker; none where the server is gone, or cannot fork. The server must be ready."""
-        request = {"arguments": list(arguments), "environment": dict(environment), "folder": _here()}
+        about = {"arguments": list(arguments), "environment": dict(environment), "folder": _here()}
+        request = about | {"modules": _of_some_runs()}
         content = json.dumps(request).encode()
         pipe, ours = os.pipe()
         status, theirs = os.pipe()
@@ -154,6 +155,11 @@ class ForkServer:
         """Nobody waits for it any longer where it is not ready yet."""
         if self._ready is None:
             self._process.kill()
+
+    def let_go(self) -> None:
+        """Have it end by itself; nobody waits for that, since to give its memory back takes the system a while."""
+        self._channel.close()
+        threading.Thread(target=self.close, daemon=True).start()
 
     def close(self) -> None:
         """End it; its runs have ended, or are given a while to."""
@@ -193,6 +199,11 @@ def environment_for(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
     }
+
+
+def _of_some_runs() -> list[str]:
+    """What the server is to import besides: as this process had to; one that put nothing together cannot tell."""
+    return [name for name in LATE if name in sys.modules] if "torch" in sys.modules else ["torch._dynamo"]
 
 
 def _here() -> str:

@@ -20,10 +20,7 @@ def describe(device: str, precision: str, threads: int, processes: int) -> tuple
     """The environment, and the patch on the commit that ran (docs/records.md lists the keys)."""
     commit, patch, untracked = code()
     environment = {
-        **{name: _version(name) for name in ("truelift", "torch", "numpy")},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor_name(),
+        **machine(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device.partition(":")[0],
         "precision": precision,
         "threads": threads,
@@ -42,6 +39,17 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
+
+
+@cache
+def machine() -> dict[str, str]:
+    """Versions, system and processor, which are looked up once a process: one of them is asked of another program."""
+    return {
+        **{name: _version(name) for name in ("truelift", "torch", "numpy")},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor_name(),
+    }
 
 
 @cache

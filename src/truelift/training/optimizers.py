@@ -14,11 +14,20 @@ from truelift.own import call, is_import_path
 from truelift.own import parameters as parameters_of
 from truelift.techniques import muon
 from truelift.training.objectives import ParameterRule
+from truelift.training.without_compiler import without_compiler
 
 Groups = list[dict[str, Any]]
 
 
-class DecoupledSgd(torch.optim.SGD):
+_Sgd = without_compiler(torch.optim.SGD)
+_AdamW = without_compiler(torch.optim.AdamW)
+_RmsProp = without_compiler(torch.optim.RMSprop)
+_Adagrad = without_compiler(torch.optim.Adagrad)
+_Adadelta = without_compiler(torch.optim.Adadelta)
+_Muon = without_compiler(muon.Muon)
+
+
+class DecoupledSgd(_Sgd):  # type: ignore[misc, valid-type]
     """SGD whose weight decay acts on the weights directly, past gradient and momentum.
 
     Formula, with learning rate η, decay λ, and v the step that SGD makes of the gradient alone:
@@ -35,7 +44,7 @@ class DecoupledSgd(torch.optim.SGD):
 
     def __init__(self, groups: Groups, **options: Any) -> None:
         super().__init__(groups, **options)
-        vars(self).pop("_step_supports_amp_scaling", None)  # a fused kernel's own
+        self.__dict__.pop("_step_supports_amp_scaling", None)  # a fused kernel's own
 
     def step(self, closure: Any = None) -> Any:
         """Make a step."""
@@ -61,7 +70,7 @@ def _fuses(groups: Groups, devices: Sequence[str] = ("cpu", "cuda", "mps")) -> b
 
 
 def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    kind = DecoupledSgd if options.decoupled_weight_decay else torch.optim.SGD
+    kind = DecoupledSgd if options.decoupled_weight_decay else _Sgd
     return kind(
         groups,
         lr=options.lr,
@@ -75,11 +84,11 @@ def _sgd(options: "OptimizerOptions", groups: Groups) -> Optimizer:
 def _adamw(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     betas = (0.9, options.beta2)
     fused = _fuses(groups)
-    return torch.optim.AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused)
+    return _AdamW(groups, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused)
 
 
 def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return torch.optim.RMSprop(
+    return _RmsProp(
         groups,
         lr=options.lr,
         alpha=options.rho,
@@ -91,15 +100,15 @@ def _rmsprop(options: "OptimizerOptions", groups: Groups) -> Optimizer:
 
 def _adagrad(options: "OptimizerOptions", groups: Groups) -> Optimizer:
     fused = _fuses(groups, ("cpu",))
-    return torch.optim.Adagrad(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
+    return _Adagrad(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
 def _adadelta(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return torch.optim.Adadelta(groups, lr=options.lr, rho=options.rho, weight_decay=options.weight_decay, foreach=True)
+    return _Adadelta(groups, lr=options.lr, rho=options.rho, weight_decay=options.weight_decay, foreach=True)
 
 
 def _muon(options: "OptimizerOptions", groups: Groups) -> Optimizer:
-    return muon.Muon(
+    return _Muon(
         muon.split(groups, options.muon_lr),
         lr=options.lr,
         momentum=options.momentum,

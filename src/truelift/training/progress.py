@@ -33,20 +33,28 @@ class PlainReporter:
 
     def __init__(self, *, verbose: bool = False) -> None:
         self.verbose = verbose
-        self.speed = ""
         self.first: tuple[int, float] | None = None
+        self.last: tuple[int, float, float] | None = None
 
     def __call__(self, line: dict[str, Any], steps: int) -> None:
         """Print evaluations, with the speed of the training line before."""
         if line["kind"] == "train":
             now = time.monotonic()
-            first_step, began = self.first = self.first or (line["step"], now)
-            left = (now - began) / max(line["step"] - first_step, 1) * (steps - line["step"])
-            self.speed = f", {line['images_per_second']:.0f} images/s, {left:.0f} s left"
+            self.first = self.first or (line["step"], now)
+            self.last = line["step"], now, line["images_per_second"]
             if self.verbose:
-                print(f"step {line['step']}/{steps}: loss {line['train_loss']:.3f}{self.speed}", flush=True)
+                told = f"step {line['step']}/{steps}: loss {line['train_loss']:.3f}{self._speed(steps)}"
+                print(told, flush=True)
         else:
-            print(f"epoch {line['epoch']:g}: {_evaluation(line)}{self.speed}", flush=True)
+            print(f"epoch {line['epoch']:g}: {_evaluation(line)}{self._speed(steps)}", flush=True)
+
+    def _speed(self, steps: int) -> str:
+        """Speed and time left, as of the last line of training; nothing before the first."""
+        if self.first is None or self.last is None:
+            return ""
+        (first_step, began), (step, now, speed) = self.first, self.last
+        left = (now - began) / max(step - first_step, 1) * (steps - step)
+        return f", {speed:.0f} images/s, {left:.0f} s left"
 
 
 class BarReporter:

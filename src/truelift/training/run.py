@@ -43,6 +43,8 @@ from truelift.training.loop import evaluate, evaluation_line, fit
 from truelift.training.progress import Reporter
 from truelift.training.tracking import tracking
 
+_LINES = json.JSONEncoder(allow_nan=False)
+
 
 def run(
     experiment: Experiment,
@@ -104,7 +106,7 @@ def run(
 
             def record(line: dict[str, Any]) -> None:
                 with told_with(lines):
-                    metrics.write(json.dumps(line, allow_nan=False) + "\n")
+                    metrics.write(_LINES.encode(line) + "\n")
                     metrics.flush()
                 reporter(line, training.steps)
                 tracker.line(line)

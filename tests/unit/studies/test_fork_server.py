@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -208,6 +210,44 @@ def test_a_server_that_cannot_fork_says_so(tmp_path: Path, monkeypatch: pytest.M
         assert server.fork(["nowhere", "30"], log.fileno(), environment_for(1)) is None
     assert is_running(server.pid)
     server.close()
+
+
+LATE = """
+import os, threading, time
+from pathlib import Path
+
+Path(__file__).with_suffix(".txt").write_text(str(os.getpid()))
+if {}:
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize("leaves_a_thread", [False, True])
+def test_what_the_study_had_to_import_its_server_does_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves_a_thread: bool
+) -> None:
+    (tmp_path / "of_some_runs.py").write_text(LATE.format(leaves_a_thread))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(start, "LATE", ("of_some_runs", "of_none"))
+    server = ForkServer(1)
+    assert server.is_ready()
+    assert not (tmp_path / "of_some_runs.txt").exists()
+    monkeypatch.setitem(sys.modules, "of_some_runs", ModuleType("of_some_runs"))
+    folder = folder_of(tmp_path, "run", SETTINGS)
+    with (folder / "log.txt").open("a") as log:
+        worker = start.start(server, [str(folder), "30"], log.fileno(), environment_for(1))
+    assert isinstance(worker, Anew if leaves_a_thread else Forked)
+    assert worker.wait() == 0
+    assert (tmp_path / "of_some_runs.txt").read_text() == str(server.pid)
+    server.close()
+
+
+def test_a_server_that_is_let_go_ends(server: ForkServer) -> None:
+    begun = ForkServer(1)
+    assert begun.is_ready()
+    begun.let_go()
+    assert begun._process.wait(5.0) == 0
+    assert is_running(server.pid)
 
 
 def test_a_study_that_has_ended_leaves_no_server(server: ForkServer) -> None:

@@ -147,6 +147,8 @@ class _Workers:
         """End the server, or keep it; all workers have ended."""
         if self._server is not None and self._keep and not self.stopped:
             keep(self._server)
+        elif self._server is not None and not self.stopped:
+            self._server.let_go()
         elif self._server is not None:
             self._server.close()
 

@@ -11,18 +11,20 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from truelift.errors import InputError, whole
+from truelift.techniques.freezeout.counting import OperationCounter
 from truelift.techniques.freezeout.layer import Layer
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.schedule import Scaling, freezing_points, freezing_stages
+from truelift.techniques.small import is_small
 
 
 def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = None) -> list[int]:
     """Operations of a training step with b = 0 … L − 1 layers frozen.
 
-    Counted by torch's FlopCounterMode over a real forward and backward pass without data (on torch's meta device): all
-    matrix products and convolutions, forward, for weights and for inputs. So nothing is counted for what does not
-    happen: the weights' gradients of frozen layers, every input gradient before the first active layer, and that
-    layer's own. Norms, activations and the optimizer are not counted.
+    Counted as by torch's FlopCounterMode, over a real forward and backward pass without data (on torch's meta device),
+    or of zeros where the network is small: all matrix products and convolutions, forward, for weights and for inputs.
+    So nothing is counted for what does not happen: the weights' gradients of frozen layers, every input gradient before
+    the first active layer, and that layer's own. Norms, activations and the optimizer are not counted.
 
     Args:
         network: Any network; it is copied, and left as it is.
@@ -32,8 +34,9 @@ def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = No
     Returns:
         L counts; a multiplication and addition are two operations.
     """
-    network = _without_data(network).train()
-    found = find_layers(network, layers, example=torch.empty_like(images, device="meta"))
+    network, images = _counted_alone(network, images)
+    network.train()
+    found = find_layers(network, layers, example=images)
     costs = []
     for frozen in range(len(found)):
         _freeze_first(found, frozen)
@@ -43,7 +46,8 @@ def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = No
 
 def plain_cost(network: nn.Module, images: Tensor) -> int:
     """Operations of a training step with nothing frozen, counted as in `counted_costs`: its first, of any network."""
-    return _counted_step(_without_data(network).train(), images)
+    network, images = _counted_alone(network, images)
+    return _counted_step(network.train(), images)
 
 
 def saving(stages: Sequence[float], costs: Sequence[float]) -> float:
@@ -156,18 +160,36 @@ def timed_costs(
     return [_between(b, known, counted) for b in range(last + 1)]
 
 
+def _counted_alone(network: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+    """A copy whose passes are for counting, and its images: on the meta device, or zeros where it is small."""
+    if is_small(network, images.shape):
+        return _copied(network, lambda tensor: torch.zeros_like(tensor, device="cpu")), torch.zeros(images.shape)
+    return _without_data(network), torch.empty_like(images, device="meta")
+
+
 def _without_data(network: nn.Module) -> nn.Module:
     """A copy on the meta device; unlike `network.to("meta")`, what is shared stays shared."""
-    copies: dict[int, object] = {id(b): torch.empty_like(b, device="meta") for b in network.buffers()}
+    return _copied(network, lambda tensor: torch.empty_like(tensor, device="meta"))
+
+
+def _copied(network: nn.Module, made: Callable[[Tensor], Tensor]) -> nn.Module:
+    copies: dict[int, object] = {id(b): made(b) for b in network.buffers()}
     for p in network.parameters():
-        copies[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
+        copies[id(p)] = nn.Parameter(made(p), requires_grad=p.requires_grad)
     return copy.deepcopy(network, copies)
 
 
 def _counted_step(network: nn.Module, images: Tensor) -> int:
-    with FlopCounterMode(display=False) as counter:
-        _step(network, torch.empty_like(images, device="meta"))
-    return int(counter.get_total_flops())
+    """Operations of a step of a copy for counting."""
+    if not images.is_meta:
+        # Anything may go wrong in a network of somebody's own that is given zeros: then it is given nothing at all.
+        with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), OperationCounter() as counter:
+            _step(network, images)
+            return int(counter.operations)
+        network, images = _without_data(network), torch.empty_like(images, device="meta")
+    with FlopCounterMode(display=False) as slower:
+        _step(network, images)
+    return int(slower.get_total_flops())
 
 
 def _between(b: int, known: dict[int, float], counted: Sequence[int]) -> float:

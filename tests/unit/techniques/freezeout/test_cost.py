@@ -1,5 +1,6 @@
 """Against counts by hand, and the measurements in the reference."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from truelift.errors import InputError
 from truelift.models import DenseNet
 from truelift.techniques.freezeout import (
     authors_estimate,
+    cost,
     counted_costs,
     freezing_points,
     freezing_stages,
@@ -64,6 +66,43 @@ def test_counts_by_hand() -> None:
 def test_the_plain_cost_is_the_first() -> None:
     images = torch.randn(2, 3, 8, 8)
     assert plain_cost(small(), images) == counted_costs(small(), images)[0]
+
+
+class Attending(nn.Module):
+    """Whose product of attention is another operator on the meta device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = nn.functional.dropout(self.head(images.flatten(1, 2)), 0.5)
+        return nn.functional.scaled_dot_product_attention(rows, rows, rows)
+
+
+class Choosy(nn.Module):
+    """It takes no zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if not images.is_meta and not images.any():
+            raise ValueError
+        out: torch.Tensor = self.head(images)
+        return out
+
+
+@pytest.mark.parametrize("kind", [small, lambda: DenseNet(10, 10), Attending, Choosy])
+def test_zeros_count_as_much_as_no_data(monkeypatch: pytest.MonkeyPatch, kind: Callable[[], nn.Module]) -> None:
+    network, images = kind(), torch.randn(2, 3, 8, 8)
+    before, state = snapshot(network), torch.get_rng_state()
+    counted = plain_cost(network, images)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert_unchanged(network, before)
+    monkeypatch.setattr(cost, "is_small", lambda *about: False)
+    assert counted == plain_cost(network, images) > 0
 
 
 def test_counts_of_a_shared_parameter() -> None:
