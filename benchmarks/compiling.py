@@ -3,9 +3,9 @@
     make bench NAME=compiling
 
 ResNet-20 and ResNet-110, batch 128, images drawn at random: `compile_now`, which a run calls, to its end. Each
-measurement is a process of its own, with torch's temporary folder and the cache its own too, so that a cold one also
-makes the C++ compiler's precompiled headers. Seconds are the clock's, with as many cores as the machine has; processor
-seconds, those of the C++ compiler among them, are told beside them.
+measurement is a process of its own, with torch's temporary folder and the cache its own too, so that a cold one finds
+nothing of the C++ compiler's. Seconds are the clock's, with as many cores as the machine has; processor seconds, those
+of the C++ compiler among them, are told beside them.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Whether a training is compiled, and the compiling itself, before the first step.
 
-`compile = "auto"` is decided by counted operations and constants, never by a clock: so all seeds of a study decide
-alike, on whatever machine and under whatever load. What was decided stands in environment.json, and holds when the run
-goes on, since compiled numbers differ from eager ones by rounding.
+`compile = "auto"` is decided by counted operations, constants and the kind of processor, never by a clock: so all seeds
+of a study decide alike on machines of one kind, under whatever load. What was decided stands in environment.json, and
+holds when the run goes on, since compiled numbers differ from eager ones by rounding.
 """
 
 import contextlib
@@ -28,8 +28,10 @@ from truelift.techniques.freezeout import (
     recompilations,
 )
 from truelift.training.experiment import Experiment
+from truelift.training.hardware import multiplies_tiles
 from truelift.training.identity import fingerprint, identity, without_seed
 from truelift.training.policies.freezing import FreezingOptions
+from truelift.training.quick_compiler import quick_compiler
 
 if TYPE_CHECKING:  # it imports this module
     from truelift.training.build import Training
@@ -43,9 +45,9 @@ _SAVED = 0.2
 # Inputs of a convolution's output, as a median over the network, above which memory no longer is what a step waits for.
 _NARROW = 600
 
-# Processor seconds with an empty cache: 71 for ResNet-20, of which the generated kernels, of which deeper networks have
-# no more, and Python's part, which grows with the layers.
-_COMPILE_SECONDS, _COMPILE_SECONDS_A_LAYER = 45.0, 1.3
+# Processor seconds with an empty cache: the generated kernels, of which deeper networks have no more, and Python's
+# part, which grows with the layers: ResNet-20 28 to 38 on a more or less busy machine, ResNet-56 66.
+_COMPILE_SECONDS, _COMPILE_SECONDS_A_LAYER = 20.0, 0.7
 
 # It must be earned back so many times over: the constants are another machine's.
 _EARNED = 2.0
@@ -118,6 +120,7 @@ def _not_for(experiment: Experiment, device: str, precision: str, processes: int
         f"no gain was measured in {precision}": precision != "bf16",
         "nothing was measured for networks of one's own": is_import_path(experiment.model.name),
         "nothing was measured for freezings of one's own": is_import_path(experiment.freezing.name),
+        "no gain was measured on a processor without AMX": not multiplies_tiles(),
         "several processes train": processes > 1,
         "images grow, and each size would be compiled": bool(experiment.data.progressive),
         "activations are recomputed": experiment.model.recompute,
@@ -164,10 +167,7 @@ def compile_now(training: "Training") -> None:
     lacking = why_impossible(training.device)
     if lacking is None:
         with _one_at_a_time(training), _timed(training):
-            try:
-                _try(training)
-            except Exception as error:  # there are dozens, the C++ compiler's among them
-                lacking = f"{type(error).__name__}: {one_line(error)[:300]}"
+            lacking = _fails(training)
     if lacking is None:
         if training.experiment.compile == "auto":
             _say(f"compile auto: compiled ({training.compiled_why})")
@@ -177,6 +177,16 @@ def compile_now(training: "Training") -> None:
         raise InputError(f"compile must be auto or false where torch.compile fails ({lacking}), got true.")
     _say(f"compile auto: going on without, since torch.compile fails ({lacking})")
     training.compiled, training.compiled_why = False, f"torch.compile fails ({lacking})"
+
+
+def _fails(training: "Training") -> str | None:
+    """Why it cannot be compiled; none where it now is."""
+    try:
+        with quick_compiler() if training.device == "cpu" else contextlib.nullcontext():
+            _try(training)
+    except Exception as error:  # there are dozens, the C++ compiler's among them
+        return f"{type(error).__name__}: {one_line(error)[:300]}"
+    return None
 
 
 def _try(training: "Training") -> None:

@@ -83,6 +83,12 @@ def _is_native(precision: Precision, device: str) -> bool:
     return any(found.get(name) for name in names)
 
 
+def multiplies_tiles() -> bool:
+    """Whether this processor has AMX, units that multiply bfloat16 matrices: memory is then what a step waits for."""
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(found.get("amx_bf16"))
+
+
 def use_threads(threads: int | None) -> None:
     """Set the number of CPU threads of this process.
 

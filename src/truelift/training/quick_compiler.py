@@ -1,0 +1,65 @@
+"""torch's compiler with the settings under which a first compilation takes the least time."""
+
+import contextlib
+import contextvars
+import gc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+@contextlib.contextmanager
+def quick_compiler() -> Iterator[None]:
+    """Within it a network's first compilation takes the least time; what is compiled is as without it.
+
+    - The kernels of a graph are one C++ file or two (`one_file`).
+    - The backward pass is compiled at once behind the forward pass, while the C++ compiler works on that.
+    - Which vector instructions the C++ compiler knows is tried at the side.
+    - Nothing is collected as garbage, which takes a tenth of the time, before the end.
+
+    A torch that lacks one of it does without.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, AttributeError):
+            from truelift.training.one_file import kernels_in_one_file
+
+            stack.enter_context(kernels_in_one_file())
+        with contextlib.suppress(ImportError, AttributeError):
+            stack.enter_context(_vector_instructions())
+        with contextlib.suppress(ImportError, AttributeError):
+            import torch._dynamo.config as dynamo
+            import torch._functorch.config as functorch
+
+            stack.enter_context(_set(functorch, "force_non_lazy_backward_lowering", True))
+            stack.enter_context(_set(dynamo, "run_gc_after_compile", False))
+        if gc.isenabled():
+            gc.disable()
+            stack.callback(gc.enable)
+        yield
+
+
+@contextlib.contextmanager
+def _set(config: Any, name: str, value: object) -> Iterator[None]:
+    if not hasattr(config, name):
+        yield
+        return
+    with config.patch({name: value}):
+        yield
+
+
+@contextlib.contextmanager
+def _vector_instructions() -> Iterator[None]:
+    """Within it torch asks a thread which vector instructions the C++ compiler knows, which compiles small files.
+
+    Those that the processor has and torch's headers are written for it is taken to know.
+    """
+    from torch._inductor import config, cpu_vec_isa
+
+    find = cpu_vec_isa.valid_vec_isa_list
+    with config.patch({"cpp.vec_isa_ok": True}), ThreadPoolExecutor(1) as pool:
+        found = pool.submit(contextvars.copy_context().run, find)
+        cpu_vec_isa.valid_vec_isa_list = found.result  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            cpu_vec_isa.valid_vec_isa_list = find
