@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from truelift.data.decode import Pixels, as_8_bit
-from truelift.data.image_formats import LARGEST_PIXELS, Encoded
+from truelift.data.image_formats import LARGEST_PIXELS, Encoded, open_bytes
 from truelift.data.jpeg import decode_jpeg, has_decoder
 from truelift.data.jpeg_header import read_header
 from truelift.data.listing import Opener
@@ -62,12 +62,15 @@ def centre_box(width: int, height: int, share: float) -> Box:
 
 def cut(opener: Opener, choose: Choose, side: int) -> Tensor:
     """As `cut_out`, of an image that is not opened yet: with the extra `jpeg` a common JPEG needs no Pillow."""
-    if isinstance(opener, Encoded) and has_decoder():
-        square = _cut_jpeg(opener.read(), choose, side)
-        if square is not None:
-            return square
-    with opener() as image:
-        return cut_out(image, choose, side)
+    if not isinstance(opener, Encoded) or not has_decoder():
+        with opener() as image:
+            return cut_out(image, choose, side)
+    encoded = opener.read()
+    square = _cut_jpeg(encoded, choose, side)
+    if square is not None:
+        return square
+    with open_bytes(encoded) if encoded else opener() as image:
+        return _cut_by_pillow(image, choose, side)
 
 
 def cut_out(image: Image.Image, choose: Choose, side: int) -> Tensor:
@@ -92,6 +95,10 @@ def cut_out(image: Image.Image, choose: Choose, side: int) -> Tensor:
         square = _cut_jpeg(_encoded(image), choose, side)
         if square is not None:
             return square
+    return _cut_by_pillow(image, choose, side)
+
+
+def _cut_by_pillow(image: Image.Image, choose: Choose, side: int) -> Tensor:
     width, height = image.size
     if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # turned by a right angle
         width, height = height, width

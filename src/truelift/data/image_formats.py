@@ -73,7 +73,7 @@ def _read_jpeg(file: str | Path) -> bytes:
     status = os.stat(file)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(_NO_FILE)
-    opened = os.open(file, os.O_RDONLY)  # a file object takes as long again
+    opened = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # a file object takes as long again
     try:
         begin = os.read(opened, len(_JPEG))
         return begin + os.read(opened, status.st_size) if begin == _JPEG and status.st_size <= _LARGEST_READ else b""

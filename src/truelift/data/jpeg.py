@@ -40,7 +40,7 @@ def decode_jpeg(encoded: bytes, header: Header, shrinking: int = 1, bottom: int 
     if upper is not None:
         shorter, height = upper
         with contextlib.suppress(ValueError):
-            # Not strict: it warns of what is left over. Of damage Pillow does not tell either, only of a missing end.
+            # Not strict: it warns of what is left over, and of a misplaced marker, which alone Pillow would refuse.
             return _decoded(shorter, header.width, height, shrinking, strict=False)
     with contextlib.suppress(ValueError):
         return _decoded(encoded, header.width, header.height, shrinking, strict=True)

@@ -140,6 +140,7 @@ def differences_figure(summary: Summary) -> Markup:
         axes.set_yticks(range(len(rows)), [shortened(row.variant, LONGEST_TICK) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(_limits(rows, smallest, axes.get_xlim()))
+        _point_beyond(axes, rows)
         shown = difference_label(summary.metric, f" to {summary.rows[0].variant}")
         # Below the whole picture, since it may be wider than the axes.
         figure.supxlabel(shown, fontsize=STYLE["font.size"])
@@ -155,13 +156,26 @@ def _limits(rows: Sequence[Row], smallest: float, all_in: tuple[float, float]) -
 
     Such an interval is many times as wide as one of three pairs. Beside others it runs off the picture.
     """
-    found = [row.comparison for row in rows if row.comparison is not None and row.comparison.interval is not None]
-    kept = [c.interval for c in found if c.interval is not None and len(c.differences) >= _FEWEST_PAIRS]
-    if len(kept) in (0, len(found)):
+    found = [row.comparison for row in rows if row.comparison is not None]
+    intervals = [(c.interval, len(c.differences)) for c in found if c.interval is not None]
+    kept = [interval for interval, pairs in intervals if pairs >= _FEWEST_PAIRS]
+    if len(kept) in (0, len(intervals)):
         return all_in
     ends = np.concatenate([*kept, *(c.differences for c in found), (-smallest, smallest)])
     margin = 0.05 * (ends.max() - ends.min())
     return float(ends.min() - margin), float(ends.max() + margin)
+
+
+def _point_beyond(axes: Axes, rows: Sequence[Row]) -> None:
+    """Arrowheads where an interval goes on beyond the picture."""
+    left, right = axes.get_xlim()
+    for y, row in enumerate(rows):
+        c = row.comparison
+        if c is None or c.interval is None:
+            continue
+        for edge, marker, beyond in ((left, "<", c.interval[0] < left), (right, ">", c.interval[1] > right)):
+            if beyond:
+                axes.plot(edge, y, marker, ms=7, mew=0, color=VERDICT_COLOURS[c.verdict], clip_on=False)
 
 
 class Spot(NamedTuple):

@@ -110,7 +110,7 @@ class _Server:
         if missing and self._fit:
             with uncollected():
                 for name in missing:
-                    with contextlib.suppress(ImportError):  # the run says so
+                    with contextlib.suppress(Exception):  # whatever it is, the run says so
                         import_module(name)
             self._fit = _can_be_forked()
 

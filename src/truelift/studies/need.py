@@ -18,6 +18,7 @@ from truelift.data import ImageSet, Splits
 from truelift.data.photographs import Photographs
 from truelift.errors import InputError
 from truelift.models import Classifier
+from truelift.own import is_import_path
 from truelift.records import Run
 from truelift.studies.plan import PlannedRun
 from truelift.studies.start import can_fork
@@ -86,7 +87,10 @@ def need_of(training: Training, splits: Splits) -> Need | None:
     batch = min(experiment.batch_size, len(splits.train))
     halves = training.precision != "fp32"
     try:
-        kept, largest = _kept(training.network, (batch, channels, side, side * width // height), halves)
+        of_step = (batch, channels, side, side * width // height)
+        # A network of the user's own may enlarge images, so that little weights say nothing of a small pass.
+        computes = is_small(training.network, of_step) and not is_import_path(experiment.model.name)
+        kept, largest = _kept(training.network, of_step, halves, "cpu" if computes else "meta")
     except Exception:  # a network of the user's own may look at its numbers
         return None
     held_out = [part for part in (splits.validation, splits.test) if part is not None]
@@ -130,10 +134,9 @@ def need_of_programs(runs: Mapping[Path, PlannedRun]) -> dict[str, Need]:
     return found
 
 
-def _kept(network: Classifier, shape: tuple[int, ...], halves: bool) -> tuple[int, int]:
+def _kept(network: Classifier, shape: tuple[int, ...], halves: bool, device: str) -> tuple[int, int]:
     """Bytes that autograd keeps of a forward pass of images (B, C, H, W), weights left out, and its largest part's."""
     network.forget_compiled()
-    device = "cpu" if is_small(network, shape) else "meta"
     network.to(device).train()
     weights = {tensor.untyped_storage()._cdata for tensor in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}

@@ -156,6 +156,7 @@ def probe(folder: Path, seconds: float) -> Probe:
     experiment = resolve(read_config(folder))
     splits = load_data(experiment)
     need_of(assemble(experiment, splits), splits)  # the study does so, and its server imports what that has imported
+    del splits  # one data set is held at a time, as in a run
     imported, import_seconds = time.perf_counter(), time.process_time()
     keep_pages()
     splits = load_data(experiment)

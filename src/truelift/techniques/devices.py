@@ -45,9 +45,10 @@ def moved(tensor: Tensor, device: torch.device | str, dtype: torch.dtype | None 
 class Late:
     """Faults that a device finds, told without waiting for it: some calls later, or when somebody asks.
 
-    Only the first fault is kept. On CUDA its numbers are copied to pinned memory beside the work, and looked at in a
-    later call, when they have arrived. Elsewhere, and for calls that were recorded as a CUDA graph, `check` alone reads
-    them. A copy of this object knows of none.
+    Only the first fault is kept. On CUDA its numbers are copied to pinned memory beside the work, and looked at in
+    a later call, when they have arrived. Elsewhere `check` alone reads them. What a call finds as it is replayed,
+    recorded as a CUDA graph, is read by a later one that is not, or by `check`. A copy of this object knows of
+    none.
 
     Args:
         tell: From a fault's numbers to its error.
@@ -74,6 +75,7 @@ class Late:
         self._first: Tensor | None = None
         self._sent: tuple[Tensor, Callable[[], bool]] | None = None
 
+    @torch.inference_mode(mode=False)  # what was kept in it could not be changed outside of it
     @torch.no_grad()
     def add(self, numbers: Tensor) -> None:
         """Look for a fault that is known by now, then keep these numbers where none was found before them.

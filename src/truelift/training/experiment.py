@@ -95,13 +95,13 @@ class Experiment:
     """Keep images and weights channels-last in memory; faster on nearly every device."""
 
     compile: Annotated[bool | Literal["auto"], Parameter(negative="--no-compile"), OPERATIONAL] = "auto"
-    """Compile the network with torch.compile: 20 to 60 s on a CPU before the first step, faster steps after it.
+    """Compile the network with torch.compile: 20 to 90 s on a CPU before the first step, faster steps after it.
     auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
 
     cuda_graphs: Annotated[bool, OPERATIONAL] = True
     """On a CUDA GPU: record a step's passes once and replay them, where a step's Python takes the same path each time
-    (softmax, FreezeOut, every optimizer and augmentation; not parts of your own): small networks train several times as
-    fast. false: never."""
+    (not with two tasks, adaptive freezing or parts of your own): small networks train several times as fast. false:
+    never."""
 
     device: Annotated[str, OPERATIONAL] = "auto"
     """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""

@@ -85,8 +85,7 @@ def _is_native(precision: Precision, device: str) -> bool:
 
 def multiplies_tiles() -> bool:
     """Whether this processor has AMX, units that multiply bfloat16 matrices: memory is then what a step waits for."""
-    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(found.get("amx_bf16"))
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def use_threads(threads: int | None) -> None:

@@ -94,7 +94,9 @@ class _Together:
     def __init__(self, compiler: AsyncCompile, scope: dict[str, Any], names: Sequence[str]) -> None:
         self.compiler, self.scope = compiler, scope
         self.kernels: dict[str, _Kernel] = {name: scope[name] for name in names}
-        self.load = _start(list(self.kernels.values()), compiler.submit)
+        self.load: Callable[[], list[Any]] = self._alone
+        with contextlib.suppress(Exception):  # another torch's templates, say
+            self.load = _start(list(self.kernels.values()), compiler.submit)
         for name in names:
             scope[name] = self._first_call(name)
         if not self.later:
@@ -105,9 +107,12 @@ class _Together:
         try:
             found = self.load()
         except Exception:  # the C++ compiler's, of many kinds; if it is not for being together, torch raises it again
-            made = [_alone(self.compiler, kernel.types, kernel.source) for kernel in self.kernels.values()]
-            found = [kernel.result() if hasattr(kernel, "result") else kernel for kernel in made]
+            found = self._alone()
         self.scope.update(zip(self.kernels, found, strict=True))
+
+    def _alone(self) -> list[Any]:
+        made = [_alone(self.compiler, kernel.types, kernel.source) for kernel in self.kernels.values()]
+        return [kernel.result() if hasattr(kernel, "result") else kernel for kernel in made]
 
     def _first_call(self, name: str) -> Callable[..., None]:
         def call(*arguments: Any) -> None:

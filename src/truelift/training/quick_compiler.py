@@ -14,7 +14,7 @@ def quick_compiler() -> Iterator[None]:
 
     - The kernels of a graph are one C++ file or two (`one_file`).
     - The backward pass is compiled at once behind the forward pass, while the C++ compiler works on that.
-    - Which vector instructions the C++ compiler knows is tried at the side.
+    - The C++ compiler is taken to know the processor's vector instructions; others are tried at the side.
     - Nothing is collected as garbage, which takes a tenth of the time, before the end.
 
     A torch that lacks one of it does without.
@@ -51,10 +51,14 @@ def _set(config: Any, name: str, value: object) -> Iterator[None]:
 def _vector_instructions() -> Iterator[None]:
     """Within it torch asks a thread which vector instructions the C++ compiler knows, which compiles small files.
 
-    Those that the processor has and torch's headers are written for it is taken to know.
+    AVX2 and AVX-512 it is taken to know, where the user has not said otherwise: every compiler of C++17 does, and torch
+    needs such a one.
     """
     from torch._inductor import config, cpu_vec_isa
 
+    if config.cpp.vec_isa_ok is not None:
+        yield
+        return
     find = cpu_vec_isa.valid_vec_isa_list
     with config.patch({"cpp.vec_isa_ok": True}), ThreadPoolExecutor(1) as pool:
         found = pool.submit(contextvars.copy_context().run, find)

@@ -6,6 +6,7 @@ numbers. No optimizer of a training is ever called from compiled code, where alo
 """
 
 import inspect
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import torch
@@ -29,12 +30,30 @@ def without_compiler(kind: type[Kind]) -> type[Kind]:
     Args:
         kind: The class. Its steps are made without gradients of their own (torch's `differentiable` is false).
     """
+    return cast("type[Kind]", _made(kind))  # type: ignore[arg-type]
+
+
+@cache
+def _made(kind: Any) -> Any:
     step = inspect.unwrap(kind.step)
 
     @torch.no_grad()
     def unmarked(self: Optimizer, closure: Any = None) -> Any:
         return step(self, closure)
 
+    def reduced(self: Optimizer, protocol: Any) -> Any:
+        """For copies and pickles, which find a class by its name alone."""
+        if type(self) is not made:
+            return object.__reduce_ex__(self, protocol)
+        return _empty, (kind,), self.__getstate__()
+
+    own = {"step": unmarked, "__reduce_ex__": reduced, "__doc__": kind.__doc__}
     # Behind `kind` in the order of resolution, so that what `kind` has of its own comes first.
-    made = type(kind.__name__, (kind, _Unmarked), {"step": unmarked, "__doc__": kind.__doc__})
-    return cast("type[Kind]", made)
+    made = type(kind.__name__, (kind, _Unmarked), own)
+    return made
+
+
+def _empty(kind: type[Optimizer]) -> Optimizer:
+    """An optimizer that is given its state next."""
+    made = without_compiler(kind)
+    return made.__new__(made)

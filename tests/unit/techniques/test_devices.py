@@ -41,6 +41,26 @@ def test_a_fault_is_told_by_the_call_after_its_numbers_have_arrived(monkeypatch:
     late.add(torch.tensor([0.0, 0.0]))
 
 
+def test_what_is_found_without_gradients_is_kept() -> None:
+    """A validation before the first step, in inference mode, whose tensors cannot be changed outside of it."""
+    late = Late(tell)
+    with torch.inference_mode():
+        late.add(torch.tensor([0.0, 1.0]))
+    late.add(torch.tensor([2.0, 3.0]))
+    with torch.inference_mode():
+        late.add(torch.tensor([4.0, 5.0]))
+    with pytest.raises(InputError, match=r"^2 faults, 3$"):
+        late.check()
+    torch.manual_seed(0)
+    head, criterion = GaussianMixtureHead(3, 4), GaussianMixtureLoss(check_values="late")
+    features, labels = torch.randn(2, 3), torch.tensor([0, 1])
+    with torch.inference_mode():
+        criterion(head, features, labels)
+    criterion(head, features, labels).backward()
+    criterion.check()
+    assert head.means.grad is not None
+
+
 def test_moved() -> None:
     values = torch.arange(3)
     assert moved(values, "cpu") is values

@@ -56,16 +56,18 @@ def test_kernels_of_a_graph_are_one_file(folder: Path, inputs: tuple[Tensor, Ten
     assert files(folder) == 1
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 def test_what_cannot_be_compiled_together_is_compiled_alone(
-    folder: Path, inputs: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+    folder: Path, inputs: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
+    """Whether that shows as the file is put together, as with another torch, or when the C++ compiler has ended."""
     from truelift.training import one_file
 
     def fails(kernels: Any, submit: Any) -> Callable[[], Any]:
         def load() -> Any:
             raise RuntimeError("g++: internal error")
 
-        return load
+        return load() if at_once else load
 
     monkeypatch.setattr(one_file, "_start", fails)
     with one_file.kernels_in_one_file():

@@ -1,5 +1,7 @@
 """Optimizers without torch's compiler are torch's, to the last bit, and import none of it."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +71,12 @@ def test_numbers_and_state_are_torchs(kind: type[Optimizer], options: dict[str, 
         assert torch.equal(ours, theirs)
     assert isinstance(of_other, kind)
     assert of_other.state_dict()["param_groups"] == of_one.state_dict()["param_groups"]
+    torch.testing.assert_close(of_other.state_dict()["state"], of_one.state_dict()["state"], rtol=0, atol=0)
     assert str(of_other) == str(of_one)
+    for again in (pickle.loads(pickle.dumps(of_other)), copy.deepcopy(of_other)):
+        assert type(again) is type(of_other)
+        torch.testing.assert_close(again.state_dict()["state"], of_one.state_dict()["state"], rtol=0, atol=0)
+        again.step()
 
 
 def told(program: str, *arguments: str) -> str:

@@ -15,7 +15,7 @@ from truelift.techniques.freezeout.counting import OperationCounter
 from truelift.techniques.freezeout.layer import Layer
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.schedule import Scaling, freezing_points, freezing_stages
-from truelift.techniques.small import is_small
+from truelift.techniques.small import MOST, is_small
 
 
 def counted_costs(network: nn.Module, images: Tensor, layers: Layers | None = None) -> list[int]:
@@ -183,7 +183,8 @@ def _counted_step(network: nn.Module, images: Tensor) -> int:
     """Operations of a step of a copy for counting."""
     if not images.is_meta:
         # Anything may go wrong in a network of somebody's own that is given zeros: then it is given nothing at all.
-        with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), OperationCounter() as counter:
+        counter = OperationCounter(6 * MOST)  # two for a multiplication and addition, forward and twice backward
+        with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), counter:
             _step(network, images)
             return int(counter.operations)
         network, images = _without_data(network), torch.empty_like(images, device="meta")

@@ -16,23 +16,30 @@ _COUNTED = (_aten.mm, _aten.addmm, _aten.bmm, _aten.baddbmm, _aten.convolution, 
 
 
 class UncountedError(Exception):
-    """An operator that is another one on other devices, or takes functions: `FlopCounterMode` is to count it."""
+    """An operator that is another one on other devices, or takes functions, or more operations than are to be made.
+
+    `FlopCounterMode` is to count them, without data.
+    """
 
 
 class OperationCounter(TorchDispatchMode):
     """A context manager; within it operations are counted, two for a multiplication and addition.
 
+    Args:
+        most: To be made at most.
+
     Attributes:
         operations: Counted so far.
 
     Raises:
-        UncountedError: There is an operator that it cannot count.
+        UncountedError: There is an operator that it cannot count, or there were more operations.
     """
 
     supports_higher_order_operators = True  # so that they come here, to be refused
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._most = most
         self.operations: int = 0
         self._formulas = FlopCounterMode(display=False).flop_registry
 
@@ -51,4 +58,6 @@ class OperationCounter(TorchDispatchMode):
         out = func(*args, **kwargs)
         if packet in _COUNTED:
             self.operations += self._formulas[packet](*args, **kwargs, out_val=out)
+            if self.operations > self._most:
+                raise UncountedError
         return out

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from truelift.errors import InputError
@@ -103,6 +104,31 @@ def test_zeros_count_as_much_as_no_data(monkeypatch: pytest.MonkeyPatch, kind: C
     assert_unchanged(network, before)
     monkeypatch.setattr(cost, "is_small", lambda *about: False)
     assert counted == plain_cost(network, images) > 0
+
+
+class Enlarging(nn.Module):
+    """Few weights, and many operations: each is used several times, on enlarged images."""
+
+    def __init__(self, computed: list[nn.Module]) -> None:
+        super().__init__()
+        self.first, self.again = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 3, padding=1)
+        self.again.register_forward_hook(lambda module, _, out: None if out.is_meta else computed.append(module))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.interpolate(self.first(x), scale_factor=4)
+        for _ in range(8):
+            x = self.again(x)
+        return x
+
+
+def test_what_is_not_small_after_all_is_counted_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[nn.Module] = []
+    network, images = Enlarging(computed), torch.randn(2, 3, 8, 8)
+    monkeypatch.setattr(cost, "MOST", 2**20)  # one of the eight takes 9.4 million operations
+    counted = plain_cost(network, images)
+    assert len(computed) <= 1
+    first, again = 2 * 64 * 16 * 3, 2 * 1024 * 16 * 16 * 9
+    assert counted == 2 * (2 * first + 8 * 3 * again)
 
 
 def test_counts_of_a_shared_parameter() -> None:
