@@ -11,7 +11,7 @@ import torch
 from truelift.data import Batch
 from truelift.records import read_environment, write_json
 from truelift.training import Experiment, resolve, run
-from truelift.training.build import assemble, load_data
+from truelift.training.build import Training, assemble, load_data
 from truelift.training.compilation import compile_now
 from truelift.training.graphs import GraphedPasses, Passed, why_not
 from truelift.training.hardware import draw_from
@@ -61,6 +61,13 @@ pytestmark = pytest.mark.usefixtures("one_order")
 def experiment(**settings: Any) -> Experiment:
     base = {"model.name": "resnet8", "model.width": 4, "epochs": 3, "data.train_images": 192, "batch_size": 32}
     return parse_experiment({**base, "precision": "fp32", **settings}, "test")
+
+
+def make_all_steps(training: Training) -> None:
+    training.network.train()
+    for epoch in range(training.epochs):
+        for batch in training.batches.epoch(epoch):
+            make_step(training, batch, training.meters.step)
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -146,10 +153,7 @@ def test_numbers_are_those_of_a_training_without(name: str) -> None:
         made = resolve(experiment(**RECORDED[name], device="cuda", cuda_graphs=graphs))
         training = assemble(made, load_data(made))
         assert (training.graph is not None) is graphs
-        training.network.train()
-        for epoch in range(training.epochs):
-            for batch in training.batches.epoch(epoch):
-                make_step(training, batch, training.meters.step)
+        make_all_steps(training)
         networks.append(training.network.state_dict())
         if training.graph is not None:
             recordings = training.graph.recordings
@@ -201,10 +205,7 @@ def test_what_is_compiled_is_recorded_too(name: str) -> None:
         training = assemble(made, load_data(made))
         assert training.compiled
         compile_now(training)
-        training.network.train()
-        for epoch in range(training.epochs):
-            for batch in training.batches.epoch(epoch):
-                make_step(training, batch, training.meters.step)
+        make_all_steps(training)
         networks.append(training.network.state_dict())
         if training.graph is not None:
             assert training.graph.failure is None
