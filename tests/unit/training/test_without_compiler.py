@@ -30,6 +30,7 @@ KINDS: list[tuple[type[Optimizer], dict[str, Any]]] = [
 EVERY_OPTIMIZER = """
 import sys
 import torch
+before = set(sys.modules)  # some versions of torch bring sympy
 from truelift.training.optimizers import OPTIMIZERS, OptimizerOptions, build
 
 for name, decoupled in [*((name, False) for name in OPTIMIZERS), ("sgd", True)]:
@@ -40,15 +41,17 @@ for name, decoupled in [*((name, False) for name in OPTIMIZERS), ("sgd", True)]:
     optimizer.step()
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer.state_dict())
-print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules and name not in before])
 """
 
 RUN = """
 import sys
 from pathlib import Path
+import torch
+before = set(sys.modules)
 from truelift.studies.worker import run_experiment
 run_experiment(Path(sys.argv[1]), 1e9)
-print([name for name in ("torch._dynamo", "sympy", "pyarrow") if name in sys.modules])
+print([name for name in ("torch._dynamo", "sympy", "pyarrow") if name in sys.modules and name not in before])
 """
 
 
