@@ -30,7 +30,6 @@ KINDS: list[tuple[type[Optimizer], dict[str, Any]]] = [
 EVERY_OPTIMIZER = """
 import sys
 import torch
-before = set(sys.modules)  # some versions of torch bring sympy
 from truelift.training.optimizers import OPTIMIZERS, OptimizerOptions, build
 
 for name, decoupled in [*((name, False) for name in OPTIMIZERS), ("sgd", True)]:
@@ -41,17 +40,15 @@ for name, decoupled in [*((name, False) for name in OPTIMIZERS), ("sgd", True)]:
     optimizer.step()
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer.state_dict())
-print([name for name in ("torch._dynamo", "sympy") if name in sys.modules and name not in before])
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
 """
 
 RUN = """
 import sys
 from pathlib import Path
-import torch
-before = set(sys.modules)
 from truelift.studies.worker import run_experiment
 run_experiment(Path(sys.argv[1]), 1e9)
-print([name for name in ("torch._dynamo", "sympy", "pyarrow") if name in sys.modules and name not in before])
+print([name for name in ("torch._dynamo", "sympy", "pyarrow") if name in sys.modules])
 """
 
 
@@ -87,10 +84,16 @@ def told(program: str, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()[-1]
 
 
+# torch 2.6 imports sympy with other parts that a training needs; versions between were not tried.
+on_new_torch = pytest.mark.skipif(torch.__version__ < "2.13", reason="older versions import sympy anyway")
+
+
+@on_new_torch
 def test_no_optimizer_imports_the_compiler() -> None:
     assert told(EVERY_OPTIMIZER) == "[]"
 
 
+@on_new_torch
 def test_a_small_run_imports_no_compiler(tmp_path: Path) -> None:
     settings = {"epochs": 1, "batch_size": 32, "model": {"name": "resnet8", "width": 4}, "compile": False}
     experiment: Experiment = parse_experiment(flatten(settings | {"data": {"train_images": 100}}), "this test")
