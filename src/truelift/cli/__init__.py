@@ -21,7 +21,7 @@ from truelift.errors import (
     printable,
     shortened,
 )
-from truelift.importing import uncollected
+from truelift.garbage import uncollected
 
 _HELP = """Does a training technique lift my image classifier, by more than seed noise?
 

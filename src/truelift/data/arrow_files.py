@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from truelift.data.arrow_messages import check_messages
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import beside, find_named, list_files
-from truelift.data.image_formats import Encoded, open_bytes
+from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
 from truelift.data.parquet_columns import find_columns, holds_images, image_values, names_in, number_columns
 from truelift.data.split_names import match_splits
@@ -177,7 +176,7 @@ class _Rows:
     mapped: _Mapped = field(default_factory=_Mapped)
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
-        return (Encoded(partial(self._open, index), partial(self._read, index)) for index in indices.tolist())
+        return (encoded_image(partial(self._read, index)) for index in indices.tolist())
 
     def place(self, index: int) -> str:
         number = self._file(index)
@@ -191,9 +190,6 @@ class _Rows:
 
     def _file(self, index: int) -> int:
         return int(np.searchsorted(self.starts, index, side="right")) - 1
-
-    def _open(self, index: int) -> Image.Image:
-        return open_bytes(self._read(index))
 
     def _read(self, index: int) -> bytes:
         number = self._file(index)

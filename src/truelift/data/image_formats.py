@@ -46,6 +46,11 @@ class Encoded:
         return self.open()
 
 
+def encoded_image(read: Callable[[], bytes]) -> Encoded:
+    """The opener of an image whose bytes `read` gives."""
+    return Encoded(partial(_open_read, read), read)
+
+
 def encoded_file(file: str | Path) -> Encoded:
     """The opener of an image file; nothing is read before it is called."""
     return Encoded(partial(open_file, file), partial(_read_jpeg, file))
@@ -66,6 +71,10 @@ def open_file(file: str | Path) -> Image.Image:
 def open_bytes(encoded: bytes) -> Image.Image:
     """As `open_file`, from an image's bytes."""
     return _bounded(Image.open(io.BytesIO(encoded), formats=_allowed()))
+
+
+def _open_read(read: Callable[[], bytes]) -> Image.Image:
+    return open_bytes(read())
 
 
 def _read_jpeg(file: str | Path) -> bytes:

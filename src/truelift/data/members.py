@@ -7,11 +7,10 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import is_hidden
-from truelift.data.image_formats import Encoded, open_bytes
+from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.errors import InputError
 
@@ -58,7 +57,7 @@ class Members:
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
         """The opener of each."""
-        return (Encoded(partial(self._open, index), partial(self._read, index)) for index in indices.tolist())
+        return (encoded_image(partial(self._read, index)) for index in indices.tolist())
 
     def place(self, index: int) -> str:
         """The archive and the member."""
@@ -68,9 +67,6 @@ class Members:
         """Changes with the archives' sizes and with the members' places; of small archives with every byte."""
         offsets, sizes = self.numbers[:, 0], self.numbers[:, 1]
         return of_files(self.files) + of_rows(self.names, self.file_numbers, offsets, sizes)
-
-    def _open(self, index: int) -> Image.Image:
-        return open_bytes(self._read(index))
 
     def _read(self, index: int) -> bytes:
         offset, size, regular, *packed = self.numbers[index].tolist()

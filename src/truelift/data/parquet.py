@@ -10,13 +10,12 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import beside, find_named, list_files
-from truelift.data.image_formats import Encoded, open_bytes
+from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
 from truelift.data.parquet_columns import Columns, find_columns, holds_images, image_values, names_in, number_columns
 from truelift.data.split_names import match_splits, split_of
@@ -198,7 +197,7 @@ class _Rows:
             values = self.recent.get(group, partial(self._read, group))
             for row in indices[ends[group] : ends[group + 1]] - self.starts[group]:
                 encoded = values[int(row)].as_py()
-                yield Encoded(partial(_open, encoded), partial(_there, encoded))
+                yield encoded_image(partial(_bytes_of_row, encoded))
 
     def place(self, index: int) -> str:
         file = self.groups[int(np.searchsorted(self.starts, index, side="right")) - 1][0]
@@ -233,11 +232,7 @@ def _read_group(file: pq.ParquetFile, group: int, column: str) -> pa.ChunkedArra
     return image_values(values)
 
 
-def _open(encoded: bytes | None) -> Image.Image:
-    return open_bytes(_there(encoded))
-
-
-def _there(encoded: bytes | None) -> bytes:
+def _bytes_of_row(encoded: bytes | None) -> bytes:
     if encoded is None:
         raise ValueError("the row holds no image bytes")
     return encoded

@@ -27,7 +27,7 @@ from typing import Any
 
 from truelift import processes
 from truelift.ending import QuickEnd
-from truelift.importing import uncollected
+from truelift.garbage import uncollected
 
 READY = b"r"
 

@@ -24,7 +24,7 @@ from typing import Any
 import tomli_w
 
 from truelift.errors import DivergedError, InputError, one_line
-from truelift.importing import uncollected
+from truelift.garbage import uncollected
 from truelift.studies.fork_server import PRELOADED
 from truelift.studies.start import can_fork, environment_for
 

@@ -167,7 +167,11 @@ def compile_now(training: "Training") -> None:
     lacking = why_impossible(training.device)
     if lacking is None:
         with _one_at_a_time(training), _timed(training):
-            lacking = _fails(training)
+            try:
+                with quick_compiler() if training.device == "cpu" else contextlib.nullcontext():
+                    _try(training)
+            except Exception as error:  # there are dozens, the C++ compiler's among them
+                lacking = f"{type(error).__name__}: {one_line(error)[:300]}"
     if lacking is None:
         if training.experiment.compile == "auto":
             _say(f"compile auto: compiled ({training.compiled_why})")
@@ -177,16 +181,6 @@ def compile_now(training: "Training") -> None:
         raise InputError(f"compile must be auto or false where torch.compile fails ({lacking}), got true.")
     _say(f"compile auto: going on without, since torch.compile fails ({lacking})")
     training.compiled, training.compiled_why = False, f"torch.compile fails ({lacking})"
-
-
-def _fails(training: "Training") -> str | None:
-    """Why it cannot be compiled; none where it now is."""
-    try:
-        with quick_compiler() if training.device == "cpu" else contextlib.nullcontext():
-            _try(training)
-    except Exception as error:  # there are dozens, the C++ compiler's among them
-        return f"{type(error).__name__}: {one_line(error)[:300]}"
-    return None
 
 
 def _try(training: "Training") -> None:

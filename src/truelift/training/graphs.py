@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from truelift.data import Batch
 from truelift.errors import InputError, one_line
+from truelift.garbage import no_collection
 from truelift.own import is_import_path
 from truelift.training.experiment import Experiment
 
@@ -178,7 +179,7 @@ class GraphedPasses:
                 torch.cuda.synchronize()
                 gc.collect()
                 torch.cuda.empty_cache()
-            with _no_collection():
+            with no_collection():  # to free an old recording is no part of a new one
                 graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
                 try:
                     losses, error, logged = passes(self._batch)
@@ -226,15 +227,3 @@ def _renew_generator(device: torch.device) -> None:
     state = torch.Generator(device).graphsafe_get_state()
     torch.cuda.default_generators[device.index].graphsafe_set_state(state)
     torch.rand((), device=device)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Within it nothing is collected: to free an old recording is no part of a new one."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -27,7 +27,7 @@ _INCLUDE = re.compile(r"^[ \t]*#(?:include|define PY_SSIZE_T_CLEAN).*\n", re.MUL
 _KERNELS_A_FILE = 10
 """At least: to read the headers for another file takes as long as so many kernels."""
 
-_alone, _wait = AsyncCompile.cpp_pybinding, AsyncCompile.wait
+_torchs, _wait = AsyncCompile.cpp_pybinding, AsyncCompile.wait
 _template, _call = Bindings.suffix_template, Bindings.call_entry_function
 _pointer = str(guards._torchinductor_pyobject_tensor_data_ptr)  # type: ignore[attr-defined]
 
@@ -94,7 +94,7 @@ class _Together:
     def __init__(self, compiler: AsyncCompile, scope: dict[str, Any], names: Sequence[str]) -> None:
         self.compiler, self.scope = compiler, scope
         self.kernels: dict[str, _Kernel] = {name: scope[name] for name in names}
-        self.load: Callable[[], list[Any]] = self._alone
+        self.load: Callable[[], list[Any]] = self._one_by_one
         with contextlib.suppress(Exception):  # another torch's templates, say
             self.load = _start(list(self.kernels.values()), compiler.submit)
         for name in names:
@@ -107,11 +107,11 @@ class _Together:
         try:
             found = self.load()
         except Exception:  # the C++ compiler's, of many kinds; if it is not for being together, torch raises it again
-            found = self._alone()
+            found = self._one_by_one()
         self.scope.update(zip(self.kernels, found, strict=True))
 
-    def _alone(self) -> list[Any]:
-        made = [_alone(self.compiler, kernel.types, kernel.source) for kernel in self.kernels.values()]
+    def _one_by_one(self) -> list[Any]:
+        made = [_torchs(self.compiler, kernel.types, kernel.source) for kernel in self.kernels.values()]
         return [kernel.result() if hasattr(kernel, "result") else kernel for kernel in made]
 
     def _first_call(self, name: str) -> Callable[..., None]:

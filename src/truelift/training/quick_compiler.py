@@ -2,10 +2,11 @@
 
 import contextlib
 import contextvars
-import gc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from truelift.garbage import no_collection
 
 
 @contextlib.contextmanager
@@ -32,9 +33,7 @@ def quick_compiler() -> Iterator[None]:
 
             stack.enter_context(_set(functorch, "force_non_lazy_backward_lowering", True))
             stack.enter_context(_set(dynamo, "run_gc_after_compile", False))
-        if gc.isenabled():
-            gc.disable()
-            stack.callback(gc.enable)
+        stack.enter_context(no_collection())
         yield
 
 

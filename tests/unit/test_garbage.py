@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from truelift.importing import uncollected
+from truelift.garbage import uncollected
 
 
 @pytest.mark.parametrize("collects", [True, False])
