@@ -75,7 +75,7 @@ class Whole(Classifier):
         """
         raise _no_features(self.path)
 
-    def compile_features(self) -> None:
+    def compile_features(self, *, by_layer: bool = False) -> None:
         """Compile the whole network with torch.compile."""
         self.network.compile()
 

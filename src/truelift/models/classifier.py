@@ -1,12 +1,25 @@
 """What every network here has: features and a head, apart."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.errors import InputError, require
+from truelift.techniques.compiled_graphs import allow_graphs
+from truelift.techniques.freezeout import tells_layers
+
+_FORMS_OF_A_LAYER = 3
+"""That are compiled where layers freeze: in training, frozen, and in training behind frozen ones."""
+
+
+def _passed(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer makes of x, in a function of this package, since torch does not compile its own."""
+    y: Tensor = layer._call_impl(x)
+    return y
 
 
 class Classifier(nn.Module):
@@ -41,23 +54,46 @@ class Classifier(nn.Module):
         """From images (N, C, H, W) to features (N, D)."""
         raise NotImplementedError
 
-    def compile_features(self) -> None:
+    def kinds_of_layers(self) -> list[nn.Module]:
+        """One layer of each kind, if it pays to compile equal ones once; else none.
+
+        It pays where at least a third of `layers()` are as the one before. Where few are, as in a DenseNet, one graph
+        of all is made sooner and is faster; hooks, as stochastic depth has them, may make unlike what looks alike.
+        """
+        layers = self.layers()[:-1] if tells_layers(self) else []
+        kinds = [next(alike) for _, alike in itertools.groupby(layers, repr)]
+        hooked = any(module._forward_hooks for layer in layers for module in layer.modules())
+        return kinds if len(kinds) <= len(layers) * 2 / 3 and not hooked else []
+
+    def compile_features(self, *, by_layer: bool = False) -> None:
         """Compile all but the head with torch.compile; some objectives see the features, and a head is small.
 
         For training alone: evaluation's few passes, with batches of two other sizes, would be compiled twice more.
+
+        Args:
+            by_layer: Where there are `kinds_of_layers`, each layer by itself, equal ones once, so that 110 layers take
+                as long as 20. Else, and where there are none, all are one graph.
         """
-        eager = self.features
-        compiled = torch.compile(eager)
+        kinds = self.kinds_of_layers() if by_layer else []
+        if not kinds:
+            self.features = self._in_training(torch.compile(self.features), self.features)  # type: ignore[method-assign]
+            return
+        allow_graphs(_FORMS_OF_A_LAYER * len(kinds))
+        compiled = torch.compile(_passed, dynamic=False)
+        for layer in self.layers()[:-1]:
+            layer._compiled_call_impl = self._in_training(partial(compiled, layer), layer._call_impl)
 
-        def features(images: Tensor) -> Tensor:
-            found: Tensor = (compiled if self.training else eager)(images)
-            return found
+    def _in_training(self, compiled: Callable[..., Tensor], eager: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*inputs: Tensor) -> Tensor:
+            return (compiled if self.training else eager)(*inputs)
 
-        self.features = features  # type: ignore[method-assign]
+        return call
 
     def forget_compiled(self) -> None:
         """Be as before `compile_features`."""
         vars(self).pop("features", None)
+        for layer in self.layers() if tells_layers(self) else []:
+            layer._compiled_call_impl = None
 
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to logits (N, K)."""

@@ -255,7 +255,7 @@ def assemble(
         earlier=compiled,
     )
     if decision.compiled:
-        network.compile_features()
+        network.compile_features(by_layer=device == "cpu")
     objective = objectives.build(
         experiment.objective,
         Around(

@@ -26,6 +26,7 @@ from truelift.techniques.freezeout import (
     find_layers,
     plain_cost,
     recompilations,
+    tells_layers,
 )
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import multiplies_tiles
@@ -45,9 +46,12 @@ _SAVED = 0.2
 # Inputs of a convolution's output, as a median over the network, above which memory no longer is what a step waits for.
 _NARROW = 600
 
-# Processor seconds with an empty cache: the generated kernels, of which deeper networks have no more, and Python's
-# part, which grows with the layers: ResNet-20 28 to 38 on a more or less busy machine, ResNet-56 66.
-_COMPILE_SECONDS, _COMPILE_SECONDS_A_LAYER = 20.0, 0.7
+# Processor seconds with an empty cache, and for each convolution that is compiled. On a busy machine: short-cnn (7) 18,
+# ResNet-20 (11 of 19, by layer) 25, the same as one graph (19) 30, DenseNet-40 (39) 49.
+_COMPILE_SECONDS, _COMPILE_SECONDS_A_CONVOLUTION = 13.0, 1.0
+
+# The forms of a layer that freezes, each compiled where it first occurs: ResNet-20 67 s in all.
+_SECONDS_OF_ALL_FORMS = 5.0
 
 # It must be earned back so many times over: the constants are another machine's.
 _EARNED = 2.0
@@ -100,14 +104,16 @@ def decide(
     weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
     if not weights or statistics.median(weight[0].numel() for weight in weights) > _NARROW:
         return Decision(False, "its convolutions are too wide to gain from it")
-    once = _COMPILE_SECONDS + _COMPILE_SECONDS_A_LAYER * len(weights)
     short = Decision(False, "the training is too short to earn it back")
     # A convolution uses a weight once a pixel at most, forward and twice backward: mostly this is enough to say no.
     parameters = sum(p.numel() for p in network.parameters())
-    if 6 * parameters * image_shape[-1] * image_shape[-2] * images / _OPERATIONS_A_SECOND * _SAVED < _EARNED * once:
+    if (
+        6 * parameters * image_shape[-1] * image_shape[-2] * images / _OPERATIONS_A_SECOND * _SAVED
+        < _EARNED * _COMPILE_SECONDS
+    ):
         return short
     seconds = plain_cost(network, torch.empty(2, *image_shape)) / 2 * images / _OPERATIONS_A_SECOND
-    cost = once * _compilations(experiment.freezing, len(find_layers(network)))
+    cost = _cost(experiment.freezing, network)
     if _SAVED * seconds < _EARNED * cost:
         return short
     return Decision(True, f"saves some {_SAVED * seconds:,.0f} s of {seconds:,.0f} for {cost:,.0f} s of compiling")
@@ -129,13 +135,18 @@ def _not_for(experiment: Experiment, device: str, precision: str, processes: int
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def _compilations(options: FreezingOptions, layers: int) -> int:
-    """How often the network is compiled: anew whenever layers freeze."""
-    if options.name == "none":
-        return 1
-    if options.name != "freezeout":
-        return layers  # at worst each by itself
-    return recompilations(options.stages(layers))
+def _cost(freezing: FreezingOptions, network: Classifier) -> float:
+    """Processor seconds that compiling takes: of each kind of layer, or of all layers, anew whenever some freeze."""
+    kinds = network.kinds_of_layers()
+    convolutions = sum(isinstance(m, nn.Conv2d) for part in kinds or [network] for m in part.modules())
+    once, each = _COMPILE_SECONDS, _COMPILE_SECONDS_A_CONVOLUTION * convolutions
+    if freezing.name == "none":
+        return once + each
+    if kinds:
+        return once + each * _SECONDS_OF_ALL_FORMS
+    layers = len(find_layers(network))
+    at_worst = layers  # each by itself
+    return (once + each) * (recompilations(freezing.stages(layers)) if freezing.name == "freezeout" else at_worst)
 
 
 def why_impossible(device: str) -> str | None:
@@ -168,7 +179,7 @@ def compile_now(training: "Training") -> None:
     if lacking is None:
         with _one_at_a_time(training), _timed(training):
             try:
-                with quick_compiler() if training.device == "cpu" else contextlib.nullcontext():
+                with _compiler(training):
                     _try(training)
             except Exception as error:  # there are dozens, the C++ compiler's among them
                 lacking = f"{type(error).__name__}: {one_line(error)[:300]}"
@@ -181,6 +192,19 @@ def compile_now(training: "Training") -> None:
         raise InputError(f"compile must be auto or false where torch.compile fails ({lacking}), got true.")
     _say(f"compile auto: going on without, since torch.compile fails ({lacking})")
     training.compiled, training.compiled_why = False, f"torch.compile fails ({lacking})"
+
+
+def _compiler(training: "Training") -> contextlib.AbstractContextManager[None]:
+    """What the first compilation takes the least time with; on a GPU it was not tried."""
+    if training.device != "cpu":
+        return contextlib.nullcontext()
+    if training.network.kinds_of_layers():
+        with contextlib.suppress(ImportError):  # of another torch
+            from truelift.training.masks import masks_made_anew
+
+            masks_made_anew()
+    # What is another's may keep, of what it computes here, what the run goes on with.
+    return quick_compiler(run=not tells_layers(training.network))
 
 
 def _try(training: "Training") -> None:

@@ -1,8 +1,8 @@
-"""The kernels of a compiled graph in one C++ file or two, in place of a file each.
+"""The kernels of compiled graphs in a few C++ files, in place of a file each.
 
 torch writes each kernel for a processor into a file of its own, and the C++ compiler reads torch's headers for each:
-that is most of what it does. Here the kernels of a graph are compiled together. What a kernel computes, and the options
-of the C++ compiler, stay torch's.
+that is most of what it does. Here kernels are compiled together, equal ones once. What a kernel computes, and the
+options of the C++ compiler, stay torch's.
 
 torch has no setting for it, so two methods of its `AsyncCompile` are replaced. Imported only where something is
 compiled. Where another torch lacks a name, the import fails; kernels that cannot be compiled together are compiled as
@@ -14,11 +14,13 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from torch import Tensor
 from torch._C._dynamo import guards
-from torch._inductor.async_compile import AsyncCompile, get_compile_threads
+from torch._inductor.async_compile import AsyncCompile
 from torch._inductor.codecache import CppPythonBindingsCodeCache as Bindings
 from torch._inductor.utils import clear_on_fresh_cache
 
@@ -32,11 +34,12 @@ _template, _call = Bindings.suffix_template, Bindings.call_entry_function
 _pointer = str(guards._torchinductor_pyobject_tensor_data_ptr)  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True)
 class _Kernel:
     """What torch hands over of a kernel: the C types of its arguments, and a file that defines `kernel`."""
 
-    def __init__(self, types: list[str], source: str) -> None:
-        self.types, self.source = types, source
+    types: tuple[str, ...]
+    source: str
 
     def code(self, number: int) -> str:
         """The kernel and its Python module `kernel_<number>`, in a namespace, since all are named alike."""
@@ -50,6 +53,17 @@ class _Kernel:
         own = self.source.replace('extern "C"', "")
         return f"namespace of_{number} {{\n{own}\n{module}\n}}\n"
 
+    def fill(self, *arguments: Any) -> None:
+        """Stand in for the kernel: what it would write is zeros."""
+        for kind, argument in zip(self.types, arguments, strict=True):
+            if isinstance(argument, Tensor) and not kind.startswith("const "):
+                argument.zero_()
+
+    def alone(self) -> Any:
+        """Compiled as torch does it."""
+        made = _torchs(AsyncCompile(), list(self.types), self.source)
+        return made.result() if hasattr(made, "result") else made
+
 
 @clear_on_fresh_cache
 class _File(Bindings):
@@ -60,18 +74,18 @@ class _File(Bindings):
 
     @classmethod
     def _get_uncompiled_header(cls, device: str) -> None:
-        """No header is precompiled: that takes longer than to read it once or twice."""
+        """No header is precompiled: that takes longer than to read it a few times."""
 
     @classmethod
     def _load_library_inner(cls, path: str, key: str) -> Any:
         return SimpleNamespace(path=path)
 
 
-def _start(kernels: Sequence[_Kernel], submit: Callable[..., Any]) -> Callable[[], list[Any]]:
+def _start(kernels: Sequence[_Kernel]) -> Callable[[], list[Any]]:
     """Have a file of kernels compiled, in the background with two cores; what is returned waits for it."""
     code = "".join(kernel.code(number) for number, kernel in enumerate(kernels))
     includes = dict.fromkeys(line.strip() for line in _INCLUDE.findall(code))
-    file = _File.load_async("\n".join([*includes, _INCLUDE.sub("", code)]), submit_fn=submit)
+    file = _File.load_async("\n".join([*includes, _INCLUDE.sub("", code)]), submit_fn=AsyncCompile.submit)
     return lambda: [_function(file().path, f"kernel_{number}") for number in range(len(kernels))]
 
 
@@ -85,65 +99,79 @@ def _function(path: str, name: str) -> Any:
     return getattr(module, name)
 
 
-class _Together:
-    """Kernels of a generated module that share a file, and stand in for themselves until they are called."""
+class _Batch:
+    """Kernels of generated modules that are compiled together; until `finish`, zeros stand in for their results."""
 
-    later = False
-    """Whether to wait for the C++ compiler no sooner than at the first call."""
+    def __init__(self) -> None:
+        self._places: dict[_Kernel, list[tuple[dict[str, Any], str]]] = {}
+        self._waiting: list[_Kernel] = []
+        self._files: list[tuple[list[_Kernel], Callable[[], list[Any]]]] = []
 
-    def __init__(self, compiler: AsyncCompile, scope: dict[str, Any], names: Sequence[str]) -> None:
-        self.compiler, self.scope = compiler, scope
-        self.kernels: dict[str, _Kernel] = {name: scope[name] for name in names}
-        self.load: Callable[[], list[Any]] = self._one_by_one
+    def add(self, scope: dict[str, Any]) -> None:
+        """Take up the kernels of a generated module, of which `scope` has all names."""
+        for name, kernel in [(name, value) for name, value in scope.items() if isinstance(value, _Kernel)]:
+            if kernel not in self._places:
+                self._waiting.append(kernel)
+            self._places.setdefault(kernel, []).append((scope, name))
+            scope[name] = kernel.fill
+        if len(self._waiting) >= _KERNELS_A_FILE:
+            self._start()
+
+    def finish(self) -> None:
+        """Wait for the C++ compiler, and put the kernels into their modules."""
+        self._start()
+        for kernels, load in self._files:
+            try:
+                found = load()
+            except (
+                Exception
+            ):  # the C++ compiler's, of many kinds; if it is not for being together, torch raises it again
+                found = [kernel.alone() for kernel in kernels]
+            for kernel, function in zip(kernels, found, strict=True):
+                for scope, name in self._places[kernel]:
+                    scope[name] = function
+
+    def _start(self) -> None:
+        if not self._waiting:
+            return
+        kernels, self._waiting = self._waiting, []
+        load: Callable[[], list[Any]] = lambda: [kernel.alone() for kernel in kernels]  # noqa: E731
         with contextlib.suppress(Exception):  # another torch's templates, say
-            self.load = _start(list(self.kernels.values()), compiler.submit)
-        for name in names:
-            scope[name] = self._first_call(name)
-        if not self.later:
-            self.take()
+            load = _start(kernels)
+        self._files.append((kernels, load))
 
-    def take(self) -> None:
-        """Put the compiled kernels into the module."""
-        try:
-            found = self.load()
-        except Exception:  # the C++ compiler's, of many kinds; if it is not for being together, torch raises it again
-            found = self._one_by_one()
-        self.scope.update(zip(self.kernels, found, strict=True))
 
-    def _one_by_one(self) -> list[Any]:
-        made = [_torchs(self.compiler, kernel.types, kernel.source) for kernel in self.kernels.values()]
-        return [kernel.result() if hasattr(kernel, "result") else kernel for kernel in made]
-
-    def _first_call(self, name: str) -> Callable[..., None]:
-        def call(*arguments: Any) -> None:
-            self.take()
-            self.scope[name](*arguments)
-
-        return call
+_batches: list[_Batch] = []
+"""The open one, if there is one."""
 
 
 def _hand_over(compiler: AsyncCompile, types: list[str], source: str) -> _Kernel:
-    return _Kernel(types, source)
+    return _Kernel(tuple(types), source)
 
 
 def _compile(compiler: AsyncCompile, scope: dict[str, Any]) -> None:
     """What a generated module calls last, with all of its names."""
-    names = [name for name, value in scope.items() if isinstance(value, _Kernel)]
-    files = max(1, min(get_compile_threads(), len(names) // _KERNELS_A_FILE))
-    for number in range(files if names else 0):
-        _Together(compiler, scope, names[number::files])
+    batch = _batches[-1] if _batches else _Batch()
+    batch.add(scope)
+    if not _batches:
+        batch.finish()
     _wait(compiler, scope)
 
 
-@contextlib.contextmanager
-def kernels_in_one_file() -> Iterator[None]:
-    """From here on, in this process, kernels are compiled together; within it, also while torch goes on compiling.
-
-    Behind it the C++ compiler is waited for at once, so that the time it takes counts as compiling.
-    """
+def kernels_in_one_file() -> None:
+    """From here on, in this process, the kernels of a graph are compiled together."""
     AsyncCompile.cpp_pybinding, AsyncCompile.wait = _hand_over, _compile  # type: ignore[assignment, method-assign]
-    _Together.later = True
+
+
+@contextlib.contextmanager
+def without_results() -> Iterator[None]:
+    """Within it compiled graphs are made and not run: what their kernels would write is zeros.
+
+    So the C++ compiler works on the first graphs while torch makes the next, and the kernels of several share files.
+    """
+    kernels_in_one_file()
+    _batches.append(_Batch())
     try:
         yield
     finally:
-        _Together.later = False
+        _batches.pop().finish()

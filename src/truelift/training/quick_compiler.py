@@ -10,21 +10,28 @@ from truelift.garbage import no_collection
 
 
 @contextlib.contextmanager
-def quick_compiler() -> Iterator[None]:
+def quick_compiler(*, run: bool) -> Iterator[None]:
     """Within it a network's first compilation takes the least time; what is compiled is as without it.
 
-    - The kernels of a graph are one C++ file or two (`one_file`).
-    - The backward pass is compiled at once behind the forward pass, while the C++ compiler works on that.
+    - The kernels of a graph, or of all graphs, are a few C++ files (`one_file`).
+    - The backward pass is compiled at once behind the forward pass.
     - The C++ compiler is taken to know the processor's vector instructions; others are tried at the side.
     - Nothing is collected as garbage, which takes a tenth of the time, before the end.
 
     A torch that lacks one of it does without.
+
+    Args:
+        run: Whether what is compiled also computes; without, it gives zeros, and the C++ compiler is waited for at the
+            end.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(ImportError, AttributeError):
-            from truelift.training.one_file import kernels_in_one_file
+            from truelift.training import one_file
 
-            stack.enter_context(kernels_in_one_file())
+            if run:
+                one_file.kernels_in_one_file()
+            else:
+                stack.enter_context(one_file.without_results())
         with contextlib.suppress(ImportError, AttributeError):
             stack.enter_context(_vector_instructions())
         with contextlib.suppress(ImportError, AttributeError):

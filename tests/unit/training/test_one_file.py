@@ -1,5 +1,6 @@
 """Kernels that are compiled together compute what they compute alone, and are fewer files."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,27 +53,60 @@ def inputs() -> tuple[Tensor, Tensor]:
 def test_kernels_of_a_graph_are_one_file(folder: Path, inputs: tuple[Tensor, Tensor]) -> None:
     from truelift.training.one_file import kernels_in_one_file
 
-    with kernels_in_one_file():
-        found = compiled(*inputs)
-    torch.testing.assert_close(found, several(*inputs))
+    kernels_in_one_file()
+    torch.testing.assert_close(compiled(*inputs), several(*inputs))
     assert files(folder) == 1
 
 
+def other(x: Tensor, y: Tensor) -> Tensor:
+    """Ends with a kernel that `several` has not."""
+    return several(x, y).neg()
+
+
+def test_graphs_share_files_and_compute_once_these_are_there(folder: Path, inputs: tuple[Tensor, Tensor]) -> None:
+    from truelift.training import one_file
+
+    graphs = [torch.compile(function) for function in (several, other)]
+    with one_file.without_results():
+        dry = [graph(*inputs) for graph in graphs]
+        assert files(folder) == 0
+    assert files(folder) == 1
+    assert not any(found.any() for found in dry)
+    for graph, function in zip(graphs, (several, other), strict=True):
+        torch.testing.assert_close(graph(*inputs), function(*inputs))
+    (source,) = folder.rglob("*.main.cpp")
+    bodies = [body.split("extern", 1)[0] for body in source.read_text().split("namespace of_")[1:]]
+    assert len({body.split("{", 1)[1] for body in bodies}) == len(bodies) > 3
+
+
+def test_what_fails_within_leaves_nothing_open(folder: Path, inputs: tuple[Tensor, Tensor]) -> None:
+    from truelift.training import one_file
+
+    def fails(x: Tensor, y: Tensor) -> None:
+        compiled(x, y)
+        raise RuntimeError("of another kind")
+
+    with pytest.raises(RuntimeError, match="of another kind"), one_file.without_results():
+        fails(*inputs)
+    torch.testing.assert_close(compiled(*inputs), several(*inputs))
+
+
+@pytest.mark.parametrize("within", ["kernels_in_one_file", "without_results"])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_what_cannot_be_compiled_together_is_compiled_alone(
-    folder: Path, inputs: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, at_once: bool
+    folder: Path, inputs: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, at_once: bool, within: str
 ) -> None:
     """Whether that shows as the file is put together, as with another torch, or when the C++ compiler has ended."""
     from truelift.training import one_file
 
-    def fails(kernels: Any, submit: Any) -> Callable[[], Any]:
+    def fails(kernels: Any) -> Callable[[], Any]:
         def load() -> Any:
             raise RuntimeError("g++: internal error")
 
         return load() if at_once else load
 
     monkeypatch.setattr(one_file, "_start", fails)
-    with one_file.kernels_in_one_file():
-        found = compiled(*inputs)
-    torch.testing.assert_close(found, several(*inputs))
+    with getattr(one_file, within)() or contextlib.nullcontext():
+        compiled(*inputs)
+    torch.testing.assert_close(compiled(*inputs), several(*inputs))
     assert files(folder) > 1

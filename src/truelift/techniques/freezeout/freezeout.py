@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from truelift.errors import InputError
+from truelift.techniques.compiled_graphs import allow_graphs
 from truelift.techniques.freezeout.front import Front, check_state
 from truelift.techniques.freezeout.layers import Layers, find_layers
 from truelift.techniques.freezeout.rates import check_rates, rates_by_layer
@@ -139,7 +139,4 @@ def recompilations(stages: list[float]) -> int:
 
 def allow_recompilations(stages: list[float]) -> None:
     """Raise torch.compile's limit where a schedule has more stages than it allows; beyond it, it runs eagerly."""
-    config = torch._dynamo.config
-    needed = recompilations(stages) + 8  # the limit's own default, for what else is compiled anew
-    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # as torch 2.6 calls it
-    setattr(config, name, max(getattr(config, name), needed))
+    allow_graphs(recompilations(stages))
