@@ -39,6 +39,8 @@ class Classifier(nn.Module):
     feature_size: int
     stride: int
     head: nn.Module
+    compiled_by_layer = False
+    """Whether `compile_features` has compiled each layer by itself."""
     _kept: frozenset[nn.Module] = frozenset()
 
     def keep_weights(self, modules: Iterable[nn.Module]) -> None:
@@ -60,7 +62,7 @@ class Classifier(nn.Module):
         It pays where at least a third of `layers()` are as the one before. Where few are, as in a DenseNet, one graph
         of all is made sooner and is faster; hooks, as stochastic depth has them, may make unlike what looks alike.
         """
-        layers = self.layers()[:-1] if tells_layers(self) else []
+        layers = self._but_the_head()
         kinds = [next(alike) for _, alike in itertools.groupby(layers, repr)]
         hooked = any(module._forward_hooks for layer in layers for module in layer.modules())
         return kinds if len(kinds) <= len(layers) * 2 / 3 and not hooked else []
@@ -78,10 +80,14 @@ class Classifier(nn.Module):
         if not kinds:
             self.features = self._in_training(torch.compile(self.features), self.features)  # type: ignore[method-assign]
             return
+        self.compiled_by_layer = True
         allow_graphs(_FORMS_OF_A_LAYER * len(kinds))
         compiled = torch.compile(_passed, dynamic=False)
-        for layer in self.layers()[:-1]:
+        for layer in self._but_the_head():
             layer._compiled_call_impl = self._in_training(partial(compiled, layer), layer._call_impl)
+
+    def _but_the_head(self) -> list[nn.Module]:
+        return self.layers()[:-1] if tells_layers(self) else []  # type: ignore[operator]
 
     def _in_training(self, compiled: Callable[..., Tensor], eager: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def call(*inputs: Tensor) -> Tensor:
@@ -92,8 +98,9 @@ class Classifier(nn.Module):
     def forget_compiled(self) -> None:
         """Be as before `compile_features`."""
         vars(self).pop("features", None)
-        for layer in self.layers() if tells_layers(self) else []:
+        for layer in self._but_the_head() if self.compiled_by_layer else []:
             layer._compiled_call_impl = None
+        self.compiled_by_layer = False
 
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to logits (N, K)."""

@@ -31,7 +31,7 @@ from truelift.records import Inputs
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
 from truelift.techniques.gradient_similarity import TaskStatistics
-from truelift.training import compilation, gradient_rules, objectives, optimizers, policies, schedules
+from truelift.training import gradient_rules, objectives, optimizers, policies, schedules
 from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint, save_checkpoint
 from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import evaluation_batches, make_autocast
@@ -52,6 +52,7 @@ from truelift.training.policies.learning_rate import ScheduledLearningRate
 from truelift.training.policies.objective_step import ObjectiveStep
 from truelift.training.scaling import LossScale
 from truelift.training.several_labels import check_labels
+from truelift.training.whether_to_compile import decide
 
 _WHITENED_IMAGES = 5000
 
@@ -244,7 +245,7 @@ def assemble(
         **of_training,
     )
     steps = epochs * main.batches_per_epoch
-    decision = compilation.decide(
+    decision = decide(
         experiment,
         network,
         tuple(splits.train.shape),
@@ -255,7 +256,7 @@ def assemble(
         earlier=compiled,
     )
     if decision.compiled:
-        network.compile_features(by_layer=device == "cpu")
+        network.compile_features(by_layer=decision.by_layer)
     objective = objectives.build(
         experiment.objective,
         Around(
