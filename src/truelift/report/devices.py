@@ -1,6 +1,6 @@
 """Pairs whose two runs ran on unlike devices or in unlike forms: their times are no pair, the rest is flagged.
 
-A form is a compiled one, or one recorded as CUDA graphs, which not every variant can have.
+A form is a compiled one, or one recorded as CUDA graphs, which not every variant can have; or a precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,14 @@ from truelift.records import Run
 from truelift.report.asked import Asked
 from truelift.report.judged import Found
 
-_FORMS = (("compiled", {"compile"}, "compiled"), ("cuda_graphs", {"cuda_graphs", "compile"}, "CUDA graphs"))
-"""What environment.json says of a run's form, the settings that change it, and its words."""
+_FORMS = (
+    ("compiled", True, {"compile"}, "compiled"),
+    ("cuda_graphs", True, {"cuda_graphs", "compile"}, "CUDA graphs"),
+    # That `precision = "auto"` stands for on processors of one name, and on others.
+    ("precision", "bf16", {"precision"}, "bf16"),
+    ("precision", "fp16", {"precision"}, "fp16"),
+)
+"""What environment.json says of a run's form, with its value, the settings that change it, and its words."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,12 @@ def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[tuple[str, int], Unlike
     Args:
         runs: Those that are done.
         asked: The plan. Where a variant sets `compile`, that is what is compared, and makes no pair unlike; likewise
-            `cuda_graphs`, which a compiled training is without.
+            `precision`, and `cuda_graphs`, which a compiled training is without.
     """
     set_by_variants = {name for variant in asked.variants for name in variant.settings}
-    forms = [(fact, words) for fact, settings, words in _FORMS if not settings & set_by_variants]
+    forms = [(fact, value, words) for fact, value, settings, words in _FORMS if not settings & set_by_variants]
     devices = {
-        (run.variant, run.seed): "".join([device, *(f" ({words})" for fact, words in forms if facts.get(fact) is True)])
+        (run.variant, run.seed): "".join([device, *(f" ({words})" for fact, value, words in forms if facts.get(fact) == value)])
         for run in runs
         if (device := device_of(run)) is not None
         for facts in [run.environment()]

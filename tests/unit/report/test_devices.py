@@ -71,6 +71,8 @@ def test_a_time_is_not_judged_by_them(mixed: Path) -> None:
         ({"compiled": True}, False),
         ({"compiled": False}, True),
         ({"cuda_graphs": True}, False),
+        ({"precision": "bf16"}, False),
+        ({"precision": "fp32"}, True),
         ({"cuda_graphs": "there are two tasks"}, True),
     ],
 )
