@@ -46,9 +46,11 @@ def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[tuple[str, int], Unlike
             `precision`, and `cuda_graphs`, which a compiled training is without.
     """
     set_by_variants = {name for variant in asked.variants for name in variant.settings}
-    forms = [(fact, value, words) for fact, value, settings, words in _FORMS if not settings & set_by_variants]
+    forms = [(fact, form, words) for fact, form, settings, words in _FORMS if not settings & set_by_variants]
     devices = {
-        (run.variant, run.seed): "".join([device, *(f" ({words})" for fact, value, words in forms if facts.get(fact) == value)])
+        (run.variant, run.seed): "".join(
+            [device, *(f" ({words})" for fact, value, words in forms if facts.get(fact) == value)]
+        )
         for run in runs
         if (device := device_of(run)) is not None
         for facts in [run.environment()]

@@ -256,7 +256,7 @@ def assemble(
         earlier=compiled,
     )
     if decision.compiled:
-        network.compile_features(by_layer=decision.by_layer)
+        network.compile_features(by_layer=device == "cpu")
     objective = objectives.build(
         experiment.objective,
         Around(

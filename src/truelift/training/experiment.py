@@ -95,7 +95,7 @@ class Experiment:
     """Keep images and weights channels-last in memory; faster on nearly every device."""
 
     compile: Annotated[bool | Literal["auto"], Parameter(negative="--no-compile"), OPERATIONAL] = "auto"
-    """Compile the network with torch.compile: 20 to 90 s on a CPU before the first step, faster steps after it.
+    """Compile the network with torch.compile: 15 s or more on a CPU before the first step, faster steps after it.
     auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
 
     cuda_graphs: Annotated[bool, OPERATIONAL] = True

@@ -1,4 +1,4 @@
-"""Whether a training is compiled, and whether layer by layer.
+"""Whether a training is compiled.
 
 Decided by counted operations, constants and the kind of processor, never by a clock: so all seeds of a study decide
 alike on machines of one kind, under whatever load. What was decided stands in environment.json, and holds when the run
@@ -6,7 +6,6 @@ goes on, since compiled numbers differ from eager ones by rounding.
 """
 
 import statistics
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,8 +21,9 @@ from truelift.training.policies.freezing import FreezingOptions
 # Measured with ResNet-20, batch 128, on one core with AMX: what an eager step makes of its counted operations.
 _OPERATIONS_A_SECOND = 170e9
 
-# The part of an eager step that compiling saves there, in networks of narrow convolutions.
-_SAVED = 0.2
+# The part of an eager step that compiling saves there, in networks of narrow convolutions: a fifth as one graph, and
+# less where each layer is called by itself.
+_SAVED = 0.16
 
 # Inputs of a convolution's output, as a median over the network, above which memory no longer is what a step waits for.
 _NARROW = 600
@@ -35,9 +35,6 @@ _COMPILE_SECONDS, _COMPILE_SECONDS_A_CONVOLUTION = 13.0, 1.0
 # The forms of a layer that freezes, each compiled where it first occurs: ResNet-20 67 s in all.
 _SECONDS_OF_ALL_FORMS = 5.0
 
-# What a step of layers that are compiled each by itself takes longer than one graph: of an eager step, ResNet-20.
-_SEAMS = 0.04
-
 # It must be earned back so many times over: the constants are another machine's.
 _EARNED = 2.0
 
@@ -48,11 +45,9 @@ class Decision(NamedTuple):
     compiled: bool
     why: str
     """In a few words."""
-    by_layer: bool = False
-    """Whether each layer is compiled by itself, equal ones once."""
 
 
-_SHORT = Decision(False, "the training is too short to earn it back")
+_TOO_SHORT = "the training is too short to earn it back"
 
 
 def decide(
@@ -78,28 +73,18 @@ def decide(
         processes: That train together.
         earlier: What was decided when the run began, where it is known.
     """
-    as_set = experiment.compile != "auto"
-    said = experiment.compile if as_set else earlier
-    why = "as set" if as_set else "as when the run began"
-    if said is False:
-        return Decision(False, why)
-    if said is None:
-        reason = _not_for(experiment, device, precision, processes) or _never_earned(network, image_shape, images)
-        if reason is not None:
-            return Decision(False, reason)
-    kinds = network.kinds_of_layers() if device == "cpu" else []
-    if said and not kinds:
-        return Decision(True, why)
+    if experiment.compile != "auto":
+        return Decision(experiment.compile, "as set")
+    if earlier is not None:
+        return Decision(earlier, "as when the run began")
+    reason = _not_for(experiment, device, precision, processes) or _never_earned(network, image_shape, images)
+    if reason is not None:
+        return Decision(False, reason)
     seconds = plain_cost(network, torch.empty(2, *image_shape)) / 2 * images / _OPERATIONS_A_SECOND
-    saved, cost = _SAVED * seconds, _one_graph(network, experiment.freezing)
-    by_layer = bool(kinds) and (apart := _each_layer(kinds, experiment.freezing)) + _SEAMS * seconds < cost
-    if by_layer:
-        saved, cost = saved - _SEAMS * seconds, apart
-    if said is None:
-        if saved < _EARNED * cost:
-            return _SHORT
-        why = f"saves some {saved:,.0f} s of {seconds:,.0f} for {cost:,.0f} s of compiling"
-    return Decision(True, why, by_layer)
+    cost = _cost(network, experiment.freezing)
+    if _SAVED * seconds < _EARNED * cost:
+        return Decision(False, _TOO_SHORT)
+    return Decision(True, f"saves some {_SAVED * seconds:,.0f} s of {seconds:,.0f} for {cost:,.0f} s of compiling")
 
 
 def _not_for(experiment: Experiment, device: str, precision: str, processes: int) -> str | None:
@@ -125,23 +110,20 @@ def _never_earned(network: Classifier, image_shape: tuple[int, ...], images: int
         return "its convolutions are too wide to gain from it"
     # A convolution uses a weight once a pixel at most, forward and twice backward.
     operations = 6 * sum(p.numel() for p in network.parameters()) * image_shape[-1] * image_shape[-2] * images
-    return _SHORT.why if operations / _OPERATIONS_A_SECOND * _SAVED < _EARNED * _COMPILE_SECONDS else None
+    return _TOO_SHORT if operations / _OPERATIONS_A_SECOND * _SAVED < _EARNED * _COMPILE_SECONDS else None
 
 
-def _one_graph(network: Classifier, freezing: FreezingOptions) -> float:
-    """Processor seconds to compile all layers together, anew whenever some freeze."""
+def _cost(network: Classifier, freezing: FreezingOptions) -> float:
+    """Processor seconds to compile it: a layer of each kind, in all forms if it freezes, or all layers as one graph."""
+    if kinds := network.kinds_of_layers():
+        forms = 1.0 if freezing.name == "none" else _SECONDS_OF_ALL_FORMS
+        return _COMPILE_SECONDS + _COMPILE_SECONDS_A_CONVOLUTION * sum(map(_convolutions, kinds)) * forms
     once = _COMPILE_SECONDS + _COMPILE_SECONDS_A_CONVOLUTION * _convolutions(network)
     if freezing.name == "none":
         return once
     layers = len(find_layers(network))
     at_worst = layers  # each by itself
     return once * (recompilations(freezing.stages(layers)) if freezing.name == "freezeout" else at_worst)
-
-
-def _each_layer(kinds: Sequence[nn.Module], freezing: FreezingOptions) -> float:
-    """Processor seconds to compile one layer of each kind, in all forms if it freezes."""
-    forms = 1.0 if freezing.name == "none" else _SECONDS_OF_ALL_FORMS
-    return _COMPILE_SECONDS + _COMPILE_SECONDS_A_CONVOLUTION * sum(map(_convolutions, kinds)) * forms
 
 
 def _convolutions(part: nn.Module) -> int:

@@ -42,7 +42,7 @@ class FreezeOutOptions:
     """freezeout: divide each layer's learning rate by its freezing point."""
 
     freeze_every: Annotated[int, at_least(1, 1_000_000), Only("name", "freezeout")] = 1
-    """freezeout: number of layers frozen at a time, at least 1. Where compile makes one graph, each time makes it anew."""
+    """freezeout: number of layers frozen at a time, at least 1. A graph that compile makes of all is made anew."""
 
     const_time: bool = False
     """freezeout: lengthen the training, in whole epochs, until its counted operations are those of the plain one."""
