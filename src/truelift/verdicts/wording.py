@@ -107,6 +107,7 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
 def reason(judged: Judgement, rule: Rule) -> str:
     """Why the verdict is what it is, in one sentence."""
     k, pairs = judged.seeds, rule.replicates
+    same = f"{k} {pairs} differ by exactly {_amount(judged.difference, rule, '+')}"
     match judged.ground:
         case "all failed":
             return f"{_all_failed(judged)}."
@@ -152,11 +153,10 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "equivalent":
             effect = _amount(rule.smallest_effect, rule)
             real = f"Real ({_p(judged.p_adjusted)}), but no" if _is_real(judged, rule) else "No"
-            return f"{real} effect as large as {effect}: the {_interval(judged, rule, ' is ')}."
+            shown = f"all {same}" if judged.interval is None else f"the {_interval(judged, rule, ' is ')}"
+            return f"{real} effect as large as {effect}: {shown}."
         case "no spread":
-            same = _amount(judged.difference, rule, "+")
-            without = f"All {k} {pairs} differ by exactly {same}, so there is no noise to hold it against"
-            return f"{without}{_more(judged, rule)}."
+            return f"All {same}, so there is no noise to hold it against{_more(judged, rule)}."
         case "chance":
             corrected = f"({_p(judged.p_value)}, corrected for all {_p(judged.p_adjusted)})"
             among = "among all that the referee's ledger holds" if rule.refereed else f"with {rule.tests} variants"
