@@ -26,7 +26,7 @@ from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
 from truelift.verdicts.scale import Scale, in_points
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look, path
-from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.several import holm_by_name
 
 FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0.0625
 
@@ -228,7 +228,7 @@ def _compared(
     }
     samples = {name: replace(sample, p_value=evidence.p_value(sample)) for name, sample in samples.items()}
     tests = _tests(samples, asked)
-    no_effect = _no_effect(samples, asked)
+    no_effect, no_effect_levels = holm_by_name(_no_effect(samples, asked), asked.alpha)
     turned = [guard_samples(guard, evidence) for guard in guards]
     of_guards = [p_values(guard, one, evidence) for guard, one in zip(guards, turned, strict=True)]
     # A referee's budget is one-sided: of a level that is given for two sides, a guard has one.
@@ -247,7 +247,7 @@ def _compared(
             sample,
             Tested(
                 p_adjusted=tests.adjusted.get(name),
-                p_no_effect=no_effect.adjusted.get(name),
+                p_no_effect=no_effect.get(name),
                 p_guarded=adjusted.get(name) if guards else None,
                 constant_baseline=constant,
                 may_decide=evidence.may_decide(sample),
@@ -262,7 +262,7 @@ def _compared(
                 relative=asked.relative,
                 level=tests.levels.get(name, asked.alpha),
                 refereed=asked.given is not None,
-                no_effect_level=no_effect.levels.get(name, asked.alpha),
+                no_effect_level=no_effect_levels.get(name, asked.alpha),
                 looks=asked.looks,
                 folds=asked.held_out is not None,
             ),
@@ -276,8 +276,8 @@ def _compared(
 
 
 @dataclass(frozen=True)
-class _Family:
-    """One family of tests over the variants, by name."""
+class _Tests:
+    """The tests of a difference of 0, by name."""
 
     judged: Mapping[str, float]
     """P-values before the correction."""
@@ -287,12 +287,7 @@ class _Family:
     """In working units."""
 
 
-def _holm(p: Mapping[str, float]) -> dict[str, float]:
-    return dict(zip(p, holm(list(p.values())).tolist(), strict=True))
-
-
-def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
-    """Of a difference of 0."""
+def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Tests:
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted, levels = _corrected(p, asked)
 
@@ -306,7 +301,7 @@ def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
         pairs = {sample.baseline.tobytes() for sample in samples.values()}
         if len(pairs) == 1 and len(p) == len(samples):
             return _pooled(samples, p, levels, asked)
-    return _Family(p, adjusted, levels, intervals)
+    return _Tests(p, adjusted, levels, intervals)
 
 
 def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float], dict[str, float]]:
@@ -314,12 +309,12 @@ def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float],
     if asked.given is not None:
         levels = {name: asked.given[name] for name in p}
         return {name: min(1.0, value * asked.alpha / levels[name]) for name, value in p.items()}, levels
-    return _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True))
+    return holm_by_name(p, asked.alpha)
 
 
 def _pooled(
     samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: _Asked
-) -> _Family:
+) -> _Tests:
     """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two."""
     arms = list(samples.values())
     base = np.log(arms[0].baseline) if asked.relative else arms[0].baseline
@@ -332,21 +327,20 @@ def _pooled(
             half = dunnett_critical(asked.alpha, among, found.degrees) * found.standard_error
             low, high = asked.evidence.interval(sample, asked.alpha)
             intervals[name] = (min(low, sample.difference - half), max(high, sample.difference + half))
-    return _Family(p, adjusted, levels, intervals)
+    return _Tests(p, adjusted, levels, intervals)
 
 
-def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
-    """Of an effect as large as the smallest, either way; empty without a smallest effect."""
+def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> dict[str, float]:
+    """P-values of an effect as large as the smallest, either way; empty without a smallest effect."""
     if not asked.smallest_effect:
-        return _Family({}, {}, {}, {})
+        return {}
     low, high = margins(asked.smallest_effect, relative=asked.relative)
-    p = {
+    return {
         # Doubled: at the level of the other tests, so that it decides where their interval lies within the margins.
         name: min(1.0, 2 * asked.evidence.between(sample, low, high))
         for name, sample in samples.items()
         if sample.p_value is not None
     }
-    return _Family(p, _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True)), {})
 
 
 def _comparison(

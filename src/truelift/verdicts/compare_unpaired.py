@@ -18,7 +18,7 @@ from truelift.verdicts.paired import sample_sd
 from truelift.verdicts.power import POWER, power_paired_t, seeds_needed
 from truelift.verdicts.sample import FEWEST_SEEDS, margins
 from truelift.verdicts.scale import Scale, in_points
-from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.several import holm_by_name
 from truelift.verdicts.student import noncentrality
 from truelift.verdicts.unpaired import Welch, probability_better, welch
 
@@ -118,7 +118,7 @@ def _compared(
         if min(ours.size, values.size) >= 2
     }
     alpha = 1 - asked.confidence
-    adjusted, levels = _family({name: test.p_value for name, test in tests.items()}, alpha)
+    adjusted, levels = holm_by_name({name: test.p_value for name, test in tests.items()}, alpha)
     low, high = margins(asked.smallest_effect, relative=asked.relative)
     equivalent = (
         {
@@ -128,7 +128,7 @@ def _compared(
         if asked.smallest_effect
         else {}
     )
-    no_effect, no_effect_levels = _family(equivalent, alpha)
+    no_effect, no_effect_levels = holm_by_name(equivalent, alpha)
     return {
         name: _comparison(
             ours,
@@ -159,12 +159,6 @@ class _Adjusted:
 
     p: float | None
     no_effect: float | None
-
-
-def _family(p: Mapping[str, float], alpha: float) -> tuple[dict[str, float], dict[str, float]]:
-    values = list(p.values())
-    adjusted, levels = holm(values).tolist(), holm_levels(values, alpha).tolist()
-    return dict(zip(p, adjusted, strict=True)), dict(zip(p, levels, strict=True))
 
 
 def _tail(test: Welch, distance: float) -> float:
