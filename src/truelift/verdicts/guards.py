@@ -146,4 +146,5 @@ def _worse(guard: Guard, value: float) -> float:
 
 def worst_p_value(guards: Sequence[Mapping[str, float | None]], name: str) -> float:
     """The largest p-value of a variant over all guards; 1 where one cannot be told."""
-    return max((1.0 if p.get(name) is None else float(p[name] or 0.0) for p in guards), default=0.0)
+    found = (p.get(name) for p in guards)
+    return max((1.0 if value is None else value for value in found), default=0.0)

@@ -19,7 +19,7 @@ class Tested:
     """Of the metric and every guard at once; None without guards."""
     constant_baseline: bool
     may_decide: bool = True
-    """Whether there are pairs enough; said of more than two, as before a first look at five."""
+    """Whether there are enough pairs for a verdict; False before a growing study's first look."""
 
 
 def judge(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> Judgement:
