@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.judging import metric as of_metric
 from truelift.metrics import Metric
 from truelift.records.elsewhere import OneRun, RunTable, Series
@@ -70,8 +70,7 @@ def parse(text: str, metric: Metric, table: RunTable) -> At:
         return At("best", chosen_by, _lower(chosen_by, metric))
     if kind == "best" and equals:
         argument = resolved(argument, table.metrics)
-        if argument not in table.metrics:
-            raise unknown_name("metric", argument, table.metrics)
+        known("metric", argument, table.metrics)
         return At("best", argument, _lower(argument, metric))
     if kind == "step" and equals:
         try:

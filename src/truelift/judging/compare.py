@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from truelift.errors import FailedError, InputError, require, unknown_name
+from truelift.errors import FailedError, InputError, known, require
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.metrics import Metric
@@ -168,8 +168,7 @@ def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | No
         holds = isinstance(name, str) and _NAME.fullmatch(name) is not None
         require("a variant's name", repr(name), holds, 'of letters, digits, ".", "_" and "-" alone')
     first = names[0] if baseline is None else baseline
-    if first not in names:
-        raise unknown_name("baseline", first, names)
+    known("baseline", first, names)
     return [first, *(name for name in names if name != first)]
 
 
@@ -283,8 +282,7 @@ class _Runner:
     def _learn(self, metrics: Mapping[str, float]) -> Metric:
         if self.metric is None:
             self.metric = _metric(metrics, self._better)
-        if self.metric.name not in metrics:
-            raise unknown_name("metric", self.metric.name, metrics)
+        known("metric", self.metric.name, metrics)
         return self.metric
 
     def _fail(self, path: Path, reason: str, told: str) -> None:

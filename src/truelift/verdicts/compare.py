@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, known, require
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
@@ -101,8 +101,7 @@ def compare(
     at_least_zero("smallest_effect", smallest_effect)
     at_least_zero("resolution", resolution)
     fraction("confidence", confidence)
-    if pooling not in POOLINGS:
-        raise unknown_name("pooling", str(pooling), POOLINGS)
+    known("pooling", pooling, POOLINGS)
     if looks is not None:
         require("looks' alpha", looks.alpha, math.isclose(looks.alpha, 1 - confidence), "1 - confidence")
         if pooling != "none":
@@ -240,8 +239,8 @@ def _compared(
         guarded(guard, one, p, levels, asked.alpha, evidence)
         for guard, one, p in zip(guards, turned, of_guards, strict=True)
     ]
-    known = base[~np.isnan(base)]
-    constant = not asked.may_be_constant and known.size >= FEWEST_SEEDS and float(np.ptp(known)) == 0
+    there = base[~np.isnan(base)]
+    constant = not asked.may_be_constant and there.size >= FEWEST_SEEDS and float(np.ptp(there)) == 0
     return {
         name: _comparison(
             sample,

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from truelift.errors import InputError, real, unknown_name
+from truelift.errors import InputError, known, real
 from truelift.techniques.gaussian_mixture.head import Covariance, GaussianMixtureHead, check_features, check_sizes
 
 
@@ -130,8 +130,7 @@ class FeatureGaussians:
             "shared-diagonal": self.covariance().diagonal()[None],
             "diagonal": by_class,
         }
-        if covariance not in variances:
-            raise unknown_name("covariance", covariance, variances)
+        known("covariance", covariance, variances)
         return GaussianMixtureHead(
             self.features,
             self.classes,
