@@ -108,7 +108,7 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
     objective = objectives.build(experiment.objective, _around(experiment, inputs, network, result, where)).to(where)
     followers = _followers(experiment.policy, network, inputs, where)
     parts: dict[str, Stateful] = {"network": network, "objective": _Main(objective, recorded)}
-    parts |= {_name_of(recorded, policy.name, checkpoint): policy for policy in followers}
+    parts |= {_name_of(policy.name, checkpoint): policy for policy in followers}
     try:
         load_checkpoint(checkpoint, parts, fingerprint(identity(recorded)), where)
     except UnusableCheckpointError as error:
@@ -244,7 +244,7 @@ def _followers(
     return [p for p in built if isinstance(p, policies.own.OwnPolicy) and hasattr(p.policy, "applied")]
 
 
-def _name_of(recorded: Experiment, name: str, checkpoint: Path) -> str:
+def _name_of(name: str, checkpoint: Path) -> str:
     """The name under which a checkpoint has a policy's state: "policy 2 averaged-weights".
 
     Raises:
