@@ -6,7 +6,7 @@ Letters: k paired seeds, m variants; d is the array of k paired differences, var
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +33,7 @@ FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0
 NO_POOLING = 'pooling = "guarded" has no form that holds at any stop: leave it out, or give a fixed number of seeds'
 
 Pooling = Literal["none", "guarded"]
-POOLINGS: tuple[Pooling, ...] = ("none", "guarded")
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def compare(

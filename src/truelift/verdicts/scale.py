@@ -5,7 +5,7 @@ point. So what is not certain is asked, and never guessed.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from truelift.errors import InputError, known
 from truelift.verdicts.checks import Array
 
 Scale = Literal["points", "fraction", "none"]
-SCALES: tuple[Scale, ...] = ("points", "fraction", "none")
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 FAR_APART = 20.0
 """Times: variants whose results lie further apart, on both sides of 1, are not of one scale."""

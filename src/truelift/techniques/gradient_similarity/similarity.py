@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -115,8 +115,8 @@ class GradientSimilarity:
         check_values: bool | Literal["late"] = True,
     ) -> None:
         if not callable(rule):
-            known("rule", rule, ("weighted", "unweighted"))
-        known("granularity", granularity, ("global", "layer", "tensor"))
+            known("rule", rule, get_args(Weighting))
+        known("granularity", granularity, get_args(Granularity))
         if isinstance(measured, str):
             known("choice of measured parameters", measured, ("all", "convolutions"))
         else:
