@@ -175,9 +175,9 @@ def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | No
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(seeds, int) and seeds > MOST_SEEDS:
         raise InputError(f"seeds must be at most {MOST_SEEDS:,}, got {seeds}.")
-    several = isinstance(seeds, int | Iterable) and not isinstance(seeds, str | bytes)
+    several = isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes)
     found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds) if several else ()
-    for seed in found if len(found) <= MOST_SEEDS else ():
+    for seed in found:
         if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
             raise InputError(f"seeds must be numbers of 64 bits, got {seed}.")
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in found)

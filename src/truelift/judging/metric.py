@@ -15,7 +15,7 @@ _SHORT = {"acc": "accuracy", "acc1": "accuracy", "top1": "accuracy", "err": "err
 """Short forms of endings that the catalogue knows."""
 
 _VALIDATION = ("validation", "valid", "val", "dev", "eval")
-_TEST = re.compile(r"(?:^|_)test(?=_|$)")
+_TEST = re.compile(r"(^|_)test(?=_|$)")
 _CHOSEN = re.compile(r"(?:^|_)(best|max|maximum|highest|peak)(?=_|$)")
 
 
@@ -83,7 +83,7 @@ def of_validation(name: str, names: tuple[str, ...]) -> str:
         return name
     plainly = {plain(other): other for other in reversed(names)}
     for part in _VALIDATION:
-        for candidate in (_TEST.sub(lambda m, p=part: m[0].replace("test", p), plain(name)), f"{part}_{plain(name)}"):  # type: ignore[misc]
+        for candidate in (_TEST.sub(rf"\g<1>{part}", plain(name)), f"{part}_{plain(name)}"):
             if candidate != plain(name) and candidate in plainly:
                 return plainly[candidate]
     of_validation = [other for other in names if is_of_validation(other)]
