@@ -145,8 +145,12 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "guard open":
             return f"{_found(judged, rule)}, but {_guards(judged, rule)}: not shown to be within."
         case "guard broken":
-            broken = " and ".join(_guard_broken(guard) for guard in judged.guards if guard.broken)
-            return f"{broken}; {_found(judged, rule)}."
+            broken = (
+                f"{guard.metric} gets {_of(guard.worse, guard)} worse (limit {_of(guard.limit, guard)})"
+                for guard in judged.guards
+                if guard.broken
+            )
+            return f"{' and '.join(broken)}; {_found(judged, rule)}."
         case "failures":
             second, without = judged.with_failures, _amount(judged.difference, rule, "+")
             assert second is not None
@@ -156,7 +160,8 @@ def reason(judged: Judgement, rule: Rule) -> str:
             )
         case "equivalent":
             effect = _amount(rule.smallest_effect, rule)
-            real = f"Real ({_p(judged.p_adjusted)}), but no" if _is_real(judged, rule) else "No"
+            is_real = judged.p_adjusted is not None and judged.p_adjusted <= rule.alpha
+            real = f"Real ({_p(judged.p_adjusted)}), but no" if is_real else "No"
             shown = f"all {same}" if judged.interval is None else f"the {_interval(judged, rule, ' is ')}"
             return f"{real} effect as large as {effect}: {shown}."
         case "no spread":
@@ -241,10 +246,6 @@ def _failed(second: WithFailures) -> str:
     return f"{second.runs} failed {'run' if second.runs == 1 else 'runs'} counted as the study's worst result"
 
 
-def _is_real(judged: Judgement, rule: Rule) -> bool:
-    return judged.p_adjusted is not None and judged.p_adjusted <= rule.alpha
-
-
 def _found(judged: Judgement, rule: Rule) -> str:
     """The metric's difference in a sentence with guards: 21 % less (18 to 24)."""
     if not rule.relative:
@@ -274,10 +275,6 @@ def _guard(guard: Guarded, rule: Rule) -> str:
     else:
         cost = f"is {_of(guard.worse, guard)} worse in {guard.seeds} {rule.replicates}"
     return f"{guard.metric} {cost} (limit {_of(guard.limit, guard)})"
-
-
-def _guard_broken(guard: Guarded) -> str:
-    return f"{guard.metric} gets {_of(guard.worse, guard)} worse (limit {_of(guard.limit, guard)})"
 
 
 def _of(value: float, guard: Guarded) -> str:
