@@ -16,7 +16,7 @@ from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
-from truelift.verdicts.failures import Flags, Lost, all_failed, counted, flags_of, lost, worst_result
+from truelift.verdicts.failures import Flags, Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
@@ -131,8 +131,15 @@ def compare(
     )
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
-    second = _second_line(base, others, base_flags, flags, asked)
     seeds = {name: _judged(values, flags[name], asked) for name, values in others.items()}
+    runs = {name: int(of_variant.sum() + base_flags[: seeds[name]].sum()) for name, of_variant in flags.items()}
+    second = second_line(
+        (base, others),
+        (base_flags, flags),
+        runs,
+        lambda base, others: _compared(base, others, asked, (), {}, {}),
+        higher_is_better=higher_is_better,
+    )
     no_run = all_failed(base, base_flags, max(seeds.values(), default=base.size))
     without = {name: lost(all_failed(values, flags[name], seeds[name]), no_run) for name, values in others.items()}
     return _compared(base, others, asked, guards, second, without)
@@ -185,25 +192,6 @@ def _check_folds(held_out: float, pooling: Pooling, looks: Looks | None, levels:
     for name, given in (("pooling", pooling != "none"), ("looks", looks is not None), ("levels", levels is not None)):
         if given:
             raise InputError(f"{name} must be left out with folds: its tests are for independent pairs.")
-
-
-def _second_line(
-    base: Array, others: Mapping[str, Array], base_failed: Flags, failed: Mapping[str, Flags], asked: _Asked
-) -> dict[str, WithFailures]:
-    """By variant, for those of which a run, or one of the baseline's, failed."""
-    failures = {
-        name: int(flags.sum() + base_failed[: _judged(others[name], flags, asked)].sum())
-        for name, flags in failed.items()
-    }
-    if not any(failures.values()):
-        return {}
-    worst = worst_result((base, *others.values()), higher_is_better=asked.higher_is_better)
-    filled = {name: counted(values, failed[name], worst) for name, values in others.items()}
-    return {
-        name: WithFailures(runs=failures[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
-        for name, c in _compared(counted(base, base_failed, worst), filled, asked, (), {}, {}).items()
-        if failures[name]
-    }
 
 
 def _judged(results: Array, failed: Flags, asked: _Asked) -> int:

@@ -12,7 +12,7 @@ from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.compare import Pooling
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
-from truelift.verdicts.failures import Lost, all_failed, counted, flags_of, lost, worst_result
+from truelift.verdicts.failures import Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.guards import Guard
 from truelift.verdicts.judging import Tested, more_needed, with_failures
 from truelift.verdicts.paired import sample_sd
@@ -88,16 +88,13 @@ def compare_unpaired(
     asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant)
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
-    failures = {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()}
-    second: dict[str, WithFailures] = {}
-    if any(failures.values()):
-        worst = worst_result((base, *others.values()), higher_is_better=higher_is_better)
-        filled = {name: counted(values, flags[name], worst) for name, values in others.items()}
-        second = {
-            name: WithFailures(runs=failures[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
-            for name, c in _compared(counted(base, base_flags, worst), filled, asked, {}, {}).items()
-            if failures[name]
-        }
+    second = second_line(
+        (base, others),
+        (base_flags, flags),
+        {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()},
+        lambda base, others: _compared(base, others, asked, {}, {}),
+        higher_is_better=higher_is_better,
+    )
     no_run = all_failed(base, base_flags)
     without = {name: lost(all_failed(values, flags[name]), no_run) for name, values in others.items()}
     return _compared(base, others, asked, second, without)
