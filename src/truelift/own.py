@@ -5,6 +5,7 @@ truelift takes the name of a part, it takes an import path too.
 """
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -109,6 +110,21 @@ def raised(error: BaseException) -> str:
         frame = frame.tb_next
     place = f" ({Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno})" if frame else ""
     return f"raised {type(error).__name__}: {' '.join(str(error).split())}{place}"
+
+
+@contextlib.contextmanager
+def blamed(kind: str, path: str) -> Iterator[None]:
+    """Within it what a user's own part raises is told as that part's.
+
+    Raises:
+        InputError: It raises.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f'{kind} "{path}" {raised(error)}.') from error
 
 
 def sources(path: str, kind: str) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.judging import metric as of_metric
 from truelift.metrics import Metric
 from truelift.records.elsewhere import OneRun, RunTable, Series
@@ -30,7 +30,7 @@ class At:
     def step_of(self, run: OneRun, name: str) -> float | None:
         """The step of a run that counts for a metric; None where it has none such."""
         if self.kind == "last":
-            return _last(run.series.get(name))
+            return float(run.series[name].steps[-1]) if name in run.series else None
         if self.kind == "step":
             return self.step
         found = run.series.get(self.chosen_by or "")
@@ -39,13 +39,9 @@ class At:
         return float(found.steps[np.nanargmin(found.values) if self.lower else np.nanargmax(found.values)])
 
 
-def _last(series: Series | None) -> float | None:
-    return None if series is None else float(series.steps[-1])
-
-
-def value_at(series: Series | None, step: float | None) -> float | None:
+def value_at(series: Series, step: float | None) -> float | None:
     """The value at a step; None where there is none."""
-    if series is None or step is None:
+    if step is None:
         return None
     where = np.flatnonzero(series.steps == step)
     return float(series.values[where[-1]]) if where.size else None
@@ -70,8 +66,7 @@ def parse(text: str, metric: Metric, table: RunTable) -> At:
         return At("best", chosen_by, _lower(chosen_by, metric))
     if kind == "best" and equals:
         argument = resolved(argument, table.metrics)
-        if argument not in table.metrics:
-            raise unknown_name("metric", argument, table.metrics)
+        known("metric", argument, table.metrics)
         return At("best", argument, _lower(argument, metric))
     if kind == "step" and equals:
         try:

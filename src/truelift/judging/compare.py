@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from truelift.errors import FailedError, InputError, require, unknown_name
+from truelift.errors import FailedError, InputError, known, require
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.metrics import Metric
@@ -168,17 +168,16 @@ def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | No
         holds = isinstance(name, str) and _NAME.fullmatch(name) is not None
         require("a variant's name", repr(name), holds, 'of letters, digits, ".", "_" and "-" alone')
     first = names[0] if baseline is None else baseline
-    if first not in names:
-        raise unknown_name("baseline", first, names)
+    known("baseline", first, names)
     return [first, *(name for name in names if name != first)]
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(seeds, int) and seeds > MOST_SEEDS:
         raise InputError(f"seeds must be at most {MOST_SEEDS:,}, got {seeds}.")
-    several = isinstance(seeds, int | Iterable) and not isinstance(seeds, str | bytes)
+    several = isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes)
     found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds) if several else ()
-    for seed in found if len(found) <= MOST_SEEDS else ():
+    for seed in found:
         if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
             raise InputError(f"seeds must be numbers of 64 bits, got {seed}.")
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in found)
@@ -283,8 +282,7 @@ class _Runner:
     def _learn(self, metrics: Mapping[str, float]) -> Metric:
         if self.metric is None:
             self.metric = _metric(metrics, self._better)
-        if self.metric.name not in metrics:
-            raise unknown_name("metric", self.metric.name, metrics)
+        known("metric", self.metric.name, metrics)
         return self.metric
 
     def _fail(self, path: Path, reason: str, told: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.judging import metric as of_metric
 from truelift.judging.scale import scaled
 from truelift.metrics import Metric
@@ -55,12 +55,11 @@ def read(guards: Mapping[str, float | str], metrics: Iterable[str], judged: str)
     Raises:
         InputError: A metric is not there, is the judged one, its direction cannot be told, or a limit is none.
     """
-    known = list(metrics)
+    names = list(metrics)
     found = []
     for given, limit in guards.items():
-        name = resolved(given, known)
-        if name not in known:
-            raise unknown_name("guard", given, known)
+        name = resolved(given, names)
+        known("guard", name, names)
         if name == judged:
             raise InputError(f"guard must be another metric than the one that is judged, got {name}.")
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.report import Summary, print_summary, write_forms
 from truelift.report.json_form import report_form, to_json
 from truelift.verdicts import Comparison, Verdict
@@ -50,8 +50,7 @@ class Judged:
         Raises:
             InputError: There is no such variant; a `KeyError` it is not.
         """
-        if variant not in self.comparisons:
-            raise unknown_name("variant", variant, self.comparisons)
+        known("variant", variant, self.comparisons)
         return self.comparisons[variant]
 
     def write(self, folder: str | Path | None = None) -> Path:

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import Literal
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.metrics import KINDS, Metric
 from truelift.records.elsewhere import RunTable
 from truelift.records.elsewhere.names import METRICS, STEPS, find, plain, resolved
@@ -15,7 +15,7 @@ _SHORT = {"acc": "accuracy", "acc1": "accuracy", "top1": "accuracy", "err": "err
 """Short forms of endings that the catalogue knows."""
 
 _VALIDATION = ("validation", "valid", "val", "dev", "eval")
-_TEST = re.compile(r"(?:^|_)test(?=_|$)")
+_TEST = re.compile(r"(^|_)test(?=_|$)")
 _CHOSEN = re.compile(r"(?:^|_)(best|max|maximum|highest|peak)(?=_|$)")
 
 
@@ -41,8 +41,7 @@ def choose(table: RunTable, wanted: str | None, better: Better | None) -> Metric
         wanted = usual[0] if usual else left[0]
     else:
         wanted = resolved(wanted, names)
-    if wanted not in names:
-        raise unknown_name("metric", wanted, names)
+    known("metric", wanted, names)
     return named(wanted, better)
 
 
@@ -53,10 +52,10 @@ def named(name: str, better: Better | None) -> Metric:
         InputError: Its direction cannot be told.
     """
     parts = plain(name).split("_")
-    known = "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
-    if better is None and not any(known == kind.ending or known.endswith(f"_{kind.ending}") for kind in KINDS):
+    usual = "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
+    if better is None and not any(usual == kind.ending or usual.endswith(f"_{kind.ending}") for kind in KINDS):
         raise InputError(f"--better must be higher or lower for a metric named {name}: its name does not say it.")
-    return replace(Metric.named(known, None if better is None else better == "higher"), name=name)
+    return replace(Metric.named(usual, None if better is None else better == "higher"), name=name)
 
 
 def is_of_validation(name: str) -> bool:
@@ -84,7 +83,7 @@ def of_validation(name: str, names: tuple[str, ...]) -> str:
         return name
     plainly = {plain(other): other for other in reversed(names)}
     for part in _VALIDATION:
-        for candidate in (_TEST.sub(lambda m, p=part: m[0].replace("test", p), plain(name)), f"{part}_{plain(name)}"):  # type: ignore[misc]
+        for candidate in (_TEST.sub(rf"\g<1>{part}", plain(name)), f"{part}_{plain(name)}"):
             if candidate != plain(name) and candidate in plainly:
                 return plainly[candidate]
     of_validation = [other for other in names if is_of_validation(other)]

@@ -3,18 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.judging import at as steps
 from truelift.judging.at import At
 from truelift.judging.guards import AskedGuard
 from truelift.judging.read_run import ReadRun
 from truelift.judging.scale import scaled
 from truelift.metrics import Metric
-from truelift.records import Study
+from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
 from truelift.records.elsewhere.names import BASELINES
@@ -114,14 +113,13 @@ def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[i
         "shared": shared,
         "runs": [],
         "repeat": asked.repeat,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
     }
 
 
 def _baseline(source: str, names: Sequence[str], wanted: str | None) -> str:
     if wanted is not None:
-        if wanted not in names:
-            raise unknown_name("baseline", wanted, names)
+        known("baseline", wanted, names)
         return wanted
     usual = [name for name in names if name.lower() in BASELINES]
     if len(usual) != 1:

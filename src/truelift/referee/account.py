@@ -2,7 +2,7 @@
 
 from bisect import insort
 
-from truelift.errors import InputError, real, require, unknown_name, whole
+from truelift.errors import InputError, known, real, require, whole
 from truelift.referee.rules import RULES, SAFFRON_THRESHOLD, Rule, lord_level, saffron_level, spending_level
 
 MOST_CANDIDATES = 1_000_000
@@ -28,8 +28,7 @@ class Account:
     """
 
     def __init__(self, rule: Rule = "spending", *, alpha: float = 0.05, candidates: int | None = None) -> None:
-        if rule not in RULES:
-            raise unknown_name("rule", str(rule), RULES)
+        known("rule", rule, RULES)
         real("alpha", alpha, lambda value: 0 < value < 1, "between 0 and 1")
         if candidates is not None:
             whole("candidates", candidates, 1, MOST_CANDIDATES)

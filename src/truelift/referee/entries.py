@@ -48,7 +48,7 @@ class Entered(Struct, frozen=True, forbid_unknown_fields=True):
     level: Share
     """One-sided."""
     look: Count
-    """The how manieth registration of these settings against this baseline."""
+    """From 1: which registration of these settings against this baseline it is."""
 
 
 class Registered(_Entry, tag="candidates", frozen=True):
@@ -64,7 +64,7 @@ class Registered(_Entry, tag="candidates", frozen=True):
     drawn: bool
     """By the ledger; else the runs were there before."""
     confirmation: Annotated[int, Meta(ge=0)]
-    """0, or the how manieth confirmation it is."""
+    """0, or from 1 which confirmation it is."""
     candidates: Annotated[list[Entered], Meta(min_length=1)]
     created: str
 

@@ -17,12 +17,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from truelift.errors import require
 
 Rule = Literal["spending", "lord", "saffron"]
-RULES: tuple[Rule, ...] = ("spending", "lord", "saffron")
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 SAFFRON_THRESHOLD = 0.5
 """SAFFRON's lambda: a p-value above it speaks for a candidate without effect."""

@@ -125,7 +125,7 @@ class State:
         return list(seeds)
 
     def look(self, digest: str, baseline: str, confirmation: int) -> int:
-        """The how manieth registration of these settings against this baseline the next one is."""
+        """From 1: which registration of these settings against this baseline the next one is."""
         return 1 + self._looks[digest, baseline, bool(confirmation)]
 
     def levels(self, count: int, confirmation: int) -> list[float]:
@@ -200,7 +200,7 @@ class State:
         if not math.isclose(one.level, level, rel_tol=1e-9):
             raise self._wrong(line, f"the level of candidate {one.number} is {level:g} by the rule, not {one.level:g}")
         if one.look != self.look(one.digest, entry.baseline.digest, entry.confirmation):
-            raise self._wrong(line, f"candidate {one.number} was looked at before as often as it does not say")
+            raise self._wrong(line, f"candidate {one.number} was looked at more or less often than it says")
         self._looks[one.digest, entry.baseline.digest, bool(entry.confirmation)] += 1
         if not entry.confirmation:
             self._accounted[one.number] = accounted

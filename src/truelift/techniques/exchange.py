@@ -28,7 +28,7 @@ class Averaging:
     def send(self, tensors: Sequence[Tensor]) -> None:
         """Begin to average these, dense tensors of real or complex numbers, in one collective."""
         if tensors:
-            flat = torch.cat([_in_memory_order(tensor) for tensor in tensors])
+            flat = torch.cat([in_memory_order(tensor) for tensor in tensors])
             self._sent.append((dist.all_reduce(flat, group=self._group, async_op=True), flat, list(tensors)))
 
     def sent(self) -> list[Tensor]:
@@ -41,7 +41,7 @@ class Averaging:
             if work is not None:
                 work.wait()
             flat /= dist.get_world_size(self._group)
-            parts = [_in_memory_order(tensor) for tensor in tensors]
+            parts = [in_memory_order(tensor) for tensor in tensors]
             means = torch.split(flat, [part.numel() for part in parts])
             for part, mean in zip(parts, means, strict=True):
                 part.copy_(mean)
@@ -109,8 +109,8 @@ def is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
-def _in_memory_order(tensor: Tensor) -> Tensor:
-    """All elements, as a view; a complex number as two."""
+def in_memory_order(tensor: Tensor) -> Tensor:
+    """All elements of a dense tensor, as a view; a complex number as two."""
     assert is_dense(tensor), "autograd gives a parameter's gradient the parameter's own layout"
     flat = tensor.as_strided((tensor.numel(),), (1,))
     return torch.view_as_real(flat).flatten() if tensor.is_complex() else flat

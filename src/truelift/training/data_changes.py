@@ -27,12 +27,12 @@ def refuse_changed_data(folder: Path, splits: Splits) -> None:
         return
     checkpoint = folder / "checkpoint.pt"
     raise InputError(
-        f"{folder}: the data changed since its checkpoint was written: {told_change(before, splits.state.record())}. "
+        f"{folder}: the data changed since its checkpoint was written: {_told_change(before, splits.state.record())}. "
         f"Put them back as they were, or begin anew without the checkpoint: rm {checkpoint}"
     )
 
 
-def told_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _told_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs between two states of a data set, in words."""
     counts = dict.fromkeys((*before["images"], *now["images"]))
     facts = [(f"{split} images", before["images"].get(split, 0), now["images"].get(split, 0)) for split in counts]

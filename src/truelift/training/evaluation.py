@@ -116,22 +116,20 @@ def scores(predictions: Predictions, split: str) -> dict[str, float]:
     infinite.
     """
     accuracy = 100 * float(np.mean(predictions.predicted == predictions.labels))
-    if isinstance(predictions, LabelSetPredictions):
-        return _scores_of_sets(predictions, split, accuracy)
     rates = {f"{split}_accuracy": accuracy, f"{split}_error": 100 - accuracy}
+    if isinstance(predictions, LabelSetPredictions):
+        return _scores_of_sets(predictions, split, rates)
     if len(predictions.probability) == 0:
         return rates
     floored = np.maximum(predictions.probability, np.finfo(np.float32).tiny)
     return {f"{split}_loss": float(-np.log(floored, dtype=np.float64).mean()), **rates}
 
 
-def _scores_of_sets(predictions: LabelSetPredictions, split: str, accuracy: float) -> dict[str, float]:
+def _scores_of_sets(predictions: LabelSetPredictions, split: str, rates: dict[str, float]) -> dict[str, float]:
     """The same of several labels: an image is right where all its labels are; and the mean average precision."""
     labels, p = predictions.label_table, predictions.label_probability.astype(np.float64)
-    floor = np.finfo(np.float32).tiny
-    of_truth = np.where(labels, p, 1 - p)
-    found = {f"{split}_loss": float(-np.log(np.maximum(of_truth, floor)).mean())}
-    found |= {f"{split}_accuracy": accuracy, f"{split}_error": 100 - accuracy}
+    of_truth = np.maximum(np.where(labels, p, 1 - p), np.finfo(np.float32).tiny)
+    found = {f"{split}_loss": float(-np.log(of_truth).mean()), **rates}
     area = mean_average_precision(labels, p)
     return found if area is None else found | {f"{split}_mean_average_precision": 100 * area}
 

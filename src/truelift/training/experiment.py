@@ -121,12 +121,21 @@ class Experiment:
         """Whether there is a second task."""
         return bool(self.tasks.auxiliary) or self.tasks.auxiliary_rotation is not None
 
+    @property
+    def backward_twice(self) -> bool:
+        """Whether a step goes backwards through one forward pass several times, for the gradient of each of its losses.
+
+        torch's compiler gives what such a pass keeps away in the first backward pass, and refuses the second.
+        """
+        apart = self.gradient.name in _APART or self.gradient.auxiliary_weight != 1
+        return apart and self.objective.name not in _OF_ONE_LOSS
+
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between options of different groups."""
         f, g = self.freezing, self.gradient
-        several = self.has_auxiliary_task or self.objective.name not in ("softmax", "binary-cross-entropy")
+        several = self.has_auxiliary_task or self.objective.name not in _OF_ONE_LOSS
         enough = self.has_auxiliary_task if g.name == "single" else several
-        fits = g.name not in _OF_SEVERAL_LOSSES or enough
+        fits = g.name not in ("single", *_APART) or enough
         yield "gradient.name", fits, "sum where there is no auxiliary task (tasks.auxiliary)"
         weighs = g.auxiliary_weight == 1 or (g.name == "sum" and several)
         yield "gradient.auxiliary_weight", weighs, "1 for other rules than sum and for a single loss"
@@ -144,10 +153,14 @@ class Experiment:
         )
         plain = not self.model.recompute or not (self.compile is True or f.cache != "none")
         yield "model.recompute", plain, "false where compile is true or freezing.cache is not none"
+        once = self.compile is not True or not self.backward_twice
+        yield "compile", once, f"auto or false for gradient.name {g.name} over losses of one forward pass"
 
 
-# Rules that say something only of several losses.
-_OF_SEVERAL_LOSSES = ("single", "weighted", "unweighted", "pcgrad", "gradvac")
+# Rules that take the gradient of each loss by itself.
+_APART = ("weighted", "unweighted", "pcgrad", "gradvac")
+
+_OF_ONE_LOSS = ("softmax", "binary-cross-entropy")
 
 
 def resolve(experiment: Experiment, *folders: Path) -> Experiment:
@@ -184,6 +197,7 @@ def resolve(experiment: Experiment, *folders: Path) -> Experiment:
     refuse(experiment, [("freezing.cache", changes, rule)])
     return dataclasses.replace(
         experiment,
+        compile=False if experiment.backward_twice else experiment.compile,
         data=data,
         augmentation=augmentation,
         schedule=schedule,

@@ -14,8 +14,6 @@ from truelift.processes import available_cores
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-_DEVICES = "auto, cpu, mps, cuda or cuda:N"
-
 
 def check_device(wanted: str) -> None:
     """Refuse what names no device, whatever this machine has.
@@ -26,7 +24,7 @@ def check_device(wanted: str) -> None:
     kind, colon, index = wanted.partition(":")
     named = wanted in ("auto", "cpu", "mps", "cuda")
     if not named and not (kind == "cuda" and colon and index.isascii() and index.isdigit()):
-        raise InputError(f"device must be {_DEVICES}, got {wanted}.")
+        raise InputError(f"device must be auto, cpu, mps, cuda or cuda:N, got {wanted}.")
 
 
 def pick_device(wanted: str) -> str:

@@ -122,7 +122,7 @@ def as_recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: By dotted name.
     """
     name = settings.get("model.name")
-    return {**settings, **({"model.name": earlier_meaning(name)} if isinstance(name, str) else {})}
+    return {**settings, "model.name": earlier_meaning(name)} if isinstance(name, str) else dict(settings)
 
 
 def _without_folder(path: str) -> str:

@@ -123,9 +123,9 @@ class Meters:
             if math.isfinite(value):
                 continue
             told = "loss" if name == "train_loss" else name
-            for steps_ago, (loss, its_rate) in zip(range(len(self._steps) - 1, -1, -1), self._steps, strict=True):
+            for its_step, (loss, its_rate) in enumerate(self._steps, self.step - len(self._steps) + 1):
                 if not math.isfinite(loss):
-                    told, value, step, rate = "loss", float(loss), self.step - steps_ago, its_rate
+                    told, value, step, rate = "loss", float(loss), its_step, its_rate
                     break
             raise DivergedError(told, value, step, rate)
 

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from truelift.errors import InputError
 from truelift.options import POSITIVE, SHARE, Conflict, In, OneOf, Only, Registry, at_least
-from truelift.own import call, is_import_path, parameters, raised, refuse_unknown
+from truelift.own import blamed, call, is_import_path, parameters, refuse_unknown
 from truelift.training.policies.base import Progress
 
 Schedule = Callable[[Progress], float]
@@ -258,10 +258,8 @@ def _own(path: str, found: Any, args: Mapping[str, Any], steps_per_epoch: int, s
             "epoch": t // steps_per_epoch,
             "progress": t / steps,
         }
-        try:
+        with blamed("schedule", path):
             value = float(found(**{name: there[name] for name in takes if name in there}, **args))
-        except Exception as error:
-            raise InputError(f'schedule "{path}" {raised(error)}.') from error
         if not 0 <= value < math.inf:
             raise InputError(f'schedule "{path}" must give a factor that is at least 0 and finite, got {value}.')
         return value
@@ -277,12 +275,10 @@ def _of_torch(
     lengths = {"total_iters": steps, "total_steps": steps, "T_max": steps, "max_lr": 1.0}
     scheduler = call("schedule", path, kind, args, optimizer=optimizer, steps_per_epoch=steps_per_epoch, **lengths)
     factors = []
-    try:
+    with blamed("schedule", path):  # one that wants to be told of a metric raises, say
         for t in range(steps):
             factors.append(float(optimizer.param_groups[0]["lr"]))
             optimizer.step()
             if t + 1 < steps:
                 scheduler.step()
-    except Exception as error:  # one that wants to be told of a metric, say
-        raise InputError(f'schedule "{path}" {raised(error)}.') from error
     return factors.__getitem__

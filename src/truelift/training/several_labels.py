@@ -2,6 +2,7 @@
 
 from truelift.data import Splits
 from truelift.errors import require
+from truelift.own import is_import_path
 from truelift.training.experiment import Experiment
 
 OBJECTIVE = "binary-cross-entropy"
@@ -19,8 +20,8 @@ def check_labels(experiment: Experiment, splits: Splits) -> None:
         return
     why = "for images with several labels"
     objective, tasks = experiment.objective, experiment.tasks
-    own = ":" in objective.name
-    require("objective.name", objective.name, own or objective.name == OBJECTIVE, f"{OBJECTIVE} {why}")
+    fits = is_import_path(objective.name) or objective.name == OBJECTIVE
+    require("objective.name", objective.name, fits, f"{OBJECTIVE} {why}")
     require("objective.feature_size", objective.feature_size, objective.feature_size != 2, f"other than 2 {why}")
     require("data.sampling", experiment.data.sampling, experiment.data.sampling == "shuffle", f"shuffle {why}")
     mixing = [name for name in experiment.augmentation.names if name in _MIXING]

@@ -108,7 +108,7 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
     objective = objectives.build(experiment.objective, _around(experiment, inputs, network, result, where)).to(where)
     followers = _followers(experiment.policy, network, inputs, where)
     parts: dict[str, Stateful] = {"network": network, "objective": _Main(objective, recorded)}
-    parts |= {_name_of(recorded, policy.name, checkpoint): policy for policy in followers}
+    parts |= {_name_of(policy.name, checkpoint): policy for policy in followers}
     try:
         load_checkpoint(checkpoint, parts, fingerprint(identity(recorded)), where)
     except UnusableCheckpointError as error:
@@ -172,15 +172,18 @@ def _needed(recorded: Experiment, folder: Path) -> Experiment:
         for field in dataclasses.fields(Experiment)
         if dataclasses.is_dataclass(getattr(defaults, field.name)) and field.name not in _NEEDED
     }
-    model = dataclasses.replace(recorded.model, weights=None)  # those of the checkpoint take their place
-    found = dataclasses.replace(recorded, **dropped, model=model)
-    model = dataclasses.replace(model, name=_as_planned(model.name, "model", found.own, folder))
-    objective = dataclasses.replace(
-        found.objective, name=_as_planned(found.objective.name, "objective", found.own, folder)
-    )
-    names = tuple(_as_planned(name, "policy", found.own, folder) for name in found.policy.names)
+
+    def planned(name: str, kind: str) -> str:
+        return _as_planned(name, kind, recorded.own, folder)
+
+    model, objective, policy = recorded.model, recorded.objective, recorded.policy
     return dataclasses.replace(
-        found, model=model, objective=objective, policy=dataclasses.replace(found.policy, names=names)
+        recorded,
+        **dropped,
+        # The checkpoint's weights take the place of those that it began with.
+        model=dataclasses.replace(model, name=planned(model.name, "model"), weights=None),
+        objective=dataclasses.replace(objective, name=planned(objective.name, "objective")),
+        policy=dataclasses.replace(policy, names=tuple(planned(name, "policy") for name in policy.names)),
     )
 
 
@@ -192,11 +195,12 @@ def _as_planned(name: str, kind: str, planned: Mapping[str, str], folder: Path) 
     """
     if not is_import_path(name) or name not in planned:
         return name
-    file, colon, called = name.partition(":")
-    copy = f"{folder / 'own' / Path(file).name}{colon}{called}"
-    of_file = file.endswith(".py")
-    paths = [path for path in (name, copy) if not of_file or Path(path.partition(":")[0]).is_file()]
-    for path in paths if of_file else [name]:
+    file, _, called = name.partition(":")
+    paths = [name]
+    if file.endswith(".py"):
+        places = (Path(file), folder / "own" / Path(file).name)
+        paths = [f"{place}:{called}" for place in places if place.is_file()]
+    for path in paths:
         if digest(path, kind) == planned[name]:
             return path
     raise InputError(f"the source of {name} {'has changed' if paths else 'is gone'} since this run was made.")
@@ -244,7 +248,7 @@ def _followers(
     return [p for p in built if isinstance(p, policies.own.OwnPolicy) and hasattr(p.policy, "applied")]
 
 
-def _name_of(recorded: Experiment, name: str, checkpoint: Path) -> str:
+def _name_of(name: str, checkpoint: Path) -> str:
     """The name under which a checkpoint has a policy's state: "policy 2 averaged-weights".
 
     Raises:

@@ -6,17 +6,17 @@ Letters: k paired seeds, m variants; d is the array of k paired differences, var
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, known, require
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
-from truelift.verdicts.failures import Flags, Lost, all_failed, counted, flags_of, lost, worst_result
+from truelift.verdicts.failures import Flags, Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
@@ -26,14 +26,14 @@ from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
 from truelift.verdicts.scale import Scale, in_points
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look, path
-from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.several import holm_by_name
 
 FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0.0625
 
 NO_POOLING = 'pooling = "guarded" has no form that holds at any stop: leave it out, or give a fixed number of seeds'
 
 Pooling = Literal["none", "guarded"]
-POOLINGS: tuple[Pooling, ...] = ("none", "guarded")
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def compare(
@@ -101,8 +101,7 @@ def compare(
     at_least_zero("smallest_effect", smallest_effect)
     at_least_zero("resolution", resolution)
     fraction("confidence", confidence)
-    if pooling not in POOLINGS:
-        raise unknown_name("pooling", str(pooling), POOLINGS)
+    known("pooling", pooling, POOLINGS)
     if looks is not None:
         require("looks' alpha", looks.alpha, math.isclose(looks.alpha, 1 - confidence), "1 - confidence")
         if pooling != "none":
@@ -132,8 +131,15 @@ def compare(
     )
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
-    second = _second_line(base, others, base_flags, flags, asked)
     seeds = {name: _judged(values, flags[name], asked) for name, values in others.items()}
+    runs = {name: int(of_variant.sum() + base_flags[: seeds[name]].sum()) for name, of_variant in flags.items()}
+    second = second_line(
+        (base, others),
+        (base_flags, flags),
+        runs,
+        lambda base, others: _compared(base, others, asked, (), {}, {}),
+        higher_is_better=higher_is_better,
+    )
     no_run = all_failed(base, base_flags, max(seeds.values(), default=base.size))
     without = {name: lost(all_failed(values, flags[name], seeds[name]), no_run) for name, values in others.items()}
     return _compared(base, others, asked, guards, second, without)
@@ -188,25 +194,6 @@ def _check_folds(held_out: float, pooling: Pooling, looks: Looks | None, levels:
             raise InputError(f"{name} must be left out with folds: its tests are for independent pairs.")
 
 
-def _second_line(
-    base: Array, others: Mapping[str, Array], base_failed: Flags, failed: Mapping[str, Flags], asked: _Asked
-) -> dict[str, WithFailures]:
-    """By variant, for those of which a run, or one of the baseline's, failed."""
-    failures = {
-        name: int(flags.sum() + base_failed[: _judged(others[name], flags, asked)].sum())
-        for name, flags in failed.items()
-    }
-    if not any(failures.values()):
-        return {}
-    worst = worst_result((base, *others.values()), higher_is_better=asked.higher_is_better)
-    filled = {name: counted(values, failed[name], worst) for name, values in others.items()}
-    return {
-        name: WithFailures(runs=failures[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
-        for name, c in _compared(counted(base, base_failed, worst), filled, asked, (), {}, {}).items()
-        if failures[name]
-    }
-
-
 def _judged(results: Array, failed: Flags, asked: _Asked) -> int:
     """How many seeds a variant is judged by: where it stopped, it has neither results nor failures from there on."""
     there = np.flatnonzero(~np.isnan(results) | failed)
@@ -228,7 +215,7 @@ def _compared(
     }
     samples = {name: replace(sample, p_value=evidence.p_value(sample)) for name, sample in samples.items()}
     tests = _tests(samples, asked)
-    no_effect = _no_effect(samples, asked)
+    no_effect, no_effect_levels = holm_by_name(_no_effect(samples, asked), asked.alpha)
     turned = [guard_samples(guard, evidence) for guard in guards]
     of_guards = [p_values(guard, one, evidence) for guard, one in zip(guards, turned, strict=True)]
     # A referee's budget is one-sided: of a level that is given for two sides, a guard has one.
@@ -240,14 +227,14 @@ def _compared(
         guarded(guard, one, p, levels, asked.alpha, evidence)
         for guard, one, p in zip(guards, turned, of_guards, strict=True)
     ]
-    known = base[~np.isnan(base)]
-    constant = not asked.may_be_constant and known.size >= FEWEST_SEEDS and float(np.ptp(known)) == 0
+    there = base[~np.isnan(base)]
+    constant = not asked.may_be_constant and there.size >= FEWEST_SEEDS and float(np.ptp(there)) == 0
     return {
         name: _comparison(
             sample,
             Tested(
                 p_adjusted=tests.adjusted.get(name),
-                p_no_effect=no_effect.adjusted.get(name),
+                p_no_effect=no_effect.get(name),
                 p_guarded=adjusted.get(name) if guards else None,
                 constant_baseline=constant,
                 may_decide=evidence.may_decide(sample),
@@ -262,7 +249,7 @@ def _compared(
                 relative=asked.relative,
                 level=tests.levels.get(name, asked.alpha),
                 refereed=asked.given is not None,
-                no_effect_level=no_effect.levels.get(name, asked.alpha),
+                no_effect_level=no_effect_levels.get(name, asked.alpha),
                 looks=asked.looks,
                 folds=asked.held_out is not None,
             ),
@@ -276,8 +263,8 @@ def _compared(
 
 
 @dataclass(frozen=True)
-class _Family:
-    """One family of tests over the variants, by name."""
+class _Tests:
+    """The tests of a difference of 0, by name."""
 
     judged: Mapping[str, float]
     """P-values before the correction."""
@@ -287,12 +274,7 @@ class _Family:
     """In working units."""
 
 
-def _holm(p: Mapping[str, float]) -> dict[str, float]:
-    return dict(zip(p, holm(list(p.values())).tolist(), strict=True))
-
-
-def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
-    """Of a difference of 0."""
+def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Tests:
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted, levels = _corrected(p, asked)
 
@@ -306,7 +288,7 @@ def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
         pairs = {sample.baseline.tobytes() for sample in samples.values()}
         if len(pairs) == 1 and len(p) == len(samples):
             return _pooled(samples, p, levels, asked)
-    return _Family(p, adjusted, levels, intervals)
+    return _Tests(p, adjusted, levels, intervals)
 
 
 def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float], dict[str, float]]:
@@ -314,12 +296,12 @@ def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float],
     if asked.given is not None:
         levels = {name: asked.given[name] for name in p}
         return {name: min(1.0, value * asked.alpha / levels[name]) for name, value in p.items()}, levels
-    return _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True))
+    return holm_by_name(p, asked.alpha)
 
 
 def _pooled(
     samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: _Asked
-) -> _Family:
+) -> _Tests:
     """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two."""
     arms = list(samples.values())
     base = np.log(arms[0].baseline) if asked.relative else arms[0].baseline
@@ -332,21 +314,20 @@ def _pooled(
             half = dunnett_critical(asked.alpha, among, found.degrees) * found.standard_error
             low, high = asked.evidence.interval(sample, asked.alpha)
             intervals[name] = (min(low, sample.difference - half), max(high, sample.difference + half))
-    return _Family(p, adjusted, levels, intervals)
+    return _Tests(p, adjusted, levels, intervals)
 
 
-def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> _Family:
-    """Of an effect as large as the smallest, either way; empty without a smallest effect."""
+def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> dict[str, float]:
+    """P-values of an effect as large as the smallest, either way; empty without a smallest effect."""
     if not asked.smallest_effect:
-        return _Family({}, {}, {}, {})
+        return {}
     low, high = margins(asked.smallest_effect, relative=asked.relative)
-    p = {
+    return {
         # Doubled: at the level of the other tests, so that it decides where their interval lies within the margins.
         name: min(1.0, 2 * asked.evidence.between(sample, low, high))
         for name, sample in samples.items()
         if sample.p_value is not None
     }
-    return _Family(p, _holm(p), dict(zip(p, holm_levels(list(p.values()), asked.alpha).tolist(), strict=True)), {})
 
 
 def _comparison(

@@ -11,14 +11,15 @@ from truelift.errors import InputError
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.compare import Pooling
-from truelift.verdicts.comparison import MOST_MORE_SEEDS, Comparison, Judgement, Rule, Verdict, WithFailures
-from truelift.verdicts.failures import Lost, all_failed, counted, flags_of, lost, worst_result
+from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
+from truelift.verdicts.failures import Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.guards import Guard
+from truelift.verdicts.judging import Tested, more_needed, with_failures
 from truelift.verdicts.paired import sample_sd
-from truelift.verdicts.power import POWER, power_paired_t, seeds_needed
+from truelift.verdicts.power import POWER
 from truelift.verdicts.sample import FEWEST_SEEDS, margins
 from truelift.verdicts.scale import Scale, in_points
-from truelift.verdicts.several import holm, holm_levels
+from truelift.verdicts.several import holm_by_name
 from truelift.verdicts.student import noncentrality
 from truelift.verdicts.unpaired import Welch, probability_better, welch
 
@@ -87,16 +88,13 @@ def compare_unpaired(
     asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant)
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
-    failures = {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()}
-    second: dict[str, WithFailures] = {}
-    if any(failures.values()):
-        worst = worst_result((base, *others.values()), higher_is_better=higher_is_better)
-        filled = {name: counted(values, flags[name], worst) for name, values in others.items()}
-        second = {
-            name: WithFailures(runs=failures[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
-            for name, c in _compared(counted(base, base_flags, worst), filled, asked, {}, {}).items()
-            if failures[name]
-        }
+    second = second_line(
+        (base, others),
+        (base_flags, flags),
+        {name: int(of_variant.sum() + base_flags.sum()) for name, of_variant in flags.items()},
+        lambda base, others: _compared(base, others, asked, {}, {}),
+        higher_is_better=higher_is_better,
+    )
     no_run = all_failed(base, base_flags)
     without = {name: lost(all_failed(values, flags[name]), no_run) for name, values in others.items()}
     return _compared(base, others, asked, second, without)
@@ -118,23 +116,29 @@ def _compared(
         if min(ours.size, values.size) >= 2
     }
     alpha = 1 - asked.confidence
-    adjusted, levels = _family({name: test.p_value for name, test in tests.items()}, alpha)
+    adjusted, levels = holm_by_name({name: test.p_value for name, test in tests.items()}, alpha)
     low, high = margins(asked.smallest_effect, relative=asked.relative)
     equivalent = (
         {
-            name: min(1.0, 2 * max(_tail(test, test.difference - low), _tail(test, high - test.difference)))
+            name: min(1.0, 2 * max(test.tail(test.difference - low), test.tail(high - test.difference)))
             for name, test in tests.items()
         }
         if asked.smallest_effect
         else {}
     )
-    no_effect, no_effect_levels = _family(equivalent, alpha)
+    no_effect, no_effect_levels = holm_by_name(equivalent, alpha)
+    constant = not asked.may_be_constant and ours.size > 0 and float(np.ptp(ours)) == 0
     return {
         name: _comparison(
             ours,
             values,
             tests.get(name),
-            _Adjusted(adjusted.get(name), no_effect.get(name)),
+            Tested(
+                p_adjusted=adjusted.get(name),
+                p_no_effect=no_effect.get(name),
+                p_guarded=None,
+                constant_baseline=constant,
+            ),
             Rule(
                 asked.higher_is_better,
                 asked.smallest_effect,
@@ -145,35 +149,11 @@ def _compared(
                 level=levels.get(name, alpha),
                 no_effect_level=no_effect_levels.get(name, alpha),
             ),
-            asked,
             second.get(name),
             without.get(name, Lost()),
         )
         for name, values in samples.items()
     }
-
-
-@dataclass(frozen=True)
-class _Adjusted:
-    """P-values over all variants."""
-
-    p: float | None
-    no_effect: float | None
-
-
-def _family(p: Mapping[str, float], alpha: float) -> tuple[dict[str, float], dict[str, float]]:
-    values = list(p.values())
-    adjusted, levels = holm(values).tolist(), holm_levels(values, alpha).tolist()
-    return dict(zip(p, adjusted, strict=True)), dict(zip(p, levels, strict=True))
-
-
-def _tail(test: Welch, distance: float) -> float:
-    """One-sided: the chance that the difference lies so far inside a margin, were it the margin."""
-    if math.isinf(distance):
-        return 0.0
-    if test.error == 0:
-        return 0.0 if distance > 0 else 1.0
-    return test.tail(distance)
 
 
 def _working(name: str, results: Array, asked: _Asked) -> Array:
@@ -190,25 +170,21 @@ def _comparison(
     base: Array,
     variant: Array,
     test: Welch | None,
-    adjusted: _Adjusted,
+    tested: Tested,
     rule: Rule,
-    asked: _Asked,
     second: WithFailures | None,
     without: Lost,
 ) -> Comparison:
     k = min(base.size, variant.size)
 
     def shown(value: float) -> float:
-        return 100 * math.expm1(value) if asked.relative else value
+        return 100 * math.expm1(value) if rule.relative else value
 
     def natural(values: Array) -> Array:
-        return np.exp(values) if asked.relative else values
+        return np.exp(values) if rule.relative else values
 
     difference = float(variant.mean() - base.mean()) if k else math.nan
-    decided = _decide(base, variant, test, adjusted, rule, asked, without)
-    if second is not None and decided.verdict not in ("undecided", "failed"):
-        same = second.verdict == decided.verdict or (decided.verdict == "hurts" and second.verdict == "undecided")
-        decided = decided if same else replace(decided, verdict="undecided", ground="failures")
+    decided = with_failures(replace(_decide(base, variant, test, tested, rule, without), with_failures=second))
     confidence = 1 - (rule.no_effect_level if decided.verdict == "no effect" else rule.level)
     ends = test.interval(confidence) if test else None
     detectable = None
@@ -219,7 +195,6 @@ def _comparison(
         difference=shown(difference),
         interval=(shown(ends[0]), shown(ends[1])) if ends else None,
         interval_confidence=confidence,
-        with_failures=second,
     )
     return Comparison(
         seeds=k,
@@ -232,8 +207,8 @@ def _comparison(
         interval=judged.interval,
         interval_confidence=confidence,
         p_value=judged.p_value,
-        p_adjusted=adjusted.p,
-        p_no_effect=adjusted.no_effect,
+        p_adjusted=tested.p_adjusted,
+        p_no_effect=tested.p_no_effect,
         p_sign_flip=None,
         probability_better=probability_better(base, variant, higher_is_better=rule.higher_is_better) if k else math.nan,
         correlation=None,
@@ -251,9 +226,8 @@ def _decide(
     base: Array,
     variant: Array,
     test: Welch | None,
-    adjusted: _Adjusted,
+    tested: Tested,
     rule: Rule,
-    asked: _Asked,
     without: Lost,
 ) -> Judgement:
     """The verdict, its ground and the number of runs that would decide, from the plainest case to the subtlest."""
@@ -266,7 +240,7 @@ def _decide(
         interval=None,
         interval_confidence=rule.confidence,
         p_value=test.p_value if test else None,
-        p_adjusted=adjusted.p,
+        p_adjusted=tested.p_adjusted,
         more_seeds=None,
         all_failed=without.runs,
     )
@@ -274,31 +248,26 @@ def _decide(
         return facts
     if k < FEWEST_SEEDS:
         return replace(facts, ground="two seeds", more_seeds=_more_runs(base, variant, rule))
-    if not asked.may_be_constant and float(np.ptp(base)) == 0:
+    if tested.constant_baseline:
         return replace(facts, ground="constant baseline")
     if test.error == 0:
         return replace(facts, ground="no difference" if test.difference == 0 else "no spread")
-    assert adjusted.p is not None
+    assert tested.p_adjusted is not None
     low, high = margins(rule.smallest_effect, relative=rule.relative)
-    if adjusted.p <= rule.alpha and not low < test.difference < high:
+    if tested.p_adjusted <= rule.alpha and not low < test.difference < high:
         better = (test.difference > 0) == rule.higher_is_better
-        verdict: Verdict = "helps" if better else "hurts"
-        return replace(facts, ground="more than noise", verdict=verdict)
-    if adjusted.no_effect is not None and adjusted.no_effect <= rule.alpha:
+        return replace(facts, ground="more than noise", verdict="helps" if better else "hurts")
+    if tested.p_no_effect is not None and tested.p_no_effect <= rule.alpha:
         return replace(facts, ground="equivalent", verdict="no effect")
     planned = _more_runs(base, variant, rule)
-    if adjusted.p <= rule.alpha:
+    if tested.p_adjusted <= rule.alpha:
         return replace(facts, ground="too small", more_seeds=planned)
     return replace(facts, ground="chance" if test.p_value <= rule.alpha else "too wide", more_seeds=planned)
 
 
 def _more_runs(base: Array, variant: Array, rule: Rule) -> tuple[int, int | None] | None:
     """Runs to add on either side for a power of 80 %, if the noise is as seen; None above 1000."""
-    k = min(base.size, variant.size)
-    low, high = margins(rule.smallest_effect, relative=rule.relative)
-    effect = min(-low, high) if rule.smallest_effect > 0 else abs(float(variant.mean() - base.mean()))
     spread = math.hypot(sample_sd(base), sample_sd(variant))
-    if not spread or not effect or power_paired_t(effect, spread, k + MOST_MORE_SEEDS, rule.level) < POWER:
-        return None
-    more = max(1, seeds_needed(effect, spread, alpha=rule.level) - k)
-    return more, more
+    difference = float(variant.mean() - base.mean())
+    more = more_needed(difference, spread, min(base.size, variant.size), rule) if spread else None
+    return None if more is None else (more, more)

@@ -1,7 +1,7 @@
 """What a comparison over paired seeds finds, and what its verdict is held against."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from truelift.verdicts.guards import Guarded
 from truelift.verdicts.sequential import Looks
@@ -9,7 +9,7 @@ from truelift.verdicts.sequential_path import Look
 
 Verdict = Literal["helps", "hurts", "no effect", "undecided", "failed"]
 """`failed` is of a variant all of whose runs failed: there is nothing to judge."""
-VERDICTS: tuple[Verdict, ...] = ("helps", "hurts", "no effect", "undecided", "failed")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 Ground = Literal[
     "all failed",  # every run of the variant failed

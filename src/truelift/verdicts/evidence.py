@@ -1,7 +1,7 @@
 """What the pairs of a variant say by themselves: judged once, or at any look of a study that grows.
 
-`compare` asks one of these two for p-values and intervals, so that every verdict rests on the same rules, and a verdict
-of a study that stops when it is decided holds wherever it stops.
+`compare` asks one of these, or the folds' (`folds.py`), for p-values and intervals, so that every verdict rests on the
+same rules, and a verdict of a study that stops when it is decided holds wherever it stops.
 """
 
 import math
@@ -60,8 +60,8 @@ class OneLook:
         return sample
 
     def p_value(self, sample: Sample) -> float | None:
-        """Student's."""
-        return sample.p_value
+        """Student's; None below 2 pairs."""
+        return paired_t_p_value(sample.differences, resolution=sample.resolution) if sample.seeds >= 2 else None
 
     def may_decide(self, sample: Sample) -> bool:
         """From three pairs on."""
@@ -124,7 +124,6 @@ class AnyStop:
             variant=sample.variant[:k],
             differences=d,
             spread=spread(d, resolution=sample.resolution),
-            p_value=paired_t_p_value(d, resolution=sample.resolution),
         )
 
     def p_value(self, sample: Sample) -> float | None:

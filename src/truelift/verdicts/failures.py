@@ -1,6 +1,7 @@
 """Failed runs, counted as the worst result: if a technique makes runs fail, its remaining pairs flatter it."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array
-from truelift.verdicts.comparison import Ground, Verdict
+from truelift.verdicts.comparison import Comparison, Ground, Verdict, WithFailures
 
 Flags = NDArray[np.bool_]
 
@@ -55,14 +56,27 @@ def lost(of_variant: int, of_baseline: int) -> Lost:
     return Lost(ground="baseline failed", runs=of_baseline) if of_baseline else Lost()
 
 
-def worst_result(arms: Iterable[Array], *, higher_is_better: bool) -> float:
-    """The worst result that any run reached; NaN where none has one."""
-    values = np.concatenate([arm[~np.isnan(arm)] for arm in arms])
-    if not values.size:
-        return float("nan")
-    return float(values.min() if higher_is_better else values.max())
+def second_line(
+    arms: tuple[Array, Mapping[str, Array]],
+    failed: tuple[Flags, Mapping[str, Flags]],
+    runs: Mapping[str, int],
+    compared: Callable[[Array, Mapping[str, Array]], Mapping[str, Comparison]],
+    *,
+    higher_is_better: bool,
+) -> dict[str, WithFailures]:
+    """What `compared` finds with each failed run at the worst result of all, by variant, where `runs` of it failed.
 
-
-def counted(results: Array, failed: Flags, worst: float) -> Array:
-    """The results with each failed run at the worst."""
-    return np.where(failed, worst, results)
+    `arms` and `failed` are of the baseline and of each variant; `runs` counts those of the baseline too.
+    """
+    if not any(runs.values()):
+        return {}
+    base, others = arms
+    values = np.concatenate([base, *others.values()])
+    values = values[~np.isnan(values)]
+    worst = math.nan if not values.size else float(values.min() if higher_is_better else values.max())
+    filled = {name: np.where(failed[1][name], worst, results) for name, results in others.items()}
+    return {
+        name: WithFailures(runs=runs[name], difference=c.difference, p_adjusted=c.p_adjusted, verdict=c.verdict)
+        for name, c in compared(np.where(failed[0], worst, base), filled).items()
+        if runs[name]
+    }

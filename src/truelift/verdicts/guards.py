@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from truelift.verdicts.checks import at_least_zero
 from truelift.verdicts.evidence import Evidence
 from truelift.verdicts.sample import Sample, sample_of
-from truelift.verdicts.several import holm
+from truelift.verdicts.several import holm_by_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ def guard_samples(guard: Guard, evidence: Evidence) -> dict[str, Sample]:
     return turned
 
 
-def limit_of(guard: Guard, found: Sample) -> float:
-    """The limit in the sample's working units: of a ratio that gets worse downwards, log(1 - limit) downwards."""
+def limit_of(guard: Guard) -> float:
+    """The limit in the samples' working units: of a ratio that gets worse downwards, log(1 - limit) downwards."""
     if not guard.relative:
         return guard.limit
     if guard.higher_is_better:
@@ -78,9 +78,9 @@ def limit_of(guard: Guard, found: Sample) -> float:
 
 def p_values(guard: Guard, samples: Mapping[str, Sample], evidence: Evidence) -> dict[str, float | None]:
     """One-sided p-values, by variant, of being worse by less than the limit."""
+    limit = limit_of(guard)
     return {
-        name: evidence.below(found, limit_of(guard, found)) if evidence.in_family(found) else None
-        for name, found in samples.items()
+        name: evidence.below(found, limit) if evidence.in_family(found) else None for name, found in samples.items()
     }
 
 
@@ -102,16 +102,13 @@ def guarded(
         alpha: Of the family of all variants, for `broken`.
         evidence: That `p` is of.
     """
-    tested = [name for name, value in p.items() if value is not None]
-    broken = dict(zip(tested, holm([_broken(guard, samples[name], evidence) for name in tested]).tolist(), strict=True))
+    limit = limit_of(guard)
+    tested = {name: evidence.below(samples[name].turned(), -limit) for name, value in p.items() if value is not None}
+    broken, _ = holm_by_name(tested, alpha)
     return {
         name: _guarded(guard, found, p[name], broken.get(name), levels.get(name, alpha), alpha, evidence)
         for name, found in samples.items()
     }
-
-
-def _broken(guard: Guard, found: Sample, evidence: Evidence) -> float:
-    return evidence.below(found.turned(), -limit_of(guard, found))
 
 
 def _guarded(
@@ -125,13 +122,13 @@ def _guarded(
 ) -> Guarded:
     at_most = None
     if p_value is not None and found.spread and evidence.may_decide(found):
-        at_most = _worse(guard, found, evidence.upper(found, level))
+        at_most = _worse(guard, evidence.upper(found, level))
     return Guarded(
         metric=guard.metric,
         unit=guard.unit,
         limit=guard.limit,
         seeds=found.seeds,
-        worse=_worse(guard, found, found.difference),
+        worse=_worse(guard, found.difference),
         at_most=at_most,
         p_value=p_value if evidence.may_decide(found) else None,
         p_broken=p_broken if evidence.may_decide(found) else None,
@@ -140,7 +137,7 @@ def _guarded(
     )
 
 
-def _worse(guard: Guard, found: Sample, value: float) -> float:
+def _worse(guard: Guard, value: float) -> float:
     """In the unit of the limit: of a ratio turned around, percent of the baseline that are missing."""
     if not guard.relative:
         return value
@@ -149,4 +146,5 @@ def _worse(guard: Guard, found: Sample, value: float) -> float:
 
 def worst_p_value(guards: Sequence[Mapping[str, float | None]], name: str) -> float:
     """The largest p-value of a variant over all guards; 1 where one cannot be told."""
-    return max((1.0 if p.get(name) is None else float(p[name] or 0.0) for p in guards), default=0.0)
+    found = (p.get(name) for p in guards)
+    return max((1.0 if value is None else value for value in found), default=0.0)

@@ -19,7 +19,7 @@ class Tested:
     """Of the metric and every guard at once; None without guards."""
     constant_baseline: bool
     may_decide: bool = True
-    """Whether there are pairs enough; said of more than two, as before a first look at five."""
+    """Whether there are enough pairs for a verdict; False before a growing study's first look."""
 
 
 def judge(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> Judgement:
@@ -31,8 +31,7 @@ def judge(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> Judge
         tested: The p-values.
         rule: What they are held against.
     """
-    found = _with_guards(_of_metric(sample, facts, tested, rule), tested, rule)
-    return _with_failures(found)
+    return with_failures(_with_guards(_of_metric(sample, facts, tested, rule), tested, rule))
 
 
 def _of_metric(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> Judgement:
@@ -84,7 +83,8 @@ def _with_guards(found: Judgement, tested: Tested, rule: Rule) -> Judgement:
     return replace(found, ground="guard kept") if kept else replace(found, ground="guard open", verdict="undecided")
 
 
-def _with_failures(found: Judgement) -> Judgement:
+def with_failures(found: Judgement) -> Judgement:
+    """The verdict as it stands with failed runs counted as the worst result: undecided where that is another one."""
     second = found.with_failures
     if second is None or found.verdict in ("undecided", "failed") or found.ground == "guard broken":
         return found
@@ -100,17 +100,21 @@ def _more_seeds(sample: Sample, rule: Rule) -> tuple[int, int | None] | None:
     """
     if rule.looks is not None or rule.folds:  # its plan says how many
         return None
-    k = sample.seeds
-    low, high = margins(rule.smallest_effect, relative=rule.relative)
-    effect = min(-low, high) if rule.smallest_effect > 0 else abs(sample.difference)
-    if not sample.spread or not effect:
+    if not sample.spread:
         return None
-    fewest, most = (_more(effect, spread, k, rule.level) for spread in spread_range(sample.spread, k))
+    k, difference = sample.seeds, sample.difference
+    fewest, most = (more_needed(difference, spread, k, rule) for spread in spread_range(sample.spread, k))
     return None if fewest is None else (fewest, most)
 
 
-def _more(effect: float, spread: float, seeds: int, level: float) -> int | None:
+def more_needed(difference: float, spread: float, seeds: int, rule: Rule) -> int | None:
+    """How many more than `seeds` give a power of 80 % for the smallest effect, or else for `difference`; at least 1.
+
+    None above 1000, or where there is no effect to plan for.
+    """
+    low, high = margins(rule.smallest_effect, relative=rule.relative)
+    effect = min(-low, high) if rule.smallest_effect > 0 else abs(difference)
     # Asked first: the number itself is long to find, and useless, where the effect is next to nothing.
-    if power_paired_t(effect, spread, seeds + MOST_MORE_SEEDS, level) < POWER:
+    if not effect or power_paired_t(effect, spread, seeds + MOST_MORE_SEEDS, rule.level) < POWER:
         return None
-    return max(1, seeds_needed(effect, spread, alpha=level) - seeds)
+    return max(1, seeds_needed(effect, spread, alpha=rule.level) - seeds)

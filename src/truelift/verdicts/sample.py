@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array, results_of
-from truelift.verdicts.paired import complete_pairs, exact_differences, paired_t_p_value, spread
+from truelift.verdicts.paired import complete_pairs, exact_differences, spread
 
 FEWEST_SEEDS = 3
 """Pairs below which nothing is decided: with two the t-test rests on normality alone, which two numbers cannot show."""
@@ -27,8 +27,9 @@ class Sample:
     resolution: float
     """In working units."""
     spread: float | None
-    """None below 2 pairs, as the p-value."""
-    p_value: float | None
+    """None below 2 pairs."""
+    p_value: float | None = None
+    """By the `Evidence`."""
 
     @property
     def seeds(self) -> int:
@@ -72,9 +73,7 @@ def sample_of(name: str, baseline: ArrayLike, variant: ArrayLike, *, relative: b
         d = exact_differences(np.log(base), np.log(other))
     else:
         d = exact_differences(base, other)
-    if d.size < 2:
-        return Sample(base, other, d, relative, step, None, None)
-    return Sample(base, other, d, relative, step, spread(d, resolution=step), paired_t_p_value(d, resolution=step))
+    return Sample(base, other, d, relative, step, spread(d, resolution=step) if d.size >= 2 else None)
 
 
 def margins(smallest_effect: float, *, relative: bool) -> tuple[float, float]:

@@ -5,16 +5,16 @@ point. So what is not certain is asked, and never guessed.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.verdicts.checks import Array
 
 Scale = Literal["points", "fraction", "none"]
-SCALES: tuple[Scale, ...] = ("points", "fraction", "none")
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 FAR_APART = 20.0
 """Times: variants whose results lie further apart, on both sides of 1, are not of one scale."""
@@ -32,14 +32,14 @@ def in_points(name: str, arms: Iterable[ArrayLike], scale: Scale | None) -> list
     Raises:
         InputError: The scale is not said and the results could be fractions; or they are outside the scale said.
     """
-    if scale is not None and scale not in SCALES:
-        raise unknown_name("scale", str(scale), SCALES)
+    if scale is not None:
+        known("scale", scale, SCALES)
     results = [np.asarray(arm, dtype=np.float64) for arm in arms]
     if scale == "none":
         return results
-    known = [arm[np.isfinite(arm)] for arm in results]
-    known = [arm for arm in known if arm.size]
-    values = np.concatenate(known) if known else np.empty(0)
+    there = [arm[np.isfinite(arm)] for arm in results]
+    there = [arm for arm in there if arm.size]
+    values = np.concatenate(there) if there else np.empty(0)
     if scale == "fraction":
         _within(name, values, 1, scale)
         return [100 * arm for arm in results]
@@ -52,8 +52,8 @@ def in_points(name: str, arms: Iterable[ArrayLike], scale: Scale | None) -> list
             f'all results of {name} lie between 0 and 1: write scale = "fraction" if they are fractions (1 is all), '
             'or scale = "points" if they are percent (100 is all).'
         )
-    for one in known:
-        for other in known:
+    for one in there:
+        for other in there:
             if one.min() >= 0 and 0 < one.max() <= 1 and other.min() > 1 and other.min() > FAR_APART * one.max():
                 raise InputError(
                     f"results of {name} are not of one scale: one variant's reach {one.max():g}, another's begin at "

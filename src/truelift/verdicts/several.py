@@ -3,6 +3,8 @@
 Reference: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -54,6 +56,13 @@ def holm_levels(p_values: ArrayLike, alpha: float) -> Array:
     levels = np.empty_like(p)
     levels[order] = steps
     return levels
+
+
+def holm_by_name(p_values: Mapping[str, float], alpha: float) -> tuple[dict[str, float], dict[str, float]]:
+    """The adjusted p-values of `holm` and the levels of `holm_levels`, by name."""
+    values = list(p_values.values())
+    adjusted, levels = holm(values).tolist(), holm_levels(values, alpha).tolist()
+    return dict(zip(p_values, adjusted, strict=True)), dict(zip(p_values, levels, strict=True))
 
 
 def _p_values(p_values: ArrayLike) -> Array:

@@ -53,7 +53,9 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
     said = {
         "helps": ("helps", "help"),
         "hurts": ("hurts", "hurt"),
-        "no effect": tuple(f"{verb} no effect{f' as large as {smallest}' if smallest else ''}" for verb in _HAS),
+        "no effect": tuple(
+            f"{verb} no effect{f' as large as {smallest}' if smallest else ''}" for verb in ("has", "have")
+        ),
         "undecided": ("is undecided", "are undecided"),
         "failed": ("failed in every run", "failed in every run"),
     }
@@ -63,7 +65,6 @@ def answer(found: Sequence[Headline], *, metric: str, baseline: str, smallest: s
     return f"{'So far, judged' if so_far else 'Judged'} by {metric} against {baseline}: {'; '.join(parts)}."
 
 
-_HAS = ("has", "have")
 _LONGEST_WHY = 300
 """Characters of what a failed run says."""
 _MOST_NAMES = 5
@@ -72,11 +73,9 @@ _MOST_NAMES = 5
 def _names(names: Sequence[str], *, of: int) -> str:
     """In words, of so many variants: "a", "a and b", "7 variants (a, b, c and 4 more)", "all 7 variants"."""
     if len(names) > _MOST_NAMES:
-        return (
-            f"all {of} variants"
-            if len(names) == of
-            else f"{len(names)} variants ({', '.join(names[:3])} and {len(names) - 3} more)"
-        )
+        if len(names) == of:
+            return f"all {of} variants"
+        return f"{len(names)} variants ({', '.join(names[:3])} and {len(names) - 3} more)"
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
@@ -107,11 +106,12 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
 def reason(judged: Judgement, rule: Rule) -> str:
     """Why the verdict is what it is, in one sentence."""
     k, pairs = judged.seeds, rule.replicates
+    same = f"{k} {pairs} differ by exactly {_amount(judged.difference, rule, '+')}"
     match judged.ground:
         case "all failed":
-            return f"{_all_failed(judged)}."
+            return f"{_all_failed(judged).capitalize()}."
         case "baseline failed":
-            return f"There is nothing to compare with, as the baseline {_lower(_all_failed(judged))}."
+            return f"There is nothing to compare with, as the baseline {_all_failed(judged)}."
         case "no pairs":
             return f"No {pairs[:-1]} has a result of both the baseline and the variant."
         case "one seed":
@@ -145,18 +145,27 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "guard open":
             return f"{_found(judged, rule)}, but {_guards(judged, rule)}: not shown to be within."
         case "guard broken":
-            broken = " and ".join(_guard_broken(guard) for guard in judged.guards if guard.broken)
-            return f"{broken}; {_found(judged, rule)}."
+            broken = (
+                f"{guard.metric} gets {_of(guard.worse, guard)} worse (limit {_of(guard.limit, guard)})"
+                for guard in judged.guards
+                if guard.broken
+            )
+            return f"{' and '.join(broken)}; {_found(judged, rule)}."
         case "failures":
-            return f"{_without_failures(judged, rule)} {_failures(judged, rule)}"
+            second, without = judged.with_failures, _amount(judged.difference, rule, "+")
+            assert second is not None
+            return (
+                f"{without} in {k} pairs without failure ({_p(judged.p_adjusted)}), but with {_failed(second)} "
+                f"{_amount(second.difference, rule, '+')}, {second.verdict}."
+            )
         case "equivalent":
             effect = _amount(rule.smallest_effect, rule)
-            real = f"Real ({_p(judged.p_adjusted)}), but no" if _is_real(judged, rule) else "No"
-            return f"{real} effect as large as {effect}: the {_interval(judged, rule, ' is ')}."
+            is_real = judged.p_adjusted is not None and judged.p_adjusted <= rule.alpha
+            real = f"Real ({_p(judged.p_adjusted)}), but no" if is_real else "No"
+            shown = f"all {same}" if judged.interval is None else f"the {_interval(judged, rule, ' is ')}"
+            return f"{real} effect as large as {effect}: {shown}."
         case "no spread":
-            same = _amount(judged.difference, rule, "+")
-            without = f"All {k} {pairs} differ by exactly {same}, so there is no noise to hold it against"
-            return f"{without}{_more(judged, rule)}."
+            return f"All {same}, so there is no noise to hold it against{_more(judged, rule)}."
         case "chance":
             corrected = f"({_p(judged.p_value)}, corrected for all {_p(judged.p_adjusted)})"
             among = "among all that the referee's ledger holds" if rule.refereed else f"with {rule.tests} variants"
@@ -169,11 +178,7 @@ def reason(judged: Judgement, rule: Rule) -> str:
 
 def _all_failed(judged: Judgement) -> str:
     runs = judged.all_failed
-    return "Failed in its only run" if runs == 1 else f"Failed in all {runs} runs"
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
+    return "failed in its only run" if runs == 1 else f"failed in all {runs} runs"
 
 
 def failed_for(reason: str, why: Sequence[str], log: str) -> str:
@@ -241,20 +246,6 @@ def _failed(second: WithFailures) -> str:
     return f"{second.runs} failed {'run' if second.runs == 1 else 'runs'} counted as the study's worst result"
 
 
-def _without_failures(judged: Judgement, rule: Rule) -> str:
-    return f"{_amount(judged.difference, rule, '+')} in {judged.seeds} pairs without failure ({_p(judged.p_adjusted)}),"
-
-
-def _failures(judged: Judgement, rule: Rule) -> str:
-    second = judged.with_failures
-    assert second is not None
-    return f"but with {_failed(second)} {_amount(second.difference, rule, '+')}, {second.verdict}."
-
-
-def _is_real(judged: Judgement, rule: Rule) -> bool:
-    return judged.p_adjusted is not None and judged.p_adjusted <= rule.alpha
-
-
 def _found(judged: Judgement, rule: Rule) -> str:
     """The metric's difference in a sentence with guards: 21 % less (18 to 24)."""
     if not rule.relative:
@@ -277,20 +268,13 @@ def _guard(guard: Guarded, rule: Rule) -> str:
     at_most = guard.worse if guard.at_most is None else guard.at_most
     if guard.holds and at_most <= 0:
         return f"{guard.metric} gets no worse (limit {_of(guard.limit, guard)})"
-    cost = (
-        f"{guard.metric} costs at most {_of(max(at_most, 0.0), guard)}"
-        if guard.holds
-        else (
-            f"{guard.metric} may get up to {_of(at_most, guard)} worse"
-            if guard.at_most is not None
-            else f"{guard.metric} is {_of(guard.worse, guard)} worse in {guard.seeds} {rule.replicates}"
-        )
-    )
-    return f"{cost} (limit {_of(guard.limit, guard)})"
-
-
-def _guard_broken(guard: Guarded) -> str:
-    return f"{guard.metric} gets {_of(guard.worse, guard)} worse (limit {_of(guard.limit, guard)})"
+    if guard.holds:
+        cost = f"costs at most {_of(max(at_most, 0.0), guard)}"
+    elif guard.at_most is not None:
+        cost = f"may get up to {_of(at_most, guard)} worse"
+    else:
+        cost = f"is {_of(guard.worse, guard)} worse in {guard.seeds} {rule.replicates}"
+    return f"{guard.metric} {cost} (limit {_of(guard.limit, guard)})"
 
 
 def _of(value: float, guard: Guarded) -> str:
@@ -331,9 +315,8 @@ def _interval(judged: Judgement, rule: Rule, between: str) -> str:
 
 
 def _more(judged: Judgement, rule: Rule) -> str:
-    if rule.folds:  # as many as the data set was cut into
-        return ""
-    if rule.looks is not None:  # `stopped` says whether it goes on
+    # Folds are as many as the data set was cut into; of a growing study `stopped` says whether it goes on.
+    if rule.folds or rule.looks is not None:
         return ""
     if judged.more_seeds is None:
         return f"; more than {MOST_MORE_SEEDS} more seeds would be needed to decide"

@@ -65,6 +65,10 @@ def test_every_setting_changes_the_fingerprint() -> None:
         ({"probe.images": 0}, "probe.images must be at least 1, got 0"),
         ({"model.recompute": True, "compile": True}, "model.recompute must be false where compile is true"),
         (
+            {"objective.name": "gaussian-mixture", "gradient.name": "weighted", "compile": True},
+            "compile must be auto or false for gradient.name weighted over losses of one forward pass, got true",
+        ),
+        (
             {"model.recompute": True, "freezing.name": "freezeout", "freezing.cache": "device"},
             "model.recompute must be false where compile is true or freezing.cache is not none, got true",
         ),
@@ -100,6 +104,13 @@ def test_every_setting_changes_the_fingerprint() -> None:
 def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve(parse_experiment(settings, "test"))
+
+
+def test_what_goes_backwards_twice_through_a_pass_is_not_compiled() -> None:
+    mixture = {"objective.name": "gaussian-mixture", "gradient.name": "weighted"}
+    two_passes = {"tasks.auxiliary_rotation": 90.0, "gradient.name": "weighted"}
+    found = [resolve(parse_experiment(settings, "test")).compile for settings in (mixture, two_passes)]
+    assert found == [False, "auto"]
 
 
 def numbers(options: type) -> Iterator[tuple[str, list[In]]]:

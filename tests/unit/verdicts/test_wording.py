@@ -74,6 +74,14 @@ def test_each_ground(variant: list[float], effect: float, ground: str) -> None:
     assert (found.ground, found.verdict) == (ground, "undecided")
 
 
+def test_no_effect_without_spread_has_no_interval_to_tell() -> None:
+    base = [*BASE, 92.0]  # at six seeds equal signs decide
+    found = compare(base, {"v": [b + 0.125 for b in base]}, higher_is_better=True, smallest_effect=1, unit="points")
+    assert (found["v"].verdict, found["v"].interval) == ("no effect", None)
+    told = "Real (p = 0.031), but no effect as large as 1 points: all 6 seeds differ by exactly +0.125 points."
+    assert found["v"].reason == told
+
+
 def test_runs_that_are_missing() -> None:
     assert missing_runs("a", [3], "failed: x") == "a, seed 3: failed: x"
     assert missing_runs("a", [0, 2], "not finished") == "a, seeds 0, 2: not finished"

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -285,12 +285,9 @@ class ActivationCache:
         self._rows = whole.view(shape)
 
     def _behind(self, x: Any, begin: int, end: int) -> Any:
+        layers = [called(layer) for layer in self.freezing.layers]
         with self.skipping(begin):
-            return behind(self.network, x, called(self.freezing.layers[end - 1]), _after(self.freezing.layers, end))
-
-
-def _after(layers: Sequence[Iterable[nn.Module]], number: int) -> list[nn.Module]:
-    return [module for layer in layers[number:] for module in called(layer)]
+            return behind(self.network, x, layers[end - 1], [module for later in layers[end:] for module in later])
 
 
 def _others(images: Tensor) -> Tensor:

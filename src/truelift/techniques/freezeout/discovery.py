@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from truelift.errors import InputError
-from truelift.techniques.freezeout.layer import Layer
+from truelift.techniques.freezeout.layer import Layer, holds_parameters
 from truelift.techniques.freezeout.trace import Call, Example, Operation, Trace, Value, trace
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -81,11 +81,9 @@ class _Pass:
                 call = call.within
         for value in passed.results:
             self._reads.setdefault(value, []).append(len(self.operations))
-        calls = list(_calls(self.root))
-        self._called = {id(call.module) for call in calls}
         self._blocks = {
             type(call.module)
-            for call in calls
+            for call in _calls(self.root)
             if call is not self.root and not isinstance(call.module, _CONTAINERS) and self._bypassed(call)
         }
 
@@ -175,7 +173,7 @@ def _layers(pieces: list[_Piece], parameters: dict[int, nn.Parameter]) -> list[L
     before = _Piece()
     for number, piece in enumerate(pieces):
         # A module with parameters stands where it is first used; one without, say a dropout, stays until its last use.
-        modules = [m for m in piece.modules if id(m) not in placed and (_holds(m) or last[id(m)] == number)]
+        modules = [m for m in piece.modules if id(m) not in placed and (holds_parameters(m) or last[id(m)] == number)]
         placed.update(id(module) for module in modules)
         if piece.weighs and (modules or piece.weights):
             groups.append(before)
@@ -223,10 +221,6 @@ def _apart(layers: list[Layer]) -> list[Layer]:
         Layer([top for module in layer for top in tops(module, number)], layer.parameters)
         for number, layer in enumerate(layers)
     ]
-
-
-def _holds(module: nn.Module) -> bool:
-    return any(True for _ in module.parameters())
 
 
 def _kind(network: nn.Module) -> str:

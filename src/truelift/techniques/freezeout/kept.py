@@ -55,7 +55,9 @@ class Form:
             return None
         parts: list[Any] = []
         for one, two in zip(few, many, strict=True):
-            if any(isinstance(part, Tensor) and (part.is_nested or not _is_dense(part)) for part in (one, two)):
+            if any(
+                isinstance(part, Tensor) and (part.is_nested or part.layout != torch.strided) for part in (one, two)
+            ):
                 return None
             if not isinstance(one, Tensor) or not isinstance(two, Tensor) or one.shape == two.shape:
                 parts.append(one)
@@ -135,10 +137,6 @@ def _equal(one: Any, other: Any) -> bool:
     if hasattr(same, "all"):
         return getattr(one, "shape", ()) == getattr(other, "shape", ()) and bool(same.all())
     return bool(same)
-
-
-def _is_dense(x: Tensor) -> bool:
-    return x.layout == torch.strided
 
 
 def _precision(x: Tensor) -> float:

@@ -17,3 +17,8 @@ class Layer(list[nn.Module]):
     def __init__(self, modules: Iterable[nn.Module] = (), parameters: Iterable[Tensor] = ()) -> None:
         super().__init__(modules)
         self.parameters = list(parameters)
+
+
+def holds_parameters(module: nn.Module) -> bool:
+    """Whether a module has any."""
+    return any(True for _ in module.parameters())

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError, require
 from truelift.techniques.freezeout.discovery import discovered
-from truelift.techniques.freezeout.layer import Layer
+from truelift.techniques.freezeout.layer import Layer, holds_parameters
 from truelift.techniques.freezeout.trace import Example
 
 Layers = Sequence[nn.Module | str | Sequence[nn.Module | nn.Parameter]]
@@ -97,13 +97,9 @@ def _checked(network: nn.Module, found: Sequence[Iterable[nn.Module | nn.Paramet
 
 def _merged(children: list[list[nn.Module]]) -> list[list[nn.Module]]:
     """Children without parameters go with the one before, the first with the one after; they freeze (dropout!) too."""
-
-    def holds(layer: list[nn.Module]) -> bool:
-        return any(True for module in layer for _ in module.parameters())
-
     merged: list[list[nn.Module]] = []
     for child in children:
-        if merged and not (holds(child) and holds(merged[-1])):
+        if merged and not (any(map(holds_parameters, child)) and any(map(holds_parameters, merged[-1]))):
             merged[-1] += child
         else:
             merged.append(child)
@@ -121,7 +117,7 @@ def _given(network: nn.Module, layers: Layers) -> list[list[nn.Module | nn.Param
             outer = [name for name in matching if not any(name.startswith(f"{other}.") for other in matching)]
             if not outer:
                 raise InputError(f'layers: no module is named like "{layer}". Known: {", ".join(list(names)[:8])}, ….')
-            found += [[names[name]] for name in outer if any(True for _ in names[name].parameters())]
+            found += [[names[name]] for name in outer if holds_parameters(names[name])]
         else:
             parts = list(layer) if isinstance(layer, Sequence | nn.ParameterList) else [layer]
             for part in parts:

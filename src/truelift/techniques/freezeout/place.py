@@ -19,7 +19,7 @@ class _PassingOn(nn.Module):
         """What it is given."""
         if len(args) == 1 and not kwargs:
             return args[0]
-        return args if args else kwargs
+        return args or kwargs
 
 
 def called(layer: Iterable[nn.Module]) -> list[nn.Module]:

@@ -1,7 +1,7 @@
 """Whether layers' outputs still change, by the similarities of some images. B images, L layers."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from truelift.errors import InputError
-from truelift.techniques.freezeout.inference import evaluating
+from truelift.techniques.exchange import processes
 from truelift.techniques.freezeout.signals import Signal
 
 _SMOOTHING = 0.5
@@ -104,13 +104,12 @@ class RepresentationSignal(Signal):
             for number in numbers:
 
                 def keep(module: nn.Module, args: Any, output: Any, number: int = number) -> None:
-                    found[number] = similarities(
-                        _rows(output, len(self.images))
-                    )  # at once: what follows may work in place
+                    # At once: what follows may work in place.
+                    found[number] = similarities(_rows(output, len(self.images)))
 
                 stack.callback(self.layers[number][-1].register_forward_hook(keep).remove)
             stack.enter_context(torch.no_grad())
-            stack.enter_context(evaluating(self.network))
+            stack.enter_context(_evaluating(self.network))
             # A compiled network does not heed new hooks.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
             self.network(self.images)
@@ -121,6 +120,18 @@ class RepresentationSignal(Signal):
         return [found[number] for number in numbers]
 
 
+@contextlib.contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """All of the network in inference mode, then each module as it was."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def _rows(output: Any, images: int) -> Tensor:
     """What a layer gives, a row an image: of a tuple or dictionary all numbers that come by images."""
     tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
@@ -129,7 +140,7 @@ def _rows(output: Any, images: int) -> Tensor:
 
 def _averaged(values: Tensor) -> Tensor:
     """Over the processes, where there are several: so they all decide alike."""
-    if dist.is_available() and dist.is_initialized():
+    if (several := processes()) > 1:
         dist.all_reduce(values)
-        values /= dist.get_world_size()
+        values /= several
     return values

@@ -28,7 +28,6 @@ _WEIGHING = (
     "rnn",
     "lstm",
     "gru",
-    "bmm",
     "dot",
 )
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from truelift.errors import InputError, real, unknown_name
+from truelift.errors import InputError, known, real
 from truelift.techniques.gaussian_mixture.head import Covariance, GaussianMixtureHead, check_features, check_sizes
 
 
@@ -107,10 +107,9 @@ class FeatureGaussians:
         x = self._relative(features)
         images = self._counts.sum()
         background = (self._sums.sum(0) / images)[None]
+        of_all = self._shrunk(self._products / images - background.T @ background)
         own = _mahalanobis(x, self._centred_means(), self.covariance()).amin(1)
-        return (
-            own - _mahalanobis(x, background, self._shrunk(self._products / images - background.T @ background))[:, 0]
-        )
+        return own - _mahalanobis(x, background, of_all)[:, 0]
 
     def to_head(self, covariance: Covariance = "shared-diagonal") -> GaussianMixtureHead:
         """A `GaussianMixtureHead` with these means, variances and class shares.
@@ -130,8 +129,7 @@ class FeatureGaussians:
             "shared-diagonal": self.covariance().diagonal()[None],
             "diagonal": by_class,
         }
-        if covariance not in variances:
-            raise unknown_name("covariance", covariance, variances)
+        known("covariance", covariance, variances)
         return GaussianMixtureHead(
             self.features,
             self.classes,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from truelift.errors import InputError, known, real, require, unknown_name, whole
 from truelift.techniques.devices import widest
+from truelift.techniques.exchange import processes
 from truelift.techniques.gaussian_mixture.separation import logits, separate, weighted_logit_sum, wide_type
 from truelift.techniques.gaussian_mixture.soft import distances, spread
 
@@ -391,7 +392,7 @@ def check_features(features: Tensor, size: int) -> None:
 
 
 def _sum_over_processes(tensor: Tensor) -> None:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if processes() > 1:
         torch.distributed.all_reduce(tensor)
 
 

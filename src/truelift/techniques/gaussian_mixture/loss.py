@@ -258,7 +258,9 @@ class GaussianMixtureLoss(nn.Module):
         head.check_features(features)
         shares = targets.is_floating_point() and targets.ndim == 2
         if shares:
-            soft.check_shape(targets, len(features), head.classes)
+            wanted = (len(features), head.classes)
+            if targets.shape != wanted:
+                raise InputError(f"soft targets must have the shape {wanted}, got {tuple(targets.shape)}.")
             if not isinstance(head, GaussianMixtureHead):
                 raise InputError(
                     f"targets of a sharded head must be int64 labels ({len(features)},), got soft ones "

@@ -75,21 +75,12 @@ def spread(features: Tensor, means: Tensor, shares: Tensor) -> tuple[Tensor, Ten
     return counts, around_mean + counts[:, None] * (mean - mu).square()
 
 
-def check_shape(targets: Tensor, images: int, classes: int) -> None:
-    """Refuse targets that are not (N, K).
-
-    Raises:
-        InputError: They are not.
-    """
-    if targets.shape != (images, classes):
-        raise InputError(f"soft targets must have the shape ({images}, {classes}), got {tuple(targets.shape)}.")
-
-
 def are_wrong(targets: Tensor) -> Tensor:
     """Whether a row is no distribution: a share below 0, or a sum off 1. A bool, still on the device."""
     t = targets.detach()
     off = (t.sum(1, dtype=torch.float32) - 1).abs()
-    return ~((off <= _tolerance(t)) & (t >= 0).all(1)).all()
+    tolerance = 1e-3 if t.dtype.itemsize >= 4 else 1e-2  # shares of 16 bits are each rounded by up to 2⁻⁹
+    return ~((off <= tolerance) & (t >= 0).all(1)).all()
 
 
 def worst(targets: Tensor) -> Tensor:
@@ -103,8 +94,3 @@ def error(targets: Tensor) -> InputError:
     if (low := targets.min().item()) < 0:
         return InputError(f"soft targets must be at least 0, got {low:g}.")
     return InputError(f"soft targets must sum to 1 in each row, got {worst(targets).item():g}.")
-
-
-def _tolerance(targets: Tensor) -> float:
-    """Shares of 16 bits are each rounded by up to 2⁻⁹."""
-    return 1e-3 if targets.dtype.itemsize >= 4 else 1e-2

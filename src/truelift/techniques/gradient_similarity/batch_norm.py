@@ -2,15 +2,17 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from truelift.errors import InputError, known, whole
 
 StatisticsRule = Literal["main", "joint", "separate"]
+
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class TaskStatistics(nn.Module):
@@ -40,7 +42,7 @@ class TaskStatistics(nn.Module):
 
     def __init__(self, network: nn.Module, rule: StatisticsRule = "main", *, tasks: int = 2) -> None:
         super().__init__()
-        known("rule for batch-norm statistics", rule, ("main", "joint", "separate"))
+        known("rule for batch-norm statistics", rule, get_args(StatisticsRule))
         whole("tasks", tasks, 1, 10_000)
         self.rule = rule
         self.tasks = tasks
@@ -50,7 +52,7 @@ class TaskStatistics(nn.Module):
         if rule == "separate":
             for task in range(1, tasks):
                 for i, norm in enumerate(norms):
-                    for name in ("running_mean", "running_var", "num_batches_tracked"):
+                    for name in _BUFFERS:
                         self.register_buffer(_name(name, i, task), getattr(norm, name).clone())
 
     @contextlib.contextmanager
@@ -67,27 +69,23 @@ class TaskStatistics(nn.Module):
             finally:
                 self._swap(task)
         else:
-            kept = [self._kept(norm) for norm in self._norms[0]]
+            counts = ((norm, norm.num_batches_tracked) for norm in self._norms[0])
+            kept = [(norm, norm.momentum, count, None if count is None else count.clone()) for norm, count in counts]
             try:
                 for norm in self._norms[0]:
                     norm.momentum = 0.0
                 yield
             finally:
-                for norm, (momentum, batches) in zip(self._norms[0], kept, strict=True):
+                for norm, momentum, count, before in kept:
                     norm.momentum = momentum
-                    if norm.num_batches_tracked is not None and batches is not None:
-                        norm.num_batches_tracked.copy_(batches)
-
-    @staticmethod
-    def _kept(norm: _BatchNorm) -> tuple[float | None, Tensor | None]:
-        batches = norm.num_batches_tracked
-        return norm.momentum, None if batches is None else batches.clone()
+                    if count is not None and before is not None:
+                        count.copy_(before)
 
     @torch.no_grad()
     def _swap(self, task: int) -> None:
         """Exchange the norms' own statistics with the task's."""
         for i, norm in enumerate(self._norms[0]):
-            for name in ("running_mean", "running_var", "num_batches_tracked"):
+            for name in _BUFFERS:
                 inside, kept = getattr(norm, name), getattr(self, _name(name, i, task))
                 setattr(norm, name, kept)
                 setattr(self, _name(name, i, task), inside)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from truelift.errors import InputError
 from truelift.techniques.devices import answers_at_once, moved, widest
-from truelift.techniques.exchange import Averaging, is_dense, processes
+from truelift.techniques.exchange import Averaging, in_memory_order, is_dense, processes
 
 
 class Gradients:
@@ -207,12 +207,6 @@ def _dot(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     """⟨a, b⟩, whatever their layout in memory: gradients of one weight come in one layout, nearly always."""
     if a.stride() != b.stride():
         b = torch.empty_like(a).copy_(b)
-    a, b = _flat(a), _flat(b)
+    a, b = in_memory_order(a), in_memory_order(b)
     dtype = torch.promote_types(a.dtype, dtype)
     return torch.dot(a.to(dtype), b.to(dtype))
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """All elements of a dense tensor in the order of memory, as a view; a complex one's parts."""
-    flat = tensor.as_strided((tensor.numel(),), (1,))
-    return torch.view_as_real(flat).flatten() if tensor.is_complex() else flat

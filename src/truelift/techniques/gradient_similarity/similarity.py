@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -115,8 +115,8 @@ class GradientSimilarity:
         check_values: bool | Literal["late"] = True,
     ) -> None:
         if not callable(rule):
-            known("rule", rule, ("weighted", "unweighted"))
-        known("granularity", granularity, ("global", "layer", "tensor"))
+            known("rule", rule, get_args(Weighting))
+        known("granularity", granularity, get_args(Granularity))
         if isinstance(measured, str):
             known("choice of measured parameters", measured, ("all", "convolutions"))
         else:
@@ -177,7 +177,11 @@ class GradientSimilarity:
         reaches = [reach(loss) for loss in losses]
         gradients = self._pending_for(losses)
         in_parts, self._pending = self._pending is not None, None
-        leaves = [_union(gradients.reached(t), found.leaves) for t, found in enumerate(reaches)]
+        # Each once, in the order in which they came.
+        leaves = [
+            list({id(leaf): leaf for leaf in (*gradients.reached(t), *found.leaves)}.values())
+            for t, found in enumerate(reaches)
+        ]
         shared, weights = self._agree(leaves, losses[0].device)
         known_for = None if self._weights is None else self._weights.shape[1]  # so many losses
         measuring = self._steps % self.every_steps == 0 or known_for != len(losses)
@@ -464,11 +468,6 @@ def _loss_name(t: int) -> str:
 def _grad(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
     """The gradients, each a tensor of its own, which may be changed in place."""
     return torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if parameters else ()
-
-
-def _union(before: Sequence[Tensor], now: Sequence[Tensor]) -> list[Tensor]:
-    """Each once, in the order in which they came."""
-    return list({id(leaf): leaf for leaf in (*before, *now)}.values())
 
 
 def _overlaps(reaches: Sequence[Reach], t: int) -> bool:

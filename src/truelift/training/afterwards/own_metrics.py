@@ -79,15 +79,9 @@ def _given(
     path: str, function: Any, args: Mapping[str, Any], predictions: Predictions, split: str, classes: tuple[str, ...]
 ) -> Mapping[str, Any]:
     """What the function gives, by name."""
-    given = call(
-        "metric", path, function, args, **_columns(predictions), predictions=predictions, classes=classes, split=split
-    )
+    arrays = {name: getattr(predictions, name) for name in ("labels", "predicted", "probability")}
+    given = call("metric", path, function, args, **arrays, predictions=predictions, classes=classes, split=split)
     return dict(given) if isinstance(given, Mapping) else {path.rpartition(":")[2].rpartition(".")[2]: given}
-
-
-def _columns(predictions: Predictions) -> dict[str, np.ndarray]:
-    """The arrays that a function may name."""
-    return {name: getattr(predictions, name) for name in ("labels", "predicted", "probability")}
 
 
 def _numbers(path: str, given: Mapping[str, Any]) -> dict[str, float]:

@@ -6,6 +6,7 @@ To add a rule: a file with its options, ranges and `build` function, and its lin
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 from torch import nn
@@ -13,6 +14,7 @@ from torch import nn
 from truelift.options import Conflict, OneOf, Registry, without_shared_fields
 from truelift.own import is_import_path
 from truelift.techniques import sharpness_aware
+from truelift.techniques.gradient_similarity import GradVac, pcgrad
 from truelift.training.gradient_rules import own, similarity
 from truelift.training.gradient_rules.base import Again, GradientRule, SumOfLosses
 
@@ -21,11 +23,13 @@ RULES: Registry[Any] = Registry(
     {
         "sum": similarity.build_sum,
         "single": lambda options, network: SumOfLosses(),
-        "weighted": similarity.build_weighted,
-        "unweighted": similarity.build_unweighted,
-        "pcgrad": similarity.build_pcgrad,
-        "gradvac": similarity.build_gradvac,
-        "sharpness-aware": own.as_rule("sharpness-aware", sharpness_aware.build),
+        "weighted": partial(similarity.build, "weighted"),
+        "unweighted": partial(similarity.build, "unweighted"),
+        "pcgrad": partial(similarity.build, pcgrad),
+        "gradvac": lambda options, network: similarity.build(GradVac(), options, network),
+        "sharpness-aware": lambda options, network: own.OwnRule(
+            "sharpness-aware", sharpness_aware.build(options, network)
+        ),
     },
 )
 

@@ -33,8 +33,13 @@ class GradientRule(Protocol):
         ...
 
 
-class Stateless:
-    """A rule without memory."""
+class SumOfLosses:
+    """The gradient of the sum of all losses."""
+
+    def backward(self, losses: Mapping[str, Tensor], again: Again) -> dict[str, Tensor]:
+        """One backward pass."""
+        torch.autograd.backward(list(losses.values()))
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing."""
@@ -42,12 +47,3 @@ class Stateless:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing."""
-
-
-class SumOfLosses(Stateless):
-    """The gradient of the sum of all losses."""
-
-    def backward(self, losses: Mapping[str, Tensor], again: Again) -> dict[str, Tensor]:
-        """One backward pass."""
-        torch.autograd.backward(list(losses.values()))
-        return {}

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from truelift.errors import InputError
-from truelift.own import call, parameters, raised
+from truelift.own import blamed, call, parameters
 from truelift.training.gradient_rules.base import Again
 
 _KIND = "gradient rule"
@@ -32,13 +32,9 @@ class OwnRule:
         Raises:
             InputError: It raises.
         """
-        try:
-            there = {"losses": losses, "again": lambda: again().losses}
+        there = {"losses": losses, "again": lambda: again().losses}
+        with blamed(_KIND, self.path):
             logged = self.rule.backward(**{name: value for name, value in there.items() if name in self._takes})
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f'{_KIND} "{self.path}" {raised(error)}.') from error
         return dict(logged.logged() if hasattr(logged, "logged") else logged or {})
 
     def state_dict(self) -> dict[str, Any]:
@@ -49,11 +45,6 @@ class OwnRule:
         """Take up what `state_dict` gave."""
         if hasattr(self.rule, "load_state_dict"):
             self.rule.load_state_dict(state)
-
-
-def as_rule(name: str, build: Callable[[Any, nn.Module], Any]) -> Callable[[Any, nn.Module], OwnRule]:
-    """A technique's `build` function, as a rule's: what it builds is held to the protocol as a user's own is."""
-    return lambda options, network: OwnRule(name, build(options, network))
 
 
 def build(path: str, found: Callable[..., Any], args: Mapping[str, Any], network: nn.Module) -> OwnRule:

@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from truelift.options import NONNEGATIVE, SHARE_BELOW_ONE, Conflict, Only, at_least
 from truelift.techniques.gradient_similarity import (
     GradientSimilarity,
-    GradVac,
     Granularity,
     Rule,
     Weighting,
     multi_task,
-    pcgrad,
 )
 from truelift.training.gradient_rules.base import Again, GradientRule, SumOfLosses
 
@@ -75,30 +73,11 @@ def build_sum(options: SimilarityOptions, network: nn.Module) -> GradientRule:
     """The losses' sum, the first one whole and the others by their weight."""
     if options.auxiliary_weight == 1:
         return SumOfLosses()
-    return _by(multi_task(options.auxiliary_weight), options, network)
+    return build(multi_task(options.auxiliary_weight), options, network)
 
 
-def build_weighted(options: SimilarityOptions, network: nn.Module) -> GradientRule:
-    """The others, times their cosine where it reaches the threshold."""
-    return _by("weighted", options, network)
-
-
-def build_unweighted(options: SimilarityOptions, network: nn.Module) -> GradientRule:
-    """The others, whole where their cosine reaches the threshold."""
-    return _by("unweighted", options, network)
-
-
-def build_pcgrad(options: SimilarityOptions, network: nn.Module) -> GradientRule:
-    """Conflicting gradients projected onto each other's normal planes."""
-    return _by(pcgrad, options, network)
-
-
-def build_gradvac(options: SimilarityOptions, network: nn.Module) -> GradientRule:
-    """Gradients drawn to the cosine that they have on average."""
-    return _by(GradVac(), options, network)
-
-
-def _by(rule: Weighting | Rule, options: SimilarityOptions, network: nn.Module) -> BySimilarity:
+def build(rule: Weighting | Rule, options: SimilarityOptions, network: nn.Module) -> BySimilarity:
+    """The rule of `truelift.techniques.gradient_similarity` over the losses of `network`."""
     return BySimilarity(
         GradientSimilarity(
             rule,

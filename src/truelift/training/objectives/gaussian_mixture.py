@@ -124,7 +124,7 @@ class GaussianMixture(Objective):
 def head_of(network: Classifier) -> GaussianMixtureHead:
     """The network's Gaussians, behind a linear layer where there is one."""
     head = classifier_of(network)
-    assert isinstance(head, GaussianMixtureHead), "`head` puts it there"
+    assert isinstance(head, GaussianMixtureHead), "`make_head` made it"
     return head
 
 

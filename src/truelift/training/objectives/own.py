@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from truelift.data import Batch
 from truelift.errors import InputError
 from truelift.models import Classifier
-from truelift.own import call, parameters, raised, refuse_unknown
+from truelift.own import blamed, call, parameters, refuse_unknown
 from truelift.training.objectives.base import Around, Objective, StepLosses, error_percent
 
 _KIND = "objective"
@@ -71,16 +71,12 @@ class OwnLoss(Objective):
             "images": batch.images,
             "network": network,
         }
-        try:
+        with blamed(_KIND, self.path):
             if self._takes:
                 given = {name: there[what] for name, what in self._takes.items()}
                 found = self.loss(**given, **self._args)
             else:
                 found = self.loss(logits, batch.labels, **self._args)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f'{_KIND} "{self.path}" {raised(error)}.') from error
         return StepLosses(self._checked(found), error_percent(logits, batch.labels))
 
     def _checked(self, found: Any) -> dict[str, Tensor]:

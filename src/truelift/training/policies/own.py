@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from truelift.errors import InputError
-from truelift.own import call, raised
+from truelift.own import blamed, call
 from truelift.training.policies.base import Policy, Progress
 
 _MOMENTS = ("step", "update", "applied")
@@ -53,8 +53,7 @@ class OwnPolicy(Policy):
 
     def logged(self) -> dict[str, float]:
         """Its `logged`, and how many layers are frozen."""
-        frozen = {"frozen_layers": int(self.policy.frozen)} if hasattr(self.policy, "frozen") else {}
-        return {**frozen, **dict(self._ask("logged") or {})}
+        return {**self.result(), **dict(self._ask("logged") or {})}
 
     def result(self) -> dict[str, float]:
         """How many layers are frozen."""
@@ -71,12 +70,8 @@ class OwnPolicy(Policy):
     def _ask(self, name: str, *arguments: Any) -> Any:
         if not hasattr(self.policy, name):
             return None
-        try:
+        with blamed(self.kind, self.name):
             return getattr(self.policy, name)(*arguments)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f'{self.kind} "{self.name}" {raised(error)}.') from error
 
 
 def build(
