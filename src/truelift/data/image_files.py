@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from truelift.data.digest import of_files
@@ -40,7 +41,7 @@ class ImageFiles:
 def list_files(names: Sequence[str], labels: Labels) -> Listing:
     """A listing of files."""
     listed = ImageFiles(names)
-    return Listing(labels, listed.openers, listed.place, listed.content, lambda: listed.names)
+    return Listing(labels, listed.openers, listed.place, listed.content, partial(list, names))
 
 
 def is_image(name: str | Path) -> bool:

@@ -94,7 +94,7 @@ def list_members(
     """
     numbers = np.array([member[1:] for member in members], dtype=np.int64).reshape(-1, len(Member._fields) - 1)
     listed = Members(files, names, np.array(file_numbers, dtype=np.int64), numbers, read)
-    return Listing(labels, listed.openers, listed.place, listed.content, lambda: listed.files)
+    return Listing(labels, listed.openers, listed.place, listed.content, partial(list, files))
 
 
 def by_parts(file: str, members: Sequence[Member]) -> Mapping[tuple[str, ...], str]:
