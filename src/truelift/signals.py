@@ -149,11 +149,6 @@ def _handle(number: int, frame: FrameType | None) -> None:
         raise PreemptedError
 
 
-def forget() -> None:
-    """Begin anew, as in a process where no signal has come."""
-    _state.first, _state.told = None, False
-
-
 def _in_child() -> None:
     """A forked process, one that decodes photographs say, has nothing to tell."""
     _state.what_next = ""
