@@ -189,6 +189,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     'unknown model "resnet21x". Did you mean "resnet20"? Known: resnet20, vgg16.'
     """
     known = list(known)
-    nearest = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)  # a name may have any length
-    hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
-    return InputError(f'unknown {kind} "{name}".{hint} Known: {", ".join(known)}.')
+    return InputError(f'unknown {kind} "{name}".{did_you_mean(name, known)} Known: {", ".join(known)}.')
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question that follows an unknown name, with a space before it; empty where no known name is near.
+
+    >>> did_you_mean("resnet21x", ["resnet20", "vgg16"])
+    ' Did you mean "resnet20"?'
+    """
+    nearest = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.5)  # a name may have any length
+    return f' Did you mean "{nearest[0]}"?' if nearest else ""

@@ -5,7 +5,6 @@ truelift takes the name of a part, it takes an import path too.
 """
 
 import ast
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, did_you_mean, one_line
 
 
 def is_import_path(name: str) -> bool:
@@ -41,8 +40,7 @@ def load(path: str, kind: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            nearest = difflib.get_close_matches(name, dir(found), n=1, cutoff=0.5)
-            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            hint = did_you_mean(name, dir(found))
             raise InputError(f'{kind} "{path}": {module_name} has no "{name}".{hint}') from None
         except (Exception, SystemExit) as error:  # a module's own __getattr__, a property
             raise InputError(f'{kind} "{path}": to look for "{name}" {raised(error)}.') from error
@@ -84,10 +82,8 @@ def refuse_unknown(kind: str, path: str, args: Mapping[str, Any], takes: Sequenc
     """
     for name in args:
         if name not in takes:
-            nearest = difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
-            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
             told = ", ".join(takes) or "nothing"
-            raise InputError(f'{kind} "{path}" takes no args.{name}.{hint} It takes {told}.')
+            raise InputError(f'{kind} "{path}" takes no args.{name}.{did_you_mean(name, takes)} It takes {told}.')
 
 
 def parameters(function: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
@@ -108,7 +104,7 @@ def raised(error: BaseException) -> str:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     place = f" ({Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno})" if frame else ""
-    return f"raised {type(error).__name__}: {' '.join(str(error).split())}{place}"
+    return f"raised {type(error).__name__}: {one_line(error)}{place}"
 
 
 def sources(path: str, kind: str) -> list[Path]:

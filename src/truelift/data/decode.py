@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from truelift.data.listing import IntArray, Labels, Listing, Opener
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 from truelift.options import OPERATIONAL, at_least
 
 Pixels = npt.NDArray[np.uint8]
@@ -169,7 +169,7 @@ def attempted(make: Callable[[], T]) -> T | str:
         raise
     # Pillow's decoders raise a dozen kinds of exception on broken bytes, SyntaxError and struct.error among them.
     except Exception as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_line(error) or type(error).__name__
 
 
 def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels | str]:

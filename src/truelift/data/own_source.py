@@ -34,7 +34,7 @@ from truelift.data.given_images import array_of, images_of, open_item, shape_of
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, one_line, unknown_name
 from truelift.own import call
 
 KIND = "data set"
@@ -176,7 +176,7 @@ def _labels(where: str, labels: Any) -> Any:
     try:
         array = array_of(labels)
     except (TypeError, ValueError) as error:  # a ragged list
-        raise InputError(f"{where}: labels cannot be read ({' '.join(str(error).split())}).") from error
+        raise InputError(f"{where}: labels cannot be read ({one_line(error)}).") from error
     if array.ndim == 1 and array.dtype.kind in "bUO" and len(array):
         return array.tolist()
     if array.ndim == 2 and array.dtype.kind in "biuf" and _says_yes_or_no(array):

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -50,8 +50,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read as safetensors: {error}") from None
     except Exception as error:  # torch.load raises all kinds for a damaged file, or one that holds more than tensors
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} cannot be read as a state dict: {told}") from None
+        raise InputError(f"{path} cannot be read as a state dict: {one_line(error)[:200]}") from None
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise InputError(f"{path} must hold a state dict, tensors by name")
     return dict(tensors)
