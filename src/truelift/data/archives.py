@@ -96,7 +96,7 @@ def refuse_compressed(path: Path) -> None:
 
 
 def _read(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader) -> Source:
-    by_split = {"train": [*members]} if root.is_file() else match_splits(root, [*members])
+    by_split = match_splits(root, [*members])
     if len(by_split) == 1:
         return read_tree(descended(_tree(root, members, read)))
     return read_splits(

@@ -84,7 +84,7 @@ def read_arrow(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         InputError: As `read_parquet`.
     """
     files = arrow_files(path)
-    by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    by_split = match_splits(path, files)
     tables = {file: read_table(file) for file in files}
     first = by_split["train"][0]
     schema = tables[first].schema

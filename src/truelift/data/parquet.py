@@ -80,7 +80,7 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         InputError: A file cannot be read, files or columns cannot be matched, or a label is wrong.
     """
     files = parquet_files(path)
-    by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    by_split = match_splits(path, files)
     for file in files:
         opened(file, partial(_refuse_bombs, size=file.stat().st_size))
     schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}

@@ -48,7 +48,7 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
             and no label, or the other way round, or one of them twice; a label is none; or there is no image.
     """
     files = shard_files(path)
-    by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    by_split = match_splits(path, files)
     members = {file: tar_members(file) for file in files}
     if not any(map(_has_labels, members.values())) and any(_has_folders(members[file]) for file in by_split["train"]):
         return read_tars(path, members)

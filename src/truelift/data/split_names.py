@@ -29,12 +29,14 @@ def match_splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     """The files of each split; all are for training where no name has a word that tells a split.
 
     Args:
-        root: The folder that is searched.
+        root: The folder that is searched, or the one file, which is for training whatever its name.
         files: Some in it or its subfolders.
 
     Raises:
         InputError: Some files name a split and others none, one names two, or none is for training.
     """
+    if root.is_file():
+        return {"train": list(files)}
     splits: dict[str, list[Path]] = {}
     unmatched = []
     for file in files:

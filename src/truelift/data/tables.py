@@ -72,7 +72,7 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
         InputError: A table cannot be read, its columns or splits cannot be told, a label is wrong, or an image is named
             twice.
     """
-    by_split = {"train": [*files]} if path.is_file() or len(files) == 1 else match_splits(path, files)
+    by_split = {"train": [*files]} if len(files) == 1 else match_splits(path, files)
     options = _with_label(read_header(by_split["train"][0]), by_split["train"][0], options)
     parts: dict[str, list[_Part]] = {}
     for named, tables in by_split.items():
