@@ -101,7 +101,7 @@ def none_decoded(listing: Listing, indices: IntArray) -> InputError:
 
 
 def as_rgb(pixels: Pixels) -> Pixels:
-    """Gray (N, H, W, 1) as RGB (N, H, W, 3)."""
+    """Gray (…, 1) as RGB (…, 3)."""
     return np.repeat(pixels, 3, axis=-1)
 
 

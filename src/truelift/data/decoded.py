@@ -13,6 +13,7 @@ from truelift.data.digest import of_times
 from truelift.data.listing import IntArray, Labels, Listing
 from truelift.data.options import DataOptions
 
+# Pillow, and the libraries that it decodes with.
 _DECODERS = ("pil", "libjpeg_turbo", "zlib", "webp", "libtiff", "jpg_2000", "avif")
 
 Chosen = Mapping[str, tuple[Listing, IntArray]]
@@ -65,14 +66,8 @@ def _about(listing: Listing, indices: IntArray, options: DataOptions) -> dict[st
         "indices": hashlib.sha256(np.ascontiguousarray(indices).tobytes()).hexdigest(),
         "resize": options.resize,
         "on_error": options.on_error,
-        "decoders": [_version(name) for name in _DECODERS],
+        "decoders": [features.version(name) for name in _DECODERS],
     }
-
-
-def _version(library: str) -> str | None:
-    """The version of Pillow, or of a library that it decodes with."""
-    found = features.version(library)
-    return None if found is None else str(found)
 
 
 def _part(listing: Listing, wanted: IntArray, pixels: Pixels, decoded: IntArray) -> tuple[Pixels, Labels]:

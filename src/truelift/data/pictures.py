@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from truelift.data.crops import centre_box, cut_out
-from truelift.data.decode import Pixels, as_8_bit, attempt, to_array
+from truelift.data.decode import Pixels, as_8_bit, as_rgb, attempt, to_array
 from truelift.data.files import walk
 from truelift.data.image_files import is_image
 from truelift.data.image_formats import open_file
@@ -100,5 +100,5 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
     if pixels.shape[2] == channels:
         return pixels
     if channels == 3:
-        return np.repeat(pixels, 3, axis=2)
+        return as_rgb(pixels)
     return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
