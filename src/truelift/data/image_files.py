@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from truelift.data.digest import of_files
-from truelift.data.files import is_hidden, say, subfolders
+from truelift.data.files import is_hidden, say, subfolders, walk
 from truelift.data.image_formats import encoded_file, image_endings
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.data.split_names import split_of
@@ -47,6 +47,11 @@ def list_files(names: Sequence[str], labels: Labels) -> Listing:
 def is_image(name: str | Path) -> bool:
     """Whether a name ends as an image file's does."""
     return os.path.splitext(name)[1].lower() in image_endings()
+
+
+def first_image(folder: Path) -> Path | None:
+    """The image that is found first in a folder, at any depth; None where there is none."""
+    return next(filter(is_image, walk(folder)), None)
 
 
 def find_files(

@@ -1,21 +1,18 @@
 """Which layout a path holds: a table, parquet or arrow files, shards, archives of folders, or class folders."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from truelift.data.archives import is_zip, packed_files, read_zips
 from truelift.data.files import require_regular, say
 from truelift.data.folder import holds_classes, read_classes, read_folder
 from truelift.data.listing import Source
+from truelift.data.options import DataOptions
 from truelift.data.shards import read_shards, shard_files
 from truelift.data.tables import is_table, read_tables, table_files
 from truelift.errors import InputError, require
 
-if TYPE_CHECKING:  # where they are put together
-    from truelift.data.options import DataOptions
 
-
-def read_path(path: Path, options: "DataOptions") -> Source:
+def read_path(path: Path, options: DataOptions) -> Source:
     """The images at a path.
 
     A file is by its ending a table (.csv, .tsv, .jsonl), a list (.txt), a shard or an archive of class folders (.tar),

@@ -18,28 +18,6 @@ Labels = npt.NDArray[np.integer[Any]]
 Opener = Callable[[], Image.Image]
 """Opens one image when called; raises whatever the decoder raises on broken bytes."""
 
-SPLIT_OF_WORD = {
-    "train": "train",
-    "training": "train",
-    "trn": "train",
-    "trainval": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "devel": "validation",
-    "development": "validation",
-    "vld": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-    "tst": "test",
-    "holdout": "test",
-    "heldout": "test",
-}
-"""The words by which file and folder names tell a split: those of the Hugging Face hub, and some more."""
-
 
 @dataclass(frozen=True)
 class Listing:

@@ -4,24 +4,34 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from truelift.data.listing import SPLIT_OF_WORD
 from truelift.errors import InputError
+
+SPLIT_OF_WORD = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "trainval": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "vld": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+    "tst": "test",
+    "holdout": "test",
+    "heldout": "test",
+}
+"""The words by which file and folder names tell a split: those of the Hugging Face hub, and some more."""
 
 # What a word that tells a split may end with: testset, trainimages.
 _ENDINGS = (
-    "",
-    "set",
-    "sets",
-    "data",
-    "dataset",
-    "image",
-    "images",
-    "img",
-    "imgs",
-    "pictures",
-    "photos",
-    "split",
-    "files",
+    *("", "set", "sets", "data", "dataset", "split", "files"),
+    *("image", "images", "img", "imgs", "pictures", "photos"),
 )
 
 
