@@ -37,15 +37,18 @@ def read_path(path: Path, options: DataOptions) -> Source:
             return read_zips(path)
         if arrow_files(path):
             return read_arrow(path, options)
-    shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
+        if shard_files(path):
+            return read_shards(path, label_column=options.label_column)
+        return read_parquet(path, options)
+    shards, tables = shard_files(path), parquet_files(path)
     if shards and tables:
         raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
-    arrow = path.is_dir() and arrow_files(path)
+    arrow = arrow_files(path)
     if arrow and (shards or tables):
         say(f"{path}: {'shards' if shards else 'parquet files'} are read, not {arrow[0].name}")
     if shards:
         return read_shards(path, label_column=options.label_column)
-    if path.is_file() or tables:
+    if tables:
         return read_parquet(path, options)
     named = [] if arrow else table_files(path)
     others = arrow or named or packed_files(path)

@@ -30,7 +30,7 @@ import numpy as np
 
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_arrays, of_files
-from truelift.data.given_images import array_of, images_of, open_item, shape_of
+from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
@@ -182,7 +182,7 @@ def _labels(where: str, labels: Any) -> Any:
     if array.ndim == 2 and array.dtype.kind in "biuf" and _says_yes_or_no(array):
         return array
     if array.ndim != 1 or (array.dtype.kind not in "iu" and len(array)):
-        raise InputError(f"{where}: labels must be class numbers, integers (N,), got {array.dtype} {shape_of(array)}.")
+        raise InputError(f"{where}: labels must be class numbers, integers (N,), got {array.dtype} {array.shape}.")
     if len(array) and int(array.max()) > np.iinfo(np.int64).max:
         raise InputError(f"{where}: a label must be below 2⁶³, got {array.max()}.")
     return array.astype(np.int64)
