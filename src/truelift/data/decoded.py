@@ -63,7 +63,7 @@ def _about(listing: Listing, indices: IntArray, options: DataOptions) -> dict[st
         "content": listing.content().hex(),
         "changed": of_times(listing.files()).hex(),
         "column": options.image_column,
-        "indices": hashlib.sha256(np.ascontiguousarray(indices).tobytes()).hexdigest(),
+        "indices": hashlib.sha256(indices.tobytes()).hexdigest(),
         "resize": options.resize,
         "on_error": options.on_error,
         "decoders": [features.version(name) for name in _DECODERS],

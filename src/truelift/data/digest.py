@@ -3,14 +3,14 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from truelift.data.files import is_regular
-from truelift.data.listing import Listing, Source
+from truelift.data.listing import Source
 
 _MOST_BYTES = 2**28
 """Of an array's values that are looked at; of a larger one, images evenly from all."""
@@ -33,7 +33,7 @@ class DataState:
 
     def record(self) -> dict[str, Any]:
         """As environment.json has it."""
-        return {"digest": self.digest, "images": self.images, "classes": self.classes, "left_out": self.left_out}
+        return asdict(self)
 
 
 def state_of(source: Source) -> DataState:
@@ -43,7 +43,7 @@ def state_of(source: Source) -> DataState:
     there = {split: listing for split, listing in listings.items() if listing is not None}
     sha = hashlib.sha256(repr((source.classes, len(source.left_out))).encode())
     for split, listing in there.items():
-        sha.update(f"{split} {len(listing.labels)} ".encode() + _of_labels(listing))
+        sha.update(f"{split} {len(listing.labels)} ".encode() + hashlib.sha256(listing.labels.tobytes()).digest())
         sha.update(b"" if listing.content is None else listing.content())
     images = {split: len(listing.labels) for split, listing in there.items()}
     return DataState(sha.hexdigest()[:16], images, len(source.classes), len(source.left_out))
@@ -79,7 +79,7 @@ def of_rows(names: Iterable[str], *columns: np.ndarray[Any, Any]) -> bytes:
     """A digest of images' names and of columns of numbers about them."""
     sha = hashlib.sha256("\n".join(names).encode(errors="surrogateescape"))
     for column in columns:
-        sha.update(b"\0" + np.ascontiguousarray(column).tobytes())
+        sha.update(b"\0" + column.tobytes())
     return sha.digest()
 
 
@@ -90,12 +90,8 @@ def of_arrays(images: Sequence[np.ndarray[Any, Any]]) -> bytes:
     sha = hashlib.sha256(str(len(images)).encode())
     name = cache(str)  # of a type, which numpy makes up each time
     for image in images[::every]:
-        sha.update(f"{image.shape} {name(image.dtype)}".encode() + np.ascontiguousarray(image).tobytes())
+        sha.update(f"{image.shape} {name(image.dtype)}".encode() + image.tobytes())
     return sha.digest()
-
-
-def _of_labels(listing: Listing) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(listing.labels).tobytes()).digest()
 
 
 def _bytes(name: str) -> bytes:
