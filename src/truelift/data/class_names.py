@@ -46,8 +46,8 @@ def names_of(named: Any) -> tuple[str, ...]:
     raise ValueError(f"a list or a table of names is wanted, got {type(named).__name__}")
 
 
-def read_class_names(folder: Path) -> tuple[str, ...] | None:
-    """The names in `classes.txt` or else `classes.json` in a folder; None where there is neither.
+def read_class_names(place: Path) -> tuple[str, ...] | None:
+    """The names in `classes.txt` or else `classes.json` in a folder, or beside a file; None where there is neither.
 
     classes.txt has a name a line; where every line begins with another number and these are 0, 1, 2 and so on in
     whatever order, each is the class's. classes.json: see `names_of`.
@@ -55,6 +55,7 @@ def read_class_names(folder: Path) -> tuple[str, ...] | None:
     Raises:
         InputError: It cannot be read, or is none of these forms.
     """
+    folder = place if place.is_dir() else place.parent
     text, table = folder / "classes.txt", folder / "classes.json"
     try:
         if text.exists():

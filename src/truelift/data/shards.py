@@ -57,7 +57,7 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     raw = {split: _raw(samples, split, ending or ENDINGS[0], label_column) for split, samples in found.items()}
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
-    numbered = number_labels(raw, read_class_names(path if path.is_dir() else path.parent))
+    numbered = number_labels(raw, read_class_names(path))
     if ending != "cls":
         say(f"{path}: labels are those in KEY.{ending}, of {len(numbered.classes)} classes")
     listings = {split: _list(samples, numbered.labels[split]) for split, samples in found.items()}
