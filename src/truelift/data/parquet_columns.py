@@ -271,16 +271,13 @@ def _class_numbers(
     files: Mapping[str, Sequence[Path]], found: Mapping[str, Sequence[Any]], column: str, names: tuple[str, ...] | None
 ) -> Numbered:
     """Integers as they are, in arrays: there may be millions."""
-    unlabelled = {split for split, parts in found.items() if split == "test" and all(map(_says_nothing, parts))}
-    labels: dict[str, Labels] = {
-        split: np.concatenate([_integers(file, part, column) for file, part in zip(files[split], parts, strict=True)])
-        for split, parts in found.items()
-        if split not in unlabelled
-    }
-    classes = number_names(labels["train"]) if names is None else names
-    for split in unlabelled:
-        labels[split] = np.full(sum(map(len, found[split])), -1, dtype=np.int64)
-    return Numbered(labels, classes, frozenset(unlabelled))
+    bare_test = "test" in found and all(map(_says_nothing, found["test"]))
+    labels: dict[str, Labels] = {"test": np.full(sum(map(len, found["test"])), -1, np.int64)} if bare_test else {}
+    for split, parts in found.items():
+        if split not in labels:
+            integers = [_integers(file, part, column) for file, part in zip(files[split], parts, strict=True)]
+            labels[split] = np.concatenate(integers)
+    return Numbered(labels, number_names(labels["train"]) if names is None else names, bare_test)
 
 
 def _says_nothing(values: Any) -> bool:
