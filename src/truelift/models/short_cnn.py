@@ -117,10 +117,6 @@ def _activated(name: Activation) -> nn.Module:
     return nn.GELU() if name == "gelu" else nn.ReLU(inplace=True)
 
 
-def _check(options: ShortCnnOptions) -> None:
-    """Nothing beyond the options' ranges."""
-
-
 def _build(options: ShortCnnOptions, *, classes: int, in_channels: int) -> ShortCnn:
     return ShortCnn(
         classes,
@@ -133,4 +129,4 @@ def _build(options: ShortCnnOptions, *, classes: int, in_channels: int) -> Short
     )
 
 
-FAMILY = Family("short-cnn", ("short-cnn",), ShortCnnOptions, _check, _build)
+FAMILY = Family("short-cnn", ("short-cnn",), ShortCnnOptions, lambda options: None, _build)

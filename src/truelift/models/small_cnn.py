@@ -40,12 +40,8 @@ class SmallCnn(Classifier):
         return [self.conv1, self.conv2, self.head]
 
 
-def _check(options: WidthOptions) -> None:
-    """Nothing beyond the options' ranges."""
-
-
 def _build(options: WidthOptions, *, classes: int, in_channels: int) -> SmallCnn:
     return SmallCnn(classes, in_channels=in_channels, width=pick(options.width, 32))
 
 
-FAMILY = Family("small-cnn", ("small-cnn",), WidthOptions, _check, _build, traits=frozenset())
+FAMILY = Family("small-cnn", ("small-cnn",), WidthOptions, lambda options: None, _build, traits=frozenset())

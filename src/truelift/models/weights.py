@@ -32,7 +32,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         InputError: The file is missing or no safetensors file, or does not fit the network.
     """
-    copy_by_name(network, read_tensors(path), lambda name: name, str(path))
+    copy_by_name(network, read_tensors(path), str, str(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
