@@ -91,8 +91,7 @@ class CifarResNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the last feature map's mean over the pixels (N, 4·width)."""
-        maps: Tensor = self.blocks(self.stem(images))
-        return pooled(maps)
+        return pooled(self.blocks(self.stem(images)))
 
     def layers(self) -> list[nn.Module]:
         """The first convolution, each block, the head."""

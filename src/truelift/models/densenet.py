@@ -78,8 +78,7 @@ class DenseNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, D)."""
-        maps = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
-        return pooled(maps)
+        return pooled(F.relu(self.norm(self.blocks(self.stem(images))), inplace=True))
 
     def layers(self) -> list[nn.Module]:
         """The first convolution, each dense layer and transition, the head with the last norm."""

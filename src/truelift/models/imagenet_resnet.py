@@ -119,8 +119,7 @@ class ImageNetResNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the last feature map's mean over the pixels (N, D)."""
-        maps: Tensor = self.final(self.blocks(self.stem(images)))
-        return pooled(maps)
+        return pooled(self.final(self.blocks(self.stem(images))))
 
     def layers(self) -> list[nn.Module]:
         """The stem, each block, with `preactivation` the norm before the pooling, the head."""

@@ -56,8 +56,7 @@ class Vgg(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, 8·width)."""
-        maps = self.blocks(images)
-        return pooled(maps)
+        return pooled(self.blocks(images))
 
     def layers(self) -> list[nn.Module]:
         """Each convolution with its norm, the head."""
