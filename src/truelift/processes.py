@@ -143,12 +143,8 @@ def is_running(process: int) -> bool:
 
 def beginning(process: int) -> str:
     """When a process began, as Linux counts: with its number it is one process; elsewhere, and of none, empty."""
-    if not LINUX:
-        return ""
-    try:
-        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
+    fields = _fields(process)
+    return fields[19] if fields else ""
 
 
 def send(number: int, processes: Iterable[int]) -> None:
@@ -189,9 +185,13 @@ def _processes() -> list[int]:
 
 def _stat(process: int) -> tuple[str, str, str]:
     """State, parent and session; the state is `X` for one that is gone."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
-    except OSError:
-        return "X", "0", "0"
-    state, parent, _, session = text.rpartition(")")[2].split()[:4]
+    state, parent, _, session = (_fields(process) or ["X", "0", "0", "0"])[:4]
     return state, parent, session
+
+
+def _fields(process: int) -> list[str]:
+    """What Linux tells of a process behind its name; nothing of one that is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
