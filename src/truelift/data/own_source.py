@@ -39,10 +39,9 @@ from truelift.own import call
 
 KIND = "data set"
 _SPLITS = ("train", "validation", "test")
-_BY_ITSELF = ColumnOptions()
 
 
-def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOptions = _BY_ITSELF) -> Source:
+def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOptions) -> Source:
     """The images that a user's own function gives.
 
     Args:
