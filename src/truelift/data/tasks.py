@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 
 from truelift.data.dataset import Images, ImageSet, Splits
+from truelift.data.splits import TEST_SEED
 from truelift.errors import InputError, require, unknown_name
 from truelift.seeds import derive
-
-# The test images are the same whatever the seed, as in `loading`.
-_TEST_SEED = 0
 
 
 def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
@@ -47,7 +45,7 @@ def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
         validation = splits.validation and _against_others(
             splits.validation, numbers[0], derive(seed, "others", "validation")
         )
-        test = _against_others(splits.test, numbers[0], _TEST_SEED)
+        test = _against_others(splits.test, numbers[0], TEST_SEED)
         classes = ("others", names[0])
     assert train is not None, "there is always one"
     assert test is not None, "there is always one"
