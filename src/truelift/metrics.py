@@ -101,19 +101,17 @@ class Drawn:
     name: str
     label: str
     """Of the axis."""
-    by: str
-    """Who logs it."""
     linear: bool = False
     """Never on a logarithmic axis: it may be 0, or negative."""
 
 
 DRAWN = (
-    Drawn(name="train_loss", label="training loss", by="the training loop"),
-    Drawn(name="test_error", label="test error, %", by="evaluation"),
-    Drawn(name="train_error", label="training error, %", by="the training loop"),
-    Drawn(name="cosine", label="the gradients' cosine", by="gradient similarity", linear=True),
-    Drawn(name="auxiliary_weight", label="auxiliary gradient's weight", by="gradient similarity", linear=True),
-    Drawn(name="frozen_layers", label="layers frozen", by="freezing", linear=True),
+    Drawn(name="train_loss", label="training loss"),
+    Drawn(name="test_error", label="test error, %"),
+    Drawn(name="train_error", label="training error, %"),
+    Drawn(name="cosine", label="the gradients' cosine", linear=True),
+    Drawn(name="auxiliary_weight", label="auxiliary gradient's weight", linear=True),
+    Drawn(name="frozen_layers", label="layers frozen", linear=True),
 )
 
 
