@@ -167,11 +167,11 @@ class Metric:
         return cls(name, "", higher_is_better, relative=False)
 
     @classmethod
-    def shown(cls, name: str, *, scale: Scale | None = None) -> "Metric":
+    def shown(cls, name: str) -> "Metric":
         """As `named`; a name that does not say which way is better is shown without a verdict, and not judged."""
         if _kind(name) is None:
             return cls(name, "", higher_is_better=False, relative=False, judged=False)
-        return cls.named(name, scale=scale)
+        return cls.named(name)
 
     @property
     def label(self) -> str:

@@ -67,7 +67,7 @@ def decode(
 
 
 def decode_indices(
-    listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
+    listing: Listing, indices: IntArray, *, resize: int | None, on_error: Literal["stop", "skip"]
 ) -> tuple[Pixels, IntArray]:
     """As `decode`, with the indices of the images, int64 (M,), in place of their labels."""
     if listing.pixels is not None and resize is None:

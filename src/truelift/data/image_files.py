@@ -55,7 +55,7 @@ def first_image(folder: Path) -> Path | None:
 
 
 def find_files(
-    names: Sequence[str], table: Path, split: str | None, folder: Path | None, root: Path | None = None
+    names: Sequence[str], table: Path, split: str | None, folder: Path | None, root: Path | None
 ) -> list[str]:
     """The absolute paths of the image files that a table names.
 

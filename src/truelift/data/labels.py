@@ -77,7 +77,7 @@ class Numbered:
         return Source(listings["train"], listings.get("validation"), test, self.classes, left_out, belongs, unlabelled)
 
 
-def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None = None) -> Numbered:
+def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None) -> Numbered:
     """Class numbers for the labels of all splits.
 
     Classes are those of the training set; another one of another split is numbered behind them, and refused where it
