@@ -186,7 +186,7 @@ def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels |
 
 
 def _room(n: int, image: Pixels) -> Pixels:
-    """Memory for `count` images like this one.
+    """Memory for n images like this one.
 
     Raises:
         InputError: The machine has less.

@@ -37,8 +37,8 @@ def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
         raise InputError(f"a task's classes must differ, got {', '.join(names)}.")
     numbers = [splits.classes.index(name) for name in names]
     if len(numbers) > 1:
-        parts = (splits.train, splits.validation, splits.test)
-        train, validation, test = (None if part is None else _between(part, numbers) for part in parts)
+        train, test = _between(splits.train, numbers), _between(splits.test, numbers)
+        validation = splits.validation and _between(splits.validation, numbers)
         classes = tuple(names)
     else:
         train = _against_others(splits.train, numbers[0], derive(seed, "others", "train"))
@@ -47,8 +47,6 @@ def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
         )
         test = _against_others(splits.test, numbers[0], TEST_SEED)
         classes = ("others", names[0])
-    assert train is not None, "there is always one"
-    assert test is not None, "there is always one"
     return replace(splits, train=train, validation=validation, test=test, classes=classes)
 
 
