@@ -22,7 +22,7 @@ def has_decoder() -> bool:
 
 
 def decode_jpeg(encoded: bytes, header: Header, shrinking: int, bottom: int) -> Pixels | None:
-    """The pixels of a photograph, uint8 (H, W, 3), at 1/shrinking of its size.
+    """The pixels of a photograph, uint8 (H, W, 3), at 1/shrinking of its size; only where `has_decoder` says so.
 
     Args:
         encoded: The whole file.
@@ -31,11 +31,8 @@ def decode_jpeg(encoded: bytes, header: Header, shrinking: int, bottom: int) -> 
         bottom: Rows of the photograph, from its first, that are wanted, at least 1. There may be more.
 
     Returns:
-        None where Pillow has to do it: simplejpeg is not installed, or something is wrong with the photograph. Pillow
-        knows what can be borne, and names what cannot.
+        None where something is wrong with the photograph: Pillow knows what can be borne, and names what cannot.
     """
-    if not has_decoder():
-        return None
     upper = first_rows(encoded, header, bottom)
     if upper is not None:
         shorter, height = upper
