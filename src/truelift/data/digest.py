@@ -1,4 +1,4 @@
-"""What tells one state of a data set from another: names, sizes, labels and counts, without decoding an image."""
+"""A digest of a data set's state, of names, sizes, labels and counts; no image is decoded."""
 
 import hashlib
 import os
@@ -21,10 +21,10 @@ _MOST_READ = 2**26
 
 @dataclass(frozen=True)
 class DataState:
-    """A data set as it was when it was read; equal for the same data wherever it lies."""
+    """The state of a data set when it was read; equal for the same data wherever it lies."""
 
     digest: str
-    """Sixteen hexadecimal digits, of all that follows and of the images' names, sizes and labels."""
+    """Sixteen hexadecimal digits, from all fields below and from the images' names, sizes and labels."""
     images: dict[str, int]
     """How many there are, by split."""
     classes: int
@@ -37,7 +37,7 @@ class DataState:
 
 
 def state_of(source: Source) -> DataState:
-    """The state of a data set. For files by name it takes a look at each file's size."""
+    """The state of a data set. Of image files it reads each file's size, and of small sets the files too."""
     listings = {"train": source.train, "validation": source.validation, "test": source.test}
     listings["unlabelled test"] = source.unlabelled
     there = {split: listing for split, listing in listings.items() if listing is not None}
@@ -63,7 +63,7 @@ def of_files(names: Sequence[str]) -> bytes:
 
 
 def of_times(names: Sequence[str]) -> bytes:
-    """A digest of when files were last changed, where there are too many bytes in them for `of_files` to read."""
+    """A digest of when files were last changed, if they are too large for `of_files` to read; else nothing."""
     found = []
     for name in names:
         try:
@@ -100,7 +100,7 @@ def _bytes(name: str) -> bytes:
             return b""
         with open(name, "rb") as file:
             return file.read(_MOST_READ)
-    except OSError:  # whoever decodes it says so
+    except OSError:  # decoding reports it
         return b""
 
 

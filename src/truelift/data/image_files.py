@@ -13,7 +13,7 @@ from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.data.split_names import split_of
 from truelift.errors import InputError
 
-# Of a table's file names that are looked for before it is decided which folder they begin from.
+# How many of a table's file names are looked for to decide which folder they begin from.
 _LOOKED_FOR = 20
 
 _USUAL_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "data", "jpg", "jpeg", "png")
@@ -21,7 +21,7 @@ _USUAL_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "data", "jpg", 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files by name: a path object is several times as large, and a million of them are felt."""
+    """Image files by name: a million path objects would take several times the memory."""
 
     names: Sequence[str]
 
@@ -143,7 +143,7 @@ def beside(names: Sequence[str]) -> tuple[str, ...]:
     for folder in sorted({os.path.dirname(name) for name in names}):
         try:
             entries = sorted(os.listdir(folder))
-        except OSError:  # whoever decodes its images says so
+        except OSError:  # decoding its images reports it
             continue
         for entry in entries:
             path = os.path.join(folder, entry)
@@ -193,5 +193,5 @@ def _path(place: Path, name: str, known: dict[str, str] | None) -> str:
     if known is not None:
         if known.get(name) == "":
             raise InputError(f'{place}: "{name}" must be the name of one image, there are several with other endings')
-        name = known.get(name, name)  # of one that is not there: whoever decodes it says so
+        name = known.get(name, name)  # decoding reports one that is not there
     return os.path.abspath(os.path.join(place, name))

@@ -80,8 +80,8 @@ class Numbered:
 def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None) -> Numbered:
     """Class numbers for the labels of all splits.
 
-    Classes are those of the training set; another one of another split is numbered behind them, and refused where it
-    is looked for (see `Source`).
+    Classes are those of the training set. One that only another split has is numbered after them, and `Source` refuses
+    it.
 
     Args:
         raw: By split; there is "train".

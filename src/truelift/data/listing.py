@@ -28,7 +28,7 @@ class Listing:
         openers: Given ascending indices, yields the opener of each in that order. Ascending, so that a file is read
             from front to back and each of its parts only once.
         place: Says where image i lies, for messages.
-        content: Gives bytes that change with the images (see `digest`); None where nobody can tell.
+        content: Gives bytes that change with the images (see `digest`); None where that cannot be known.
         files: The files that they lie in; empty where they are in memory.
         pixels: Given indices, what decoding these images gives, uint8 (N, H, W, C), where nothing needs to be decoded.
     """
@@ -56,7 +56,7 @@ class Source:
     left_out: tuple[str, ...] = ()
     """Where images lie that belong to no class."""
     belongs: str = "in a class folder"
-    """What an image of a class is that these are not: "an image must be …"."""
+    """What these images are not: completes "an image must be …"."""
     unlabelled: Listing | None = None
     """A test set without labels, whose labels are all −1."""
 
@@ -116,7 +116,7 @@ def number_names(train: Labels) -> tuple[str, ...]:
 
 
 def strata(labels: Labels) -> IntArray:
-    """By what images are divided evenly among splits, int64 (N,): their class; of several labels nothing."""
+    """The strata of a split, int64 (N,): each image's class; one stratum where images have several labels."""
     return np.zeros(len(labels), dtype=np.int64) if labels.ndim == 2 else labels.astype(np.int64, copy=False)
 
 

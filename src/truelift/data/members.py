@@ -52,7 +52,7 @@ class Members:
     names: Sequence[str]
     file_numbers: IntArray
     numbers: IntArray
-    """(N, 6), what `Member` has beside the name: a million of them as objects are felt."""
+    """(N, 6), the fields of each `Member` but its name: a million objects would take far more memory."""
     read: Reader
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:

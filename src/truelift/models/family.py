@@ -1,4 +1,4 @@
-"""What a family of networks tells of itself: its names, its options, and how one of it is checked and built."""
+"""Families of networks: their names, their options, and how one is checked and built."""
 
 import re
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from truelift.models.classifier import Classifier
 from truelift.options import at_least
 
 MOST_CHANNELS = 8192
-"""Of a network's first stage; above it a slip of the keyboard is likelier than a wish, and memory would run out."""
+"""Of a network's first stage. Above it a typing error is likelier, and memory would run out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WidthOptions:
-    """The option that all networks share whose width is no part of their name."""
+    """The option of all networks whose names do not tell their width."""
 
     width: Annotated[int | None, at_least(1, MOST_CHANNELS)] = None
     """Channels of the first stage (a bottleneck's end has four times as many); 16 in a CIFAR network, 32 in small-cnn,
@@ -24,7 +24,7 @@ class WidthOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class NoOptions:
-    """Of a family that has none."""
+    """Those of a family without any."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Family:
     """A regular expression that a whole name matches; each of its groups is a number."""
 
     examples: tuple[str, ...]
-    """Names of the usual ones: what a misspelt name is compared with."""
+    """The usual names, with which a misspelt one is compared."""
 
     options: type
     """A dataclass of the options of `ModelOptions` that these networks have, beside those of the modifiers."""
@@ -47,7 +47,7 @@ class Family:
     """Called with the options, the numbers, and by name `classes` and `in_channels`."""
 
     traits: frozenset[str] = frozenset({"blocks"})
-    """What else they have: "blocks" (an nn.Sequential of that name), "residual" (each of these has a `branch_end`),
+    """What the networks have: "blocks" (an nn.Sequential of that name), "residual" (each of these has a `branch_end`),
     "published" (weights that others have published fit them)."""
 
     @property
