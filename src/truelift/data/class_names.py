@@ -31,12 +31,12 @@ def names_of(named: Any) -> tuple[str, ...]:
     """
     if isinstance(named, Mapping):
         keys, values = [_number(key) for key in named], [_number(value) for value in named.values()]
-        by_key, by_value = None not in keys, None not in values
-        if named and by_key and by_value:
+        by_key, by_value = (bool(named) and None not in numbers for numbers in (keys, values))
+        if by_key and by_value:
             raise ValueError("both sides of the table are numbers: which are the classes' names?")
-        if named and by_key:
+        if by_key:
             return _by_number(keys, [_text(value) for value in named.values()])
-        if named and by_value:
+        if by_value:
             return _by_number(values, list(named))
         first = ", ".join(list(named)[:3])
         say(f"class names are taken in the order of their table, whose keys are no numbers: {first}")

@@ -116,16 +116,6 @@ def _by_plain(columns: Sequence[str]) -> dict[str, str]:
     return {_plain(column): column for column in reversed(columns)}
 
 
-def require_columns(columns: Sequence[str], wanted: Sequence[str], table: str) -> None:
-    """Refuse a table that lacks one of the columns that are wanted.
-
-    Raises:
-        InputError: It does.
-    """
-    for name in wanted:
-        _wanted(columns, name, table, "label")
-
-
 def _wanted(columns: Sequence[str], wanted: str, table: str, kind: str) -> str:
     if wanted not in columns:
         raise unknown_name(f"{kind} column of {table}", wanted, columns)

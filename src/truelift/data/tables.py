@@ -9,14 +9,7 @@ from typing import Any
 import numpy as np
 
 from truelift.data.class_names import read_class_names
-from truelift.data.columns import (
-    ColumnOptions,
-    find_image,
-    find_label,
-    find_split,
-    named_image,
-    require_columns,
-)
+from truelift.data.columns import ColumnOptions, find_image, find_label, find_split, named_image
 from truelift.data.files import files_ending, is_hidden, say, walk
 from truelift.data.image_files import beside, find_files, is_image, list_files, refuse_twice
 from truelift.data.labels import Raw, from_columns, number_labels
@@ -167,8 +160,8 @@ def _labels(table: Table, image: str, split: str | None, named: str | None, opti
     if options.label_columns:
         if named == "test" and not set(options.label_columns) & set(others):
             return [None] * table.rows
-        require_columns(table.names, options.label_columns, str(table.file))
-        columns = {name: table.columns[name] for name in options.label_columns}
+        place = str(table.file)
+        columns = {name: table.columns[find_label(table.names, name, place)] for name in options.label_columns}
         return from_columns(columns, lambda row: f"{table.file} row {row + 1}")
     if named == "test" and options.label_column not in others:
         return [None] * table.rows
