@@ -50,7 +50,6 @@ class OneOf:
         self.registry = registry
 
 
-@dataclass(frozen=True)
 class Only:
     """Marks an option that has an effect only if another one of its group is, or contains, one of some names.
 
@@ -61,12 +60,9 @@ class Only:
         names: The names. None are given: the other option need only be given.
     """
 
-    option: str
-    names: tuple[str, ...]
-
     def __init__(self, option: str, *names: str) -> None:
-        object.__setattr__(self, "option", option)
-        object.__setattr__(self, "names", names)
+        self.option = option
+        self.names = names
 
     def holds(self, options: Any) -> bool:
         """Whether it is so in a group of options."""
