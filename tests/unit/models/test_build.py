@@ -53,6 +53,11 @@ def test_every_example_is_of_one_family_and_is_built(name: str) -> None:
     assert isinstance(blocks, nn.Sequential) == ("blocks" in family.traits)
     ends = [hasattr(block, "branch_end") for block in blocks or ()]
     assert (bool(ends) and all(ends)) == ("residual" in family.traits)
+    layers = network.layers()
+    held = [id(parameter) for layer in layers for parameter in layer.parameters()]
+    assert sorted(held) == sorted(map(id, network.parameters()))
+    assert [layer for layer in layers if layer in list(blocks or ())] == list(blocks or ())
+    assert network.head in layers[-1].modules()
 
 
 def test_the_options_and_their_defaults() -> None:
