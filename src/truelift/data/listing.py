@@ -70,36 +70,25 @@ class Source:
         for listing in (self.train, self.validation, self.test):
             if listing is not None:
                 _check_range(listing, len(self.classes))
-        if self.several:
-            self._check_several()
-            return
-        trained = np.unique(self.train.labels)
-        if len(trained) < 2:
-            name = f'only "{self.classes[trained[0]]}"' if len(trained) else "none"
+        labels = self.train.labels
+        counts = labels.sum(axis=0) if self.several else np.bincount(strata(labels), minlength=len(self.classes))
+        trained: npt.NDArray[np.bool_] = counts > 0
+        if trained.sum() < 2:
+            name = f'only "{self.classes[trained.argmax()]}"' if trained.any() else "none"
             raise InputError(f"classification needs at least two classes with training images, got {name}")
         for split, listing in (("validation", self.validation), ("test", self.test)):
             if listing is None:
                 continue
-            unknown = np.flatnonzero(~np.isin(listing.labels, trained))
+            unknown = np.argwhere((listing.labels > 0) & ~trained if self.several else ~trained[listing.labels])
             if len(unknown):
-                name = self.classes[listing.labels[unknown[0]]]
-                place = listing.place(int(unknown[0]))
-                raise InputError(f'{place}: the {split} class "{name}" has no training image')
+                row = int(unknown[0, 0])
+                name = self.classes[unknown[0, 1] if self.several else listing.labels[row]]
+                raise InputError(f'{listing.place(row)}: the {split} class "{name}" has no training image')
 
     @property
     def several(self) -> bool:
         """Whether an image may have several labels."""
         return self.train.labels.ndim == 2
-
-    def _check_several(self) -> None:
-        there = self.train.labels.any(axis=0)
-        if there.sum() < 2:
-            raise InputError(f"classification needs at least two classes with training images, got {there.sum()}")
-        for split, listing in (("validation", self.validation), ("test", self.test)):
-            if listing is not None and (unknown := np.argwhere(listing.labels[:, ~there])).size:
-                row, column = unknown[0].tolist()
-                name = self.classes[np.flatnonzero(~there)[column]]
-                raise InputError(f'{listing.place(row)}: the {split} class "{name}" has no training image')
 
 
 MOST_UNNAMED_CLASSES = 100_000
