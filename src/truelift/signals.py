@@ -102,7 +102,7 @@ def preempted() -> bool:
 
 
 def preempt() -> None:
-    """Take it that SIGTERM has come: another process of the same training has been told."""
+    """Act as if SIGTERM had come: another process of the same training has received it."""
     if _state.first is None:
         _state.first = signal.SIGTERM
 

@@ -1,4 +1,4 @@
-"""The images of all splits, decoded: from the cache on disk where they are there, and kept there where that pays."""
+"""The decoded images of all splits: from the cache on disk, or decoded and kept there where that pays."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ Chosen = Mapping[str, tuple[Listing, IntArray]]
 def decode_splits(chosen: Chosen, options: DataOptions) -> dict[str, tuple[Pixels, Labels]]:
     """By split what `decode` gives.
 
-    Splits of one listing are kept as one, since under another seed the same images are split otherwise. Images in
-    memory are not kept, nor are those of which nothing tells that they change.
+    Splits of one listing are kept as one, since another seed splits the same images otherwise. Images in memory are not
+    kept, nor are those whose changes could not be noticed.
 
     Raises:
         InputError: As `decode`.

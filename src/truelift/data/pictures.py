@@ -1,4 +1,4 @@
-"""Images of a user's as a trained network's evaluation would see them. C channels, H rows, W columns."""
+"""A user's images, as the evaluation of a trained network sees them. C channels, H rows, W columns."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from truelift.data.options import DataOptions
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file of which there is no image to be had, and why."""
+    """A file that gives no image, and why."""
 
     path: str
     reason: str

@@ -41,7 +41,7 @@ def find_head(network: nn.Module, images: Tensor) -> str | None:
 
 
 def named_head(network: nn.Module, name: str) -> nn.Module:
-    """The module of a network that has a dotted name.
+    """The module of a network with this dotted name.
 
     Raises:
         InputError: There is none; the nearest name is told.

@@ -18,7 +18,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # The format knows rows of pixels only; channels-last is the reader's affair.
+        # The format has no channels-last layout; whoever reads the file restores it.
         save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
         os.replace(temporary, path)
     finally:
