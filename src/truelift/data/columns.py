@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.options import OPERATIONAL, Conflict, In
 
 IMAGE_NAMES = (
@@ -117,8 +117,7 @@ def _by_plain(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _wanted(columns: Sequence[str], wanted: str, table: str, kind: str) -> str:
-    if wanted not in columns:
-        raise unknown_name(f"{kind} column of {table}", wanted, columns)
+    known(f"{kind} column of {table}", wanted, columns)
     return wanted
 
 

@@ -34,7 +34,7 @@ from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
-from truelift.errors import InputError, one_line, unknown_name
+from truelift.errors import InputError, known, one_line
 from truelift.own import call
 
 KIND = "data set"
@@ -62,8 +62,7 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
         told = type(given).__name__
         raise InputError(f'{KIND} "{path}" must give a dict of splits, a data set or a Source, got {told}.')
     for name in given:
-        if name not in (*_SPLITS, "classes"):
-            raise unknown_name(f'part of {KIND} "{path}"', str(name), (*_SPLITS, "classes"))
+        known(f'part of {KIND} "{path}"', str(name), (*_SPLITS, "classes"))
     if given.get("train") is None:
         raise InputError(f'{KIND} "{path}" must give "train", got {", ".join(map(str, given)) or "nothing"}.')
     parts = {
@@ -96,11 +95,11 @@ def _part(where: str, part: Any, columns: ColumnOptions) -> tuple["_Own | Given"
 
 def _numbered(parts: Mapping[str, tuple["_Own | Given", Any]], names: tuple[str, ...] | None) -> Numbered:
     """The labels of all splits, and the classes' names."""
-    known = next((part.names for part, _ in parts.values() if isinstance(part, Given) and part.names), None)
-    if names is None and known is not None:
-        names = known
+    told = next((part.names for part, _ in parts.values() if isinstance(part, Given) and part.names), None)
+    if names is None and told is not None:
+        names = told
         for part, _ in parts.values():
-            if isinstance(part, Given) and part.names not in (None, known):
+            if isinstance(part, Given) and part.names not in (None, told):
                 raise InputError(f"{part.where}: its classes must be named as those of the other splits.")
     arrays = {split: labels for split, (_, labels) in parts.items() if isinstance(labels, np.ndarray)}
     test = arrays.get("test")

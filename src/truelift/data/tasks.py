@@ -8,7 +8,7 @@ from torch import Tensor
 
 from truelift.data.dataset import Images, ImageSet, Splits
 from truelift.data.splits import TEST_SEED
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, known, require
 from truelift.seeds import derive
 
 
@@ -29,8 +29,7 @@ def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
     if not names:
         return splits
     for name in names:
-        if name not in splits.classes:
-            raise unknown_name("class", name, splits.classes)
+        known("class", name, splits.classes)
         if splits.classes.count(name) > 1:
             raise InputError(f'a task must be of classes that are named once, got "{name}", the name of several.')
     if len(set(names)) < len(names):

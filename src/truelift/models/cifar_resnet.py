@@ -7,11 +7,12 @@ Shapes: N images, C channels, H×W pixels.
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError
-from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut, ShortcutOptions, projects
+from truelift.errors import InputError, known
+from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut, ShortcutOptions
 from truelift.models.classifier import Classifier, check_depth, pooled
 from truelift.models.family import Family, WidthOptions, check_width, pick
 from truelift.models.imagenet_resnet import BLOCKS
@@ -105,7 +106,7 @@ def _check(options: CifarResNetOptions, depth: int) -> None:
             f'Did you mean "resnet{depth}", ImageNet\'s, or "preact-resnet{depth}"?'
         )
     check_depth(_KIND, depth, 2)
-    projects(pick(options.shortcut, "A"), 1, 1, 1)
+    known("shortcut", pick(options.shortcut, "A"), get_args(Shortcut))
 
 
 def _build(options: CifarResNetOptions, depth: int, *, classes: int, in_channels: int) -> CifarResNet:

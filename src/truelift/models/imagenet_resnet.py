@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known
 from truelift.models.blocks import (
     BOTTLENECK_EXPANSION,
     Bottleneck,
@@ -23,7 +23,6 @@ from truelift.models.blocks import (
     Shortcut,
     ShortcutOptions,
     norm_relu,
-    projects,
 )
 from truelift.models.classifier import Classifier, pooled
 from truelift.models.family import Family, WidthOptions, check_width, pick
@@ -128,13 +127,12 @@ class ImageNetResNet(Classifier):
 
 def _check_kind(depth: int, stem: Stem) -> None:
     if depth not in BLOCKS:
-        nearest = min(BLOCKS, key=lambda known: abs(known - depth))
-        known = ", ".join(map(str, BLOCKS))
+        nearest = min(BLOCKS, key=lambda there: abs(there - depth))
+        depths = ", ".join(map(str, BLOCKS))
         raise InputError(
-            f"an ImageNet residual network's depth must be one of {known}, got {depth}. Did you mean {nearest}?"
+            f"an ImageNet residual network's depth must be one of {depths}, got {depth}. Did you mean {nearest}?"
         )
-    if stem not in get_args(Stem):
-        raise unknown_name("stem", stem, get_args(Stem))
+    known("stem", stem, get_args(Stem))
 
 
 def _stem(options: ImageNetResNetOptions, preactivation: bool) -> Stem:
@@ -144,7 +142,7 @@ def _stem(options: ImageNetResNetOptions, preactivation: bool) -> Stem:
 
 def _check(options: ImageNetResNetOptions, depth: int) -> None:
     _check_kind(depth, _stem(options, False))
-    projects(pick(options.shortcut, "B"), 1, 1, 1)
+    known("shortcut", pick(options.shortcut, "B"), get_args(Shortcut))
 
 
 def _build(
