@@ -11,10 +11,10 @@ from typing import get_args
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError, known
+from truelift.errors import InputError, known, whole
 from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut, ShortcutOptions
 from truelift.models.classifier import Classifier, check_depth, pooled
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 from truelift.models.imagenet_resnet import BLOCKS
 
 _KIND = "CIFAR residual network"
@@ -62,7 +62,7 @@ class CifarResNet(Classifier):
     ) -> None:
         super().__init__()
         check_depth(_KIND, depth, 2)
-        check_width(width)
+        whole("model.width", width, 1)
         blocks_per_stage = (depth - 2) // 6
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False),

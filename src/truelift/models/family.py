@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from truelift.errors import InputError
 from truelift.models.classifier import Classifier
 from truelift.options import at_least
 
@@ -59,16 +58,6 @@ class Family:
         """The numbers in a name of the family; None for another family's."""
         match = re.fullmatch(self.pattern, name)
         return None if match is None else tuple(map(int, match.groups()))
-
-
-def check_width(width: int) -> None:
-    """Refuse a width below 1.
-
-    Raises:
-        InputError: It is.
-    """
-    if width < 1:
-        raise InputError(f"model.width must be at least 1, got {width}")
 
 
 def pick(given: Any, default: Any) -> Any:

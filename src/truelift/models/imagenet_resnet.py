@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError, known
+from truelift.errors import InputError, known, whole
 from truelift.models.blocks import (
     BOTTLENECK_EXPANSION,
     Bottleneck,
@@ -25,7 +25,7 @@ from truelift.models.blocks import (
     norm_relu,
 )
 from truelift.models.classifier import Classifier, pooled
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 
 Stem = Literal["imagenet", "small"]
 
@@ -73,7 +73,7 @@ class ImageNetResNet(Classifier):
     ) -> None:
         super().__init__()
         _check_kind(depth, stem)
-        check_width(width)
+        whole("model.width", width, 1)
         self.depth = depth
         self.width = width
         self.shortcut: Shortcut = shortcut

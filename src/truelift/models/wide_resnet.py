@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError, require
+from truelift.errors import whole
 from truelift.models.classifier import Classifier, check_depth, pooled
 from truelift.models.family import Family, NoOptions
 
@@ -82,9 +82,7 @@ _MOST_TIMES_WIDER = 256
 
 def _check_size(depth: int, widen: int) -> None:
     check_depth("wide residual network", depth, 4)
-    if widen < 1:
-        raise InputError(f"a wide residual network's factor must be at least 1, got {widen}")
-    require("a wide residual network's factor", widen, widen <= _MOST_TIMES_WIDER, f"at most {_MOST_TIMES_WIDER}")
+    whole("a wide residual network's factor", widen, 1, _MOST_TIMES_WIDER)
 
 
 def _check(options: NoOptions, depth: int, widen: int) -> None:
