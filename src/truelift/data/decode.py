@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.errors import InputError, one_line
@@ -116,6 +116,12 @@ def to_array(image: Image.Image, resize: int | None = None) -> Pixels:
         image = _centre_square(image, resize)
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the image upright, which needs no decoding."""
+    turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)  # by a right angle
+    return (image.height, image.width) if turned else image.size
 
 
 def as_8_bit(image: Image.Image) -> Image.Image:

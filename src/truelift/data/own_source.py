@@ -53,25 +53,23 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
     Raises:
         InputError: It does not take these args, raises, or what it gives are no images with labels.
     """
-    given = call(KIND, path, found, args)
+    given, where = call(KIND, path, found, args), f'{KIND} "{path}"'
     if isinstance(given, Source):
         return given
     if is_data_set(given):
         given = {"train": given}
     if not isinstance(given, Mapping):
         told = type(given).__name__
-        raise InputError(f'{KIND} "{path}" must give a dict of splits, a data set or a Source, got {told}.')
+        raise InputError(f"{where} must give a dict of splits, a data set or a Source, got {told}.")
     for name in given:
-        known(f'part of {KIND} "{path}"', str(name), (*_SPLITS, "classes"))
+        known(f"part of {where}", str(name), (*_SPLITS, "classes"))
     if given.get("train") is None:
-        raise InputError(f'{KIND} "{path}" must give "train", got {", ".join(map(str, given)) or "nothing"}.')
+        raise InputError(f'{where} must give "train", got {", ".join(map(str, given)) or "nothing"}.')
     parts = {
-        split: _part(f'{KIND} "{path}", {split}', given[split], columns)
-        for split in _SPLITS
-        if given.get(split) is not None
+        split: _part(f"{where}, {split}", given[split], columns) for split in _SPLITS if given.get(split) is not None
     }
     names = given.get("classes")
-    numbered = _numbered(parts, None if names is None else _classes(f'{KIND} "{path}"', names))
+    numbered = _numbered(parts, None if names is None else _classes(where, names))
     listings = {
         split: Listing(numbered.labels[split], part.openers, part.place, part.content, part.files)
         for split, (part, _) in parts.items()

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from truelift.data.crops import centre_box, cut_out
-from truelift.data.decode import Pixels, as_8_bit, as_rgb, attempt, to_array
+from truelift.data.decode import Pixels, as_rgb, attempt, to_array, upright_size
 from truelift.data.files import walk
 from truelift.data.image_files import is_image
 from truelift.data.image_formats import open_file
@@ -85,14 +85,9 @@ class Reader:
             array: Pixels = cut_out(image, lambda w, h: centre_box(w, h, crop), height).numpy()
             return array
         resize = self.options.resize
-        if resize is None and self.fit and height == width and _upright(image) != (width, height):
+        if resize is None and self.fit and height == width and upright_size(image) != (width, height):
             resize = height
         return to_array(image, resize)
-
-
-def _upright(image: Image.Image) -> tuple[int, int]:
-    """Width and height as the image is held."""
-    return as_8_bit(image.copy()).size
 
 
 def _with_channels(pixels: Pixels, channels: int) -> Pixels:
