@@ -9,45 +9,27 @@ from typing import Any
 
 __version__ = "0.2.0"
 
-_TECHNIQUES = {
-    "ActivationCache": "freezeout",
-    "AdaptiveFreezing": "freezeout",
-    "FeatureGaussians": "gaussian_mixture",
-    "FreezeOut": "freezeout",
-    "GaussianMixtureHead": "gaussian_mixture",
-    "GaussianMixtureLoss": "gaussian_mixture",
-    "GradientSimilarity": "gradient_similarity",
-    "ShardedGaussianMixtureHead": "gaussian_mixture",
-    "TaskStatistics": "gradient_similarity",
-    "predicted_saving": "freezeout",
+_MODULES = {
+    "ActivationCache": "techniques.freezeout",
+    "AdaptiveFreezing": "techniques.freezeout",
+    "FeatureGaussians": "techniques.gaussian_mixture",
+    "FreezeOut": "techniques.freezeout",
+    "GaussianMixtureHead": "techniques.gaussian_mixture",
+    "GaussianMixtureLoss": "techniques.gaussian_mixture",
+    "GradientSimilarity": "techniques.gradient_similarity",
+    "Judged": "judging",
+    "Ledger": "referee",
+    "ShardedGaussianMixtureHead": "techniques.gaussian_mixture",
+    "TaskStatistics": "techniques.gradient_similarity",
+    "compare": "judging",
+    "judge": "judging",
+    "predicted_saving": "techniques.freezeout",
 }
 
-_REFEREE = ("Ledger",)
-_JUDGING = ("Judged", "compare", "judge")
-
-__all__ = [
-    "ActivationCache",
-    "AdaptiveFreezing",
-    "FeatureGaussians",
-    "FreezeOut",
-    "GaussianMixtureHead",
-    "GaussianMixtureLoss",
-    "GradientSimilarity",
-    "Judged",
-    "Ledger",
-    "ShardedGaussianMixtureHead",
-    "TaskStatistics",
-    "compare",
-    "judge",
-    "predicted_saving",
-]
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _JUDGING:
-        return getattr(import_module("truelift.judging"), name)
-    if name in _REFEREE:
-        return getattr(import_module("truelift.referee"), name)
-    if name not in _TECHNIQUES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"truelift.techniques.{_TECHNIQUES[name]}"), name)
+    return getattr(import_module(f"truelift.{_MODULES[name]}"), name)

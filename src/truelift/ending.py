@@ -1,9 +1,8 @@
-"""The end of a program that has imported much: the system takes its memory back, module by module nobody has to.
+"""A quick end for a program that has imported much: its memory is left for the operating system to free.
 
-What is done at a program's end otherwise is done as ever: threads are waited for, functions that were registered with
-`atexit` are called, the standard output is written. Only the interpreter is not taken apart, object by object: with
-torch and its compiler imported that is half a second of a core, and in a process that was forked it copies every page
-that it touches.
+All else happens as usual: threads are waited for, `atexit` functions are called, the standard output is flushed. Only
+the interpreter does not free its objects one by one. With torch and its compiler imported that takes half a second of a
+core, and in a forked process it copies every page that it touches.
 """
 
 import atexit
@@ -13,10 +12,10 @@ import weakref
 
 
 class QuickEnd:
-    """Made at a program's beginning: functions that are registered later are called before it ends the process.
+    """Make it when the program begins: `atexit` functions that are registered later are called before it acts.
 
     Attributes:
-        status: The exit status; none, as it is at first: the interpreter ends in its own way, as after an exception.
+        status: The exit status. None, the initial value: the interpreter ends as usual, for instance with a traceback.
     """
 
     def __init__(self) -> None:
@@ -25,26 +24,26 @@ class QuickEnd:
         atexit.register(self._end)
 
     def here(self, status: int) -> int:
-        """The status with which this process shall end; gives it back, for `sys.exit`."""
+        """End this process quickly, with this status; returns it, for `sys.exit`."""
         self.status, self._process = status, os.getpid()
         _leave_registered()
         return status
 
     def _end(self) -> None:
-        if self.status is None or self._process != os.getpid():  # forked since by somebody's code
+        if self.status is None or self._process != os.getpid():  # in a child that somebody's code has forked
             return
         try:
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
                     stream.flush()
-        except (OSError, ValueError):  # the interpreter says so
+        except (OSError, ValueError):  # the interpreter will report it
             return
         os._exit(self.status)
 
 
 def _leave_registered() -> None:
-    """Leave out torch's unregistering of its operators at the end, which takes 30 ms of a core."""
-    # Python tells nobody what is to be finalized, but by this name; without it all is done as ever.
+    """Skip torch's unregistering of its operators at the end, which takes 30 ms of a core."""
+    # There is no public list of finalizers. Without this private one nothing is skipped.
     for finalizer in list(getattr(weakref.finalize, "_registry", ())):
         found = finalizer.peek()
         if found is not None and found[1].__module__ == "torch.library":

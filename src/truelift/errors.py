@@ -18,7 +18,7 @@ class InputError(ValueError):
 
 
 class FailedError(RuntimeError):
-    """What was asked for rightly has failed, a training that diverged for instance; the message is one line.
+    """A valid request has failed, such as a training that diverged; the message is one line.
 
     The command line prints it and exits with status 1.
     """
@@ -30,10 +30,10 @@ class DivergedError(FailedError):
     Args:
         what: That number: "loss".
         value: inf or NaN.
-        step: At which it was first seen, counted from 1.
-        learning_rate: At that step, where it is known.
+        step: The first step with it, counted from 1.
+        learning_rate: Of that step, where known.
         place: Where in that step it began: "the output of layer conv1".
-        skipped: So many steps before it were left out, one after another.
+        skipped: How many steps right before it were left out.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DivergedError(FailedError):
         super().__init__(message + (f"; the {skipped} steps before it were left out" if skipped else ""))
 
 
-# What torch says, in no class of its own on a CPU.
+# In messages of torch, which on a CPU has no exception class for it.
 _NO_MEMORY = (
     "without setting an exception",
     "error return without exception set",
@@ -65,7 +65,7 @@ _NO_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that memory was refused: by Python, or by torch, whose error is a `RuntimeError`.
+    """Whether memory ran out: in Python, or in torch, whose error is a `RuntimeError`.
 
     An import that runs out of memory may also end in a `SystemError`: "… returned NULL without setting an exception".
     """
@@ -74,7 +74,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_out_of_processes(error: BaseException) -> bool:
-    """Whether it says that the system refused another process or thread."""
+    """Whether the system refused another process or thread."""
     thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
     return thread or (isinstance(error, BlockingIOError) and error.filename is None)  # EAGAIN, of a fork
 
@@ -90,7 +90,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-# Of a message: the longest of ours, with all known names, have some hundreds.
+# Of a message. The longest of our own, which list all known names, have some hundreds.
 _MOST_CHARACTERS = 2000
 
 
@@ -189,6 +189,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     'unknown model "resnet21x". Did you mean "resnet20"? Known: resnet20, vgg16.'
     """
     known = list(known)
-    nearest = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)  # a name may have any length
-    hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
-    return InputError(f'unknown {kind} "{name}".{hint} Known: {", ".join(known)}.')
+    return InputError(f'unknown {kind} "{name}".{did_you_mean(name, known)} Known: {", ".join(known)}.')
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question that follows an unknown name, with a space before it; empty where no known name is near.
+
+    >>> did_you_mean("resnet21x", ["resnet20", "vgg16"])
+    ' Did you mean "resnet20"?'
+    """
+    nearest = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.5)  # a name may have any length
+    return f' Did you mean "{nearest[0]}"?' if nearest else ""

@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not at all, or never again in what is there."""
+"""Switch Python's cyclic garbage collection off, or spare it the objects that exist already."""
 
 import contextlib
 import gc
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Within it no garbage is looked for; behind it as before."""
+    """Switch garbage collection off within the block."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -19,11 +19,11 @@ def no_collection() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """For imports: within it no garbage is looked for, and what is there at its end is never looked through again.
+    """For imports: no garbage collection within the block, and none ever after of the objects that exist at its end.
 
-    Importing torch makes hundreds of thousands of objects, and Python looks through all that it has time and again as
-    they come: a fifth of the time that it takes. In a process that is to be forked, what is never looked through stays
-    shared; the little that is garbage by then stays too.
+    Importing torch makes hundreds of thousands of objects, and the collector goes through all of them again and again:
+    a fifth of the import's time. In a process that will be forked, pages that the collector never touches stay shared.
+    The little garbage among these objects is never freed.
     """
     with no_collection():
         try:

@@ -1,6 +1,6 @@
-"""The catalogue of metrics: what is known of a number by its name.
+"""The catalogue of metrics: what a number's name tells about it.
 
-A metric of a user's own program is known by its name's ending, or else says itself whether higher is better.
+A metric of a user's own program is known by the ending of its name; otherwise the user says whether higher is better.
 """
 
 import re
@@ -24,7 +24,7 @@ class Kind:
     relative: bool = False
     """Compared in percent of the baseline's value, else by the difference."""
     scale: Scale | None = None
-    """points: from 0 to 100, or a fraction from 0 to 1 of a program that writes such; None: neither."""
+    """points: from 0 to 100, or from 0 to 1 in programs that write fractions; None: neither."""
 
 
 PERCENT_OF_BASELINE = "percent of baseline"
@@ -53,8 +53,8 @@ class Logged:
     by: str
     """Who writes it."""
     step: Step | None = None
-    """Its smallest step: one image of the test set; about as much, of some images or classes; or one. None for a
-    continuous metric."""
+    """Its smallest step: that of one test image; about that, where only some images or classes count; or 1. None for
+    a continuous metric."""
 
 
 _DETECTION = tuple(
@@ -101,19 +101,17 @@ class Drawn:
     name: str
     label: str
     """Of the axis."""
-    by: str
-    """Who logs it."""
     linear: bool = False
     """Never on a logarithmic axis: it may be 0, or negative."""
 
 
 DRAWN = (
-    Drawn(name="train_loss", label="training loss", by="the training loop"),
-    Drawn(name="test_error", label="test error, %", by="evaluation"),
-    Drawn(name="train_error", label="training error, %", by="the training loop"),
-    Drawn(name="cosine", label="the gradients' cosine", by="gradient similarity", linear=True),
-    Drawn(name="auxiliary_weight", label="auxiliary gradient's weight", by="gradient similarity", linear=True),
-    Drawn(name="frozen_layers", label="layers frozen", by="freezing", linear=True),
+    Drawn(name="train_loss", label="training loss"),
+    Drawn(name="test_error", label="test error, %"),
+    Drawn(name="train_error", label="training error, %"),
+    Drawn(name="cosine", label="the gradients' cosine", linear=True),
+    Drawn(name="auxiliary_weight", label="auxiliary gradient's weight", linear=True),
+    Drawn(name="frozen_layers", label="layers frozen", linear=True),
 )
 
 
@@ -127,20 +125,18 @@ class Metric:
     relative: bool
     """Whether differences are in percent of the baseline's value, as for times."""
     scale: Scale | None = None
-    """Of its results; None: not known, so they are looked at."""
+    """Of its results; None: not known, so the results tell it."""
     judged: bool = True
-    """Whether it is known which way is better."""
+    """Whether it is known if higher or lower is better."""
 
     @classmethod
     def named(cls, name: str, higher_is_better: bool | None = None, *, scale: Scale | None = None) -> "Metric":
-        """The metric of that name; a program's own one needs `higher_is_better`.
-
-        Names that end in one of `KINDS` are known, such as accuracy, error, f1, loss or seconds.
+        """The metric of that name. Names with an ending of `KINDS` are known; others need `higher_is_better`.
 
         Args:
             name: In a run's result.
-            higher_is_better: Whether a larger one is better; by the name where it is known.
-            scale: points or fraction: its differences are told in points; none: they have no unit.
+            higher_is_better: Whether a larger value is better. Default: as the name tells.
+            scale: points or fraction: differences are stated in points; none: they have no unit.
 
         Raises:
             InputError: The name is not known and `higher_is_better` is not given; or a scale for a time or a count.
@@ -169,11 +165,11 @@ class Metric:
         return cls(name, "", higher_is_better, relative=False)
 
     @classmethod
-    def shown(cls, name: str, *, scale: Scale | None = None) -> "Metric":
-        """As `named`; a name that does not say which way is better is shown without a verdict, and not judged."""
+    def shown(cls, name: str) -> "Metric":
+        """As `named`, but a metric of an unknown name is allowed: it is shown and not judged."""
         if _kind(name) is None:
             return cls(name, "", higher_is_better=False, relative=False, judged=False)
-        return cls.named(name, scale=scale)
+        return cls.named(name)
 
     @property
     def label(self) -> str:
@@ -187,12 +183,12 @@ class Metric:
 
     @property
     def may_be_constant(self) -> bool:
-        """Whether no seed need change it: a count."""
+        """Whether it may be the same for all seeds: a count."""
         kind = _kind(self.name)
         return kind is not None and kind.ending in ("parameters", "operations")
 
     def of_trainings(self) -> "Metric":
-        """Of truelift's own trainings: what they log in points is percent; a user's own metric may be any."""
+        """As truelift's own trainings log it: in points. Of a user's own metric the scale stays unknown."""
         ours = any(logged.name == self.name for logged in LOGGED)
         return replace(self, scale="points") if ours and self.in_points and self.scale is None else self
 
@@ -223,7 +219,7 @@ class Limit:
 
 
 def is_time(name: str) -> bool:
-    """Whether a metric is a time, or a speed: what a device changes as a whole."""
+    """Whether a metric is a time or a speed, which another device changes as a whole."""
     return name.endswith(("seconds", "images_per_second"))
 
 

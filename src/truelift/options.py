@@ -1,12 +1,12 @@
-"""What an option has beside its type: a range, whether it changes a run's result, and names for what may be chosen.
+"""What is declared with an option: its range, whether it changes a run's result, the names that may be chosen.
 
-An option is a field of a frozen dataclass, and all this stands beside it:
+An option is a field of a frozen dataclass, and everything about it is in its annotation:
 
     lr: Annotated[float, NONNEGATIVE] = 0.1
     workers: Annotated[int | None, at_least(0, 1024), OPERATIONAL] = None
 
-`check` holds every field to its range, whatever group it belongs to, and then asks the group for the rules between its
-fields. Nobody else lists options.
+`check` checks every field against its range, and then the rules between the fields of a group. Options are listed
+nowhere else.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class In:
-    """The range of an option. None, an option left out, is in every range; of a tuple each item must be."""
+    """The range of an option. None, for an option left out, is in every range; each item of a tuple must be in it."""
 
     text: str
     """Completes "NAME must be …": "at least 0 and finite"."""
     holds: Callable[[Any], bool]
     text_above: str | None = None
-    """The same for a value that is too large, where that is another matter."""
+    """The same for a value above `most`; None: as `text`."""
     most: float = math.inf
-    """What is larger is too large."""
+    """The largest value."""
 
     def told(self, value: Any) -> str:
         """What a value outside the range must be."""
@@ -40,33 +40,29 @@ class In:
 
 
 class OneOf:
-    """Beside the name of something that may be chosen: one of a registry's, or an import path.
+    """Marks an option whose value is a name in a registry, or an import path.
 
     Args:
-        registry: Where the name is found; what an import path names is imported when it is checked.
+        registry: Where the name is looked up. What an import path names is imported by the check.
     """
 
     def __init__(self, registry: "Registry[Any]") -> None:
         self.registry = registry
 
 
-@dataclass(frozen=True)
 class Only:
-    """Beside an option that has an effect only where another one of its group is, or holds, one of some names.
+    """Marks an option that has an effect only if another one of its group is, or contains, one of some names.
 
-    Beside each other: where one of them holds. What is chosen by an import path may take any option.
+    Of several such marks one must hold. A part that is chosen by an import path may use any option.
 
     Args:
         option: The other option.
-        names: Any of these; none: that it is given at all.
+        names: The names. None are given: the other option need only be given.
     """
 
-    option: str
-    names: tuple[str, ...]
-
     def __init__(self, option: str, *names: str) -> None:
-        object.__setattr__(self, "option", option)
-        object.__setattr__(self, "names", names)
+        self.option = option
+        self.names = names
 
     def holds(self, options: Any) -> bool:
         """Whether it is so in a group of options."""
@@ -83,14 +79,14 @@ class Only:
 
 @dataclass(frozen=True)
 class Operational:
-    """Beside an option that does not change what comes out of a run: where data lie, how many processes decode."""
+    """Marks an option that does not change a run's result: where the data is, how many processes decode."""
 
 
 OPERATIONAL = Operational()
 
 
 _LARGEST = 10**9
-"""Above any factor that makes sense, and far below where numbers of the training overflow."""
+"""Above any sensible factor, and far below what would overflow in a training."""
 
 
 def at_least(low: float, most: float = _LARGEST) -> In:
@@ -104,7 +100,7 @@ def above(low: float, most: float = _LARGEST) -> In:
 
 
 def _bounded(text: str, above_low: Callable[[Any], bool], most: float) -> In:
-    # `most` keeps memory and time within reason; nobody who is below the range needs to hear of it.
+    # `most` keeps memory and time within reason; the message for a value that is too small does not mention it.
     return In(text, lambda value: above_low(value) and value <= most, f"at most {most:.15g}", most)
 
 
@@ -120,7 +116,7 @@ Conflict = tuple[str, bool, str]
 
 
 def check(options: Any, prefix: str = "") -> None:
-    """Hold every option of a dataclass, and of those nested in it, to its range; then to the rules of its group.
+    """Check every option of a dataclass, and of those nested in it, against its range, then the rules of the group.
 
     A group with rules between its options has a method `conflicts() -> Iterable[Conflict]`.
 
@@ -160,10 +156,10 @@ def refuse(options: Any, conflicts: Iterable[Conflict], prefix: str = "") -> Non
 
 
 def without_effect(options: Any, prefix: str = "") -> dict[str, str]:
-    """The options that are not as by default and have no effect, since what they belong to is not chosen.
+    """The options that differ from their defaults but have no effect, since what they belong to is not chosen.
 
     Returns:
-        By dotted name, with what they have an effect with alone: "augmentation.names mixup".
+        By dotted name, what they need to have one: "augmentation.names mixup".
     """
     found: dict[str, str] = {}
     kind: Any = type(options)
@@ -199,7 +195,7 @@ def operational(options: type) -> frozenset[str]:
 
 @cache
 def hints(options: Any) -> Mapping[str, Any]:
-    """The type of each field of a dataclass, with what stands beside it in `Annotated`."""
+    """The type of each field of a dataclass, with its `Annotated` metadata."""
     known = get_type_hints(options, include_extras=True)
     return {field.name: known[field.name] for field in dataclasses.fields(options)}
 
@@ -265,5 +261,5 @@ def _extras(hint: Any) -> Iterator[Any]:
 
 
 def bare(hint: Any) -> Any:
-    """A type without what stands beside it in `Annotated`."""
+    """A type without its `Annotated` metadata."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint

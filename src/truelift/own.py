@@ -1,12 +1,11 @@
 """A user's own parts, by import path: `package.module:name` or `folder/file.py:name`.
 
-A module is found as Python finds it from the folder the command was started in; a file is named as from there. Wherever
-truelift takes the name of a part, it takes an import path too.
+Modules and files are found from the folder in which the command was started. Wherever truelift takes the name of a
+part, it takes an import path too.
 """
 
 import ast
 import contextlib
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, did_you_mean, one_line
 
 
 def is_import_path(name: str) -> bool:
@@ -31,7 +30,7 @@ def load(path: str, kind: str) -> Any:
 
     Args:
         path: `package.module:name` or `file.py:name`; `name` may have dots.
-        kind: What it shall be, for messages: "model".
+        kind: What it is to be, for messages: "model".
 
     Raises:
         InputError: There is no such module, file or name, importing it raises, or what it names cannot be called.
@@ -42,8 +41,7 @@ def load(path: str, kind: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            nearest = difflib.get_close_matches(name, dir(found), n=1, cutoff=0.5)
-            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+            hint = did_you_mean(name, dir(found))
             raise InputError(f'{kind} "{path}": {module_name} has no "{name}".{hint}') from None
         except (Exception, SystemExit) as error:  # a module's own __getattr__, a property
             raise InputError(f'{kind} "{path}": to look for "{name}" {raised(error)}.') from error
@@ -53,10 +51,9 @@ def load(path: str, kind: str) -> Any:
 
 
 def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, Any], **offered: Any) -> Any:
-    """Call a user's own part with its `args`, and with what it takes of what is offered.
+    """Call a user's own part with its `args`, and with those of the offered values that it has parameters for.
 
-    What is offered goes by name: a part that has a parameter `classes` is given the number of classes, one that has
-    none is not. `args` go before.
+    A part with a parameter `classes`, say, is given the number of classes. `args` override what is offered.
 
     Raises:
         InputError: `args` has a name that the part does not take, one that it needs is missing, or it raises.
@@ -85,14 +82,12 @@ def refuse_unknown(kind: str, path: str, args: Mapping[str, Any], takes: Sequenc
     """
     for name in args:
         if name not in takes:
-            nearest = difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
-            hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
             told = ", ".join(takes) or "nothing"
-            raise InputError(f'{kind} "{path}" takes no args.{name}.{hint} It takes {told}.')
+            raise InputError(f'{kind} "{path}" takes no args.{name}.{did_you_mean(name, takes)} It takes {told}.')
 
 
 def parameters(function: Callable[..., Any]) -> tuple[dict[str, bool], bool]:
-    """The parameters that can be given by name, each with whether it must be, and whether any other name is taken."""
+    """The parameters that can be given by name, each with whether it is required; and whether there is a `**kwargs`."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # written in C
@@ -109,7 +104,7 @@ def raised(error: BaseException) -> str:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     place = f" ({Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno})" if frame else ""
-    return f"raised {type(error).__name__}: {' '.join(str(error).split())}{place}"
+    return f"raised {type(error).__name__}: {one_line(error)}{place}"
 
 
 @contextlib.contextmanager
@@ -128,9 +123,9 @@ def blamed(kind: str, path: str) -> Iterator[None]:
 
 
 def sources(path: str, kind: str) -> list[Path]:
-    """The files that a part of the user's own is written in: its module's, and those of modules beside it that it uses.
+    """The source files of a user's own part: its module's, and those of modules beside it that it imports.
 
-    What is installed (the standard library, packages) is not among them: its version is in the run's environment.
+    Installed packages and the standard library are not among them: their versions are in the run's environment.
 
     Raises:
         InputError: There is no such module or file.
@@ -150,7 +145,7 @@ def sources(path: str, kind: str) -> list[Path]:
 
 
 def digest(path: str, kind: str) -> str:
-    """Sixteen hexadecimal digits that change with the source of a user's own part; none for what is installed.
+    """Sixteen hexadecimal digits that change with the source of a user's own part; empty for an installed one.
 
     Raises:
         InputError: There is no such module or file.
@@ -165,12 +160,12 @@ def digest(path: str, kind: str) -> str:
 
 
 def absolute(path: str, kind: str, *folders: Path) -> str:
-    """An import path that names the same wherever a process was started: a file's with its whole path.
+    """An import path that means the same in every working folder: a file's with its absolute path.
 
     Args:
         path: The import path.
         kind: For messages.
-        folders: Where else to look for the file than from here.
+        folders: Where else to look for the file.
 
     Raises:
         InputError: There is no such file.
@@ -196,11 +191,11 @@ def _import(module_name: str, path: str, kind: str) -> ModuleType:
 
 
 def _module_of(file: Path) -> ModuleType:
-    """The module in a file, once a process: two names from one file are from one module, and can be pickled."""
+    """The module in a file, loaded once a process, so that two names from one file share it and can be pickled."""
     name = f"truelift_own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    if str(file.parent) not in sys.path:  # what lies beside it can be imported, as if it were run
+    if str(file.parent) not in sys.path:  # it can import what lies beside it, as a script can
         sys.path.append(str(file.parent))
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None, "a file that ends in .py has a loader"

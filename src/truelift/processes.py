@@ -2,10 +2,10 @@
 
 Three means, each for what the others miss:
 
-- a pipe: whoever reads it sees its end when the process that holds the other end is gone, on any system;
-- on Linux, a process may ask to be killed when its parent ends (`end_with_parent`), and to be given the children of
-  children that have ended (`adopt_orphans`), so that no descendant is lost, whatever session it makes for itself;
-- a mark in the environment, which descendants inherit (`marked`), for what lost its worker all the same.
+- a pipe: its reader sees its end when the process at the other end is gone, on any system;
+- on Linux, a process can ask to be killed when its parent ends (`end_with_parent`), and to become the parent of
+  descendants whose own parent has ended (`adopt_orphans`), so that none is lost, whatever session it starts;
+- a mark in the environment, which descendants inherit (`marked`), for those that lost their worker all the same.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def available_cores() -> int:
 
 
 def processor_name() -> str:
-    """What the processor is called."""
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -65,7 +65,7 @@ def adopt_orphans() -> None:
 
 
 def descendants(ancestor: int) -> list[int]:
-    """The processes that descend from `ancestor` and still run, by their numbers; on Linux alone, elsewhere none."""
+    """The running descendants of a process, by their numbers; on Linux only, elsewhere none."""
     children: dict[int, list[int]] = {}
     ended = set()
     for process in _processes():
@@ -82,10 +82,10 @@ def descendants(ancestor: int) -> list[int]:
 
 
 def listed_below(ancestor: int) -> list[int]:
-    """The processes that descend from `ancestor`, as Linux lists each thread's children; elsewhere none.
+    """The descendants of a process, from Linux's lists of each thread's children; elsewhere none.
 
-    It reads of the descendants alone, where `descendants` reads of all that run on the machine. One that begins or ends
-    just now may be missing: to be measured it may, to be killed it may not.
+    It reads about the descendants alone, where `descendants` reads about every process of the machine. One that starts
+    or ends meanwhile may be missing. That is good enough for measuring them, not for killing them.
     """
     if not os.path.exists("/proc/thread-self/children"):  # a kernel that was built without
         return descendants(ancestor)
@@ -98,7 +98,7 @@ def listed_below(ancestor: int) -> list[int]:
 
 
 def resident_bytes_of(process: int) -> int:
-    """The memory that a process has in use, pages that it shares with others too; 0 where the system does not tell."""
+    """The memory that a process uses, with the pages that it shares with others; 0 where the system does not tell."""
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
@@ -120,18 +120,18 @@ def marked(wanted: Callable[[int, str], bool]) -> list[int]:
 
 
 def left_by(worker: int) -> list[int]:
-    """What a worker that was killed has left: what carries its mark, or is in its session; on Linux alone."""
+    """What a killed worker has left: the processes with its mark, or in its session; on Linux only."""
     in_session = [p for p in _processes() if _stat(p)[2] == str(worker) and _stat(p)[0] not in "ZX"]
     return sorted({*in_session, *marked(lambda of, folder: of == worker)} - {worker})
 
 
 def orphans(folder: str) -> list[int]:
-    """What a worker of this run's folder has left that was killed and could not end it."""
+    """The processes that killed workers of this run's folder have left."""
     return marked(lambda worker, of: of == folder and not is_running(worker))
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of this number that has not ended."""
+    """Whether a process of this number is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -142,17 +142,13 @@ def is_running(process: int) -> bool:
 
 
 def beginning(process: int) -> str:
-    """When a process began, as Linux counts: with its number it is one process; elsewhere, and of none, empty."""
-    if not LINUX:
-        return ""
-    try:
-        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
+    """When a process started, in Linux's own units: with the number it identifies it. Empty elsewhere, or if gone."""
+    fields = _fields(process)
+    return fields[19] if fields else ""
 
 
 def send(number: int, processes: Iterable[int]) -> None:
-    """Send a signal to those that are still there."""
+    """Send a signal to those of the processes that still exist."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(process, number)
@@ -165,10 +161,10 @@ def send_group(number: int, group: int) -> None:
 
 
 def kill_all(find: Callable[[], list[int]], seconds: float = 10.0) -> bool:
-    """Kill what `find` finds, anew until it finds nothing: a process may start others meanwhile.
+    """Kill what `find` finds, again and again until it finds nothing: a process may start others meanwhile.
 
     Returns:
-        Whether nothing is left; False after so many seconds, where a process waits for a device for instance.
+        Whether nothing is left; False after so many seconds, for instance where a process waits for a device.
     """
     deadline = time.monotonic() + seconds
     while left := find():
@@ -189,9 +185,13 @@ def _processes() -> list[int]:
 
 def _stat(process: int) -> tuple[str, str, str]:
     """State, parent and session; the state is `X` for one that is gone."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
-    except OSError:
-        return "X", "0", "0"
-    state, parent, _, session = text.rpartition(")")[2].split()[:4]
+    state, parent, _, session = (_fields(process) or ["X", "0", "0", "0"])[:4]
     return state, parent, session
+
+
+def _fields(process: int) -> list[str]:
+    """What Linux tells of a process behind its name; nothing of one that is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []

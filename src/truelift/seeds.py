@@ -1,4 +1,4 @@
-"""Seeds derived by name: runs that are compared share exactly the randomness they are meant to share.
+"""Seeds derived by name, so that the runs compared share exactly the randomness that they are meant to share.
 
 A run has one seed. Each source of randomness (initialisation, order of the data, augmentation, split) gets a seed of
 its own, derived from the run's seed and the source's name, so that drawing more numbers from one never shifts another.
@@ -8,7 +8,7 @@ import hashlib
 import json
 
 MOST_SEEDS = 100_000
-"""Of a study: a run's folder and record each; their list is held in memory several times."""
+"""Of a study. Each is a folder with records, and their list is in memory several times."""
 
 
 def derive(seed: int, *names: str | int) -> int:

@@ -102,7 +102,7 @@ def preempted() -> bool:
 
 
 def preempt() -> None:
-    """Take it that SIGTERM has come: another process of the same training has been told."""
+    """Act as if SIGTERM had come: another process of the same training has received it."""
     if _state.first is None:
         _state.first = signal.SIGTERM
 
@@ -147,11 +147,6 @@ def _handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     if not _state.deferrals:
         raise PreemptedError
-
-
-def forget() -> None:
-    """Begin anew, as in a process where no signal has come."""
-    _state.first, _state.told = None, False
 
 
 def _in_child() -> None:

@@ -1,4 +1,4 @@
-"""TOML files of a user's."""
+"""Users' TOML files."""
 
 import re
 import stat

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from truelift.data.files import files_ending, say, walk
+from truelift.data.files import files_ending, say
 from truelift.data.folder import read_splits, read_tree
-from truelift.data.image_files import is_image
+from truelift.data.image_files import first_image, is_image
 from truelift.data.listing import Labels, Listing, Source
 from truelift.data.members import Member, Reader, by_parts, list_members, read_plain
 from truelift.data.split_names import match_splits, split_of
@@ -36,7 +36,7 @@ def packed_files(root: Path) -> list[Path]:
     """
     endings = (*_ZIP, *COMPRESSED_TAR)
     top = files_ending(root, endings, levels=0)
-    if _lone_image(root) is not None:
+    if first_image(root) is not None:
         return top
     found = files_ending(root, endings)
     return [file for file in found if file in top or _of_split(file.parent)] if top else found
@@ -58,7 +58,7 @@ def read_zips(path: Path) -> Source:
     files = packed_files(path)
     for file in files:
         refuse_compressed(file)
-    lone = _lone_image(path)
+    lone = first_image(path)
     if lone is not None:
         raise InputError(f"data.path must hold images or zip files of them, not both, got {lone} and {files[0]}")
     others = [file for file in files_ending(path, _ZIP) if file not in files]
@@ -96,7 +96,7 @@ def refuse_compressed(path: Path) -> None:
 
 
 def _read(root: Path, members: Mapping[Path, Sequence[Member]], read: Reader) -> Source:
-    by_split = {"train": [*members]} if root.is_file() else match_splits(root, [*members])
+    by_split = match_splits(root, [*members])
     if len(by_split) == 1:
         return read_tree(descended(_tree(root, members, read)))
     return read_splits(
@@ -153,8 +153,3 @@ def _is_around(name: str, members: Sequence[tuple[str, ...]], split: str | None)
 
 def _of_split(folder: Path) -> bool:
     return split_of(folder.name, folder) is not None
-
-
-def _lone_image(folder: Path) -> Path | None:
-    """An image that lies in a folder at any depth."""
-    return next((file for file in walk(folder) if is_image(file)), None)

@@ -13,10 +13,10 @@ from truelift.data.arrow_messages import check_messages
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
-from truelift.data.image_files import beside, find_named, list_files
+from truelift.data.image_files import find_named
 from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
-from truelift.data.parquet_columns import find_columns, holds_images, image_values, names_in, number_columns
+from truelift.data.parquet_columns import bytes_of_row, holds_images, image_values, named_source, names_in, number_rows
 from truelift.data.split_names import match_splits
 from truelift.errors import InputError, one_line
 
@@ -31,8 +31,6 @@ _LARGEST_STATE = 1 << 24
 
 _CACHED = "cache-"
 """What the library's own files begin with that are no part of the data set."""
-
-_BY_ITSELF = ColumnOptions()
 
 
 def arrow_files(path: Path) -> list[Path]:
@@ -70,7 +68,7 @@ def _listed(folder: Path) -> set[str] | None:
         raise InputError(f"cannot read {file}: {type(error).__name__}: {one_line(error)}") from error
 
 
-def read_arrow(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
+def read_arrow(path: Path, options: ColumnOptions) -> Source:
     """The images of one arrow file, or of a folder of them, as of parquet files (see `read_parquet`).
 
     A `DatasetDict` has a folder for each split, a `Dataset` is for training. Files are mapped into memory, and
@@ -84,33 +82,17 @@ def read_arrow(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         InputError: As `read_parquet`.
     """
     files = arrow_files(path)
-    by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    by_split = match_splits(path, files)
     tables = {file: read_table(file) for file in files}
-    first = by_split["train"][0]
-    schema = tables[first].schema
-    columns = find_columns(schema, options)
-    tested = by_split.get("test", [])
-    bare = [] if any(set(columns.labels) & set(tables[file].schema.names) for file in tested) else tested
-    for file, table in tables.items():
-        columns.require_same(file, table.schema, first, schema, labelled=file not in bare)
-
-    numbered = number_columns(by_split, columns, columns.names(schema), bare, lambda file, _: tables[file])
-    named = None
-    held = [tables[file].column(columns.image) for file in files]
-    if not holds_images(schema.field(columns.image).type) or all(map(_lacks_bytes, held)):
-        names = {file: names_in(tables[file].column(columns.image)) for file in files}
+    schemas = {file: table.schema for file, table in tables.items()}
+    image, numbered = number_rows(by_split, schemas, options, lambda file, names: tables[file])
+    held = {file: table.column(image) for file, table in tables.items()}
+    if not holds_images(held[files[0]].type) or all(map(_lacks_bytes, held.values())):
+        names = {file: names_in(values) for file, values in held.items()}
         named = find_named(path, by_split, names, options.image_folder)
-    listings = {
-        split: _list(its, {file: tables[file].num_rows for file in its}, columns.image, numbered.labels[split])
-        if named is None
-        else list_files(named[split], numbered.labels[split])
-        for split, its in by_split.items()
-    }
-    return numbered.source(
-        listings,
-        left_out=() if named is None else beside([name for names in named.values() for name in names]),
-        belongs="named in an arrow file",
-    )
+        return named_source(named, numbered, "an arrow file")
+    rows = {file: table.num_rows for file, table in tables.items()}
+    return numbered.source({split: _list(its, rows, image, numbered.labels[split]) for split, its in by_split.items()})
 
 
 def read_table(file: Path) -> pa.Table:
@@ -194,10 +176,7 @@ class _Rows:
     def _read(self, index: int) -> bytes:
         number = self._file(index)
         values = self.mapped.get(self.names[number], self.image_column)
-        encoded: bytes | None = values[index - int(self.starts[number])].as_py()
-        if encoded is None:
-            raise ValueError("the row holds no image bytes")
-        return encoded
+        return bytes_of_row(values[index - int(self.starts[number])].as_py())
 
 
 def _list(files: Sequence[Path], rows: Mapping[Path, int], image_column: str, labels: Labels) -> Listing:

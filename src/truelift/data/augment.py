@@ -309,19 +309,16 @@ def augment(
     return images
 
 
-def normalise(
-    images: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype = torch.float32
-) -> Tensor:
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(images / 255 - mean) / std, channel by channel.
 
     Args:
         images: uint8 (N, C, H, W).
         mean: Of each of the C channels, in [0, 1].
         std: Of each of the C channels, in the same unit, above 0.
-        dtype: Of the result; the arithmetic is float32.
 
     Returns:
-        (N, C, H, W) of `dtype`, channels-last.
+        float32 (N, C, H, W), channels-last.
     """
     n, channels, height, width = images.shape
     values = torch.empty_like(images, dtype=torch.float32, memory_format=torch.channels_last)
@@ -335,7 +332,7 @@ def normalise(
         # Row by row of W * C neighbouring values, for the processor's vectors: three channels by themselves are none.
         rows = taken.permute(0, 2, 3, 1).view(len(taken), height, width * channels)
         rows.sub_(offset).div_(scale)
-    return values.to(dtype)
+    return values
 
 
 def shrunk(images: Tensor, side: int) -> Tensor:

@@ -146,7 +146,7 @@ class Batches:
         views = None if self._augmentation is None else self._augmentation.views
         return epoch % (views or 1)
 
-    def indices(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def indices(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Which images `epoch` yields: their places in the stored order, int64 (B,), and their labels, int64 (B,)."""
         order = self._ordered(epoch)
         for number in range(start, self.batches_per_epoch):

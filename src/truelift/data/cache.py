@@ -41,18 +41,18 @@ _PAGE = 4096
 _LONGEST_HEADER = 2**16
 _DEFAULT_GIB = 10.0
 _LEFT_SECONDS = 86_400.0
-"""Age of a temporary file above which its writer was killed, whatever it wrote."""
+"""Age above which a temporary file's writer must have been killed."""
 
 _told: set[str] = set()
 
 
 def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[], bool] = lambda: True) -> Arrays:
-    """What `make` makes, from the cache where it is there, and kept there for the next.
+    """The arrays that `make` makes: from the cache, or made and kept there for the next run.
 
     Args:
         about: Everything that the arrays depend on, in plain values.
-        make: Makes them, by name; not called where they are there.
-        holds: Asked once they are made, whether `about` is still true of what they were made from.
+        make: Makes them, by name; not called where the cache has them.
+        holds: Called once they are made: whether `about` still describes what they were made from.
 
     Returns:
         The arrays. Those from the cache may be written to: that changes this process's copy alone.
@@ -81,7 +81,7 @@ def kept(about: Mapping[str, Any], make: Callable[[], Arrays], holds: Callable[[
 
 
 def kept_files() -> list[tuple[Path, int]]:
-    """The files of the cache, with their bytes; none where there is no cache. One that goes is made again."""
+    """The files of the cache, with their bytes; none where there is no cache. A file that is removed is made again."""
     folder = cache_folder()
     found = []
     for path in sorted(folder.glob(f"*{_ENDING}")) if folder is not None and folder.is_dir() else ():
@@ -91,7 +91,7 @@ def kept_files() -> list[tuple[Path, int]]:
 
 
 def cache_folder() -> Path | None:
-    """The folder of the cache, which may not be there yet; none where it is off, or nobody's home can be told."""
+    """The folder of the cache, which may not exist yet; None where it is off, or there is no home folder."""
     named = os.environ.get("TRUELIFT_CACHE", "")
     if named == "off":
         return None
@@ -100,7 +100,7 @@ def cache_folder() -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "truelift"
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # no home folder
         return None
 
 
@@ -116,7 +116,7 @@ def _limit() -> int:
 
 
 def _read(path: Path, described: str) -> Arrays | None:
-    """The arrays of a file, mapped into memory; none where it is not there, or damaged, in which case it goes."""
+    """The arrays of a file, mapped into memory; None where it is missing, or damaged, in which case it is removed."""
     try:
         if not is_regular(path):
             return None
@@ -199,7 +199,7 @@ def _start(line: bytes) -> int:
 
 
 def _make_room(folder: Path, last: Path, most: int) -> None:
-    """Remove what was not used for longest, but for the file that was written last."""
+    """Remove the files that were used longest ago, but for the one written last."""
     found: list[tuple[float, int, str]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

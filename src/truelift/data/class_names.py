@@ -31,12 +31,12 @@ def names_of(named: Any) -> tuple[str, ...]:
     """
     if isinstance(named, Mapping):
         keys, values = [_number(key) for key in named], [_number(value) for value in named.values()]
-        by_key, by_value = None not in keys, None not in values
-        if named and by_key and by_value:
+        by_key, by_value = (bool(named) and None not in numbers for numbers in (keys, values))
+        if by_key and by_value:
             raise ValueError("both sides of the table are numbers: which are the classes' names?")
-        if named and by_key:
+        if by_key:
             return _by_number(keys, [_text(value) for value in named.values()])
-        if named and by_value:
+        if by_value:
             return _by_number(values, list(named))
         first = ", ".join(list(named)[:3])
         say(f"class names are taken in the order of their table, whose keys are no numbers: {first}")
@@ -46,8 +46,8 @@ def names_of(named: Any) -> tuple[str, ...]:
     raise ValueError(f"a list or a table of names is wanted, got {type(named).__name__}")
 
 
-def read_class_names(folder: Path) -> tuple[str, ...] | None:
-    """The names in `classes.txt` or else `classes.json` in a folder; None where there is neither.
+def read_class_names(place: Path) -> tuple[str, ...] | None:
+    """The names in `classes.txt` or else `classes.json` in a folder, or beside a file; None where there is neither.
 
     classes.txt has a name a line; where every line begins with another number and these are 0, 1, 2 and so on in
     whatever order, each is the class's. classes.json: see `names_of`.
@@ -55,6 +55,7 @@ def read_class_names(folder: Path) -> tuple[str, ...] | None:
     Raises:
         InputError: It cannot be read, or is none of these forms.
     """
+    folder = place if place.is_dir() else place.parent
     text, table = folder / "classes.txt", folder / "classes.json"
     try:
         if text.exists():

@@ -7,10 +7,10 @@ from random import Random
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ExifTags, Image
+from PIL import Image
 from torch import Tensor
 
-from truelift.data.decode import Pixels, as_8_bit
+from truelift.data.decode import Pixels, as_8_bit, upright_size
 from truelift.data.image_formats import LARGEST_PIXELS, Encoded, open_bytes
 from truelift.data.jpeg import decode_jpeg, has_decoder
 from truelift.data.jpeg_header import read_header
@@ -99,10 +99,7 @@ def cut_out(image: Image.Image, choose: Choose, side: int) -> Tensor:
 
 
 def _cut_by_pillow(image: Image.Image, choose: Choose, side: int) -> Tensor:
-    width, height = image.size
-    if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # turned by a right angle
-        width, height = height, width
-    box = choose(width, height)
+    box = choose(*upright_size(image))
     return _stretched(_by_pillow(image, box, _shrinking(box, side)), side)
 
 

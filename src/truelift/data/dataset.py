@@ -73,7 +73,7 @@ class Splits:
         classes: The name of each class, by class number.
         skipped: How many images could not be decoded and were left out of the three sets when they were loaded.
         auxiliary: Training images of another task, where there is one, with its own labels.
-        state: What tells the data set that they are of from a changed one; None where nobody looked.
+        state: Tells the data set from a changed one; None where it was not recorded.
     """
 
     train: Images
@@ -86,7 +86,7 @@ class Splits:
 
     @property
     def skipped_images(self) -> int:
-        """How many images could not be decoded; of photographs, as far as is known by now."""
+        """How many images could not be decoded; of photographs, those found so far."""
         streamed = [part for part in (self.train, self.validation, self.test) if isinstance(part, Photographs)]
         # Splits cut from one listing number their photographs alike.
         return self.skipped + len({(id(part.listing), index) for part in streamed for index in part.damaged})

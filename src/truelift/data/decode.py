@@ -10,10 +10,10 @@ from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from truelift.data.listing import IntArray, Labels, Listing, Opener
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 from truelift.options import OPERATIONAL, at_least
 
 Pixels = npt.NDArray[np.uint8]
@@ -67,7 +67,7 @@ def decode(
 
 
 def decode_indices(
-    listing: Listing, indices: IntArray, *, resize: int | None = None, on_error: Literal["stop", "skip"] = "stop"
+    listing: Listing, indices: IntArray, *, resize: int | None, on_error: Literal["stop", "skip"]
 ) -> tuple[Pixels, IntArray]:
     """As `decode`, with the indices of the images, int64 (M,), in place of their labels."""
     if listing.pixels is not None and resize is None:
@@ -101,7 +101,7 @@ def none_decoded(listing: Listing, indices: IntArray) -> InputError:
 
 
 def as_rgb(pixels: Pixels) -> Pixels:
-    """Gray (N, H, W, 1) as RGB (N, H, W, 3)."""
+    """Gray (…, 1) as RGB (…, 3)."""
     return np.repeat(pixels, 3, axis=-1)
 
 
@@ -116,6 +116,12 @@ def to_array(image: Image.Image, resize: int | None = None) -> Pixels:
         image = _centre_square(image, resize)
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the image upright, which needs no decoding."""
+    turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)  # by a right angle
+    return (image.height, image.width) if turned else image.size
 
 
 def as_8_bit(image: Image.Image) -> Image.Image:
@@ -169,7 +175,7 @@ def attempted(make: Callable[[], T]) -> T | str:
         raise
     # Pillow's decoders raise a dozen kinds of exception on broken bytes, SyntaxError and struct.error among them.
     except Exception as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_line(error) or type(error).__name__
 
 
 def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels | str]:
@@ -186,7 +192,7 @@ def _decoded(openers: Iterator[Opener], resize: int | None) -> Iterator[Pixels |
 
 
 def _room(n: int, image: Pixels) -> Pixels:
-    """Memory for `count` images like this one.
+    """Memory for n images like this one.
 
     Raises:
         InputError: The machine has less.

@@ -1,4 +1,4 @@
-"""The images of all splits, decoded: from the cache on disk where they are there, and kept there where that pays."""
+"""The decoded images of all splits: from the cache on disk, or decoded and kept there where that pays."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from truelift.data.digest import of_times
 from truelift.data.listing import IntArray, Labels, Listing
 from truelift.data.options import DataOptions
 
+# Pillow, and the libraries that it decodes with.
 _DECODERS = ("pil", "libjpeg_turbo", "zlib", "webp", "libtiff", "jpg_2000", "avif")
 
 Chosen = Mapping[str, tuple[Listing, IntArray]]
@@ -22,8 +23,8 @@ Chosen = Mapping[str, tuple[Listing, IntArray]]
 def decode_splits(chosen: Chosen, options: DataOptions) -> dict[str, tuple[Pixels, Labels]]:
     """By split what `decode` gives.
 
-    Splits of one listing are kept as one, since under another seed the same images are split otherwise. Images in
-    memory are not kept, nor are those of which nothing tells that they change.
+    Splits of one listing are kept as one, since another seed splits the same images otherwise. Images in memory are not
+    kept, nor are those whose changes could not be noticed.
 
     Raises:
         InputError: As `decode`.
@@ -62,17 +63,11 @@ def _about(listing: Listing, indices: IntArray, options: DataOptions) -> dict[st
         "content": listing.content().hex(),
         "changed": of_times(listing.files()).hex(),
         "column": options.image_column,
-        "indices": hashlib.sha256(np.ascontiguousarray(indices).tobytes()).hexdigest(),
+        "indices": hashlib.sha256(indices.tobytes()).hexdigest(),
         "resize": options.resize,
         "on_error": options.on_error,
-        "decoders": [_version(name) for name in _DECODERS],
+        "decoders": [features.version(name) for name in _DECODERS],
     }
-
-
-def _version(library: str) -> str | None:
-    """The version of Pillow, or of a library that it decodes with."""
-    found = features.version(library)
-    return None if found is None else str(found)
 
 
 def _part(listing: Listing, wanted: IntArray, pixels: Pixels, decoded: IntArray) -> tuple[Pixels, Labels]:

@@ -1,16 +1,16 @@
-"""What tells one state of a data set from another: names, sizes, labels and counts, without decoding an image."""
+"""A digest of a data set's state, of names, sizes, labels and counts; no image is decoded."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from truelift.data.files import is_regular
-from truelift.data.listing import Listing, Source
+from truelift.data.listing import Source
 
 _MOST_BYTES = 2**28
 """Of an array's values that are looked at; of a larger one, images evenly from all."""
@@ -21,10 +21,10 @@ _MOST_READ = 2**26
 
 @dataclass(frozen=True)
 class DataState:
-    """A data set as it was when it was read; equal for the same data wherever it lies."""
+    """The state of a data set when it was read; equal for the same data wherever it lies."""
 
     digest: str
-    """Sixteen hexadecimal digits, of all that follows and of the images' names, sizes and labels."""
+    """Sixteen hexadecimal digits, from all fields below and from the images' names, sizes and labels."""
     images: dict[str, int]
     """How many there are, by split."""
     classes: int
@@ -33,17 +33,17 @@ class DataState:
 
     def record(self) -> dict[str, Any]:
         """As environment.json has it."""
-        return {"digest": self.digest, "images": self.images, "classes": self.classes, "left_out": self.left_out}
+        return asdict(self)
 
 
 def state_of(source: Source) -> DataState:
-    """The state of a data set. For files by name it takes a look at each file's size."""
+    """The state of a data set. Of image files it reads each file's size, and of small sets the files too."""
     listings = {"train": source.train, "validation": source.validation, "test": source.test}
     listings["unlabelled test"] = source.unlabelled
     there = {split: listing for split, listing in listings.items() if listing is not None}
     sha = hashlib.sha256(repr((source.classes, len(source.left_out))).encode())
     for split, listing in there.items():
-        sha.update(f"{split} {len(listing.labels)} ".encode() + _of_labels(listing))
+        sha.update(f"{split} {len(listing.labels)} ".encode() + hashlib.sha256(listing.labels.tobytes()).digest())
         sha.update(b"" if listing.content is None else listing.content())
     images = {split: len(listing.labels) for split, listing in there.items()}
     return DataState(sha.hexdigest()[:16], images, len(source.classes), len(source.left_out))
@@ -63,7 +63,7 @@ def of_files(names: Sequence[str]) -> bytes:
 
 
 def of_times(names: Sequence[str]) -> bytes:
-    """A digest of when files were last changed, where there are too many bytes in them for `of_files` to read."""
+    """A digest of when files were last changed, if they are too large for `of_files` to read; else nothing."""
     found = []
     for name in names:
         try:
@@ -79,7 +79,7 @@ def of_rows(names: Iterable[str], *columns: np.ndarray[Any, Any]) -> bytes:
     """A digest of images' names and of columns of numbers about them."""
     sha = hashlib.sha256("\n".join(names).encode(errors="surrogateescape"))
     for column in columns:
-        sha.update(b"\0" + np.ascontiguousarray(column).tobytes())
+        sha.update(b"\0" + column.tobytes())
     return sha.digest()
 
 
@@ -90,12 +90,8 @@ def of_arrays(images: Sequence[np.ndarray[Any, Any]]) -> bytes:
     sha = hashlib.sha256(str(len(images)).encode())
     name = cache(str)  # of a type, which numpy makes up each time
     for image in images[::every]:
-        sha.update(f"{image.shape} {name(image.dtype)}".encode() + np.ascontiguousarray(image).tobytes())
+        sha.update(f"{image.shape} {name(image.dtype)}".encode() + image.tobytes())
     return sha.digest()
-
-
-def _of_labels(listing: Listing) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(listing.labels).tobytes()).digest()
 
 
 def _bytes(name: str) -> bytes:
@@ -104,7 +100,7 @@ def _bytes(name: str) -> bytes:
             return b""
         with open(name, "rb") as file:
             return file.read(_MOST_READ)
-    except OSError:  # whoever decodes it says so
+    except OSError:  # decoding reports it
         return b""
 
 

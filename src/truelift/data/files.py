@@ -9,7 +9,7 @@ from pathlib import Path
 
 from truelift.errors import InputError, printable
 
-# Folders and files that systems and programs leave beside a user's own, in lower case.
+# Folders and files, in lower case, that systems and programs leave among a user's own.
 _LEFT_BEHIND = {
     "__macosx",
     "__pycache__",
@@ -38,7 +38,7 @@ def subfolders(root: Path) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """What is no folder and not hidden in a folder at any depth; a folder that a link leads back to comes once."""
+    """The files in a folder at any depth, but for hidden ones; a folder is visited once, even if links lead back."""
     waiting, seen = [folder], {os.path.realpath(folder)}
     while waiting:
         with os.scandir(waiting.pop()) as entries:
@@ -110,7 +110,7 @@ def is_regular(file: Path | str) -> bool:
 
 
 def say(message: str) -> None:
-    """Say on one line of the error stream how something was understood that could be meant otherwise."""
+    """Note on one line of the error stream how ambiguous input was understood."""
     print(f"truelift: note: {printable(message)}", file=sys.stderr)
 
 

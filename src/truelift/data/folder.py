@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from truelift.data.files import say, subfolders, walk
-from truelift.data.image_files import is_image
-from truelift.data.listing import SPLIT_OF_WORD, Listing, Source
-from truelift.data.split_names import split_of
+from truelift.data.files import say, subfolders
+from truelift.data.image_files import first_image
+from truelift.data.listing import Listing, Source
+from truelift.data.split_names import SPLIT_OF_WORD, split_of
 from truelift.data.tree import DiskFolder, Folder
 from truelift.errors import InputError
 
@@ -31,13 +31,9 @@ def holds_classes(root: Path) -> bool:
     """Whether there are class folders in `root`: two folders with images, or one of a split with such in it."""
     folders = subfolders(root)
     of_splits = [folder for folder in folders if split_of(folder.name, root) is not None]
-    if any(_has_image(inner) for folder in of_splits for inner in subfolders(folder)):
+    if any(first_image(inner) for folder in of_splits for inner in subfolders(folder)):
         return True
-    return sum(_has_image(folder) for folder in folders if folder not in of_splits) > 1
-
-
-def _has_image(folder: Path) -> bool:
-    return any(map(is_image, walk(folder)))
+    return sum(first_image(folder) is not None for folder in folders if folder not in of_splits) > 1
 
 
 def read_tree(root: Folder) -> Source:

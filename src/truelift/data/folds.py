@@ -3,10 +3,8 @@
 import numpy as np
 
 from truelift.data.listing import IntArray
+from truelift.data.splits import TEST_SEED
 from truelift.errors import InputError
-
-# The folds are the same whatever the seed, as a test set is.
-_SEED = 0
 
 
 def fold_numbers(labels: IntArray, folds: int) -> IntArray:
@@ -35,7 +33,7 @@ def fold_numbers(labels: IntArray, folds: int) -> IntArray:
     few = np.flatnonzero(counts == 1)
     if len(few):
         raise InputError(f"data.folds needs 2 images of each class or more, got 1 of class number {few[0]}")
-    generator = np.random.default_rng(_SEED)
+    generator = np.random.default_rng(TEST_SEED)
     order = np.concatenate([generator.permutation(np.flatnonzero(labels == c)) for c in range(len(counts))])
     numbers = np.empty(len(labels), dtype=np.int64)
     numbers[order] = np.arange(len(labels)) % folds

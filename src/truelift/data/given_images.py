@@ -23,7 +23,7 @@ def images_of(where: str, images: Any) -> Sequence[Any]:
     if isinstance(images, torch.Tensor | np.ndarray):
         array = array_of(images)
         if array.ndim not in (3, 4):
-            raise InputError(f"{where}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), got {shape_of(array)}.")
+            raise InputError(f"{where}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), got {array.shape}.")
         return [*_channels_last(where, array)]
     if not isinstance(images, Sequence) or isinstance(images, str | bytes):
         raise InputError(f"{where}: images must be an array, a tensor or a list, got {type(images).__name__}.")
@@ -47,7 +47,7 @@ def image_of(where: str, item: Any) -> Any:
     if isinstance(item, torch.Tensor | np.ndarray):
         array = array_of(item)
         if array.ndim not in (2, 3):
-            raise InputError(f"{where}: must be (H, W), (H, W, C) or (C, H, W), got {shape_of(array)}.")
+            raise InputError(f"{where}: must be (H, W), (H, W, C) or (C, H, W), got {array.shape}.")
         return _channels_last(where, array[None])[0]
     raise InputError(f"{where}: must be a PIL image, an array or a file, got {type(item).__name__}.")
 
@@ -67,23 +67,18 @@ def array_of(values: Any) -> np.ndarray[Any, np.dtype[Any]]:
     return array
 
 
-def shape_of(array: np.ndarray[Any, np.dtype[Any]]) -> str:
-    """For a message."""
-    return str(tuple(map(int, array.shape)))
-
-
 def _channels_last(where: str, array: np.ndarray[Any, np.dtype[Any]]) -> Pixels:
     """(N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W) or (N, H, W, 3), uint8."""
     if array.dtype != np.uint8:
         raise InputError(f"{where}: images must be uint8, 0 to 255, got {array.dtype}.")
     if 0 in array.shape[1:]:
-        raise InputError(f"{where}: an image must have at least one pixel, got {shape_of(array)}.")
+        raise InputError(f"{where}: an image must have at least one pixel, got {array.shape}.")
     if array.ndim == 4:
         first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
         if first == last:
             rule = "only one of the two" if first else "one of the two"
             raise InputError(
-                f"{where}: images must be (N, H, W, C) or (N, C, H, W), C = 1 or 3 in {rule}, got {shape_of(array)}."
+                f"{where}: images must be (N, H, W, C) or (N, C, H, W), C = 1 or 3 in {rule}, got {array.shape}."
             )
         array = array.transpose(0, 2, 3, 1) if first else array
         array = array[..., 0] if array.shape[3] == 1 else array

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 
 
 def download(repository: str) -> Path:
@@ -26,5 +26,5 @@ def download(repository: str) -> Path:
         return Path(hub.snapshot_download(repository, repo_type="dataset", allow_patterns="*.parquet"))
     # The client's errors have no common base: its own, those of requests or httpx by version, and OSError.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise InputError(f"cannot download {repository}: {reason}. Or read local files with --data.path") from error

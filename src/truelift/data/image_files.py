@@ -3,16 +3,17 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from truelift.data.digest import of_files
-from truelift.data.files import is_hidden, say, subfolders
+from truelift.data.files import is_hidden, say, subfolders, walk
 from truelift.data.image_formats import encoded_file, image_endings
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.data.split_names import split_of
 from truelift.errors import InputError
 
-# Of a table's file names that are looked for before it is decided which folder they begin from.
+# How many of a table's file names are looked for to decide which folder they begin from.
 _LOOKED_FOR = 20
 
 _USUAL_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "data", "jpg", "jpeg", "png")
@@ -20,7 +21,7 @@ _USUAL_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "data", "jpg", 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files by name: a path object is several times as large, and a million of them are felt."""
+    """Image files by name: a million path objects would take several times the memory."""
 
     names: Sequence[str]
 
@@ -40,7 +41,7 @@ class ImageFiles:
 def list_files(names: Sequence[str], labels: Labels) -> Listing:
     """A listing of files."""
     listed = ImageFiles(names)
-    return Listing(labels, listed.openers, listed.place, listed.content, lambda: listed.names)
+    return Listing(labels, listed.openers, listed.place, listed.content, partial(list, names))
 
 
 def is_image(name: str | Path) -> bool:
@@ -48,8 +49,13 @@ def is_image(name: str | Path) -> bool:
     return os.path.splitext(name)[1].lower() in image_endings()
 
 
+def first_image(folder: Path) -> Path | None:
+    """The image that is found first in a folder, at any depth; None where there is none."""
+    return next(filter(is_image, walk(folder)), None)
+
+
 def find_files(
-    names: Sequence[str], table: Path, split: str | None, folder: Path | None, root: Path | None = None
+    names: Sequence[str], table: Path, split: str | None, folder: Path | None, root: Path | None
 ) -> list[str]:
     """The absolute paths of the image files that a table names.
 
@@ -137,7 +143,7 @@ def beside(names: Sequence[str]) -> tuple[str, ...]:
     for folder in sorted({os.path.dirname(name) for name in names}):
         try:
             entries = sorted(os.listdir(folder))
-        except OSError:  # whoever decodes its images says so
+        except OSError:  # decoding its images reports it
             continue
         for entry in entries:
             path = os.path.join(folder, entry)
@@ -187,5 +193,5 @@ def _path(place: Path, name: str, known: dict[str, str] | None) -> str:
     if known is not None:
         if known.get(name) == "":
             raise InputError(f'{place}: "{name}" must be the name of one image, there are several with other endings')
-        name = known.get(name, name)  # of one that is not there: whoever decodes it says so
+        name = known.get(name, name)  # decoding reports one that is not there
     return os.path.abspath(os.path.join(place, name))

@@ -48,7 +48,7 @@ class Encoded:
 
 def encoded_image(read: Callable[[], bytes]) -> Encoded:
     """The opener of an image whose bytes `read` gives."""
-    return Encoded(partial(_open_read, read), read)
+    return Encoded(lambda: open_bytes(read()), read)
 
 
 def encoded_file(file: str | Path) -> Encoded:
@@ -71,10 +71,6 @@ def open_file(file: str | Path) -> Image.Image:
 def open_bytes(encoded: bytes) -> Image.Image:
     """As `open_file`, from an image's bytes."""
     return _bounded(Image.open(io.BytesIO(encoded), formats=_allowed()))
-
-
-def _open_read(read: Callable[[], bytes]) -> Image.Image:
-    return open_bytes(read())
 
 
 def _read_jpeg(file: str | Path) -> bytes:

@@ -21,22 +21,19 @@ def has_decoder() -> bool:
     return _simplejpeg() is not None
 
 
-def decode_jpeg(encoded: bytes, header: Header, shrinking: int = 1, bottom: int | None = None) -> Pixels | None:
-    """The pixels of a photograph, uint8 (H, W, 3), at 1/shrinking of its size.
+def decode_jpeg(encoded: bytes, header: Header, shrinking: int, bottom: int) -> Pixels | None:
+    """The pixels of a photograph, uint8 (H, W, 3), at 1/shrinking of its size; only where `has_decoder` says so.
 
     Args:
         encoded: The whole file.
         header: What `read_header` gave of it.
         shrinking: 1, 2, 4 or 8.
-        bottom: Rows of the photograph, from its first, that are wanted, at least 1; by default all. There may be more.
+        bottom: Rows of the photograph, from its first, that are wanted, at least 1. There may be more.
 
     Returns:
-        None where Pillow has to do it: simplejpeg is not installed, or something is wrong with the photograph. Pillow
-        knows what can be borne, and names what cannot.
+        None where something is wrong with the photograph: Pillow knows what can be borne, and names what cannot.
     """
-    if not has_decoder():
-        return None
-    upper = None if bottom is None else first_rows(encoded, header, bottom)
+    upper = first_rows(encoded, header, bottom)
     if upper is not None:
         shorter, height = upper
         with contextlib.suppress(ValueError):

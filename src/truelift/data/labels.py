@@ -9,7 +9,7 @@ nothing                no label; of the whole test set: it can be predicted, not
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,8 @@ class Numbered:
 
     labels: dict[str, Labels]
     classes: tuple[str, ...]
-    unlabelled: frozenset[str] = field(default=frozenset())
-    """The splits without labels: theirs are −1."""
+    bare_test: bool = False
+    """Whether the test set has no labels: theirs are −1."""
 
     def source(
         self,
@@ -72,16 +72,16 @@ class Numbered:
             InputError: As `Source`.
         """
         test = listings.get("test")
-        if "test" in self.unlabelled:
+        if self.bare_test:
             test, unlabelled = None, test
         return Source(listings["train"], listings.get("validation"), test, self.classes, left_out, belongs, unlabelled)
 
 
-def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None = None) -> Numbered:
+def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None) -> Numbered:
     """Class numbers for the labels of all splits.
 
-    Classes are those of the training set; another one of another split is numbered behind them, and refused where it
-    is looked for (see `Source`).
+    Classes are those of the training set. One that only another split has is numbered after them, and `Source` refuses
+    it.
 
     Args:
         raw: By split; there is "train".
@@ -90,20 +90,22 @@ def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None = None) 
     Raises:
         InputError: A label is none of the kinds above, of another kind than the first, or missing.
     """
-    unlabelled = frozenset(
-        split for split, part in raw.items() if split == "test" and all(_is_missing(value) for value in part.values)
-    )
-    plain = {split: _plain(part) for split, part in raw.items() if split not in unlabelled}
-    several = _several(plain)
+    bare_test = "test" in raw and all(map(_is_missing, raw["test"].values))
+    plain = {
+        split: [_plain(value, part.place, number) for number, value in enumerate(part.values)]
+        for split, part in raw.items()
+        if split != "test" or not bare_test
+    }
+    several = any(isinstance(value, tuple) for values in plain.values() for value in values)
     flat = {split: _flat(values) if several else values for split, values in plain.items()}
     classes, numbers = _classes(flat, names)
-    labels: dict[str, Labels] = {split: np.full(len(raw[split].values), -1, np.int64) for split in unlabelled}
+    labels: dict[str, Labels] = {"test": np.full(len(raw["test"].values), -1, np.int64)} if bare_test else {}
     for split, values in plain.items():
         if several:
             labels[split] = _table(values, numbers, len(classes), raw[split].place)
         else:
             labels[split] = np.array([numbers[value] for value in values], dtype=np.int64)
-    return Numbered(labels, classes, unlabelled)
+    return Numbered(labels, classes, bare_test)
 
 
 def from_columns(columns: Mapping[str, Sequence[Any]], place: Place) -> list[list[str]]:
@@ -136,20 +138,16 @@ _YES_OR_NO = {
 }
 
 
-def _plain(part: Raw) -> list[Any]:
-    """Whole numbers, booleans and text as Python has them; lists as tuples.
+def _plain(value: Any, place: Place, number: int) -> Any:
+    """A whole number, a boolean or text as Python has it; a list as a tuple of these.
 
     Raises:
-        InputError: A value is none of them, or missing.
+        InputError: It is none of them, or missing.
     """
-    return [_one(value, part.place, number) for number, value in enumerate(part.values)]
-
-
-def _one(value: Any, place: Place, number: int) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return tuple(_one(item, place, number) for item in value)
+        return tuple(_plain(item, place, number) for item in value)
     if _is_missing(value):
         raise InputError(f"{place(number)}: a label must be given, got none")
     if isinstance(value, str):
@@ -166,10 +164,6 @@ def _one(value: Any, place: Place, number: int) -> Any:
 def _is_missing(value: Any) -> bool:
     empty = isinstance(value, str) and not value.strip()
     return value is None or empty or (isinstance(value, float) and math.isnan(value))
-
-
-def _several(plain: Mapping[str, list[Any]]) -> bool:
-    return any(isinstance(value, tuple) for values in plain.values() for value in values)
 
 
 def _flat(values: Iterable[Any]) -> list[Any]:

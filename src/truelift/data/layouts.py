@@ -1,21 +1,18 @@
 """Which layout a path holds: a table, parquet or arrow files, shards, archives of folders, or class folders."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from truelift.data.archives import is_zip, packed_files, read_zips
 from truelift.data.files import require_regular, say
 from truelift.data.folder import holds_classes, read_classes, read_folder
 from truelift.data.listing import Source
+from truelift.data.options import DataOptions
 from truelift.data.shards import read_shards, shard_files
 from truelift.data.tables import is_table, read_tables, table_files
 from truelift.errors import InputError, require
 
-if TYPE_CHECKING:  # where they are put together
-    from truelift.data.options import DataOptions
 
-
-def read_path(path: Path, options: "DataOptions") -> Source:
+def read_path(path: Path, options: DataOptions) -> Source:
     """The images at a path.
 
     A file is by its ending a table (.csv, .tsv, .jsonl), a list (.txt), a shard or an archive of class folders (.tar),
@@ -40,15 +37,18 @@ def read_path(path: Path, options: "DataOptions") -> Source:
             return read_zips(path)
         if arrow_files(path):
             return read_arrow(path, options)
-    shards, tables = shard_files(path), path.is_dir() and parquet_files(path)
+        if shard_files(path):
+            return read_shards(path, label_column=options.label_column)
+        return read_parquet(path, options)
+    shards, tables = shard_files(path), parquet_files(path)
     if shards and tables:
         raise InputError(f"data.path must hold parquet files or shards, not both, got {shards[0]} and {tables[0]}")
-    arrow = path.is_dir() and arrow_files(path)
+    arrow = arrow_files(path)
     if arrow and (shards or tables):
         say(f"{path}: {'shards' if shards else 'parquet files'} are read, not {arrow[0].name}")
     if shards:
         return read_shards(path, label_column=options.label_column)
-    if path.is_file() or tables:
+    if tables:
         return read_parquet(path, options)
     named = [] if arrow else table_files(path)
     others = arrow or named or packed_files(path)

@@ -18,28 +18,6 @@ Labels = npt.NDArray[np.integer[Any]]
 Opener = Callable[[], Image.Image]
 """Opens one image when called; raises whatever the decoder raises on broken bytes."""
 
-SPLIT_OF_WORD = {
-    "train": "train",
-    "training": "train",
-    "trn": "train",
-    "trainval": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "devel": "validation",
-    "development": "validation",
-    "vld": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-    "tst": "test",
-    "holdout": "test",
-    "heldout": "test",
-}
-"""The words by which file and folder names tell a split: those of the Hugging Face hub, and some more."""
-
 
 @dataclass(frozen=True)
 class Listing:
@@ -50,7 +28,7 @@ class Listing:
         openers: Given ascending indices, yields the opener of each in that order. Ascending, so that a file is read
             from front to back and each of its parts only once.
         place: Says where image i lies, for messages.
-        content: Gives bytes that change with the images (see `digest`); None where nobody can tell.
+        content: Gives bytes that change with the images (see `digest`); None where that cannot be known.
         files: The files that they lie in; empty where they are in memory.
         pixels: Given indices, what decoding these images gives, uint8 (N, H, W, C), where nothing needs to be decoded.
     """
@@ -78,7 +56,7 @@ class Source:
     left_out: tuple[str, ...] = ()
     """Where images lie that belong to no class."""
     belongs: str = "in a class folder"
-    """What an image of a class is that these are not: "an image must be …"."""
+    """What these images are not: completes "an image must be …"."""
     unlabelled: Listing | None = None
     """A test set without labels, whose labels are all −1."""
 
@@ -92,36 +70,25 @@ class Source:
         for listing in (self.train, self.validation, self.test):
             if listing is not None:
                 _check_range(listing, len(self.classes))
-        if self.several:
-            self._check_several()
-            return
-        trained = np.unique(self.train.labels)
-        if len(trained) < 2:
-            name = f'only "{self.classes[trained[0]]}"' if len(trained) else "none"
+        labels = self.train.labels
+        counts = labels.sum(axis=0) if self.several else np.bincount(strata(labels), minlength=len(self.classes))
+        trained: npt.NDArray[np.bool_] = counts > 0
+        if trained.sum() < 2:
+            name = f'only "{self.classes[trained.argmax()]}"' if trained.any() else "none"
             raise InputError(f"classification needs at least two classes with training images, got {name}")
         for split, listing in (("validation", self.validation), ("test", self.test)):
             if listing is None:
                 continue
-            unknown = np.flatnonzero(~np.isin(listing.labels, trained))
+            unknown = np.argwhere((listing.labels > 0) & ~trained if self.several else ~trained[listing.labels])
             if len(unknown):
-                name = self.classes[listing.labels[unknown[0]]]
-                place = listing.place(int(unknown[0]))
-                raise InputError(f'{place}: the {split} class "{name}" has no training image')
+                row = int(unknown[0, 0])
+                name = self.classes[unknown[0, 1] if self.several else listing.labels[row]]
+                raise InputError(f'{listing.place(row)}: the {split} class "{name}" has no training image')
 
     @property
     def several(self) -> bool:
         """Whether an image may have several labels."""
         return self.train.labels.ndim == 2
-
-    def _check_several(self) -> None:
-        there = self.train.labels.any(axis=0)
-        if there.sum() < 2:
-            raise InputError(f"classification needs at least two classes with training images, got {there.sum()}")
-        for split, listing in (("validation", self.validation), ("test", self.test)):
-            if listing is not None and (unknown := np.argwhere(listing.labels[:, ~there])).size:
-                row, column = unknown[0].tolist()
-                name = self.classes[np.flatnonzero(~there)[column]]
-                raise InputError(f'{listing.place(row)}: the {split} class "{name}" has no training image')
 
 
 MOST_UNNAMED_CLASSES = 100_000
@@ -138,7 +105,7 @@ def number_names(train: Labels) -> tuple[str, ...]:
 
 
 def strata(labels: Labels) -> IntArray:
-    """By what images are divided evenly among splits, int64 (N,): their class; of several labels nothing."""
+    """The strata of a split, int64 (N,): each image's class; one stratum where images have several labels."""
     return np.zeros(len(labels), dtype=np.int64) if labels.ndim == 2 else labels.astype(np.int64, copy=False)
 
 

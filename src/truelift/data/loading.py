@@ -19,14 +19,11 @@ from truelift.data.listing import IntArray, Labels, Listing, Source, strata
 from truelift.data.named import NAMED, NamedSet
 from truelift.data.options import DIGITS, DataOptions
 from truelift.data.photographs import find_photographs
-from truelift.data.splits import cut, subset
+from truelift.data.splits import TEST_SEED, cut, subset
 from truelift.errors import InputError, one_line
 from truelift.options import check
 from truelift.own import is_import_path
 from truelift.seeds import derive
-
-# The test images are the same whatever the seed, so that predictions can be compared image by image across seeds.
-_TEST_SEED = 0
 
 
 def load(options: DataOptions, *, split_seed: int) -> Splits:
@@ -172,13 +169,13 @@ def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[
         test_listing, train, test = source.train, np.flatnonzero(~held_out), np.flatnonzero(held_out)
     elif source.test is None:
         test_listing = source.train
-        train, test = _cut(train, labels, options.test_fraction, "test", _TEST_SEED)
+        train, test = _cut(train, labels, options.test_fraction, "test", TEST_SEED)
     else:
         test_listing, test = source.test, np.arange(len(source.test.labels))
     if options.test_images is not None:
         if options.test_images > len(test):
             raise InputError(f"data.test_images must be at most {len(test)}, all there are, got {options.test_images}")
-        test = test[subset(strata(test_listing.labels)[test], options.test_images, seed=_TEST_SEED)]
+        test = test[subset(strata(test_listing.labels)[test], options.test_images, seed=TEST_SEED)]
     if options.train_images is not None:
         n_classes = len(np.unique(labels))
         if not n_classes <= options.train_images <= len(train):

@@ -52,7 +52,7 @@ class Members:
     names: Sequence[str]
     file_numbers: IntArray
     numbers: IntArray
-    """(N, 6), what `Member` has beside the name: a million of them as objects are felt."""
+    """(N, 6), the fields of each `Member` but its name: a million objects would take far more memory."""
     read: Reader
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
@@ -94,7 +94,7 @@ def list_members(
     """
     numbers = np.array([member[1:] for member in members], dtype=np.int64).reshape(-1, len(Member._fields) - 1)
     listed = Members(files, names, np.array(file_numbers, dtype=np.int64), numbers, read)
-    return Listing(labels, listed.openers, listed.place, listed.content, lambda: listed.files)
+    return Listing(labels, listed.openers, listed.place, listed.content, partial(list, files))
 
 
 def by_parts(file: str, members: Sequence[Member]) -> Mapping[tuple[str, ...], str]:

@@ -150,7 +150,7 @@ def _from_items(where: str, given: Any) -> Given:
     def sample(index: int) -> np.ndarray[Any, Any]:
         try:
             item = taken(index)
-        except InputError:  # whoever decodes it says so
+        except InputError:  # decoding reports it
             return np.empty(0, np.uint8)
         return np.frombuffer(item.encode(), np.uint8) if isinstance(item, str) else np.asarray(item)
 

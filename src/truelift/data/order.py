@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from truelift.errors import InputError
+from truelift.errors import InputError, whole
 from truelift.seeds import derive
 
 
@@ -90,8 +90,7 @@ class EpochOrder:
     """
 
     def __init__(self, images: int, batch_size: int, seed: int | None, labels: Tensor | None = None) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        whole("batch_size", batch_size, 1)
         if images == 0:
             raise InputError("batches need at least one image, got 0")
         self._images = images

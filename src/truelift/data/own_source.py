@@ -30,19 +30,18 @@ import numpy as np
 
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_arrays, of_files
-from truelift.data.given_images import array_of, images_of, open_item, shape_of
+from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known, one_line
 from truelift.own import call
 
 KIND = "data set"
 _SPLITS = ("train", "validation", "test")
-_BY_ITSELF = ColumnOptions()
 
 
-def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOptions = _BY_ITSELF) -> Source:
+def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOptions) -> Source:
     """The images that a user's own function gives.
 
     Args:
@@ -54,26 +53,23 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
     Raises:
         InputError: It does not take these args, raises, or what it gives are no images with labels.
     """
-    given = call(KIND, path, found, args)
+    given, where = call(KIND, path, found, args), f'{KIND} "{path}"'
     if isinstance(given, Source):
         return given
     if is_data_set(given):
         given = {"train": given}
     if not isinstance(given, Mapping):
         told = type(given).__name__
-        raise InputError(f'{KIND} "{path}" must give a dict of splits, a data set or a Source, got {told}.')
+        raise InputError(f"{where} must give a dict of splits, a data set or a Source, got {told}.")
     for name in given:
-        if name not in (*_SPLITS, "classes"):
-            raise unknown_name(f'part of {KIND} "{path}"', str(name), (*_SPLITS, "classes"))
+        known(f"part of {where}", str(name), (*_SPLITS, "classes"))
     if given.get("train") is None:
-        raise InputError(f'{KIND} "{path}" must give "train", got {", ".join(map(str, given)) or "nothing"}.')
+        raise InputError(f'{where} must give "train", got {", ".join(map(str, given)) or "nothing"}.')
     parts = {
-        split: _part(f'{KIND} "{path}", {split}', given[split], columns)
-        for split in _SPLITS
-        if given.get(split) is not None
+        split: _part(f"{where}, {split}", given[split], columns) for split in _SPLITS if given.get(split) is not None
     }
     names = given.get("classes")
-    numbered = _numbered(parts, None if names is None else _classes(f'{KIND} "{path}"', names))
+    numbered = _numbered(parts, None if names is None else _classes(where, names))
     listings = {
         split: Listing(numbered.labels[split], part.openers, part.place, part.content, part.files)
         for split, (part, _) in parts.items()
@@ -97,11 +93,11 @@ def _part(where: str, part: Any, columns: ColumnOptions) -> tuple["_Own | Given"
 
 def _numbered(parts: Mapping[str, tuple["_Own | Given", Any]], names: tuple[str, ...] | None) -> Numbered:
     """The labels of all splits, and the classes' names."""
-    known = next((part.names for part, _ in parts.values() if isinstance(part, Given) and part.names), None)
-    if names is None and known is not None:
-        names = known
+    told = next((part.names for part, _ in parts.values() if isinstance(part, Given) and part.names), None)
+    if names is None and told is not None:
+        names = told
         for part, _ in parts.values():
-            if isinstance(part, Given) and part.names not in (None, known):
+            if isinstance(part, Given) and part.names not in (None, told):
                 raise InputError(f"{part.where}: its classes must be named as those of the other splits.")
     arrays = {split: labels for split, (_, labels) in parts.items() if isinstance(labels, np.ndarray)}
     test = arrays.get("test")
@@ -176,13 +172,13 @@ def _labels(where: str, labels: Any) -> Any:
     try:
         array = array_of(labels)
     except (TypeError, ValueError) as error:  # a ragged list
-        raise InputError(f"{where}: labels cannot be read ({' '.join(str(error).split())}).") from error
+        raise InputError(f"{where}: labels cannot be read ({one_line(error)}).") from error
     if array.ndim == 1 and array.dtype.kind in "bUO" and len(array):
         return array.tolist()
     if array.ndim == 2 and array.dtype.kind in "biuf" and _says_yes_or_no(array):
         return array
     if array.ndim != 1 or (array.dtype.kind not in "iu" and len(array)):
-        raise InputError(f"{where}: labels must be class numbers, integers (N,), got {array.dtype} {shape_of(array)}.")
+        raise InputError(f"{where}: labels must be class numbers, integers (N,), got {array.dtype} {array.shape}.")
     if len(array) and int(array.max()) > np.iinfo(np.int64).max:
         raise InputError(f"{where}: a label must be below 2⁶³, got {array.max()}.")
     return array.astype(np.int64)

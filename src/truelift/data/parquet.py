@@ -1,7 +1,7 @@
 """Parquet files of the Hugging Face image schema: an image column and a class number a row."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from truelift.data.columns import ColumnOptions
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
-from truelift.data.image_files import beside, find_named, list_files
+from truelift.data.image_files import find_named
 from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
-from truelift.data.parquet_columns import Columns, find_columns, holds_images, image_values, names_in, number_columns
+from truelift.data.parquet_columns import bytes_of_row, holds_images, image_values, named_source, names_in, number_rows
 from truelift.data.split_names import match_splits, split_of
 from truelift.errors import InputError
 
@@ -80,48 +80,22 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         InputError: A file cannot be read, files or columns cannot be matched, or a label is wrong.
     """
     files = parquet_files(path)
-    by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    by_split = match_splits(path, files)
     for file in files:
         opened(file, partial(_refuse_bombs, size=file.stat().st_size))
     schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}
-    first = by_split["train"][0]
-    columns = find_columns(schemas[first], options)
-    tested = by_split.get("test", [])
-    bare = [] if any(set(columns.labels) & set(schemas[file].names) for file in tested) else tested
-    for file, schema in schemas.items():
-        columns.require_same(file, schema, first, schemas[first], labelled=file not in bare)
-    numbered = number_columns(by_split, columns, columns.names(schemas[first]), bare, partial(_label_table, bare=bare))
-    named = _named_files(path, by_split, columns.image, options, schemas[first])
-    listings = {
-        split: _list(files, columns.image, numbered.labels[split])
-        if named is None
-        else list_files(named[split], numbered.labels[split])
-        for split, files in by_split.items()
-    }
-    return numbered.source(
-        listings,
-        left_out=() if named is None else beside([name for names in named.values() for name in names]),
-        belongs="named in a parquet file",
-    )
+    image, numbered = number_rows(by_split, schemas, options, _read_columns)
+    held = holds_images(schemas[files[0]].field(image).type)
+    if not held or all(opened(file, partial(_lacks_bytes, column=image)) for file in files):
+        names = {file: names_in(opened(file, lambda f: f.read(columns=[image])).column(0)) for file in files}
+        named = find_named(path, by_split, names, options.image_folder)
+        return named_source(named, numbered, "a parquet file")
+    return numbered.source({split: _list(its, image, numbered.labels[split]) for split, its in by_split.items()})
 
 
-def _named_files(
-    root: Path, by_split: Mapping[str, Sequence[Path]], column: str, options: ColumnOptions, schema: pa.Schema
-) -> dict[str, list[str]] | None:
-    """By split the image files that a column names; None where it holds the images themselves."""
-    files = [file for found in by_split.values() for file in found]
-    if holds_images(schema.field(column).type) and not all(
-        opened(f, partial(_lacks_bytes, column=column)) for f in files
-    ):
-        return None
-    names = {file: names_in(opened(file, lambda f: f.read(columns=[column])).column(0)) for file in files}
-    return find_named(root, by_split, names, options.image_folder)
-
-
-def _label_table(file: Path, columns: Columns, bare: Sequence[Path]) -> pa.Table:
-    """A file's columns of labels; of a file that has none, a table without columns."""
+def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:
     declared = opened(file, lambda f: f.metadata.num_rows)
-    table = opened(file, lambda f: f.read(columns=[] if file in bare else list(columns.labels)))
+    table = opened(file, lambda f: f.read(columns=[*names]))
     if table.num_rows != declared:
         raise InputError(f"cannot read {file} as parquet: it declares {declared} rows and has {table.num_rows}")
     return table
@@ -197,14 +171,14 @@ class _Rows:
             values = self.recent.get(group, partial(self._read, group))
             for row in indices[ends[group] : ends[group + 1]] - self.starts[group]:
                 encoded = values[int(row)].as_py()
-                yield encoded_image(partial(_bytes_of_row, encoded))
+                yield encoded_image(partial(bytes_of_row, encoded))
 
     def place(self, index: int) -> str:
         file = self.groups[int(np.searchsorted(self.starts, index, side="right")) - 1][0]
         return f"{file} row {index - self.file_starts[file]}"
 
     def files(self) -> list[str]:
-        return list(map(str, self.file_starts))
+        return [*map(str, self.file_starts)]
 
     def content(self) -> bytes:
         return of_files(self.files()) + of_rows((), self.starts)
@@ -228,11 +202,4 @@ def _group_lengths(file: pq.ParquetFile) -> list[int]:
 
 
 def _read_group(file: pq.ParquetFile, group: int, column: str) -> pa.ChunkedArray:
-    values = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-    return image_values(values)
-
-
-def _bytes_of_row(encoded: bytes | None) -> bytes:
-    if encoded is None:
-        raise ValueError("the row holds no image bytes")
-    return encoded
+    return image_values(file.read_row_group(group, columns=[column], use_threads=False).column(0))

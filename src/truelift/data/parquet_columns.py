@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from truelift.data.class_names import names_of
 from truelift.data.columns import ColumnOptions, named_image, named_labels
+from truelift.data.image_files import beside, list_files
 from truelift.data.labels import Numbered, Raw, from_columns, number_labels
-from truelift.data.listing import IntArray, Labels, number_names
+from truelift.data.listing import IntArray, Labels, Source, number_names
 from truelift.errors import InputError, one_line
 
 _LABELS = "label (integer, text or boolean)"
@@ -102,35 +103,66 @@ def image_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
 
 
-def number_columns(
+def bytes_of_row(encoded: bytes | None) -> bytes:
+    """A row's encoded image.
+
+    Raises:
+        ValueError: It is null.
+    """
+    if encoded is None:
+        raise ValueError("the row holds no image bytes")
+    return encoded
+
+
+def named_source(named: Mapping[str, Sequence[str]], numbered: Numbered, kind: str) -> Source:
+    """The data set of image files that rows name.
+
+    Args:
+        named: The files, by split.
+        numbered: Their labels.
+        kind: Of the files that name them, for messages.
+
+    Raises:
+        InputError: As `Source`.
+    """
+    listings = {split: list_files(names, numbered.labels[split]) for split, names in named.items()}
+    others = beside([name for names in named.values() for name in names])
+    return numbered.source(listings, left_out=others, belongs=f"named in {kind}")
+
+
+def number_rows(
     files: Mapping[str, Sequence[Path]],
-    columns: Columns,
-    names: tuple[str, ...] | None,
-    bare: Sequence[Path],
-    read: Callable[[Path, Columns], pa.Table],
-) -> Numbered:
-    """The labels of all splits.
+    schemas: Mapping[Path, pa.Schema],
+    options: ColumnOptions,
+    read: Callable[[Path, Sequence[str]], pa.Table],
+) -> tuple[str, Numbered]:
+    """The column with the images, and the labels of all splits.
 
     Args:
         files: By split.
-        columns: Where they are.
-        names: Of the classes, where they are known.
-        bare: Files of the test set that have no such column.
-        read: A file's columns of labels, or all of its columns.
+        schemas: Of each file.
+        options: Which columns hold what.
+        read: Reads these columns of a file, or more. A test set without labels has none of them.
 
     Raises:
-        InputError: A file cannot be read, or a label is none.
+        InputError: As `find_columns`; the columns of two files are not the same; a file cannot be read, or a label is
+            none.
     """
-    found = {
-        split: [_values(file, columns, read(file, columns), file in bare) for file in its]
-        for split, its in files.items()
-    }
-    if columns.each:
-        assert names is not None, "the columns' own"
-        return number_labels({split: _joined(files[split], parts) for split, parts in found.items()}, names)
-    if all(_is_plain(part) for parts in found.values() for part in parts):
-        return _class_numbers(files, found, columns.labels[0], names)
-    return number_labels({split: _joined(files[split], parts) for split, parts in found.items()}, names)
+    first = files["train"][0]
+    columns = find_columns(schemas[first], options)
+    tested = files.get("test", ())
+    bare = () if any(set(columns.labels) & set(schemas[file].names) for file in tested) else tested
+    for file, schema in schemas.items():
+        columns.require_same(file, schema, first, schemas[first], labelled=file not in bare)
+
+    def values(file: Path) -> Any:
+        return [None] * read(file, ()).num_rows if file in bare else _values(file, columns, read(file, columns.labels))
+
+    names, found = columns.names(schemas[first]), {split: [*map(values, its)] for split, its in files.items()}
+    if not columns.each and all(_is_plain(part) for parts in found.values() for part in parts):
+        return columns.image, _class_numbers(files, found, columns.labels[0], names)
+    raw = {split: _joined(files[split], parts) for split, parts in found.items()}
+    return columns.image, number_labels(raw, names)
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
@@ -222,10 +254,8 @@ def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> st
     raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
 
 
-def _values(file: Path, columns: Columns, table: pa.Table, bare: bool) -> Any:
+def _values(file: Path, columns: Columns, table: pa.Table) -> Any:
     """A file's labels: an arrow column, or a list."""
-    if bare:
-        return [None] * table.num_rows
     if columns.each:
         said = {name: table.column(name).to_pylist() for name in columns.labels}
         return from_columns(said, lambda row: f"{file} row {row}")
@@ -241,16 +271,13 @@ def _class_numbers(
     files: Mapping[str, Sequence[Path]], found: Mapping[str, Sequence[Any]], column: str, names: tuple[str, ...] | None
 ) -> Numbered:
     """Integers as they are, in arrays: there may be millions."""
-    unlabelled = {split for split, parts in found.items() if split == "test" and all(map(_says_nothing, parts))}
-    labels: dict[str, Labels] = {
-        split: np.concatenate([_integers(file, part, column) for file, part in zip(files[split], parts, strict=True)])
-        for split, parts in found.items()
-        if split not in unlabelled
-    }
-    classes = number_names(labels["train"]) if names is None else names
-    for split in unlabelled:
-        labels[split] = np.full(sum(map(len, found[split])), -1, dtype=np.int64)
-    return Numbered(labels, classes, frozenset(unlabelled))
+    bare_test = "test" in found and all(map(_says_nothing, found["test"]))
+    labels: dict[str, Labels] = {"test": np.full(sum(map(len, found["test"])), -1, np.int64)} if bare_test else {}
+    for split, parts in found.items():
+        if split not in labels:
+            integers = [_integers(file, part, column) for file, part in zip(files[split], parts, strict=True)]
+            labels[split] = np.concatenate(integers)
+    return Numbered(labels, number_names(labels["train"]) if names is None else names, bare_test)
 
 
 def _says_nothing(values: Any) -> bool:

@@ -43,7 +43,7 @@ class StreamOptions(DecodeOptions):
 
 @dataclass(frozen=True)
 class Photographs:
-    """Some images of a listing, undecoded, with what there is to know to decode them.
+    """Some images of a listing, undecoded, with all that decoding them needs.
 
     Attributes:
         listing: Where they are.
@@ -70,7 +70,7 @@ class Photographs:
 
     @property
     def shape(self) -> torch.Size:
-        """Of one image in evaluation, (C, H, W); always in colours, as no one knows before all are decoded."""
+        """Of one image in evaluation, (C, H, W); always in colour, since only decoding tells which are gray."""
         return torch.Size((3, self.side, self.side))
 
     def subset(self, numbers: Tensor) -> "Photographs":

@@ -1,4 +1,4 @@
-"""Images of a user's as a trained network's evaluation would see them. C channels, H rows, W columns."""
+"""A user's images, as the evaluation of a trained network sees them. C channels, H rows, W columns."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from truelift.data.crops import centre_box, cut_out
-from truelift.data.decode import Pixels, as_8_bit, attempt, to_array
+from truelift.data.decode import Pixels, as_rgb, attempt, to_array, upright_size
 from truelift.data.files import walk
 from truelift.data.image_files import is_image
 from truelift.data.image_formats import open_file
@@ -21,7 +21,7 @@ from truelift.data.options import DataOptions
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file of which there is no image to be had, and why."""
+    """A file that gives no image, and why."""
 
     path: str
     reason: str
@@ -85,14 +85,9 @@ class Reader:
             array: Pixels = cut_out(image, lambda w, h: centre_box(w, h, crop), height).numpy()
             return array
         resize = self.options.resize
-        if resize is None and self.fit and height == width and _upright(image) != (width, height):
+        if resize is None and self.fit and height == width and upright_size(image) != (width, height):
             resize = height
         return to_array(image, resize)
-
-
-def _upright(image: Image.Image) -> tuple[int, int]:
-    """Width and height as the image is held."""
-    return as_8_bit(image.copy()).size
 
 
 def _with_channels(pixels: Pixels, channels: int) -> Pixels:
@@ -100,5 +95,5 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
     if pixels.shape[2] == channels:
         return pixels
     if channels == 3:
-        return np.repeat(pixels, 3, axis=2)
+        return as_rgb(pixels)
     return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]

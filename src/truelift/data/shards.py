@@ -48,7 +48,7 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
             and no label, or the other way round, or one of them twice; a label is none; or there is no image.
     """
     files = shard_files(path)
-    by_split = {"train": files} if path.is_file() else match_splits(path, files)
+    by_split = match_splits(path, files)
     members = {file: tar_members(file) for file in files}
     if not any(map(_has_labels, members.values())) and any(_has_folders(members[file]) for file in by_split["train"]):
         return read_tars(path, members)
@@ -57,7 +57,7 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     raw = {split: _raw(samples, split, ending or ENDINGS[0], label_column) for split, samples in found.items()}
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
-    numbered = number_labels(raw, read_class_names(path if path.is_dir() else path.parent))
+    numbered = number_labels(raw, read_class_names(path))
     if ending != "cls":
         say(f"{path}: labels are those in KEY.{ending}, of {len(numbered.classes)} classes")
     listings = {split: _list(samples, numbered.labels[split]) for split, samples in found.items()}
@@ -102,34 +102,25 @@ def _samples(file: Path, members: Sequence[Member]) -> _Samples:
     """The images and the label files of one tar file by key."""
     found = _Samples(file)
     for member in members:
-        _sort_in(member, found)
+        key, ending = _key_and_ending(member.name)
+        is_image = f".{ending}" in image_endings()
+        if ending.endswith(".cls") and not is_hidden(member.name.rpartition("/")[2]):
+            raise InputError(f"{file}: {member.name} must be KEY.cls, with a key that has no dot")
+        if not (is_image or ending in ENDINGS):
+            continue
+        if not member.regular:
+            raise InputError(f"{file}: {member.name} must be a regular file, no link or the like")
+        place = found.images if is_image else found.labels[ending]
+        if key in place:
+            kind = "images" if is_image else "classes" if ending == "cls" else f"{ending} files"
+            raise InputError(f"{file}: {key} has two {kind}")
+        place[key] = member
     return found
-
-
-def _sort_in(member: Member, found: _Samples) -> None:
-    """Take a member up as a key's image or label, where it is one."""
-    key, ending = _key_and_ending(member.name)
-    name = member.name.rpartition("/")[2]
-    is_image = f".{ending}" in image_endings()
-    if ending.endswith(".cls") and not is_hidden(name):
-        raise InputError(f"{found.file}: {member.name} must be KEY.cls, with a key that has no dot")
-    if not (is_image or ending in ENDINGS):
-        return
-    if not member.regular:
-        raise InputError(f"{found.file}: {member.name} must be a regular file, no link or the like")
-    place = found.images if is_image else found.labels[ending]
-    if key in place:
-        kind = "images" if is_image else "classes" if ending == "cls" else f"{ending} files"
-        raise InputError(f"{found.file}: {key} has two {kind}")
-    place[key] = member
 
 
 def _label_ending(samples: Sequence[_Samples]) -> str | None:
     """The ending of the files that labels are taken from; None where there are none beside an image."""
-    for ending in ENDINGS:
-        if any(sample.labels[ending].keys() & sample.images.keys() for sample in samples):
-            return ending
-    return None
+    return next((e for e in ENDINGS if any(sample.labels[e].keys() & sample.images.keys() for sample in samples)), None)
 
 
 def _raw(samples: Sequence[_Samples], split: str, ending: str, column: str | None) -> Raw:

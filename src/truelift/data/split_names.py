@@ -4,24 +4,34 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from truelift.data.listing import SPLIT_OF_WORD
 from truelift.errors import InputError
+
+SPLIT_OF_WORD = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "trainval": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "vld": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+    "tst": "test",
+    "holdout": "test",
+    "heldout": "test",
+}
+"""The words by which file and folder names tell a split: those of the Hugging Face hub, and some more."""
 
 # What a word that tells a split may end with: testset, trainimages.
 _ENDINGS = (
-    "",
-    "set",
-    "sets",
-    "data",
-    "dataset",
-    "image",
-    "images",
-    "img",
-    "imgs",
-    "pictures",
-    "photos",
-    "split",
-    "files",
+    *("", "set", "sets", "data", "dataset", "split", "files"),
+    *("image", "images", "img", "imgs", "pictures", "photos"),
 )
 
 
@@ -29,12 +39,14 @@ def match_splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     """The files of each split; all are for training where no name has a word that tells a split.
 
     Args:
-        root: The folder that is searched.
+        root: The folder that is searched, or the one file, which is for training whatever its name.
         files: Some in it or its subfolders.
 
     Raises:
         InputError: Some files name a split and others none, one names two, or none is for training.
     """
+    if root.is_file():
+        return {"train": list(files)}
     splits: dict[str, list[Path]] = {}
     unmatched = []
     for file in files:

@@ -14,6 +14,9 @@ from truelift.options import SHARE_BELOW_ONE, Conflict, In, at_least
 MOST_IMAGES = 10_000_000_000
 """Of a split: more than any data set has."""
 
+TEST_SEED = 0
+"""Of test images: the same for every seed of a study, so that predictions can be compared image by image."""
+
 _COUNT = at_least(1, MOST_IMAGES)
 
 

@@ -22,7 +22,7 @@ from truelift.data.order import WHOLE, EpochOrder, Sampling, Share
 from truelift.data.photographs import Photographs
 from truelift.data.preprocessing import Preprocess
 from truelift.errors import InputError, printable
-from truelift.processes import end_with_parent
+from truelift.processes import LINUX, end_with_parent
 from truelift.seeds import derive
 
 # In training, photographs tried one after the other in place of one that cannot be decoded.
@@ -306,6 +306,8 @@ def _loader(
         sampler=wanted,
         num_workers=workers,
         prefetch_factor=_AHEAD if workers else None,
+        # Forked, which Python's default is no more: `end_with_parent` looks for the training as the parent.
+        multiprocessing_context="fork" if workers and LINUX else None,
         persistent_workers=keep and workers > 0,
         pin_memory=device.type == "cuda",
         collate_fn=_as_it_is,

@@ -142,11 +142,7 @@ def _lines(text: TextIO) -> Iterator[str]:
 def _delimited(file: Path, text: TextIO) -> Table:
     names, told_by, divide = _header(file, text)
     columns: list[list[str]] = [[] for _ in names]
-    row = 0
-    for fields in divide(_lines(text)):
-        if not fields:
-            continue
-        row += 1
+    for row, fields in enumerate(filter(None, divide(_lines(text))), start=1):
         if len(fields) != len(names):
             raise InputError(f"{file} row {row}: a row must have {len(names)} fields as {told_by}, got {len(fields)}")
         for column, value in zip(columns, fields, strict=True):
@@ -155,11 +151,7 @@ def _delimited(file: Path, text: TextIO) -> Table:
 
 
 def _objects(file: Path, text: TextIO) -> Iterator[dict[str, Any]]:
-    row = 0
-    while line := text.readline(LONGEST_LINE):
-        if not line.strip():
-            continue
-        row += 1
+    for row, line in enumerate(filter(str.strip, _lines(text)), start=1):
         try:
             found = json.loads(line)
         except ValueError as error:

@@ -3,21 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from truelift.data.class_names import read_class_names
-from truelift.data.columns import (
-    ColumnOptions,
-    find_image,
-    find_label,
-    find_split,
-    named_image,
-    require_columns,
-)
+from truelift.data.columns import ColumnOptions, find_image, find_label, find_split, named_image
 from truelift.data.files import files_ending, is_hidden, say, walk
 from truelift.data.image_files import beside, find_files, is_image, list_files, refuse_twice
 from truelift.data.labels import Raw, from_columns, number_labels
@@ -29,8 +21,8 @@ from truelift.errors import InputError
 
 _METADATA = "metadata"
 
-# Of files whose rows are no images of the set, by a word in their names.
-_NO_DATA = ("submission",)
+_NO_DATA = "submission"
+"""In the names of files whose rows are no images of the set."""
 
 
 def is_table(path: Path) -> bool:
@@ -49,7 +41,7 @@ def table_files(root: Path) -> list[Path]:
     """
     found = [file for file in files_ending(root, TABLE_ENDINGS, levels=1) if file.stem.lower() == _METADATA]
     if not found:
-        found = [file for file in files_ending(root, TABLE_ENDINGS, levels=0) if not _is_no_data(file)]
+        found = [file for file in files_ending(root, TABLE_ENDINGS, levels=0) if _NO_DATA not in file.name.lower()]
     tables = [file for file in found if named_image(read_header(file)) is not None]
     tables = [file for file in tables if has_header(file)] or tables
     return tables or sorted(file for file in root.iterdir() if not is_hidden(file.name) and is_list(file))
@@ -72,7 +64,7 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
         InputError: A table cannot be read, its columns or splits cannot be told, a label is wrong, or an image is named
             twice.
     """
-    by_split = {"train": [*files]} if path.is_file() or len(files) == 1 else match_splits(path, files)
+    by_split = {"train": [*files]} if len(files) == 1 else match_splits(path, files)
     options = _with_label(read_header(by_split["train"][0]), by_split["train"][0], options)
     parts: dict[str, list[_Part]] = {}
     for named, tables in by_split.items():
@@ -84,14 +76,14 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
     if "train" not in parts:
         raise InputError(f"{path}: no row is for training, there are rows for {', '.join(parts) or 'nothing'}")
     names = {split: [name for part in found for name in part.files] for split, found in parts.items()}
-    every = [part for found in parts.values() for part in found]
-    refuse_twice([name for part in every for name in part.files], _joined(every).place)
+    every = [name for found in names.values() for name in found]
+    refuse_twice(every, _joined([part for found in parts.values() for part in found]).place)
     raw = {split: _joined(found) for split, found in parts.items()}
-    numbered = number_labels(raw, read_class_names(path if path.is_dir() else path.parent))
+    numbered = number_labels(raw, read_class_names(path))
     _say_understood(path, files, options, {split: len(found) for split, found in names.items()}, len(numbered.classes))
     listings = {split: list_files(found, numbered.labels[split]) for split, found in names.items()}
     unlabelled = None
-    unnamed = _unnamed(path, [name for found in names.values() for name in found])
+    unnamed = _unnamed(path, every)
     if "test" not in names:
         tested = [name for name in unnamed if _is_of_test(path, name)]
         if tested:
@@ -168,8 +160,8 @@ def _labels(table: Table, image: str, split: str | None, named: str | None, opti
     if options.label_columns:
         if named == "test" and not set(options.label_columns) & set(others):
             return [None] * table.rows
-        require_columns(table.names, options.label_columns, str(table.file))
-        columns = {name: table.columns[name] for name in options.label_columns}
+        place = str(table.file)
+        columns = {name: table.columns[find_label(table.names, name, place)] for name in options.label_columns}
         return from_columns(columns, lambda row: f"{table.file} row {row + 1}")
     if named == "test" and options.label_column not in others:
         return [None] * table.rows
@@ -217,14 +209,9 @@ def _told(table: Table, column: str, row: int) -> str:
 
 
 def _joined(parts: Sequence[_Part]) -> Raw:
-    rows = [(part.table, row) for part in parts for row in part.rows]
+    rows = [(part.table, row + 1) for part in parts for row in part.rows]
     values = [value for part in parts for value in part.values]
-    return Raw(values, partial(_place, rows))
-
-
-def _place(rows: Sequence[tuple[Path, int]], index: int) -> str:
-    table, row = rows[index]
-    return f"{table} row {row + 1}"
+    return Raw(values, lambda index: "{} row {}".format(*rows[index]))
 
 
 def _say_understood(
@@ -237,7 +224,3 @@ def _say_understood(
     counts = ", ".join(f"{count} {kind}" for kind, count in images.items())
     told = "" if split is None else f', splits from "{split}"'
     say(f'{path}: file names are read from "{image}", labels from "{labels}"{told}: {classes} classes, {counts} images')
-
-
-def _is_no_data(file: Path) -> bool:
-    return any(word in file.name.lower() for word in _NO_DATA)

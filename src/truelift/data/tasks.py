@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 
 from truelift.data.dataset import Images, ImageSet, Splits
-from truelift.errors import InputError, require, unknown_name
+from truelift.data.splits import TEST_SEED
+from truelift.errors import InputError, known, require
 from truelift.seeds import derive
-
-# The test images are the same whatever the seed, as in `loading`.
-_TEST_SEED = 0
 
 
 def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
@@ -31,26 +29,23 @@ def pick_task(splits: Splits, names: Sequence[str], *, seed: int) -> Splits:
     if not names:
         return splits
     for name in names:
-        if name not in splits.classes:
-            raise unknown_name("class", name, splits.classes)
+        known("class", name, splits.classes)
         if splits.classes.count(name) > 1:
             raise InputError(f'a task must be of classes that are named once, got "{name}", the name of several.')
     if len(set(names)) < len(names):
         raise InputError(f"a task's classes must differ, got {', '.join(names)}.")
     numbers = [splits.classes.index(name) for name in names]
     if len(numbers) > 1:
-        parts = (splits.train, splits.validation, splits.test)
-        train, validation, test = (None if part is None else _between(part, numbers) for part in parts)
+        train, test = _between(splits.train, numbers), _between(splits.test, numbers)
+        validation = splits.validation and _between(splits.validation, numbers)
         classes = tuple(names)
     else:
         train = _against_others(splits.train, numbers[0], derive(seed, "others", "train"))
         validation = splits.validation and _against_others(
             splits.validation, numbers[0], derive(seed, "others", "validation")
         )
-        test = _against_others(splits.test, numbers[0], _TEST_SEED)
+        test = _against_others(splits.test, numbers[0], TEST_SEED)
         classes = ("others", names[0])
-    assert train is not None, "there is always one"
-    assert test is not None, "there is always one"
     return replace(splits, train=train, validation=validation, test=test, classes=classes)
 
 

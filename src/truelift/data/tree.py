@@ -1,4 +1,4 @@
-"""Folders of images, on disk or within an archive: what the layout of class folders is read from."""
+"""Folders of images, on disk or within an archive, from which a layout of class folders is read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""States that travel in an optimizer's, so that whatever saves and loads the one does so with the others."""
+"""States that are saved and loaded with an optimizer's own, by whatever saves and loads that."""
 
 from typing import Any, Protocol
 

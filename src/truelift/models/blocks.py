@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import require, unknown_name
+from truelift.errors import known, require
 
 Shortcut = Literal["A", "B", "C"]
 BatchNormPlace = Literal["before", "after"]
@@ -61,8 +61,7 @@ def projects(option: Shortcut, channels_in: int, channels_out: int, stride: int)
     Raises:
         InputError: There is no such option.
     """
-    if option not in get_args(Shortcut):
-        raise unknown_name("shortcut", option, get_args(Shortcut))
+    known("shortcut", option, get_args(Shortcut))
     return option == "C" or (option == "B" and (channels_in != channels_out or stride > 1))
 
 

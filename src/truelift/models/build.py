@@ -5,7 +5,7 @@ options among the bases of `ModelOptions`. A change that any built network may g
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,31 +25,22 @@ from truelift.models.classifier import Classifier
 from truelift.models.external import build_external, check_external
 from truelift.models.family import Family
 from truelift.models.modifier import Modifier
-from truelift.models.start import PUBLISHED, check_start, start_from
-from truelift.options import Registry, check, without_shared_fields
+from truelift.models.start import check_start, start_from
+from truelift.options import check, without_shared_fields
 from truelift.own import is_import_path
 
-FAMILIES: Registry[Family] = Registry(
-    "model",
-    {
-        "resnet": cifar_resnet.FAMILY,
-        "imagenet-resnet": imagenet_resnet.FAMILY,
-        "preact-resnet": imagenet_resnet.PREACTIVATED_FAMILY,
-        "densenet": densenet.FAMILY,
-        "wrn": wide_resnet.FAMILY,
-        "vgg": vgg.FAMILY,
-        "small-cnn": small_cnn.FAMILY,
-        "short-cnn": short_cnn.FAMILY,
-    },
+FAMILIES: tuple[Family, ...] = (
+    cifar_resnet.FAMILY,
+    imagenet_resnet.FAMILY,
+    imagenet_resnet.PREACTIVATED_FAMILY,
+    densenet.FAMILY,
+    wide_resnet.FAMILY,
+    vgg.FAMILY,
+    small_cnn.FAMILY,
+    short_cnn.FAMILY,
 )
 
-MODIFIERS: Registry[Modifier] = Registry(
-    "change to a network",
-    {
-        "recompute": recompute.MODIFIER,
-        "stochastic_depth": stochastic_depth.MODIFIER,
-    },
-)
+MODIFIERS: tuple[Modifier, ...] = (recompute.MODIFIER, stochastic_depth.MODIFIER)
 """In the order in which they are made."""
 
 
@@ -95,8 +86,6 @@ class ModelOptions(
 
 _IMAGENET_NAMES = frozenset(f"resnet{depth}" for depth in imagenet_resnet.BLOCKS)
 _OF_ALL = frozenset({"name", "weights"})
-_OF_ONES_OWN = frozenset({"args", "head"})
-_OPTIONS = tuple(option.name for option in dataclasses.fields(ModelOptions))
 _DEFAULTS = ModelOptions()
 
 
@@ -111,16 +100,14 @@ def check_model(options: ModelOptions) -> None:
     """
     check(options, "model.")
     if is_import_path(options.name):
-        _refuse(options, frozenset(_OPTIONS) - _OF_ALL - _OF_ONES_OWN)
+        _refuse_other_than(options, {"args", "head"})
         if options.weights is not None:
             check_start(options.weights, False, options.name)
         check_external(options.name, options.args)
         return
     options = dataclasses.replace(options, name=canonical(options.name))
     family, numbers = _find(options.name)
-    traits = family.traits
-    lacking = {name for name, modifier in MODIFIERS.items() if modifier.needs not in traits}
-    _refuse(options, frozenset(_OPTIONS) - _OF_ALL - family.option_names - (MODIFIERS.keys() - lacking))
+    _refuse_other_than(options, family.option_names | {m.option for m in MODIFIERS if m.needs in family.traits})
     made = [modifier for _, modifier in _wanted(options)]
     for modifier in made:
         if modifier.computes_again and (drawing := [other.option for other in made if other.draws]):
@@ -128,7 +115,7 @@ def check_model(options: ModelOptions) -> None:
             require(name, getattr(options, modifier.option), False, f"left out where model.{drawing[0]} is given")
     family.check(options, *numbers)
     if options.weights is not None:
-        check_start(options.weights, "published" in traits, options.name)
+        check_start(options.weights, "published" in family.traits, options.name)
 
 
 def build_model(
@@ -205,36 +192,23 @@ def earlier_meaning(name: str) -> str:
 
 def _find(name: str) -> tuple[Family, tuple[int, ...]]:
     """The family of a name, and the numbers in it."""
-    for family in FAMILIES.values():
+    for family in FAMILIES:
         if (numbers := family.numbers(name)) is not None:
             return family, numbers
-    raise unknown_name("model", name, [example for family in FAMILIES.values() for example in family.examples])
+    raise unknown_name("model", name, [example for family in FAMILIES for example in family.examples])
 
 
-def _wanted(options: ModelOptions) -> Iterable[tuple[Any, Modifier]]:
+def _wanted(options: ModelOptions) -> Iterator[tuple[Any, Modifier]]:
     """The changes to be made, each with its option's value."""
-    for modifier in MODIFIERS.values():
+    for modifier in MODIFIERS:
         value = getattr(options, modifier.option)
         if value != getattr(_DEFAULTS, modifier.option):
             yield value, modifier
 
 
-def _refuse(options: ModelOptions, lacking: frozenset[str]) -> None:
+def _refuse_other_than(options: ModelOptions, has: Set[str]) -> None:
     """Refuse any value but the default for the options that the network lacks."""
-    for option in _OPTIONS:
-        value = getattr(options, option)
-        if option in lacking and value != getattr(_DEFAULTS, option):
-            raise InputError(f"{options.name} has no option model.{option}, got {value}")
-
-
-__all__ = [
-    "FAMILIES",
-    "MODIFIERS",
-    "PUBLISHED",
-    "ModelOptions",
-    "build_model",
-    "canonical",
-    "check_image_size",
-    "check_model",
-    "earlier_meaning",
-]
+    for name in (option.name for option in dataclasses.fields(options)):
+        value = getattr(options, name)
+        if name not in _OF_ALL | has and value != getattr(_DEFAULTS, name):
+            raise InputError(f"{options.name} has no option model.{name}, got {value}")

@@ -7,13 +7,14 @@ Shapes: N images, C channels, H×W pixels.
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError
-from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut, ShortcutOptions, projects
+from truelift.errors import InputError, known, whole
+from truelift.models.blocks import BatchNormPlace, ResidualBlock, Shortcut, ShortcutOptions
 from truelift.models.classifier import Classifier, check_depth, pooled
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 from truelift.models.imagenet_resnet import BLOCKS
 
 _KIND = "CIFAR residual network"
@@ -61,7 +62,7 @@ class CifarResNet(Classifier):
     ) -> None:
         super().__init__()
         check_depth(_KIND, depth, 2)
-        check_width(width)
+        whole("model.width", width, 1)
         blocks_per_stage = (depth - 2) // 6
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
@@ -91,8 +92,7 @@ class CifarResNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the last feature map's mean over the pixels (N, 4·width)."""
-        maps: Tensor = self.blocks(self.stem(images))
-        return pooled(maps)
+        return pooled(self.blocks(self.stem(images)))
 
     def layers(self) -> list[nn.Module]:
         """The first convolution, each block, the head."""
@@ -106,7 +106,7 @@ def _check(options: CifarResNetOptions, depth: int) -> None:
             f'Did you mean "resnet{depth}", ImageNet\'s, or "preact-resnet{depth}"?'
         )
     check_depth(_KIND, depth, 2)
-    projects(pick(options.shortcut, "A"), 1, 1, 1)
+    known("shortcut", pick(options.shortcut, "A"), get_args(Shortcut))
 
 
 def _build(options: CifarResNetOptions, depth: int, *, classes: int, in_channels: int) -> CifarResNet:

@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from truelift.errors import whole
 from truelift.models.classifier import Classifier, check_depth, pooled
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 
 _KIND = "DenseNet-BC"
 
@@ -60,7 +61,7 @@ class DenseNet(Classifier):
     def __init__(self, depth: int, classes: int, *, in_channels: int = 3, growth: int = 12) -> None:
         super().__init__()
         check_depth(_KIND, depth, 4)
-        check_width(growth)
+        whole("model.width", growth, 1)
         channels = 2 * growth
         self.stem = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
         blocks: list[nn.Module] = []
@@ -78,8 +79,7 @@ class DenseNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, D)."""
-        maps = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
-        return pooled(maps)
+        return pooled(F.relu(self.norm(self.blocks(self.stem(images))), inplace=True))
 
     def layers(self) -> list[nn.Module]:
         """The first convolution, each dense layer and transition, the head with the last norm."""

@@ -147,7 +147,7 @@ def _match_classes(network: Classifier, path: str, classes: int) -> None:
 
 
 def library(name: str, wanted: str) -> Any:
-    """A package that truelift does without where nothing of it is asked for.
+    """An optional package.
 
     Args:
         name: The package.

@@ -4,14 +4,13 @@ Shapes: N images, C channels, H×W pixels, D features, K classes.
 """
 
 import contextlib
-import difflib
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from truelift.errors import InputError
+from truelift.errors import InputError, did_you_mean
 from truelift.models.example import untouched
 
 
@@ -42,7 +41,7 @@ def find_head(network: nn.Module, images: Tensor) -> str | None:
 
 
 def named_head(network: nn.Module, name: str) -> nn.Module:
-    """The module of a network that has a dotted name.
+    """The module of a network with this dotted name.
 
     Raises:
         InputError: There is none; the nearest name is told.
@@ -50,8 +49,7 @@ def named_head(network: nn.Module, name: str) -> nn.Module:
     modules: dict[str, nn.Module] = dict(network.named_modules())
     modules.pop("")
     if name not in modules:
-        nearest = difflib.get_close_matches(name, modules, n=1, cutoff=0.5)
-        hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+        hint = did_you_mean(name, modules)
         raise InputError(f'model.head must be the name of a module of the network, got "{name}".{hint}')
     return modules[name]
 

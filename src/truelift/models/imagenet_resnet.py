@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, known, whole
 from truelift.models.blocks import (
     BOTTLENECK_EXPANSION,
     Bottleneck,
@@ -23,10 +23,9 @@ from truelift.models.blocks import (
     Shortcut,
     ShortcutOptions,
     norm_relu,
-    projects,
 )
 from truelift.models.classifier import Classifier, pooled
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 
 Stem = Literal["imagenet", "small"]
 
@@ -74,7 +73,7 @@ class ImageNetResNet(Classifier):
     ) -> None:
         super().__init__()
         _check_kind(depth, stem)
-        check_width(width)
+        whole("model.width", width, 1)
         self.depth = depth
         self.width = width
         self.shortcut: Shortcut = shortcut
@@ -119,8 +118,7 @@ class ImageNetResNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the last feature map's mean over the pixels (N, D)."""
-        maps: Tensor = self.final(self.blocks(self.stem(images)))
-        return pooled(maps)
+        return pooled(self.final(self.blocks(self.stem(images))))
 
     def layers(self) -> list[nn.Module]:
         """The stem, each block, with `preactivation` the norm before the pooling, the head."""
@@ -129,13 +127,12 @@ class ImageNetResNet(Classifier):
 
 def _check_kind(depth: int, stem: Stem) -> None:
     if depth not in BLOCKS:
-        nearest = min(BLOCKS, key=lambda known: abs(known - depth))
-        known = ", ".join(map(str, BLOCKS))
+        nearest = min(BLOCKS, key=lambda there: abs(there - depth))
+        depths = ", ".join(map(str, BLOCKS))
         raise InputError(
-            f"an ImageNet residual network's depth must be one of {known}, got {depth}. Did you mean {nearest}?"
+            f"an ImageNet residual network's depth must be one of {depths}, got {depth}. Did you mean {nearest}?"
         )
-    if stem not in get_args(Stem):
-        raise unknown_name("stem", stem, get_args(Stem))
+    known("stem", stem, get_args(Stem))
 
 
 def _stem(options: ImageNetResNetOptions, preactivation: bool) -> Stem:
@@ -145,7 +142,7 @@ def _stem(options: ImageNetResNetOptions, preactivation: bool) -> Stem:
 
 def _check(options: ImageNetResNetOptions, depth: int) -> None:
     _check_kind(depth, _stem(options, False))
-    projects(pick(options.shortcut, "B"), 1, 1, 1)
+    known("shortcut", pick(options.shortcut, "B"), get_args(Shortcut))
 
 
 def _build(

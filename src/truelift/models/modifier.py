@@ -1,4 +1,4 @@
-"""What a change to a built network tells of itself."""
+"""Changes to a built network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -52,13 +52,11 @@ def check_publishable(network: ImageNetResNet) -> None:
     Raises:
         InputError: It is.
     """
-    wanted = {"shortcut": "B", "stem": "imagenet", "width": 64, "preactivation": False}
-    had = {
-        "shortcut": network.shortcut,
-        "stem": network.stem_kind,
-        "width": network.width,
-        "preactivation": network.preactivation,
-    }
-    for option, value in wanted.items():
-        if had[option] != value:
-            raise InputError(f"published weights are for {option} = {value!r}, the network's is {had[option]!r}")
+    for option, wanted, had in (
+        ("shortcut", "B", network.shortcut),
+        ("stem", "imagenet", network.stem_kind),
+        ("width", 64, network.width),
+        ("preactivation", False, network.preactivation),
+    ):
+        if had != wanted:
+            raise InputError(f"published weights are for {option} = {wanted!r}, the network's is {had!r}")

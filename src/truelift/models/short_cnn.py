@@ -6,8 +6,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from truelift.errors import whole
 from truelift.models.classifier import Classifier
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 from truelift.models.partly_identity import PartlyIdentity
 from truelift.models.whitening import WhiteningConvolution
 
@@ -74,7 +75,7 @@ class ShortCnn(Classifier):
         activation: Activation = "gelu",
     ) -> None:
         super().__init__()
-        check_width(width)
+        whole("model.width", width, 1)
         # What the first layer takes from each side's length, and then three halvings that round down.
         self.stride = 8 + first_kernel - 1
         channels = 2 * in_channels * first_kernel**2
@@ -117,10 +118,6 @@ def _activated(name: Activation) -> nn.Module:
     return nn.GELU() if name == "gelu" else nn.ReLU(inplace=True)
 
 
-def _check(options: ShortCnnOptions) -> None:
-    """Nothing beyond the options' ranges."""
-
-
 def _build(options: ShortCnnOptions, *, classes: int, in_channels: int) -> ShortCnn:
     return ShortCnn(
         classes,
@@ -133,4 +130,4 @@ def _build(options: ShortCnnOptions, *, classes: int, in_channels: int) -> Short
     )
 
 
-FAMILY = Family("short-cnn", ("short-cnn",), ShortCnnOptions, _check, _build)
+FAMILY = Family("short-cnn", ("short-cnn",), ShortCnnOptions, lambda options: None, _build)

@@ -3,8 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from truelift.errors import whole
 from truelift.models.classifier import Classifier
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 
 
 class SmallCnn(Classifier):
@@ -23,7 +24,7 @@ class SmallCnn(Classifier):
 
     def __init__(self, classes: int, *, in_channels: int = 1, width: int = 32) -> None:
         super().__init__()
-        check_width(width)
+        whole("model.width", width, 1)
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
         self.feature_size = 2 * width * 4
@@ -40,12 +41,8 @@ class SmallCnn(Classifier):
         return [self.conv1, self.conv2, self.head]
 
 
-def _check(options: WidthOptions) -> None:
-    """Nothing beyond the options' ranges."""
-
-
 def _build(options: WidthOptions, *, classes: int, in_channels: int) -> SmallCnn:
     return SmallCnn(classes, in_channels=in_channels, width=pick(options.width, 32))
 
 
-FAMILY = Family("small-cnn", ("small-cnn",), WidthOptions, _check, _build, traits=frozenset())
+FAMILY = Family("small-cnn", ("small-cnn",), WidthOptions, lambda options: None, _build, traits=frozenset())

@@ -35,7 +35,7 @@ def start_from(network: Classifier, weights: str) -> None:
         tensors, source = _published(network), f"torchvision's resnet{network.depth}"
     else:
         tensors, source = read_tensors(path := Path(weights).expanduser()), str(path)
-    given_name: Callable[[str], str] = lambda name: name  # noqa: E731
+    given_name: Callable[[str], str] = str
     if isinstance(network, ImageNetResNet) and "fc.weight" in tensors:
         check_publishable(network)
         given_name = published_name

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, whole
 from truelift.models.classifier import Classifier, pooled
-from truelift.models.family import Family, WidthOptions, check_width, pick
+from truelift.models.family import Family, WidthOptions, pick
 
 # Channels of each convolution, in those of the first; M halves the image's side by a maximum over 2×2.
 _PLANS: dict[int, tuple[int | str, ...]] = {
@@ -39,7 +39,7 @@ class Vgg(Classifier):
 
     def __init__(self, depth: int, classes: int, *, in_channels: int = 3, width: int = 64) -> None:
         super().__init__()
-        check_width(width)
+        whole("model.width", width, 1)
         _check_depth(depth)
         stages: list[nn.Module] = []
         channels = in_channels
@@ -56,8 +56,7 @@ class Vgg(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, 8·width)."""
-        maps = self.blocks(images)
-        return pooled(maps)
+        return pooled(self.blocks(images))
 
     def layers(self) -> list[nn.Module]:
         """Each convolution with its norm, the head."""

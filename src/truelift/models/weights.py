@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -18,7 +18,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # The format knows rows of pixels only; channels-last is the reader's affair.
+        # The format has no channels-last layout; whoever reads the file restores it.
         save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
         os.replace(temporary, path)
     finally:
@@ -32,7 +32,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         InputError: The file is missing or no safetensors file, or does not fit the network.
     """
-    copy_by_name(network, read_tensors(path), lambda name: name, str(path))
+    copy_by_name(network, read_tensors(path), str, str(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -50,8 +50,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read as safetensors: {error}") from None
     except Exception as error:  # torch.load raises all kinds for a damaged file, or one that holds more than tensors
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} cannot be read as a state dict: {told}") from None
+        raise InputError(f"{path} cannot be read as a state dict: {one_line(error)[:200]}") from None
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise InputError(f"{path} must hold a state dict, tensors by name")
     return dict(tensors)

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from truelift.errors import InputError, require
+from truelift.errors import whole
 from truelift.models.classifier import Classifier, check_depth, pooled
 from truelift.models.family import Family, NoOptions
 
@@ -70,8 +70,7 @@ class WideResNet(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """From images (N, C, H, W) to the mean over the pixels of the last feature map (N, D)."""
-        maps = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
-        return pooled(maps)
+        return pooled(F.relu(self.norm(self.blocks(self.stem(images))), inplace=True))
 
     def layers(self) -> list[nn.Module]:
         """The first convolution, each block, the head with the last norm."""
@@ -83,9 +82,7 @@ _MOST_TIMES_WIDER = 256
 
 def _check_size(depth: int, widen: int) -> None:
     check_depth("wide residual network", depth, 4)
-    if widen < 1:
-        raise InputError(f"a wide residual network's factor must be at least 1, got {widen}")
-    require("a wide residual network's factor", widen, widen <= _MOST_TIMES_WIDER, f"at most {_MOST_TIMES_WIDER}")
+    whole("a wide residual network's factor", widen, 1, _MOST_TIMES_WIDER)
 
 
 def _check(options: NoOptions, depth: int, widen: int) -> None:

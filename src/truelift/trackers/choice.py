@@ -2,51 +2,33 @@
 
 import importlib
 import importlib.util
+from functools import partial
 from typing import Any
 
 from truelift.errors import InputError
 from truelift.options import Registry
 from truelift.trackers.base import Start, Tracked, Tracker
 
-
-class Known:
-    """A tracker of ours, imported when it starts.
-
-    Args:
-        name: Of the module in this package, and of the library that it needs.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, tracked: Tracked) -> Tracker:
-        """Begin to track a run."""
-        started: Tracker = importlib.import_module(f"truelift.trackers.to_{self.name}").start(tracked)
-        return started
-
-    def check(self) -> None:
-        """Refuse it where its library is not installed.
-
-        Raises:
-            InputError: It is not.
-        """
-        if importlib.util.find_spec(self.name) is None:
-            raise InputError(f"tracker {self.name} needs a package that is not installed: pip install {self.name}")
+_OURS = ("tensorboard", "wandb", "trackio", "mlflow")
+"""Each has a module in this package, and needs the library of this name."""
 
 
-TRACKERS: Registry[Any] = Registry(
-    "tracker", {"none": None, **{name: Known(name) for name in ("tensorboard", "wandb", "trackio", "mlflow")}}
-)
+def _start(name: str, tracked: Tracked) -> Tracker:
+    started: Tracker = importlib.import_module(f"truelift.trackers.to_{name}").start(tracked)
+    return started
+
+
+TRACKERS: Registry[Any] = Registry("tracker", {"none": None, **{name: partial(_start, name) for name in _OURS}})
 """A `Start` by name; None where nothing is tracked."""
 
 
 def check_tracker(name: str) -> Start | None:
-    """What begins to track a run.
+    """The function that begins to track a run.
 
     Raises:
         InputError: The name is unknown, its library is not installed, or an import path names no function.
     """
     found: Start | None = TRACKERS.find(name)
-    if isinstance(found, Known):
-        found.check()
+    if name in _OURS and importlib.util.find_spec(name) is None:
+        raise InputError(f"tracker {name} needs a package that is not installed: pip install {name}")
     return found

@@ -15,8 +15,7 @@ class TensorBoard:
         if tracked.from_step == 0 and folder.is_dir():  # an earlier try, or the run with other settings
             for file in folder.glob("events.out.tfevents.*"):
                 file.unlink()
-        purge = tracked.from_step or None
-        self.writer = SummaryWriter(str(folder), purge_step=purge)
+        self.writer = SummaryWriter(str(folder), purge_step=tracked.from_step or None)
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         """Write, so that a killed run leaves what it has told."""

@@ -207,7 +207,7 @@ def test_rows_that_are_only_declared_are_refused_before_they_are_read(
     table = pa.table({"image": image.cast(pa.binary()), "label": pa.array(np.zeros(n, np.int64))})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=n)
     assert (tmp_path / "a.parquet").stat().st_size < 10_000
-    monkeypatch.setattr(parquet, "number_columns", lambda *_: pytest.fail("memory was taken"))
+    monkeypatch.setattr(parquet, "number_rows", lambda *_: pytest.fail("memory was taken"))
     with pytest.raises(InputError, match=r"a.parquet as parquet: 300000 rows are declared in \d+ bytes"):
         read_parquet(tmp_path / "a.parquet")
 

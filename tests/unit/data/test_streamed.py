@@ -1,3 +1,5 @@
+import multiprocessing
+import pickle
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,6 +99,22 @@ def test_batches_are_the_same_whatever_the_workers_and_the_start(folder: Path) -
     assert_same(list(helped.epoch(0)), whole[0])
     assert_same([helped.at(2)], [whole[0][2]])
     assert list(helped.epoch(0, start=5)) == []
+
+
+def test_workers_are_the_trainings_own_children_whatever_python_starts_by_default(folder: Path) -> None:
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)  # Python 3.14's default
+    try:
+        helped = list(training(photographs(folder, workers=2)).epoch(1))
+    finally:
+        multiprocessing.set_start_method(usual, force=True)
+    assert_same(helped, list(training(photographs(folder)).epoch(1)))
+
+
+def test_photographs_reach_a_worker_that_is_spawned(folder: Path) -> None:
+    images = photographs(folder)
+    reached = pickle.loads(pickle.dumps(images))
+    assert_same(list(training(reached).epoch(0)), list(training(images).epoch(0)))
 
 
 def test_a_crop_is_the_photographs_own_and_not_the_batchs(folder: Path) -> None:

@@ -26,7 +26,7 @@ from truelift.models.build import FAMILIES, MODIFIERS
 from truelift.models.published import published_name
 from truelift.options import operational
 
-EXAMPLES = [example for family in FAMILIES.values() for example in family.examples]
+EXAMPLES = [example for family in FAMILIES for example in family.examples]
 
 
 def build(name: str, classes: int = 5, **options: object) -> Any:
@@ -44,15 +44,20 @@ def published_file(path: Path, classes: int = 1000) -> ImageNetResNet:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_is_of_one_family_and_is_built(name: str) -> None:
-    assert sum(family.numbers(name) is not None for family in FAMILIES.values()) == 1
+    assert sum(family.numbers(name) is not None for family in FAMILIES) == 1
     check_model(ModelOptions(name=name))
     with torch.device("meta"):
         network = build(name)
-    family = next(family for family in FAMILIES.values() if family.numbers(name) is not None)
+    family = next(family for family in FAMILIES if family.numbers(name) is not None)
     blocks = getattr(network, "blocks", None)
     assert isinstance(blocks, nn.Sequential) == ("blocks" in family.traits)
     ends = [hasattr(block, "branch_end") for block in blocks or ()]
     assert (bool(ends) and all(ends)) == ("residual" in family.traits)
+    layers = network.layers()
+    held = [id(parameter) for layer in layers for parameter in layer.parameters()]
+    assert sorted(held) == sorted(map(id, network.parameters()))
+    assert [layer for layer in layers if layer in list(blocks or ())] == list(blocks or ())
+    assert network.head in layers[-1].modules()
 
 
 def test_the_options_and_their_defaults() -> None:
@@ -75,8 +80,8 @@ def test_the_options_and_their_defaults() -> None:
         "stochastic_depth": 0.0,
     }
     assert operational(ModelOptions) == {"recompute"}
-    assert all(modifier.option == name and name in defaults for name, modifier in MODIFIERS.items())
-    assert all(family.option_names <= defaults.keys() for family in FAMILIES.values())
+    assert all(modifier.option in defaults for modifier in MODIFIERS)
+    assert all(family.option_names <= defaults.keys() for family in FAMILIES)
 
 
 @pytest.mark.parametrize(

@@ -64,13 +64,6 @@ def test_forward_equals_an_independent_one() -> None:
     assert network.features(images).shape == (4, network.feature_size)
 
 
-def test_layers_hold_every_parameter_once() -> None:
-    network = DenseNet(16, 10)
-    held = [id(p) for layer in network.layers() for p in layer.parameters()]
-    assert sorted(held) == sorted(id(p) for p in network.parameters())
-    assert len(network.layers()) == 1 + 3 * 2 + 2 + 1
-
-
 @pytest.mark.parametrize(("depth", "nearest"), [(41, 40), (99, 100), (4, 10), (0, 10)])
 def test_bad_depths(depth: int, nearest: int) -> None:
     with pytest.raises(InputError, match=rf"must be 6n\+4, got {depth}. Did you mean {nearest}\?"):

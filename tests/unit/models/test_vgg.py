@@ -50,13 +50,6 @@ def test_forward_equals_an_independent_one() -> None:
     assert network.features(images).shape == (2, 512)
 
 
-def test_layers_hold_every_parameter_once() -> None:
-    with torch.device("meta"):
-        network = Vgg(11, 10, in_channels=1)
-    held = [id(p) for layer in network.layers() for p in layer.parameters()]
-    assert sorted(held) == sorted(id(p) for p in network.parameters())
-
-
 @pytest.mark.parametrize(("depth", "nearest"), [(17, 16), (10, 11), (50, 19)])
 def test_bad_depths(depth: int, nearest: int) -> None:
     with pytest.raises(InputError, match=rf"must be 11, 13, 16 or 19, got {depth}. Did you mean {nearest}\?"):

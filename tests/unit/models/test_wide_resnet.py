@@ -58,13 +58,6 @@ def test_forward_equals_an_independent_one(widen: int) -> None:
     assert network.features(images).shape == (4, network.feature_size)
 
 
-def test_layers_hold_every_parameter_once() -> None:
-    network = WideResNet(16, 2, 10)
-    held = [id(p) for layer in network.layers() for p in layer.parameters()]
-    assert sorted(held) == sorted(id(p) for p in network.parameters())
-    assert len(network.layers()) == 1 + 6 + 1
-
-
 @pytest.mark.parametrize(("depth", "nearest"), [(27, 28), (18, 16), (4, 10), (0, 10)])
 def test_bad_depths(depth: int, nearest: int) -> None:
     with pytest.raises(InputError, match=rf"must be 6n\+4, got {depth}. Did you mean {nearest}\?"):

@@ -65,10 +65,10 @@ class Changes(NamedTuple):
         return Batch(share.of(inputs), share.of(labels))
 
     def attempt(self, images: Tensor, labels: Tensor, preprocess: Callable[[Tensor], Tensor]) -> None:
-        """Make the changes once to images that nobody is shown, so that what does not fit is refused before training.
+        """Make the changes once to images that are then thrown away, so that misfits are refused before training.
 
         Raises:
-            InputError: It does not fit.
+            InputError: A change does not fit the images.
         """
         self.apply(images, labels, preprocess, lambda name: 0)
 
