@@ -58,8 +58,9 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[BinaryIO]:
     try:
         with told_with(path), temporary.open("xb") as file, being_written(file.fileno()):
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if file.tell():  # what is empty is whole without waiting for the disk
+                file.flush()
+                os.fsync(file.fileno())
         check_held(folder)  # again: what takes a while to write may be written by one that was suspended meanwhile
         try:
             if anew:
