@@ -83,6 +83,17 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def write_unless_there(path: Path, text: str) -> None:
+    """Write a text file unless that very text is there: to write a file whole waits for the disk."""
+    content = text.encode()
+    try:
+        if read_bytes(path, len(content)) == content:
+            return
+    except InputError:  # missing, longer, or none that can be read
+        pass
+    write_text(path, text)
+
+
 def begin_folder(path: Path, text: str) -> bool:
     """Make a folder with a first text file in it; whether that was done: not where the folder is there already.
 

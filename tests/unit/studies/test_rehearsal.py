@@ -15,12 +15,12 @@ from truelift.studies.rehearsal import rehearse
 def test_it_reads_the_digits_and_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("is_available", "device_count", "current_device", "get_device_capability", "_lazy_init"):
         monkeypatch.setattr(torch.cuda, name, lambda *_: pytest.fail("a GPU was looked for"))
-    digits._rows.cache_clear()
+    digits._images.cache_clear()
     there, threads = torch.get_rng_state(), torch.get_num_threads()
     rehearse()
     assert torch.equal(torch.get_rng_state(), there)
     assert torch.get_num_threads() == threads
-    assert digits._rows.cache_info().currsize == 1
+    assert digits._images.cache_info().currsize == 1
 
 
 @pytest.mark.skipif(not start.can_fork(), reason="runs are forked on Linux alone")
