@@ -58,8 +58,8 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[BinaryIO]:
     try:
         with told_with(path), temporary.open("xb") as file, being_written(file.fileno()):
             yield file
-            if file.tell():  # what is empty is whole without waiting for the disk
-                file.flush()
+            file.flush()
+            if os.fstat(file.fileno()).st_size:  # what is empty is whole without waiting for the disk
                 os.fsync(file.fileno())
         check_held(folder)  # again: what takes a while to write may be written by one that was suspended meanwhile
         try:
