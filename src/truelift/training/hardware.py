@@ -37,8 +37,7 @@ def pick_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = wanted.partition(":")
-    here = torch.cuda.device_count()
-    if kind == "cuda" and int(index or 0) >= here:
+    if kind == "cuda" and int(index or 0) >= (here := torch.cuda.device_count()):
         there = f"which has {here} GPU{'s' * (here != 1)}" if here else "on which torch finds no CUDA GPU"
         numbered = f", cuda:0 to cuda:{here - 1}" if here > 1 else ", cuda:0" if here else ""
         raise InputError(f"device must be present on this machine, {there}{numbered}, got {wanted}.")

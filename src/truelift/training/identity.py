@@ -17,7 +17,7 @@ import tomli_w
 from truelift.errors import InputError
 from truelift.models import earlier_meaning
 from truelift.options import operational
-from truelift.records import read_config_file, write_text
+from truelift.records import read_config_file, write_unless_there
 from truelift.training.experiment import Experiment
 from truelift.training.settings import flatten, parse_experiment, to_dict
 
@@ -58,7 +58,7 @@ def fingerprint(settings: Any) -> str:
 
 def write_config(folder: Path, experiment: Experiment) -> None:
     """Write config.toml, from which `read_config` gives the same experiment."""
-    write_text(folder / "config.toml", tomli_w.dumps(config(experiment)))
+    write_unless_there(folder / "config.toml", tomli_w.dumps(config(experiment)))
 
 
 def config(experiment: Experiment) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from truelift.errors import InputError
-from truelift.records import begin_folder, read_json, whole_file, write_json, write_text
+from truelift.records import begin_folder, read_json, whole_file, write_json, write_text, write_unless_there
 from truelift.records.files import read_bytes
 
 
@@ -128,3 +128,17 @@ def test_a_sparse_file_of_terabytes_takes_no_memory(tmp_path: Path) -> None:
         file.truncate(2**40)
     with pytest.raises(InputError, match="1,099,511,627,776 bytes"):
         read_json(tmp_path / "x.json")
+
+
+def test_what_is_empty_or_there_already_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    write_text(tmp_path / "empty", "")
+    assert (tmp_path / "empty").read_bytes() == b""
+    assert not waited
+    for text in ("a", "a", "b"):
+        write_unless_there(tmp_path / "text", text)
+        assert (tmp_path / "text").read_text() == text
+    assert len(waited) == 2
