@@ -165,22 +165,17 @@ def _study_file(summary: Summary) -> str:
 
 def _figures(summary: Summary) -> _Figures:
     names, saving = summary.asked.order, summary.trade_off
+    verdicts = {name: found.verdict for name, found in summary.headlines.items()}
     return _Figures(
         differences=differences_figure(summary),
         path=path_figures(summary),
-        trade_off=_trade_off(summary) if saving.choices else None,
+        trade_off=tradeoff_figure(saving, verdicts) if saving.choices else None,
         curves=tuple(
             curves_figure(names, picture.curves, picture.drawn.label, name=f"curves-{i}", linear=picture.drawn.linear)
             for i, picture in enumerate(summary.pictures)
         ),
         features=features_figure(summary.panels) if summary.panels else None,
     )
-
-
-def _trade_off(summary: Summary) -> Markup:
-    saving = summary.trade_off
-    verdicts = {name: found.verdict for name, found in summary.headlines.items()}
-    return tradeoff_figure(saving.choices, saving.metric, saving.lengths, verdicts)
 
 
 def _variables(series: Sequence[str], classes: Sequence[str], verdicts: Mapping[str, str]) -> str:
