@@ -75,9 +75,6 @@ def html_page(summary: Summary, version: str = "") -> str:
             saving=summary.trade_off,
             figures=_figures(summary),
             of_means=mean_digits(summary.rows),
-            symbols=SYMBOLS,
-            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
-            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
             path=path,
             path_caption=path_figure.CAPTION,
             published=published,
@@ -99,16 +96,7 @@ def index_page(studies: Sequence[Overview], mark: str) -> str:
     return (
         templates()
         .get_template("index.html")
-        .render(
-            studies=studies,
-            mark=Markup(mark),
-            most=8,
-            scripts=scripts,
-            policy=policy(scripts),
-            symbols=SYMBOLS,
-            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
-            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
-        )
+        .render(studies=studies, mark=Markup(mark), scripts=scripts, policy=policy(scripts))
     )
 
 
@@ -128,6 +116,11 @@ def templates() -> Environment:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    made.globals |= {
+        "symbols": SYMBOLS,
+        "light": _variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
+        "dark": _variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
+    }
     made.filters["minus"] = _minus
     made.filters["prose"] = _prose
     made.filters["whole_options"] = _whole_options
