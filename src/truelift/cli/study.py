@@ -13,7 +13,7 @@ from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.live import LiveStudy, Quiet
 from truelift.cli.options import HiddenExperimentOptions
-from truelift.cli.say import ONE_AT_A_TIME, Output, show, warn
+from truelift.cli.say import ONE_AT_A_TIME, show, warn
 from truelift.errors import InputError, printable
 from truelift.records import Run, log_tail
 from truelift.records.predicted import metric_of
@@ -186,7 +186,7 @@ def study(
             warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")
         elif len(judged) < len(summary.compared):
             warn(f"what failed in every run has no verdict in {ledger}: mend it, and give the same command again.")
-    status = show(summary, folder, Output(json, require))
+    status = show(summary, folder, json=json, require=require)
     if require is not None:
         return status
     unneeded = frozenset() if summary.grown is None else summary.grown.not_needed | summary.grown.ahead
