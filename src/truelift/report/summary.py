@@ -65,15 +65,15 @@ class Summary:
     seconds: Mapping[str, float]
     """Seconds of training, by variant, over all done runs; empty where a program does not say."""
     environments: tuple[Environment, ...]
-    grown: Grown | None = None
+    grown: Grown | None
     """Of a study that runs seeds until it is decided: where each variant stopped or stands."""
-    answer: str = ""
+    answer: str
     """All verdicts in one sentence."""
-    runs: tuple[RunLine, ...] = ()
+    runs: tuple[RunLine, ...]
     """Every run that has a folder, or should have one."""
-    study_file: str | None = None
+    study_file: str | None
     """The study as a study file; None where it came from none."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """What was wrong with records, and what differs between runs that should not: a sentence each."""
 
     @property

@@ -48,11 +48,11 @@ class Program:
 
     command: str
     """With {seed}, {out} and {args} to be filled in."""
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...]
     """Files and folders whose content belongs to a result."""
-    timeout: float | None = None
+    timeout: float | None
     """Seconds of a run at most."""
-    retries: int = 0
+    retries: int
     """Further tries of a run that has failed."""
 
     def config(self) -> dict[str, Any]:

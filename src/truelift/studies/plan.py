@@ -158,15 +158,13 @@ class StudyPlan:
     """What others report of the file as it stands, by variant."""
     changed: tuple[str, ...]
     """Settings of the file's protocol that the scale or the command line changes, so that it is another."""
-    shows: str = ""
+    shows: str
     """What a recipe should show: the published figures."""
-    takes: str = ""
+    takes: str
     """How long it takes at its scale, and on what."""
-    home: Path = Path()
-    """The file's folder, where files of a user's own parts are looked for too."""
-    source: Path | None = None
-    """The file."""
-    executor: Any = None
+    source: Path
+    """The file; in its folder files of a user's own parts are looked for too."""
+    executor: Any
     """Where the file has it run, a name or a table: no part of what it is."""
     referee: Mapping[str, Any] | None = None
     """What study.json says of the ledger that gave the seeds and the levels."""
@@ -196,7 +194,7 @@ class StudyPlan:
     def _resolve(self, variant: Variant, settings: Mapping[str, Any]) -> Experiment:
         parsed = parse_experiment(settings, f'variant "{variant.name}"')
         try:
-            return resolve(parsed, self.home)
+            return resolve(parsed, self.source.parent)
         except InputError as error:
             raise InputError(f'variant "{variant.name}": {error}') from None
 
@@ -318,7 +316,6 @@ def read_plan(
         raise InputError("seed is set by the study, for every run: give --seeds.")
     try:
         plan = _plan(path, read_toml(path), scale, seeds, overrides or {}, looks)
-        plan = replace(plan, home=path.parent, source=path)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
     except InputError as error:
@@ -409,8 +406,9 @@ def _plan(
         shared=shared,
         variants=variants,
         shows=_typed(tables, "shows", str, ""),
-        executor=tables.get("executor"),
         takes=applied.takes,
+        source=path,
+        executor=tables.get("executor"),
         published={name: figures for name, figures in published.items() if name in applied.variants},
         changed=tuple(
             name for name, value in other.items() if name not in OPERATIONAL_OPTIONS and value != own.get(name)

@@ -37,8 +37,8 @@ def run_program(
     *,
     study: int | None,
     lease: int | None,
-    lost: Callable[[], bool] = lambda: False,
-    timeout: float | None = None,
+    lost: Callable[[], bool],
+    timeout: float | None,
 ) -> Used:
     """Run a user's program to its end, and end what it has left running.
 
