@@ -11,7 +11,7 @@ from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.probe import PROBE_SECONDS, Probe, probe_all
+from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
 from truelift.studies.start import can_fork
 from truelift.studies.study import Shares, by_folder, pending_of, shares_for
@@ -54,14 +54,13 @@ class Cost:
         return self.done + sum(self.to_run.values())
 
 
-def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: float = PROBE_SECONDS) -> Cost:
+def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     """Look at what is there, and probe each variant of which a run is to come.
 
     Args:
         plan: The study's.
         folder: Its folder, which need not be there.
         jobs: As for `run_study`.
-        seconds: Of steps of each probe.
 
     Raises:
         InputError: A variant cannot be trained as planned.
@@ -85,7 +84,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
             key_of[run.variant] = key
             devices[run.variant] = pick_device(run.experiment.device)
             distinct.setdefault(key, run.config)
-    found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads, seconds=seconds)
+    found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads)
     probes = dict(zip(distinct, found, strict=True))
     of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
     of_variant |= _of_programs(plan, folders)

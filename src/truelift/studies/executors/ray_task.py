@@ -86,9 +86,9 @@ def look(token: str, study: str, directory: str | None, version: str) -> str | N
     return None
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = _SEEN_SECONDS) -> bool:
+def wait_for(holds: Callable[[], bool]) -> bool:
     """Wait for what a shared disk shows late; whether it came."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _SEEN_SECONDS
     while not holds():
         if time.monotonic() > deadline:
             return False
