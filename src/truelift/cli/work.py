@@ -1,6 +1,7 @@
 """`truelift work`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 
 from truelift.errors import InputError, check_seconds, unknown_name, whole
 from truelift.processes import available_cores
-from truelift.records import Run, Study
+from truelift.records import Study
 from truelift.studies.executors.local import run_local
 from truelift.studies.executors.submissions import read_tasks
 
@@ -66,8 +67,7 @@ def work(
     )
     failed = False
     for number, path in enumerate(ended, start=1):
-        of = by_folder[path.relative_to(folder).as_posix()]
-        run = Run(of.variant, of.seed, path, of.fingerprints)
+        run = replace(by_folder[path.relative_to(folder).as_posix()])  # its status is another by now
         failed |= run.status != "done"
         outcome = f"failed: {run.failure()['reason']}" if run.status == "failed" else run.status
         print(f"[{number}/{len(chosen)}] {run.variant} seed {run.seed}: {outcome}", flush=True)
