@@ -118,5 +118,6 @@ def _measured(folder: Path) -> tuple[int, float]:
                 continue
             if stat.S_ISREG(found.st_mode):
                 total += found.st_size
-                last = max(last, found.st_mtime) if not _is_hold(name) else last
+                if not _is_hold(name):
+                    last = max(last, found.st_mtime)
     return total, min(last, 4e9)
