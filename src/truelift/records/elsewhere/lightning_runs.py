@@ -1,6 +1,7 @@
 """PyTorch Lightning's CSVLogger: folders with metrics.csv and hparams.yaml."""
 
 import math
+import re
 from pathlib import Path
 
 from truelift.records.elsewhere.cells import number
@@ -56,7 +57,5 @@ def _number(cell: Fact, column: str, place: str) -> float | None:
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
     """version_2 before version_10."""
-    import re
-
     parts = re.split(r"(\d+)", str(path))
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]

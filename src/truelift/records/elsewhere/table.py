@@ -72,21 +72,15 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
         key = (name, seed_of(table.cells[seed][i], seed, f"{table.source}, {table.places[i]}") if seed else None)
         rows.setdefault((*key, "" if own is None else text(own)), []).append(i)
     facts = [name for name in free if name not in measured]
-    if long:
-        made = _LongReader(table, step, *long)
-        runs = tuple(made.run(key, which, facts) for key, which in rows.items())
-        notes = made.notes
-    else:
-        reader = _Reader(table, step, measured)
-        runs = tuple(reader.run(key, which, facts) for key, which in rows.items())
-        notes = reader.notes
+    reader: _Reader | _LongReader = _LongReader(table, step, *long) if long else _Reader(table, step, measured)
+    runs = tuple(reader.run(key, which, facts) for key, which in rows.items())
     return RunTable(
         table.source,
         runs,
         variant_from=_quoted(variants.columns),
         seed_from=_quoted([seed]) if seed else "nowhere",
         steps_from=_quoted([step]) if step and any(len(s.steps) > 1 for r in runs for s in r.series.values()) else None,
-        notes=tuple(notes),
+        notes=tuple(reader.notes),
     )
 
 

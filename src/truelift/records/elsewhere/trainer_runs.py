@@ -42,11 +42,10 @@ def read_trainer(folder: Path, wanted: Wanted) -> RunTable:
 
 
 def _run(home: Path, path: Path, folder: Path) -> TrackedRun:
+    content = read_bytes(path, MOST_BYTES)
     try:
-        state = json.loads(read_bytes(path, MOST_BYTES).decode("utf-8-sig"))  # NaN too, which a Trainer writes
+        state = json.loads(content.decode("utf-8-sig"))  # NaN too, which a Trainer writes
     except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} is not JSON: {one_line(error)}.") from None
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):

@@ -9,7 +9,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +168,8 @@ def read_chart(table: Columns, wanted: Wanted) -> RunTable:
             step, value = number(table.cells[names[0]][i], names[0], at), number(table.cells[column][i], column, at)
             if step is not None and value is not None:
                 found.append((step, value))
-    runs = [TrackedRun(name, _series(of_run)) for name, of_run in points.items()]
+    runs = [
+        TrackedRun(name, {metric: series_of(found) for metric, found in of_run.items() if found})
+        for name, of_run in points.items()
+    ]
     return table_of(table.source, KIND, runs, wanted, counts=names[0])
-
-
-def _series(points: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    return {name: series_of(found) for name, found in points.items() if found}

@@ -77,9 +77,8 @@ def read_tasks(path: Path) -> tuple[tuple[str, ...], ...]:
 
 
 def _json(path: Path) -> Any:
+    content = read_bytes(path, _MOST_BYTES)
     try:
-        return json.loads(read_bytes(path, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+        return json.loads(content)
+    except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON.") from None
