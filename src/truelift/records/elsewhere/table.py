@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,12 +30,16 @@ def runs_of(table: Columns, wanted: Wanted) -> RunTable:
     Raises:
         InputError: A column that is needed cannot be found, or a cell is not what it should be.
     """
-    wanted = Wanted(
-        baseline=wanted.baseline,
-        metric=None if wanted.metric is None else usual.resolved(wanted.metric, table.cells),
+
+    def resolved(name: str | None) -> str | None:
+        return None if name is None else usual.resolved(name, table.cells)
+
+    wanted = replace(
+        wanted,
+        metric=resolved(wanted.metric),
         variant=tuple(usual.resolved(name, table.cells) for name in wanted.variant),
-        seed=None if wanted.seed is None else usual.resolved(wanted.seed, table.cells),
-        step=None if wanted.step is None else usual.resolved(wanted.step, table.cells),
+        seed=resolved(wanted.seed),
+        step=resolved(wanted.step),
     )
     variants = usual.find_variants(table.cells, wanted.variant, wanted.baseline)
     if variants is None:
