@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
 from truelift.studies.start import can_fork
-from truelift.studies.study import Shares, by_folder, pending_of, shares_for
+from truelift.studies.study import by_folder, pending_of, shares_for
 from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
@@ -69,10 +70,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     planned = plan.runs()
     folders = by_folder(plan, folder)
     pending = pending_of(plan, folders)
-    shares: Shares = shares_for(planned, jobs)
-    to_run: dict[str, int] = {}
-    for path in pending:
-        to_run[folders[path].variant] = to_run.get(folders[path].variant, 0) + 1
+    shares = shares_for(planned, jobs)
+    to_run = Counter(folders[path].variant for path in pending)
     # Settings that are the same for two variants are probed once.
     distinct: dict[str, dict[str, object]] = {}
     key_of: dict[str, str] = {}
@@ -84,7 +83,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
             key_of[run.variant] = key
             devices[run.variant] = pick_device(run.experiment.device)
             distinct.setdefault(key, run.config)
-    found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads)
+    found = probe_all(list(distinct.values()), jobs=shares.jobs, threads=shares.threads)
     probes = dict(zip(distinct, found, strict=True))
     of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
     of_variant |= _of_programs(plan, folders)
@@ -95,8 +94,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         left = 1.0
         if (path / "checkpoint.pt").exists():
             resumed += 1
-            seen = run_progress(Run(run.variant, run.seed, path))
-            left = seen.share_left
+            left = run_progress(Run(run.variant, run.seed, path)).share_left
         parts.append(of_variant.get(run.variant, 0.0) * left)
     needs = {variant: need_of_probe(probes[key].peak_bytes, devices[variant]) for variant, key in key_of.items()}
     needs |= {variant: need for variant, need in need_of_programs(folders).items() if variant in to_run}

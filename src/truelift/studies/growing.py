@@ -44,10 +44,8 @@ class Growing:
         self._folder = folder
         self._decide = decide
         self._prepare = prepare
-        self._place: dict[Path, tuple[str, int]] = {}
-        seeds = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
-        for path, (variant, seed) in runs.items():
-            self._place[path] = (variant, seeds[seed])
+        numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
+        self._place = {path: (variant, numbers[seed]) for path, (variant, seed) in runs.items()}
         self._runs = runs
         self._settled: dict[str, int] = {}
         self._variants: frozenset[str] = frozenset()
@@ -104,20 +102,15 @@ class Growing:
             if status == "done":  # the result of another configuration, which nothing may be judged by
                 self._prepare(path)
         failed = [path for path, status in statuses.items() if status == "failed"]
-        stays: set[Path] = set()
-        again: list[Run] = []
-        lines: list[str] = []
-        if failed:
-            stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
-            judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
-            for path in failed:
-                if self._place[path][1] < judged:
-                    stays.add(path)
-                else:
-                    again.append(Run(*self._runs[path], path))
-            lines = tried_again(again)
-            for run in again:  # it has not ended, as long as it waits for its turn
-                (run.folder / "failure.json").unlink(missing_ok=True)
+        if not failed:
+            return list(pending), []
+        stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
+        judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
+        stays = {path for path in failed if self._place[path][1] < judged}
+        again = [Run(*self._runs[path], path) for path in failed if path not in stays]
+        lines = tried_again(again)
+        for run in again:  # it has not ended, as long as it waits for its turn
+            (run.folder / "failure.json").unlink(missing_ok=True)
         return [path for path in pending if path not in stays], lines
 
     def _settle(self) -> list[str]:
