@@ -47,7 +47,7 @@ class Growing:
         numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
         self._place = {path: (variant, numbers[seed]) for path, (variant, seed) in runs.items()}
         self._runs = runs
-        self._settled: dict[str, int] = {}
+        self._settled: set[str] = set()
         self._variants: frozenset[str] = frozenset()
         self._blocked = False
         self._pending, lines = self._to_run(pending)
@@ -125,7 +125,7 @@ class Growing:
         for name, c in found.items():
             assert c.stop is not None
             if c.stop.ended is not None and name not in self._settled:
-                self._settled[name] = c.stop.seeds
+                self._settled.add(name)
                 lines.append(f"{name} settled after {c.stop.seeds} seeds: {_outcome(c)}")
         return lines
 
