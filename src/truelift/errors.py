@@ -3,7 +3,7 @@
 import difflib
 import numbers
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 
 class InputError(ValueError):
@@ -119,6 +119,16 @@ def require(name: str, value: object, holds: bool, rule: str) -> None:
     """
     if not holds:
         raise InputError(f"{name} must be {rule}, got {value}.")
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value of a file is a whole number; a truth value is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a file is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 MOST = 10**12

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, is_whole, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.options import without_effect, without_effect_told
 from truelift.seeds import MOST_SEEDS
@@ -447,13 +447,13 @@ def _seeds_or_looks(table: dict[str, Any], whole: Scale | None) -> tuple[tuple[i
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
+    if is_whole(value) and 1 <= value <= MOST_SEEDS:
         return tuple(range(value))
     if (
         isinstance(value, Sequence)
         and not isinstance(value, str)
         and value
-        and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in value)
+        and all(map(is_whole, value))
         and len(value) <= MOST_SEEDS
         and len(set(value)) == len(value)
     ):

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from truelift.errors import InputError, one_line
+from truelift.errors import InputError, is_number, one_line
 from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.run_table import RunTable, Wanted
 from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
@@ -56,7 +56,7 @@ def _run(home: Path, path: Path, folder: Path) -> TrackedRun:
         if not isinstance(step, int | float):
             continue
         for key, value in entry.items():
-            if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+            if key != "step" and is_number(value):
                 points.setdefault(key, []).append((finite_or_nan(step), finite_or_nan(value)))
     name = home.relative_to(folder).as_posix()
     series = {key: series_of(found) for key, found in points.items()}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, is_number
 from truelift.records.elsewhere import names as usual
 from truelift.records.elsewhere.cells import finite_or_nan, number
 from truelift.records.elsewhere.columns import Columns
@@ -134,9 +134,7 @@ def _number(written: str) -> float | None:
         return None
     if value in ("NaN", "Infinity", "-Infinity"):
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return finite_or_nan(value)
+    return finite_or_nan(value) if is_number(value) else None
 
 
 def is_chart(columns: Sequence[str]) -> bool:
