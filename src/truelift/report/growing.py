@@ -65,22 +65,22 @@ def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple
     goes_on = any(stop.ended is None for stop in stops.values())
     last = {name: None if stop.ended is None else stop.seeds for name, stop in stops.items()}
     last[asked.baseline] = None if goes_on else max(stop.seeds for stop in stops.values())
-    sets: dict[str, set[tuple[str, int]]] = {"not needed": set(), "ahead": set(), "to come": set()}
+    not_needed, ahead, to_come = set(), set(), set()
     for name, end in last.items():
         for number, seed in enumerate(asked.seeds):
             run = (name, seed)
             over = statuses[run] != "unfinished"
             if end is not None and number >= end:
-                sets["ahead" if over else "not needed"].add(run)
+                (ahead if over else not_needed).add(run)
             elif not over and run not in begun:
-                sets["to come"].add(run)
+                to_come.add(run)
     return Grown(
         looks=asked.looks,
         comparisons=comparisons,
         found=_first(asked, found, {name: stop.seeds for name, stop in stops.items()}),
-        not_needed=frozenset(sets["not needed"]),
-        ahead=frozenset(sets["ahead"]),
-        to_come=frozenset(sets["to come"]),
+        not_needed=frozenset(not_needed),
+        ahead=frozenset(ahead),
+        to_come=frozenset(to_come),
     )
 
 

@@ -269,12 +269,8 @@ def _problem(run: Run, status: Status, metric: Metric, results: Results, pair: U
 
 
 def _seconds(asked: Asked, results: Results) -> dict[str, float]:
-    return {
-        variant.name: sum(seconds)
-        for variant in asked.variants
-        if (
-            seconds := [
-                m["train_seconds"] for (n, _), m in results.items() if n == variant.name and "train_seconds" in m
-            ]
-        )
-    }
+    found: dict[str, list[float]] = {variant.name: [] for variant in asked.variants}
+    for (variant, _), metrics in results.items():
+        if "train_seconds" in metrics:
+            found[variant].append(metrics["train_seconds"])
+    return {variant: sum(seconds) for variant, seconds in found.items() if seconds}
