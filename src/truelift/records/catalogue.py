@@ -88,7 +88,7 @@ def _entry(folder: Path, kind: Literal["study", "run"]) -> Entry:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process holds a folder, here or on another machine; so it is taken to be where that cannot be told."""
+    """Whether a process holds a folder, here or on another machine; True where that cannot be told."""
     try:
         return holder_of(folder) is not None
     except OSError:

@@ -33,7 +33,7 @@ class Referee:
     unseen: tuple[str, ...]
     """Metrics of images that a confirmation is to be judged by: no report shows them."""
     confirmation: int
-    """0, or the how manieth it is."""
+    """Its number among the confirmations; 0 where it is none."""
     candidates: Mapping[str, Refereed]
 
     @property

@@ -118,7 +118,7 @@ def _probe_in_process(config: Mapping[str, Any], threads: int) -> Probe:
     last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
     if done.returncode or last is None:
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"status {done.returncode}")
-        raise InputError(f"the probe failed: {one_line(ValueError(why))}")
+        raise InputError(f"the probe failed: {' '.join(why.split())}")
     return Probe(**json.loads(last))
 
 

@@ -1,4 +1,4 @@
-"""What is it that the user has? The reader for a file, a folder, or a table in memory."""
+"""The reader for what a user has: a file, a folder, or a table in memory."""
 
 import contextlib
 import os

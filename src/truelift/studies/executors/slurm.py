@@ -223,7 +223,7 @@ def _waited(more: Callable[[dict[Path, None]], None], work: Work) -> Iterator[Pa
 
 
 def _is_coming(runs: Iterable[Path], study: Path, submissions: Sequence[Submission]) -> bool:
-    """Whether one of the runs is queued or has a holder; so it is taken to be while Slurm does not answer."""
+    """Whether one of the runs is queued or has a holder; True while Slurm does not answer."""
     try:
         queued = _queued(submissions)
     except InputError:
