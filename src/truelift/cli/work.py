@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from truelift.errors import InputError, check_seconds, unknown_name, whole
 from truelift.processes import available_cores
 from truelift.records import Study
-from truelift.studies.executors.local import run_local
+from truelift.studies.executors import Work
+from truelift.studies.executors.local import Local
 from truelift.studies.executors.submissions import read_tasks
 
 
@@ -56,17 +57,9 @@ def work(
         if not (folder / name / "config.toml").exists():
             raise InputError(f"{folder / name} has no config.toml: truelift study makes it ready first.")
     chosen = [by_folder[name].folder for name in names]
-    ended = run_local(
-        chosen,
-        jobs=jobs,
-        threads=threads or max(1, available_cores() // jobs),
-        gpus=(),
-        checkpoint_seconds=checkpoint_seconds,
-        metric=study.plan["metric"],
-        retries=retries,
-    )
+    here = Local(jobs, threads or max(1, available_cores() // jobs), retries=retries)
     failed = False
-    for number, path in enumerate(ended, start=1):
+    for number, path in enumerate(here.run(chosen, Work(folder, checkpoint_seconds, study.plan["metric"])), start=1):
         run = replace(by_folder[path.relative_to(folder).as_posix()])  # its status is another by now
         failed |= run.status != "done"
         outcome = f"failed: {run.failure()['reason']}" if run.status == "failed" else run.status
