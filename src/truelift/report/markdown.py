@@ -53,7 +53,7 @@ def markdown(summary: Summary) -> str:
     for title, lines in (("Cost", sections.cost(summary)), ("Environment", sections.environment(summary))):
         parts += [f"## {title}", *map(markdown_text, lines)] if lines else []
     parts += ["## How to repeat it", markdown_code(asked.repeat)]
-    parts += ["## How to read this", *map(markdown_text, path.reading(summary))]
+    parts += ["## How to read this", *map(markdown_text, sections.reading(summary))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,7 +1,5 @@
 """The path of a study that runs seeds until it is decided: estimate, interval and boundary at every look."""
 
-from truelift.report import sections
-from truelift.report.asked import Asked
 from truelift.report.growing import told
 from truelift.report.rows import difference_digits
 from truelift.report.summary import Summary
@@ -50,19 +48,3 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
 def _wide(look: Look) -> bool:
     """Whether there is a spread; without one, signs alone are counted."""
     return look.boundary[0] < look.boundary[1]
-
-
-def rule(asked: Asked) -> str:
-    """How such a study is judged."""
-    assert asked.looks is not None
-    return (
-        f"Planned beforehand: at most {asked.looks.most_seeds} seeds, judged at {len(asked.looks.seeds)} numbers of "
-        "pairs while it ran. A variant stops where it is decided, or where the last seed is unlikely to decide it; the "
-        "baseline runs until all have stopped. The p-values hold wherever it stops: that any look finds what is not "
-        "there happens in 5 % of studies at most. The interval is the innermost of all looks so far."
-    )
-
-
-def reading(summary: Summary) -> list[str]:
-    """The rule of the verdict, and that of the looks."""
-    return [*sections.reading(summary), *([rule(summary.asked)] if summary.asked.looks is not None else [])]
