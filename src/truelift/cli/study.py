@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from truelift import recipes
 from truelift.cli import ahead
 from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
-from truelift.cli.live import LiveStudy, Quiet
+from truelift.cli.live import LiveStudy
 from truelift.cli.options import HiddenExperimentOptions
 from truelift.cli.say import ONE_AT_A_TIME, show, warn
 from truelift.errors import InputError, printable
@@ -159,8 +160,10 @@ def study(
         print(cluster.shown(unfinished(plan, folder), work), end="")
         return 0
     repeat = shlex.join(["truelift", *sys.argv[1:]])
-    shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
-    with Quiet() if quiet or cluster is not None else shown as watcher:
+    shown: AbstractContextManager[LiveStudy | None] = nullcontext()
+    if not quiet and cluster is None:
+        shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
+    with shown as watcher:
         records = run_study(
             plan,
             folder,
