@@ -1,8 +1,9 @@
 """The one error that a user's input can cause, and the nearest valid name for a misspelt one."""
 
+import contextlib
 import difflib
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeGuard
 
 
@@ -109,6 +110,19 @@ def shortened(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """An error's message on one line."""
     return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def named(place: str) -> Iterator[None]:
+    """Have bad input found in the block say where it stands, unless it says so already.
+
+    Raises:
+        InputError: "PLACE: MESSAGE".
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error) if place in str(error) else f"{place}: {error}") from None
 
 
 def require(name: str, value: object, holds: bool, rule: str) -> None:

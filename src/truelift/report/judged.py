@@ -68,28 +68,24 @@ class Found:
 
 
 def judged(
-    asked: Asked, metric: Metric, found: Found, *, smallest_effect: float, guards: Sequence[Limit] = ()
+    asked: Asked,
+    metric: Metric,
+    found: Found,
+    *,
+    smallest_effect: float,
+    guards: Sequence[Limit] = (),
+    without: Collection[str] = (),
 ) -> tuple[Row, ...]:
-    """Each variant's row of a metric, the baseline first.
+    """Each variant's row of a metric, the baseline first; the variants of `without` have no verdict.
 
     Raises:
         InputError: The scale of its results cannot be told, or a relative comparison has results that are not above 0.
     """
-    comparisons = compared(asked, metric, found, smallest_effect=smallest_effect, guards=guards)
-    return rows_of(asked, metric, found, comparisons)
-
-
-def judged_in_part(
-    asked: Asked, metric: Metric, found: Found, without: Collection[str], *, smallest_effect: float
-) -> tuple[Row, ...]:
-    """Each variant's row of a metric, the baseline first; some variants are shown without a verdict.
-
-    Raises:
-        InputError: As `judged`.
-    """
     kept = tuple(variant for variant in asked.variants if variant.name not in without)
-    part = replace(asked, variants=kept)
-    comparisons = compared(part, metric, found, smallest_effect=smallest_effect) if len(kept) > 1 else {}
+    comparisons: Mapping[str, Comparison] = {}
+    if len(kept) > 1 or not without:
+        part = replace(asked, variants=kept)
+        comparisons = compared(part, metric, found, smallest_effect=smallest_effect, guards=guards)
     rows = rows_of(asked, metric, found, comparisons)
     return tuple(replace(row, judged=False) if row.variant in without else row for row in rows)
 

@@ -12,7 +12,7 @@ from truelift.report.curves import Picture, pictures
 from truelift.report.devices import Unlike, flagged
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, grown
-from truelift.report.judged import Found, Results, judged, judged_in_part, rows_of
+from truelift.report.judged import Found, Results, judged, rows_of
 from truelift.report.notes import notes
 from truelift.report.objectives import LOSS, other_losses, told
 from truelift.report.panels import Panel, panels
@@ -186,7 +186,7 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
             effect = asked.smallest_effect if same_scale else 0.0
             try:
                 without = other_losses(asked) if name == LOSS else ()
-                others[name] = judged_in_part(asked, other, found, without, smallest_effect=effect)
+                others[name] = judged(asked, other, found, smallest_effect=effect, without=without)
             except InputError as error:  # nobody asked for this metric: the report goes on without it
                 left_out.append(f"{name} is left out of the other metrics: {error}")
     return others, left_out

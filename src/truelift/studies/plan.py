@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError, is_whole, unknown_name
+from truelift.errors import InputError, is_whole, named, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.options import without_effect, without_effect_told
 from truelift.seeds import MOST_SEEDS
@@ -193,10 +193,8 @@ class StudyPlan:
 
     def _resolve(self, variant: Variant, settings: Mapping[str, Any]) -> Experiment:
         parsed = parse_experiment(settings, f'variant "{variant.name}"')
-        try:
+        with named(f'variant "{variant.name}"'):
             return resolve(parsed, self.source.parent)
-        except InputError as error:
-            raise InputError(f'variant "{variant.name}": {error}') from None
 
     def runs(self) -> list[PlannedRun]:
         """All runs, seed by seed, so that a study cut short has complete pairs.
@@ -314,12 +312,10 @@ def read_plan(
     """
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
-    try:
+    with named(str(path)):
         plan = _plan(path, read_toml(path), scale, seeds, overrides or {}, looks)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
-    except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
 def _plan(
@@ -420,10 +416,8 @@ def _with_numbers(variant: Variant, values: Mapping[str, Any]) -> Variant:
     """The variant with its settings in percent of the shared ones made numbers."""
     if variant.command is not None:
         return variant
-    try:
+    with named(f'variant "{variant.name}"'):
         return replace(variant, settings=absolute(variant.settings, values))
-    except InputError as error:
-        raise InputError(f'variant "{variant.name}": {error}') from None
 
 
 def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
@@ -479,7 +473,7 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
     if name == PAPER:
         raise InputError(f"a scale's name must not be {PAPER}, which is the file as it stands.")
     settings = flatten({key: value for key, value in table.items() if key not in _OF_SCALE})
-    try:
+    with named(f'scale "{name}"'):
         kept = _typed(table, "variants", list, whole.variants)
         for variant in kept:
             if variant not in whole.variants:
@@ -487,8 +481,6 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
         if baseline not in kept or len(set(kept)) < 2:
             raise InputError(f"variants must be the baseline, {baseline}, and at least one other, got {kept}.")
         return Scale(_typed(table, "takes", str, ""), *_seeds_or_looks(table, whole), settings, tuple(kept))
-    except InputError as error:
-        raise InputError(f'scale "{name}": {error}') from None
 
 
 def _variant(name: str, table: Any, shared: Mapping[str, Any]) -> Variant:
@@ -501,8 +493,6 @@ def _variant(name: str, table: Any, shared: Mapping[str, Any]) -> Variant:
             raise InputError(
                 f'variant "{name}" runs a command: only {", ".join(PROGRAM_KEYS)} and args can be set, got {key}.'
             )
-    try:
+    with named(f'variant "{name}"'):
         program = read_program(command, {**{key: shared[key] for key in PROGRAM_KEYS if key in shared}, **table})
-    except InputError as error:
-        raise InputError(f'variant "{name}": {error}') from None
     return Variant(name, {"args": table["args"]} if "args" in table else {}, program)
