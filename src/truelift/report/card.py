@@ -82,9 +82,9 @@ def read(folder: Path) -> Told:
     seed = config.get("seed", 0)
     require(f"the seed in {folder / 'config.toml'}", seed, isinstance(seed, int), "a whole number")
     study, run = _in_study(folder) or (None, Run(folder.resolve().parent.name, seed, folder))
-    if study is None:
-        others, verdict = (run,), None
-    else:
+    others: tuple[Run, ...] = (run,)
+    verdict = None
+    if study is not None:
         others = tuple(one for one in study.runs if one.variant == run.variant and one.status == "done")
         verdict = standing(study).comparisons.get(run.variant)
     run.result()  # or there is none

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from truelift.records import Run, Status, shown_looks
 from truelift.report.asked import Asked
 from truelift.report.judged import Found, compared
+from truelift.report.kept import Key
 from truelift.verdicts import Comparison, Looks, Stop, until_decided
 from truelift.verdicts.wording import stopped
 
-Statuses = Mapping[tuple[str, int], Status]
+Statuses = Mapping[Key, Status]
 """Of each run, by variant and seed."""
 
 
@@ -22,15 +23,15 @@ class Grown:
     """By variant, the baseline left out; each with its stop."""
     found: Found
     """What the runs left that are judged."""
-    not_needed: frozenset[tuple[str, int]]
+    not_needed: frozenset[Key]
     """Runs, by variant and seed, that were not made because their variant had stopped."""
-    ahead: frozenset[tuple[str, int]]
+    ahead: frozenset[Key]
     """Runs that were made all the same, since the others still ran; they do not count."""
-    to_come: frozenset[tuple[str, int]]
+    to_come: frozenset[Key]
     """Runs that have not begun, of variants that go on."""
 
     @property
-    def uncounted(self) -> frozenset[tuple[str, int]]:
+    def uncounted(self) -> frozenset[Key]:
         """Runs that no table counts."""
         return self.not_needed | self.ahead | self.to_come
 
@@ -40,7 +41,7 @@ class Grown:
         return {name: c.stop for name, c in self.comparisons.items() if c.stop is not None}
 
 
-def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple[str, int]]) -> Grown:
+def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[Key]) -> Grown:
     """Judge what is there of a study until decided.
 
     Args:
@@ -65,7 +66,9 @@ def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple
     goes_on = any(stop.ended is None for stop in stops.values())
     last = {name: None if stop.ended is None else stop.seeds for name, stop in stops.items()}
     last[asked.baseline] = None if goes_on else max(stop.seeds for stop in stops.values())
-    not_needed, ahead, to_come = set(), set(), set()
+    not_needed: set[Key] = set()
+    ahead: set[Key] = set()
+    to_come: set[Key] = set()
     for name, end in last.items():
         for number, seed in enumerate(asked.seeds):
             run = (name, seed)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from truelift.records import Run, Status, log_tail
+from truelift.report.kept import Key
 from truelift.report.plain import csv_cell
 from truelift.report.rows import Row, mean_digits
 from truelift.verdicts.numbers import number
@@ -48,7 +49,7 @@ def run_lines(
     rows: Sequence[Row],
     seeds: Sequence[int],
     *,
-    ahead: Collection[tuple[str, int]],
+    ahead: Collection[Key],
     unseen: Collection[str],
 ) -> tuple[RunLine, ...]:
     """A line each, in the order of the table and of the seeds.

@@ -13,6 +13,7 @@ from truelift.report.devices import Unlike, flagged
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import Found, Results, judged, rows_of
+from truelift.report.kept import Key
 from truelift.report.notes import notes
 from truelift.report.objectives import LOSS, other_losses, told
 from truelift.report.panels import Panel, panels
@@ -245,7 +246,7 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
 
 
 def _problems(
-    statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results, pairs: Mapping[tuple[str, int], Unlike]
+    statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results, pairs: Mapping[Key, Unlike]
 ) -> tuple[str, ...]:
     seeds: dict[tuple[str, str], list[int]] = {}
     for run, status in statuses:
