@@ -45,11 +45,6 @@ class Local:
     keep_server: bool = False
     """Whether the process that runs are forked from is kept, for the next call in this process."""
 
-    @property
-    def is_here(self) -> bool:
-        """They are."""
-        return True
-
     def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Nothing can be wrong that the study itself does not see."""
 

@@ -128,7 +128,7 @@ def test_runs_that_depend_on_others_are_handed_over_as_they_end(
             asked.append(run)
             yield run
 
-    executor = Slurm(ExecutorOptions(name="slurm", at_once=2), wait=True)
+    executor = Slurm(ExecutorOptions(name="slurm", at_once=2), waits=True)
     running = executor.run(following(), Work(study, tell=told.append, one_by_one=True))
     for number, run in enumerate(there):
         # It is asked for a run only when there is room, and what has ended was told.
@@ -164,7 +164,7 @@ def test_a_task_that_slurm_holds_is_told_once(tmp_path: Path, commands: Path, mo
         if "is held" in line:
             (run / "result.json").touch()
 
-    for _ in Slurm(ExecutorOptions(name="slurm"), wait=True).run([run], Work(study, tell=tell)):
+    for _ in Slurm(ExecutorOptions(name="slurm"), waits=True).run([run], Work(study, tell=tell)):
         looks += 1
     assert looks == 1
     assert told[1:] == ["task 77_0 is held by Slurm (launch failed requeued held): scontrol release 77_0 lets it go on"]
