@@ -27,7 +27,6 @@ class Refereed:
 class Referee:
     """The ledger's part of a study."""
 
-    ledger: str
     rule: str
     alpha: float
     unseen: tuple[str, ...]
@@ -48,7 +47,6 @@ def read_referee(plan: Mapping[str, Any]) -> Referee | None:
     if found is None:
         return None
     return Referee(
-        ledger=found["ledger"],
         rule=found["rule"],
         alpha=found["alpha"],
         unseen=tuple(found["unseen"]),

@@ -37,8 +37,6 @@ class Cost:
     """Until the last run ends; None where a program has not shown yet how long it takes."""
     of_variant: Mapping[str, float]
     """Seconds of one whole run, as far as they are known."""
-    unknown: tuple[str, ...]
-    """Variants of which it is not known how long they take."""
     disk_bytes: int
     """Of all runs that are to come."""
     disk_free: int
@@ -87,7 +85,6 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     probes = dict(zip(distinct, found, strict=True))
     of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
     of_variant |= _of_programs(plan, folders)
-    unknown = tuple(variant for variant in to_run if variant not in of_variant)
     parts, resumed = [], 0
     for path in pending:
         run = folders[path]
@@ -101,14 +98,14 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     room = room_for(needs.values(), len(shares.gpus))
     shares, crowded = shares.within(room, len(pending), asked=jobs is not None)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
+    seconds = lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0)
     return Cost(
         done=len(planned) - len(pending),
         resumed=resumed,
         to_run=to_run,
         jobs=shares.jobs,
-        seconds=None if unknown else lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0),
+        seconds=seconds if to_run.keys() <= of_variant.keys() else None,
         of_variant={variant: of_variant[variant] for variant in to_run if variant in of_variant},
-        unknown=unknown,
         disk_bytes=disk,
         disk_free=disk_free(folder),
         room=room,
