@@ -32,11 +32,8 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
             row.variant,
             str(look.seeds),
             shown(look.difference),
-            *(
-                (" to ".join(map(shown, look.interval)), " or ".join(map(shown, look.boundary)))
-                if _wide(look)
-                else "––"
-            ),
+            " to ".join(map(shown, look.interval)) if _wide(look) else "–",
+            " or ".join(map(shown, look.boundary)) if _wide(look) else "–",
             p_value(look.p_at_look),
             p_value(look.p_value),
         )
