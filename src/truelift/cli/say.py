@@ -45,4 +45,4 @@ def show(summary: Summary, folder: Path, *, json: bool, require: Requirement | N
         print(f"report: {pages[0]}")
     if require is None:
         return 0
-    return _STATUS[met(require, (row.comparison.verdict for row in summary.compared if row.comparison))]
+    return _STATUS[met(require, (found.verdict for found in summary.comparisons.values()))]

@@ -29,7 +29,7 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
 
     return [
         (
-            row.variant,
+            name,
             str(look.seeds),
             shown(look.difference),
             " to ".join(map(shown, look.interval)) if _wide(look) else "–",
@@ -37,8 +37,8 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
             p_value(look.p_at_look),
             p_value(look.p_value),
         )
-        for row in summary.compared
-        for look in (row.comparison.path if row.comparison is not None else ())
+        for name, c in summary.comparisons.items()
+        for look in c.path
     ]
 
 

@@ -25,7 +25,7 @@ from truelift.report.seen import seen
 from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
-from truelift.verdicts import outlying_runs
+from truelift.verdicts import Comparison, outlying_runs
 from truelift.verdicts.wording import (
     Headline,
     answer,
@@ -86,6 +86,11 @@ class Summary:
     def compared(self) -> tuple[Row, ...]:
         """The rows with a verdict."""
         return tuple(row for row in self.rows if row.comparison is not None)
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """By variant, the baseline left out."""
+        return {row.variant: row.comparison for row in self.rows if row.comparison is not None}
 
 
 def summarise(study: Study) -> Summary:
