@@ -45,7 +45,8 @@ class Growing:
         self._decide = decide
         self._prepare = prepare
         numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
-        self._place = {path: (variant, numbers[seed]) for path, (variant, seed) in runs.items()}
+        self._number = {path: numbers[seed] for path, (_, seed) in runs.items()}
+        """Of each run's seed, in the order of the plan."""
         self._runs = runs
         self._settled: set[str] = set()
         self._variants: frozenset[str] = frozenset()
@@ -106,7 +107,7 @@ class Growing:
             return list(pending), []
         stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
         judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
-        stays = {path for path in failed if self._place[path][1] < judged}
+        stays = {path for path in failed if self._number[path] < judged}
         again = [Run(*self._runs[path], path) for path in failed if path not in stays]
         lines = tried_again(again)
         for run in again:  # it has not ended, as long as it waits for its turn
@@ -131,14 +132,12 @@ class Growing:
 
     def _seeds_over(self) -> int:
         """Of the plan's seeds, how many have ended in all runs that are needed."""
-        missing = (
-            number for path, (_, number) in self._place.items() if self._is_needed(path) and path not in self._over
-        )
-        return min(missing, default=len(self._place))
+        missing = (number for path, number in self._number.items() if self._is_needed(path) and path not in self._over)
+        return min(missing, default=len(self._number))
 
     def _is_needed(self, path: Path) -> bool:
         """Whether the run's variant goes on; the baseline does while another one does."""
-        variant = self._place[path][0]
+        variant = self._runs[path][0]
         if variant in self._variants:
             return variant not in self._settled
         return not self._variants or len(self._settled) < len(self._variants)
