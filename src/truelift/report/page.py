@@ -29,7 +29,7 @@ from truelift.report.figures import (
 from truelift.report.notes import HEADING
 from truelift.report.path_figure import path_figures
 from truelift.report.plain import one_line
-from truelift.report.rows import Row, mean_digits
+from truelift.report.rows import Row
 from truelift.report.security import policy, script
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
@@ -74,7 +74,6 @@ def html_page(summary: Summary, version: str = "") -> str:
             asked=summary.asked,
             saving=summary.trade_off,
             figures=_figures(summary),
-            of_means=mean_digits(summary.rows),
             path=path,
             path_caption=path_figure.CAPTION,
             published=published,

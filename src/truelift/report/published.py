@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from truelift.report.rows import Row
+from truelift.report.rows import Row, mean_digits
 from truelift.verdicts import Agreed, PublishedFigure, agreement
 from truelift.verdicts import wording as words
 from truelift.verdicts.agreement import NOT_COMPARED
@@ -39,8 +39,9 @@ def beside(
     )
 
 
-def cells(found: Sequence[Beside], digits: int) -> list[tuple[str, ...]]:
-    """The figures under HEADER, with as many digits as the study's metric has."""
+def cells(found: Sequence[Beside], rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The figures under HEADER, with as many digits as the study's metric has in its rows."""
+    digits = mean_digits(rows)
     return [_cells(one, digits) for one in found]
 
 
