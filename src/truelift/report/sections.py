@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from truelift.metrics import Metric
 from truelift.report.asked import setting
 from truelift.report.environments import differing
-from truelift.report.rows import Row, difference_digits, mean_digits
+from truelift.report.rows import Row, difference_digits, mean_and_sd, mean_digits
 from truelift.report.summary import Summary
 from truelift.verdicts import Looks
 from truelift.verdicts.numbers import number, p_value
@@ -65,7 +65,7 @@ def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
     c = row.comparison
-    result = f"{number(row.mean, digits=of_means)} ± {number(row.sd, digits=of_means)}" if row.done else "–"
+    result = mean_and_sd(row, of_means) if row.done else "–"
     if c is None:
         return (row.variant, result, "", "", "", "", row.standing)
     ends = [number(end, digits=of_differences, sign=True) for end in c.interval or ()]
