@@ -147,11 +147,10 @@ class _Workers:
         Raises:
             InputError: The log cannot be written.
         """
-        log = folder / "log.txt"
         try:
-            file = log.open("a")
+            file = (folder / "log.txt").open("a")
         except OSError as error:
-            raise InputError(f"{log.parent} cannot be written to: {one_line(error)}.") from None
+            raise InputError(f"{folder} cannot be written to: {one_line(error)}.") from None
         environment = self._environment if gpu is None else {**self._environment, "CUDA_VISIBLE_DEVICES": gpu}
         with file:
             server = None if _is_program(folder) else self._ready_server()
@@ -202,12 +201,14 @@ class _Workers:
 
     def close(self) -> None:
         """End the server, or keep it; all workers have ended."""
-        if self._server is not None and self._keep and not self.stopped:
-            keep(self._server)
-        elif self._server is not None and not self.stopped:
-            self._server.let_go()
-        elif self._server is not None:
+        if self._server is None:
+            return
+        if self.stopped:
             self._server.close()
+        elif self._keep:
+            keep(self._server)
+        else:
+            self._server.let_go()
 
 
 def _is_program(folder: Path) -> bool:
