@@ -7,7 +7,7 @@ from truelift.errors import InputError
 from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
 from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
-from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
+from truelift.records.elsewhere.tracked import TrackedRun, name_of, series_of, table_of
 
 KIND = "TensorBoard runs"
 _HPARAMS = "_hparams_/session_start_info"
@@ -39,9 +39,8 @@ def read_tensorboard(folder: Path, wanted: Wanted) -> RunTable:
             for tag, found in points.items()
         }
         facts = {**_hparams(events), **(read_flat_yaml(hparams) if (hparams := path / "hparams.yaml").exists() else {})}
-        name = path.relative_to(folder).as_posix()
         if series:
-            runs.append(TrackedRun(folder.name if name == "." else name, series, facts))
+            runs.append(TrackedRun(name_of(path, folder), series, facts))
     return table_of(str(folder), KIND, _joined(runs), wanted)
 
 

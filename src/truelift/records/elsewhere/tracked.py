@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class TrackedRun:
     """Its configuration, parameters and tags, by dotted name."""
     failed: str | None = None
     """Why it did not end well, if the tracker says so."""
+
+
+def name_of(home: Path, folder: Path) -> str:
+    """A run's name: its folder's path below the one that is read, or that one's own name."""
+    return home.name if home == folder else home.relative_to(folder).as_posix()
 
 
 def series_of(points: Iterable[tuple[float, float]]) -> Series:
