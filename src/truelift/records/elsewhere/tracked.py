@@ -26,8 +26,8 @@ class TrackedRun:
 
 
 def name_of(home: Path, folder: Path) -> str:
-    """A run's name: its folder's path below the one that is read, or that one's own name."""
-    return home.name if home == folder else home.relative_to(folder).as_posix()
+    """A run's name: its folder's path below the one that is read; its own name where it does not lie below."""
+    return home.relative_to(folder).as_posix() if folder in home.parents else home.absolute().name
 
 
 def series_of(points: Iterable[tuple[float, float]]) -> Series:
