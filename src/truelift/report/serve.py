@@ -50,11 +50,9 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
         shown = page
 
     try:
-        found = ThreadingHTTPServer((ADDRESS, port), Handler)
+        return ThreadingHTTPServer((ADDRESS, port), Handler)
     except OSError as error:
         raise InputError(f"port must be one that is free on this machine, got {port}: {one_line(error)}.") from None
-    found.daemon_threads = True
-    return found
 
 
 class _Page:
