@@ -349,9 +349,11 @@ def _plan(
     if applied is None:
         raise unknown_name("scale", scale, (PAPER, *scales))
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
+    ours = [variant for variant in variants if variant.program is None]
+    programs = len(ours) < len(variants)
     own, other = shared_settings(tables, path.parent, KEYS), {**applied.settings, **overrides}
     shared = {**own, **other}
-    if any(variant.command is None for variant in variants):
+    if ours:
         for key, one in scales.items():  # whichever is applied
             parse_experiment(one.settings, f'scale "{key}"')
     for variant in variants:
@@ -360,14 +362,12 @@ def _plan(
                 raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
     if any("seed" in settings for settings in (shared, *(variant.settings for variant in variants))):
         raise InputError("seed is set by the study, for every run: give the key seeds.")
-    ours = (variant for variant in variants if variant.command is None)
     if any(is_relative(value) for variant in ours for value in variant.settings.values()):
         values = typed(shared)
         variants = tuple(_with_numbers(variant, values) for variant in variants)
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
-    programs = any(variant.command is not None for variant in variants)
     stated = read_scale(tables.get("scale"))
     metric = Metric.named(
         _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None), scale=stated
