@@ -112,11 +112,13 @@ class _Reader:
         if self._step is None:
             return [0.0] * len(rows)
         column = self._table.cells[self._step]
-        found = [self._number(column[i], self._step, i) for i in rows]
-        for i, step in zip(rows, found, strict=True):
+        found = []
+        for i in rows:
+            step = self._number(column[i], self._step, i)
             if step is None or np.isnan(step):
                 raise InputError(f"{self._place(i)}, {self._step} must be a number, got none.")
-        return [step for step in found if step is not None]
+            found.append(step)
+        return found
 
     def _without_repeats(self, rows: Sequence[int], steps: list[float], run: OneRun) -> tuple[list[int], list[float]]:
         """Rows by step. Rows that say the same twice count once, and are told.
