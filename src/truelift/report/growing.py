@@ -92,7 +92,7 @@ def by_run(statuses: Iterable[tuple[Run, Status]]) -> Statuses:
     return {(run.variant, run.seed): status for run, status in statuses}
 
 
-def told(grown: Grown, asked: Asked) -> list[str]:
+def growth_lines(grown: Grown, asked: Asked) -> list[str]:
     """Where each variant stopped or stands, and what was run that does not count: a line each."""
     lines = [f"{name}: {c.verdict}. {stopped(stop)}" for name, c in grown.comparisons.items() if (stop := c.stop)]
     for what, runs in (

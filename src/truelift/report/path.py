@@ -1,6 +1,6 @@
 """The path of a study that runs seeds until it is decided: estimate, interval and boundary at every look."""
 
-from truelift.report.growing import told
+from truelift.report.growing import growth_lines
 from truelift.report.rows import difference_digits
 from truelift.report.summary import Summary
 from truelift.verdicts import Look
@@ -17,7 +17,7 @@ LEGEND = (
 
 def lines(summary: Summary) -> list[str]:
     """Where each variant stopped or stands, and which runs were not needed."""
-    return [] if summary.grown is None else told(summary.grown, summary.asked)
+    return [] if summary.grown is None else growth_lines(summary.grown, summary.asked)
 
 
 def cells(summary: Summary) -> list[tuple[str, ...]]:

@@ -15,7 +15,7 @@ from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import Found, Results, judged, rows_of
 from truelift.report.kept import Key
 from truelift.report.notes import notes
-from truelift.report.objectives import LOSS, other_losses, told
+from truelift.report.objectives import LOSS, other_losses, why_losses_differ
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
@@ -201,7 +201,7 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
 def _losses(asked: Asked, others: Mapping[str, Sequence[Row]]) -> list[str]:
     """That training losses are no measure of each other, where the report shows them."""
     judged = asked.metric.name == LOSS
-    return told(other_losses(asked), judged=judged) if LOSS in others or judged else []
+    return why_losses_differ(other_losses(asked), judged=judged) if LOSS in others or judged else []
 
 
 def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str, ...]:
