@@ -41,8 +41,8 @@ from typing import Any
 from truelift.records import Study, leased, now, read_config_file, write_json
 from truelift.records.leases import check_held, holder_of
 from truelift.records.locks import InUseError
-from truelift.studies.executors import local
-from truelift.studies.executors.local import Local, run_local
+from truelift.studies.executors import Work, local
+from truelift.studies.executors.local import Local
 from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study
 from truelift.studies.worker import ELSEWHERE
@@ -173,7 +173,7 @@ def be_host(name: str, study: Path, slots: int) -> None:
     """Share in a study's runs as a machine of that name."""
     socket.gethostname = lambda: name  # type: ignore[assignment]
     folders = [run.folder for run in Study.read(study).runs]
-    for _ in run_local(folders, jobs=slots, threads=1, gpus=(), checkpoint_seconds=30.0, tell=lambda line: None):
+    for _ in Local(slots, 1).run(folders, Work(study, tell=lambda line: None)):
         pass
 
 

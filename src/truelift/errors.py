@@ -1,9 +1,10 @@
 """The one error that a user's input can cause, and the nearest valid name for a misspelt one."""
 
+import contextlib
 import difflib
 import numbers
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeGuard
 
 
 class InputError(ValueError):
@@ -111,6 +112,19 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+@contextlib.contextmanager
+def named(place: str) -> Iterator[None]:
+    """Have bad input found in the block say where it stands, unless it says so already.
+
+    Raises:
+        InputError: "PLACE: MESSAGE".
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error) if place in str(error) else f"{place}: {error}") from None
+
+
 def require(name: str, value: object, holds: bool, rule: str) -> None:
     """Refuse `value` unless `holds`.
 
@@ -119,6 +133,16 @@ def require(name: str, value: object, holds: bool, rule: str) -> None:
     """
     if not holds:
         raise InputError(f"{name} must be {rule}, got {value}.")
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value of a file is a whole number; a truth value is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a file is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 MOST = 10**12

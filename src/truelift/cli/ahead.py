@@ -6,8 +6,11 @@ made with is imported while the last run is on, when another's core has nothing 
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from truelift import recipes
 from truelift.errors import printable, shortened
@@ -40,41 +43,34 @@ def begin(tokens: Sequence[str]) -> None:
     words = set(tokens)
     if {"--help", "-h", "--help-all"} & words:
         return
+    found = _study_file(tokens)
+    if found is None:
+        return
+    path, tables = found
     dry = bool({"--dry-run", "--dry_run"} & words)
-    first = None if {"--quiet", "--json"} & words else first_line(tokens)
-    if first is not None:  # torch takes seconds to be imported
+    if not {"--quiet", "--json"} & words:  # torch takes seconds to be imported
+        question = tables.get("question")
+        first = f"{path.stem}: {question}" if isinstance(question, str) else path.stem
         # With slurm the output is a script.
-        print(first, flush=True, file=sys.stderr if dry else sys.stdout)
-    if not dry and not _ELSEWHERE & words and _trains(tokens):
+        print(printable(shortened(first)), flush=True, file=sys.stderr if dry else sys.stdout)
+    if not dry and not _ELSEWHERE & words and _trains(tables):
         start.begin(max(1, available_cores() // _jobs(tokens)))
 
 
-def first_line(tokens: Sequence[str]) -> str | None:
-    """What a study is about, as far as its file tells; None where it cannot be read.
-
-    Args:
-        tokens: What stands behind `study`.
-    """
+def _study_file(tokens: Sequence[str]) -> tuple[Path, dict[str, Any]] | None:
+    """The study's file and what it holds; None where there is none that can be read."""
     for token in tokens:
-        try:
+        with suppress(Exception):  # whatever is wrong with it, reading it in earnest says so
             path = recipes.study_file(token)
-            question = read_toml(path).get("question")
-        except Exception:  # whatever is wrong with it, reading it in earnest says so
-            continue
-        return printable(shortened(f"{path.stem}: {question}" if isinstance(question, str) else path.stem))
+            return path, read_toml(path)
     return None
 
 
-def _trains(tokens: Sequence[str]) -> bool:
-    """Whether the study's file has a variant of ours: a user's program needs no server."""
-    for token in tokens:
-        try:
-            tables = read_toml(recipes.study_file(token))
-            variants = tables["variants"].values()
-            here = tables.get("executor", "local") == "local" or tables["executor"].get("name", "local") == "local"
-            return here and "command" not in tables and any("command" not in variant for variant in variants)
-        except Exception:  # whatever is wrong with it, reading it in earnest says so
-            continue
+def _trains(tables: Mapping[str, Any]) -> bool:
+    """Whether a study's file has a variant of ours and runs it here: a user's program needs no server."""
+    with suppress(Exception):  # likewise
+        here = tables.get("executor", "local") == "local" or tables["executor"].get("name", "local") == "local"
+        return here and "command" not in tables and any("command" not in one for one in tables["variants"].values())
     return False
 
 

@@ -1,7 +1,6 @@
 """`truelift cancel`."""
 
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,7 @@ def cancel(folder: Annotated[Path, Parameter(name="folder")], /) -> int:
     told = cancel_all(folder)
     for line in told:
         print(line)
-    others = Counter(
+    others = dict.fromkeys(
         (one.holder.host, one.holder.executor, one.holder.process)
         for one in seen_from_outside(study.runs, time.time()).runs
         if one.holder is not None and one.holder.executor not in CLUSTERS

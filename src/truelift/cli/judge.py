@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from truelift.cli.say import Output, show, warn
+from truelift.cli.say import show, warn
 from truelift.judging import judge as judge_runs
 from truelift.judging.guards import parse
 from truelift.judging.metric import Better
@@ -85,4 +85,4 @@ def judge(
     for note in others:
         warn(note)
     folder = out or Path("runs/judge") / (Path(source).stem or "runs")
-    return show(judged.summary, folder, Output(json, require))
+    return show(judged.summary, folder, json=json, require=require)

@@ -1,5 +1,6 @@
 """`truelift ledger`."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,8 +41,6 @@ def ledger(
     for note in found.notes():
         warn(note)
     if json:
-        from json import dumps
-
         print(dumps(form(state, found.head()), indent=2))
     else:
         _print(state, found.head())

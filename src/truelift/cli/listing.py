@@ -39,40 +39,41 @@ def list_runs(folder: Annotated[Path, Parameter(name="folder")] = RUNS, /, *, js
     from rich.table import Table
     from rich.text import Text
 
-    rows = [
-        (
-            one["folder"],
-            f"{one['done']}/{one['all']}" + (f", {one['failed']} failed" if one["failed"] else ""),
-            ("running; " if one["running"] else "") + (one["note"] or in_words(one["verdicts"])),
-            one["changed"][:16].replace("T", " "),
-            size(one["bytes"]),
-        )
-        for one in found
-    ]
+    rows = [list(map(printable, _cells(one))) for one in found]
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = [[printable(cell) for cell in column] for column in zip(*rows, strict=True)]
-    widths = _widths(columns, console.width)
-    shown = list(widths)
-    for i in shown:
+    widths = _widths(list(zip(*rows, strict=True)), console.width)
+    for i, width in widths.items():
         table.add_column(
             _TITLES[i],
             no_wrap=_TITLES[i] not in _FOLDED,
             overflow="fold",
             justify="right" if _TITLES[i] == "size" else "left",
-            width=widths[i],
+            width=width,
         )
     # The question has the room that the others leave on a line; where that is little, it is left out.
-    room = console.width - sum(widths[i] + 2 for i in shown)
+    room = console.width - sum(width + 2 for width in widths.values())
     if room >= _NARROWEST:
         table.add_column("question", no_wrap=True, overflow="ellipsis")
-    for number, one in enumerate(found):
-        question = [Text(printable(one["question"]))] if room >= _NARROWEST else []
-        for text in question:
-            text.truncate(room, overflow="ellipsis")
-        table.add_row(*(Text(columns[i][number]) for i in shown), *question)
+    for one, row in zip(found, rows, strict=True):
+        cells = [Text(row[i]) for i in widths]
+        if room >= _NARROWEST:
+            cells.append(Text(printable(one["question"])))
+            cells[-1].truncate(room, overflow="ellipsis")
+        table.add_row(*cells)
     console.print(table)
     return 0
+
+
+def _cells(one: dict[str, Any]) -> tuple[str, ...]:
+    """Under _TITLES."""
+    return (
+        one["folder"],
+        f"{one['done']}/{one['all']}" + (f", {one['failed']} failed" if one["failed"] else ""),
+        ("running; " if one["running"] else "") + (one["note"] or in_words(one["verdicts"])),
+        one["changed"][:16].replace("T", " "),
+        size(one["bytes"]),
+    )
 
 
 def _widths(columns: Sequence[Sequence[str]], width: int) -> dict[int, int]:

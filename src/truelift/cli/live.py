@@ -28,26 +28,7 @@ _MOST_LINES = 8
 """Of a run's log, with --verbose, a second."""
 
 
-class Quiet:
-    """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        pass
-
-    def begin(self, runs: Sequence[Run], pending: Sequence[Path], jobs: int) -> None:
-        """Runs are about to start."""
-
-    def begun(self, folder: Path) -> None:
-        """A run has started."""
-
-    def ended(self, folder: Path) -> None:
-        """A run has ended."""
-
-
-class LiveStudy(Quiet):
+class LiveStudy:
     """Shows the runs that run, and the whole. A context manager.
 
     Args:
@@ -76,6 +57,9 @@ class LiveStudy(Quiet):
             if terminal
             else None
         )
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *about: object) -> None:
         self._over.set()

@@ -6,6 +6,7 @@ writes options.json again, after an option was added.
 """
 
 import json
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -52,7 +53,7 @@ def _registries(group: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, hint in hints(group).items():
         plain = bare(hint)
-        if hasattr(plain, "__dataclass_fields__"):
+        if is_dataclass(plain):
             found |= _registries(plain, f"{prefix}{name}.")
         elif plain is str:
             for extra in getattr(hint, "__metadata__", ()):

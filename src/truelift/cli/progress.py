@@ -6,7 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from truelift.cli.amounts import time
-from truelift.records.progress import RunProgress, StudyProgress
+from truelift.records.progress import RunProgress, State, StudyProgress
+
+_NOT_DONE: tuple[State, ...] = ("failed", "running", "waiting")
 
 
 def progress_table(progress: StudyProgress, now: float, most_rows: int = 20) -> Table:
@@ -54,11 +56,9 @@ def progress_line(progress: StudyProgress, *, until_decided: bool = False) -> st
     """The whole study: how many runs are done, run and wait, and the time left."""
     total = len(progress.runs)
     parts = [f"{progress.count('done')} of {'at most ' if until_decided else ''}{total} runs done"]
-    parts += [f"{count} failed" for count in (progress.count("failed"),) if count]
-    parts += [f"{count} running" for count in (progress.count("running"),) if count]
-    waiting = progress.count("waiting")
-    parts += [f"{waiting} waiting"] if waiting else []
-    if progress.seconds_left is not None and (waiting or progress.count("running")):
+    counts = {state: progress.count(state) for state in _NOT_DONE}
+    parts += [f"{count} {state}" for state, count in counts.items() if count]
+    if progress.seconds_left is not None and (counts["running"] or counts["waiting"]):
         parts.append(f"{'at most ' if until_decided else 'about '}{time(progress.seconds_left)} left")
     return ", ".join(parts)
 

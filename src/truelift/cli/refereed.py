@@ -1,6 +1,5 @@
 """A study whose variants are candidates of a referee's ledger."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from truelift.report import Summary
 from truelift.studies.plan import StudyPlan
 from truelift.studies.study import preflight
 from truelift.training.identity import without_seed
-from truelift.verdicts import Comparison
 
 
 def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> StudyPlan:
@@ -75,10 +73,9 @@ def decided(path: Path, summary: Summary, runs: tuple[Run, ...]) -> list[Decisio
     ledger = Ledger(path)
     referee = summary.asked.referee
     assert referee is not None
-    comparisons: Mapping[str, Comparison] = {r.variant: r.comparison for r in summary.compared if r.comparison}
     return [
         ledger.judge(referee.candidates[name].number, found)
-        for name, found in comparisons.items()
+        for name, found in summary.comparisons.items()
         if not found.failed_throughout
     ]
 

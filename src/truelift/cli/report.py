@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from truelift.cli.say import Output, show
+from truelift.cli.say import show
 from truelift.errors import InputError
 from truelift.records import Study
 from truelift.report import summarise
@@ -61,10 +61,10 @@ def report(
         return 0
     study = Study.read(folder)
     if metric is None:
-        return show(summarise(study), folder, Output(json, require))
+        return show(summarise(study), folder, json=json, require=require)
     other = judged_by(study, metric, smallest_effect)
     place = folder / f"by-{re.sub(r'[^A-Za-z0-9_.-]+', '-', other.plan['metric'])}"
-    return show(summarise(other), place, Output(json, require))
+    return show(summarise(other), place, json=json, require=require)
 
 
 def _check_together(folder: Path | None, printed: bool, serve: bool, port: int | None, of_all: bool) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from truelift.report import Summary, print_summary, write_forms
@@ -11,19 +11,8 @@ from truelift.verdicts import Requirement, met
 _STATUS = {"holds": 0, "fails": 3, "undecided": 4}
 """Of a command that requires something."""
 
-
 ONE_AT_A_TIME = threading.RLock()
 """Held by whoever prints while another thread may redraw the terminal: rich would draw over a line in between."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """How a report is given."""
-
-    json: bool = False
-    """As JSON on the standard output, in place of the table."""
-    require: Requirement | None = None
-    """What the exit status tells."""
 
 
 def warn(message: str) -> None:
@@ -32,19 +21,20 @@ def warn(message: str) -> None:
         print(f"truelift: warning: {message}", file=sys.stderr)
 
 
-def show(summary: Summary, folder: Path, output: Output) -> int:
+def show(summary: Summary, folder: Path, *, json: bool, require: Requirement | None) -> int:
     """Write a report and print its table, or its JSON.
 
     Args:
         summary: The report.
         folder: Where its files go.
-        output: How it is given.
+        json: Print JSON in place of the table.
+        require: What the exit status tells.
 
     Returns:
         The exit status: 0 without a requirement, or where it holds; 3 where it fails; 4 where it is undecided.
     """
     pages = write_forms(replace(summary, folder=folder))
-    if output.json:
+    if json:
         from truelift.report.json_form import report_form, to_json
 
         print(to_json(report_form(summary, pages)))
@@ -53,6 +43,6 @@ def show(summary: Summary, folder: Path, output: Output) -> int:
 
         print_summary(summary, Console())
         print(f"report: {pages[0]}")
-    if output.require is None:
+    if require is None:
         return 0
-    return _STATUS[met(output.require, (row.comparison.verdict for row in summary.compared if row.comparison))]
+    return _STATUS[met(require, (found.verdict for found in summary.comparisons.values()))]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,9 +31,7 @@ def status(folder: Annotated[Path | None, Parameter(name="folder")] = None, /, *
     study = Study.read(folder or last_study())
     found = seen_from_outside(study.runs, time.time())
     if json:
-        import json as json_module
-
-        print(json_module.dumps(status_form(study, found), indent=2, allow_nan=False))
+        print(dumps(status_form(study, found), indent=2, allow_nan=False))
     else:
         print("\n".join(lines(study, found, time.time())))
     return 0

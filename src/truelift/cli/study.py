@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,9 @@ from truelift import recipes
 from truelift.cli import ahead
 from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
-from truelift.cli.live import LiveStudy, Quiet
+from truelift.cli.live import LiveStudy
 from truelift.cli.options import HiddenExperimentOptions
-from truelift.cli.say import ONE_AT_A_TIME, Output, show, warn
+from truelift.cli.say import ONE_AT_A_TIME, show, warn
 from truelift.errors import InputError, printable
 from truelift.records import Run, log_tail
 from truelift.records.predicted import metric_of
@@ -159,8 +160,10 @@ def study(
         print(cluster.shown(unfinished(plan, folder), work), end="")
         return 0
     repeat = shlex.join(["truelift", *sys.argv[1:]])
-    shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
-    with Quiet() if quiet or cluster is not None else shown as watcher:
+    shown: AbstractContextManager[LiveStudy | None] = nullcontext()
+    if not quiet and cluster is None:
+        shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
+    with shown as watcher:
         records = run_study(
             plan,
             folder,
@@ -186,7 +189,7 @@ def study(
             warn(f"not all runs have ended: {ledger} has no verdict yet. The same command goes on.")
         elif len(judged) < len(summary.compared):
             warn(f"what failed in every run has no verdict in {ledger}: mend it, and give the same command again.")
-    status = show(summary, folder, Output(json, require))
+    status = show(summary, folder, json=json, require=require)
     if require is not None:
         return status
     unneeded = frozenset() if summary.grown is None else summary.grown.not_needed | summary.grown.ahead

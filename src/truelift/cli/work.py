@@ -1,6 +1,7 @@
 """`truelift work`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,9 @@ from cyclopts import Parameter
 
 from truelift.errors import InputError, check_seconds, unknown_name, whole
 from truelift.processes import available_cores
-from truelift.records import Run, Study
-from truelift.studies.executors.local import run_local
+from truelift.records import Study
+from truelift.studies.executors import Work
+from truelift.studies.executors.local import Local
 from truelift.studies.executors.submissions import read_tasks
 
 
@@ -55,19 +57,10 @@ def work(
         if not (folder / name / "config.toml").exists():
             raise InputError(f"{folder / name} has no config.toml: truelift study makes it ready first.")
     chosen = [by_folder[name].folder for name in names]
-    ended = run_local(
-        chosen,
-        jobs=jobs,
-        threads=threads or max(1, available_cores() // jobs),
-        gpus=(),
-        checkpoint_seconds=checkpoint_seconds,
-        metric=study.plan["metric"],
-        retries=retries,
-    )
+    here = Local(jobs, threads or max(1, available_cores() // jobs), retries=retries)
     failed = False
-    for number, path in enumerate(ended, start=1):
-        of = by_folder[path.relative_to(folder).as_posix()]
-        run = Run(of.variant, of.seed, path, of.fingerprints)
+    for number, path in enumerate(here.run(chosen, Work(folder, checkpoint_seconds, study.plan["metric"])), start=1):
+        run = replace(by_folder[path.relative_to(folder).as_posix()])  # its status is another by now
         failed |= run.status != "done"
         outcome = f"failed: {run.failure()['reason']}" if run.status == "failed" else run.status
         print(f"[{number}/{len(chosen)}] {run.variant} seed {run.seed}: {outcome}", flush=True)

@@ -60,10 +60,7 @@ def write(name: str, folder: Path, data: Mapping[str, Any]) -> str:
         raise InputError(f"{name} reads no data, got --{next(iter(data))}.")
     with mpl.rc_context(_STYLE):
         drawn, shows = figure.draw(data)
-        paths = [folder / f"{name}.{form}" for form in ("svg", "png")]
-        for path in paths:
-            form = path.suffix.removeprefix(".")
-            metadata = {"Date": None, "Creator": None, "Title": figure.title} if form == "svg" else None
-            with whole_file(path) as file:
+        for form, metadata in (("svg", {"Date": None, "Creator": None, "Title": figure.title}), ("png", None)):
+            with whole_file(folder / f"{name}.{form}") as file:
                 drawn.savefig(file, format=form, dpi=_PIXELS_AN_INCH, metadata=metadata)
-    return f"{shows} Written: {paths[0]}, {paths[1]}"
+    return f"{shows} Written: {folder / name}.svg, {folder / name}.png"

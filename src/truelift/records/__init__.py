@@ -38,7 +38,7 @@ from truelift.records.label_sets import LabelSetPredictions
 from truelift.records.leases import leased
 from truelift.records.locks import appended_file
 from truelift.records.log_tail import ANOTHER_TRY, log_tail
-from truelift.records.metric_lines import Curve, MetricLines, read_lines
+from truelift.records.metric_lines import Curve, MetricLines
 from truelift.records.predictions import Predictions
 from truelift.records.run import Run, Status
 from truelift.records.study import Study
@@ -67,7 +67,6 @@ __all__ = [
     "read_environment",
     "read_failure",
     "read_json",
-    "read_lines",
     "read_plan",
     "read_result",
     "set_aside",

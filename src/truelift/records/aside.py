@@ -1,7 +1,6 @@
 """What stands in a run's way is renamed, never removed: a person may want to look at it."""
 
 import os
-from itertools import count
 from pathlib import Path
 
 from truelift.records.files import is_regular
@@ -15,12 +14,12 @@ _WRITTEN = (
 
 def set_aside(path: Path) -> Path:
     """Rename a file or folder that is of no use, and say how it is called now: NAME.unusable, or with a number."""
-    for number in count(1):
-        aside = path.with_name(f"{path.name}.unusable" + (f".{number}" if number > 1 else ""))
-        if not os.path.lexists(aside):
-            os.rename(path, aside)
-            return aside
-    raise AssertionError("there is always a number more")
+    aside, number = path.with_name(f"{path.name}.unusable"), 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.unusable.{number}")
+    os.rename(path, aside)
+    return aside
 
 
 def clear_way(folder: Path) -> list[str]:

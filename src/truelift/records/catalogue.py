@@ -88,7 +88,7 @@ def _entry(folder: Path, kind: Literal["study", "run"]) -> Entry:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process holds a folder, here or on another machine; so it is taken to be where that cannot be told."""
+    """Whether a process holds a folder, here or on another machine; True where that cannot be told."""
     try:
         return holder_of(folder) is not None
     except OSError:
@@ -118,5 +118,6 @@ def _measured(folder: Path) -> tuple[int, float]:
                 continue
             if stat.S_ISREG(found.st_mode):
                 total += found.st_size
-                last = max(last, found.st_mtime) if not _is_hold(name) else last
+                if not _is_hold(name):
+                    last = max(last, found.st_mtime)
     return total, min(last, 4e9)

@@ -44,8 +44,7 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
             f"more. Go on with this plan, or take another folder (--out) for {words(plan)}."
         )
     if before["seeds"] != list(plan["seeds"]) and looked:
-        both = {run["folder"] for run in plan["runs"]}
-        folders = _folders(run for run in before["runs"] if run["folder"] in both)
+        folders = _folders(_in_both(before, plan))
         kept.append({"seeds": before["seeds"], "created": before["created"], "folders": folders})
     return kept
 
@@ -78,23 +77,27 @@ def shown_looks(looks: Sequence[int]) -> str:
 def _lost(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of a plan of looks that is written when there are results: nothing shows that it was made before."""
     looked = 0 if plan.get("until_decided") is None else _looked(folder, plan, plan)
-    return (
-        [{"seeds": list(plan["seeds"])[:looked], "created": LOST, "folders": _folders(plan["runs"])}] if looked else []
-    )
+    if not looked:
+        return []
+    return [{"seeds": list(plan["seeds"])[:looked], "created": LOST, "folders": _folders(plan["runs"])}]
 
 
 def _looked(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any]) -> int:
     """The seeds with results of the baseline and of another variant that both plans have; 0 below three."""
-    both = {run["folder"] for run in plan["runs"]}
-    runs = [run for run in before["runs"] if run["folder"] in both]
     known = frozenset(fingerprint_of(run["folder"]) for run in before["runs"])
     seeds: dict[str, set[int]] = {}
-    for run in runs:
+    for run in _in_both(before, plan):
         if Run(run["variant"], run["seed"], folder / run["folder"], known).status == "done":
             seeds.setdefault(run["variant"], set()).add(run["seed"])
     of_baseline = seeds.pop(before["baseline"], set())
     most = max((len(of_baseline & of_variant) for of_variant in seeds.values()), default=0)
     return most if most >= FEWEST_SEEDS else 0
+
+
+def _in_both(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs of the earlier plan that the new one has too."""
+    both = {run["folder"] for run in plan["runs"]}
+    return [run for run in before["runs"] if run["folder"] in both]
 
 
 def _folders(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:

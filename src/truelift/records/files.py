@@ -161,7 +161,7 @@ def _unread(path: Path, error: OSError) -> InputError:
     """Why a file could not be read."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} does not exist.")
-    if path.is_dir():
+    if os.path.isdir(path):  # not of Path, which raises where the system cannot tell
         return InputError(f"{path} is no regular file.")
     return InputError(f"{path} cannot be read: {one_line(error)}.")
 

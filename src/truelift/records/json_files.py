@@ -198,8 +198,9 @@ def read_plan(folder: Path) -> dict[str, Any]:
     """The content of a study's study.json (docs/records.md lists the keys).
 
     Raises:
-        InputError: It is missing or damaged, names a variant or a seed that it does not list, lists a run twice, has
-            other candidates of a ledger than its variants, or a run lies outside the study's folder.
+        InputError: It is missing or damaged, names a variant or a seed that it does not list, lists a run twice, or not
+            all until it is decided, has other candidates of a ledger than its variants, or a run lies outside the
+            study's folder.
     """
     path = folder / "study.json"
     found, plan = _read(path, _Plan, MOST_PLAN_BYTES)
@@ -221,6 +222,10 @@ def read_plan(folder: Path) -> dict[str, Any]:
         seen.add((run.variant, run.seed))
         if not _is_inside(run.folder):
             raise InputError(f'{told} must lie in the study\'s folder, got "{run.folder}".')
+    if plan.until_decided is not None and len(seen) < len(seeds) * len(plan.variants):
+        raise InputError(
+            f"{path}: a study until decided must list a run of each variant under each seed, got {len(seen)}."
+        )
     return {**found, **msgspec.to_builtins(plan)}  # with what a key that is missing stands for
 
 

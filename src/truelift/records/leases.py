@@ -328,7 +328,7 @@ def _take(folder: Path) -> _Lease:
 
 
 def _written(path: Path, content: bytes) -> float:
-    """Write a file; the time that the file system gave it."""
+    """Write a new file; the time that the file system gave it."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         os.write(file, content)
@@ -351,14 +351,10 @@ def _is_made(new: Path, path: Path, content: bytes) -> bool:
         if error.errno not in _NO_LINKS:
             raise
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        _written(path, content)
+        return True
     except FileExistsError:
         return False
-    try:
-        os.write(file, content)
-    finally:
-        os.close(file)
-    return True
 
 
 def _is_rightful(folder: Path, number: int, judged: Found | None) -> bool:
@@ -366,16 +362,17 @@ def _is_rightful(folder: Path, number: int, judged: Found | None) -> bool:
     below = _all(folder, but=number)
     if any(found.number > number for found in below):
         return False
-    token = judged.holder.token if judged is not None and judged.holder is not None else None
     now = max(below, key=lambda found: found.number, default=None)
-    if (now is None) != (judged is None) or (
-        now is not None and (now.holder.token if now.holder is not None else None) != token
-    ):
+    if (now is None) != (judged is None) or _token(now) != _token(judged):
         return False
     for found in below:
         with contextlib.suppress(OSError):
             found.path.unlink()
     return True
+
+
+def _token(found: Found | None) -> str | None:
+    return None if found is None or found.holder is None else found.holder.token
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -464,13 +461,10 @@ def _job() -> str:
 @cache
 def _system() -> str:
     """What makes a process number one process: the machine since it started, and the numbers' space."""
-    if not processes.LINUX:
-        return f"{uuid.getnode():x}"
-    try:
+    with contextlib.suppress(OSError):  # no Linux, or one without /proc
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:
-        return f"{uuid.getnode():x}"
+    return f"{uuid.getnode():x}"
 
 
 def _is_locked(path: Path) -> bool:

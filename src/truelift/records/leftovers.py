@@ -6,7 +6,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def _has_result(folder: Path) -> bool:
 
 def _is_done(run: Run) -> bool:
     """Whether a run is done, asked anew."""
-    return Run(run.variant, run.seed, run.folder, run.fingerprints).status == "done"
+    return replace(run).status == "done"
 
 
 def _is_training(run: Run) -> bool:

@@ -17,6 +17,9 @@ _TEMPORARY = re.compile(
     r"|checkpoint\.pt|report\.(html|md|csv|tex))\.[a-z0-9_]{8}"
 )
 
+_WAIT_SECONDS = 30.0
+"""How long another writer may hold a file that is appended to."""
+
 # The open files that this process is writing.
 _writing: set[int] = set()
 
@@ -37,12 +40,11 @@ class InUseError(InputError):
 
 
 @contextlib.contextmanager
-def appended_file(path: Path, *, wait_seconds: float = 30.0) -> Iterator[int]:
+def appended_file(path: Path) -> Iterator[int]:
     """Open a file that is only ever appended to, made where it is missing, and hold it against other writers.
 
     Args:
         path: The file; its folder is made where it is missing.
-        wait_seconds: How long another writer may hold it.
 
     Returns:
         The open file: what is written goes to its end.
@@ -61,7 +63,7 @@ def appended_file(path: Path, *, wait_seconds: float = 30.0) -> Iterator[int]:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise InputError(f"{path} is no regular file.")
-        deadline = time.monotonic() + wait_seconds
+        deadline = time.monotonic() + _WAIT_SECONDS
         try:
             while not try_lock(file):
                 if time.monotonic() > deadline:
@@ -90,7 +92,11 @@ def being_written(file: int) -> Iterator[None]:
 def remove_temporary(folder: Path) -> None:
     """Remove the temporary files of killed writes in a folder that this process holds."""
     with os.scandir(folder) as entries:
-        left = [Path(entry) for entry in entries if _TEMPORARY.fullmatch(entry.name) and _is_file(entry)]
+        left = [
+            Path(entry)
+            for entry in entries
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        ]
     for path in left:
         # One that cannot be removed is in nobody's way. One whose writer lives, a report's say, is locked.
         with contextlib.suppress(OSError):
@@ -112,7 +118,3 @@ def try_lock(file: int) -> bool:
     from filelock import lock_descriptor  # here, because it takes a tenth of a second, and readers need no lock
 
     return lock_descriptor(file, blocking=False)
-
-
-def _is_file(entry: "os.DirEntry[str]") -> bool:
-    return entry.is_file(follow_symlinks=False)

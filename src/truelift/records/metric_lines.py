@@ -191,15 +191,6 @@ class MetricLines:
             yield rest, True
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, all at once: some 500 bytes of memory a line.
-
-    Raises:
-        InputError: The file is missing, no regular file, too large, or cannot be read.
-    """
-    return list(MetricLines(path))
-
-
 class _Decoder(Protocol):
     """As msgspec's."""
 

@@ -86,8 +86,7 @@ def study_progress(
         if run.folder in ended and run.folder not in running:
             found.append(ended[run.folder])
             continue
-        # A status is kept by a run once it was asked for, so it is asked anew.
-        anew = Run(run.variant, run.seed, run.folder, run.fingerprints)
+        anew = replace(run)  # a run keeps its status once it was asked for
         seen = _of_running(anew, now) if run.folder in running else run_progress(anew)
         if seen.state in ("done", "failed"):
             ended[run.folder] = seen
@@ -225,7 +224,7 @@ def _last_line(path: Path) -> tuple[_Line | None, float]:
     """The last line of training in metrics.jsonl, and when the file was written."""
     try:
         end = end_of(path, _TAIL_BYTES)
-    except (InputError, OSError):
+    except InputError:
         return None, 0.0
     for line in reversed(end.content.split(b"\n")[1 if end.is_cut else 0 : -1]):
         try:

@@ -7,13 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-
 from truelift.errors import InputError
 from truelift.records.config_file import read_config_file
 from truelift.records.features import Features
 from truelift.records.json_files import read_environment, read_failure, read_result
-from truelift.records.metric_lines import Curve, MetricLines
+from truelift.records.metric_lines import NO_CURVE, Curve, MetricLines
 from truelift.records.predictions import Predictions
 
 Status = Literal["done", "failed", "unfinished"]
@@ -134,9 +132,7 @@ class Run:
             names: Of the quantities.
             thinned: In bounded memory (`MetricLines.curves`).
         """
-        return self._lines(lambda lines: lines.curves(names, thinned=thinned)) or {
-            name: Curve(np.empty(0), np.empty(0)) for name in names
-        }
+        return self._lines(lambda lines: lines.curves(names, thinned=thinned)) or dict.fromkeys(names, NO_CURVE)
 
     def predictions(self) -> Predictions | None:
         """The test predictions, or none where the run left none (a user's own program need not)."""

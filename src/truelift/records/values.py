@@ -11,7 +11,7 @@ def class_numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     """(N,) int64 from whole numbers of any width.
 
     Raises:
-        InputError: It has another shape, another type, or a number below 0 or above 2³¹.
+        InputError: It has another shape, another type, or a number below 0, or of 2³¹ or more.
     """
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(f"{path}: {name} must be whole numbers in one dimension, got {_told(array)}.")

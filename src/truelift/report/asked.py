@@ -52,19 +52,19 @@ class Asked:
     """Of the study file; None for the file as it stands."""
     repeat: str
     """The command that repeats the study."""
-    paired: bool = True
+    paired: bool
     """Whether runs are compared in pairs of one seed; else each variant's runs with all of the baseline's."""
-    referee: Referee | None = None
+    referee: Referee | None
     """The ledger that gave the variants' levels."""
-    started_in: str = ""
+    started_in: str
     """The folder in which it was given, as from the study's own; empty where that is not recorded."""
-    source: str = ""
+    source: str
     """The study file, likewise."""
-    folds: int | None = None
+    folds: int | None
     """Of a study whose replicates are the folds of one data set, how many; None for seeds."""
-    planned_metric: str = ""
+    planned_metric: str
     """The metric that the study was planned with, where it is judged by another one afterwards; else empty."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """How runs that were made elsewhere were read, and what a reader should know of it."""
 
     @property

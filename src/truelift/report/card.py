@@ -79,20 +79,14 @@ def read(folder: Path) -> Told:
     if (folder / "study.json").exists():
         raise InputError(f"{folder} is a study: name one of its runs.")
     config = read_config_file(folder)
-    study = _study_of(folder)
     seed = config.get("seed", 0)
     require(f"the seed in {folder / 'config.toml'}", seed, isinstance(seed, int), "a whole number")
-    alone = Run(folder.resolve().parent.name, seed, folder)
-    run, verdict = alone, None
-    others: tuple[Run, ...] = (alone,)
-    for one in () if study is None else study.runs:
-        if one.folder.resolve() == folder.resolve():
-            run = one
-    if study is not None and run is not alone:
+    study, run = _in_study(folder) or (None, Run(folder.resolve().parent.name, seed, folder))
+    others: tuple[Run, ...] = (run,)
+    verdict = None
+    if study is not None:
         others = tuple(one for one in study.runs if one.variant == run.variant and one.status == "done")
         verdict = standing(study).comparisons.get(run.variant)
-    else:
-        study = None
     run.result()  # or there is none
     try:
         inputs = Inputs.read(folder)
@@ -122,13 +116,14 @@ def card(told: Told) -> str:
     return visible("\n\n".join(parts) + "\n")
 
 
-def _study_of(folder: Path) -> Study | None:
-    """The study that a run's folder lies in, as STUDY/runs/VARIANT/seed-…."""
-    place = folder.resolve().parent.parent.parent
+def _in_study(folder: Path) -> tuple[Study, Run] | None:
+    """The study that a run's folder lies in, as STUDY/runs/VARIANT/seed-…, and the run there; None outside of one."""
+    place = folder.resolve()
     try:
-        return Study.read(place) if (place / "study.json").is_file() else None
+        study = Study.read(place.parent.parent.parent)
     except InputError:
         return None
+    return next(((study, run) for run in study.runs if run.folder.resolve() == place), None)
 
 
 def _model(told: Told) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from truelift.metrics import Metric
@@ -13,7 +13,7 @@ from truelift.report.published import Beside
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
 from truelift.report.tradeoff import Choice
-from truelift.verdicts import wording
+from truelift.verdicts import Comparison, wording
 
 _OF_METRIC = ("metric", "unit_of_differences", "variant", "seeds", "mean", "sd")
 _OF_COMPARISON = (
@@ -55,8 +55,8 @@ def csv_table(summary: Summary) -> str:
     study's metric, at the end.
     """
     further = [
-        _path(summary.compared),
-        _guards(summary.compared),
+        _path(summary.comparisons),
+        _guards(summary.comparisons),
         _published(summary.published),
         _savings(summary.trade_off.choices),
         _at_equal_time(summary.trade_off.at_equal_time),
@@ -111,17 +111,15 @@ def _compared(row: Row) -> list[object]:
     ]
 
 
-def _path(rows: Sequence[Row]) -> _Columns:
+def _path(comparisons: Mapping[str, Comparison]) -> _Columns:
     """Where a variant stopped, and a set of columns a look."""
-    looks = sorted({look.seeds for row in rows if row.comparison is not None for look in row.comparison.path})
+    if all(c.stop is None for c in comparisons.values()):
+        return _Columns((), {})
+    looks = sorted({look.seeds for c in comparisons.values() for look in c.path})
     fields: dict[str, list[object]] = {}
-    stops = False
-    for row in rows:
-        assert row.comparison is not None
-        stop = row.comparison.stop
-        stops |= stop is not None
-        found = {look.seeds: look for look in row.comparison.path}
-        line: list[object] = [None, None] if stop is None else [stop.seeds, stop.ended or "goes on"]
+    for variant, c in comparisons.items():
+        found = {look.seeds: look for look in c.path}
+        line: list[object] = [None, None] if c.stop is None else [c.stop.seeds, c.stop.ended or "goes on"]
         for seeds in looks:
             look = found.get(seeds)
             line += (
@@ -129,20 +127,17 @@ def _path(rows: Sequence[Row]) -> _Columns:
                 if look is None
                 else [look.difference, *look.interval, *look.boundary, look.p_at_look, look.p_value]
             )
-        fields[row.variant] = line
-    if not stops:
-        return _Columns((), {})
+        fields[variant] = line
     return _Columns(["stopped_after", "stop", *(f"look_{k}_{name}" for k in looks for name in _OF_LOOK)], fields)
 
 
-def _guards(rows: Sequence[Row]) -> _Columns:
+def _guards(comparisons: Mapping[str, Comparison]) -> _Columns:
     """A set of columns a guard."""
     fields: dict[str, list[object]] = {}
-    for row in rows:
-        assert row.comparison is not None
-        for one in row.comparison.guards:
+    for variant, c in comparisons.items():
+        for one in c.guards:
             found = (one.metric, one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds)
-            fields.setdefault(row.variant, []).extend(found)
+            fields.setdefault(variant, []).extend(found)
     most = max(map(len, fields.values()), default=0) // len(_OF_GUARD)
     return _Columns([f"guard_{1 + guard}_{name}" for guard in range(most) for name in _OF_GUARD], fields)
 

@@ -10,6 +10,7 @@ from truelift.metrics import is_time
 from truelift.records import Run
 from truelift.report.asked import Asked
 from truelift.report.judged import Found
+from truelift.report.kept import Key
 
 _FORMS = (
     ("compiled", True, {"compile"}, "compiled"),
@@ -37,7 +38,7 @@ class Unlike:
         return f"it ran on {self.device}, the baseline on {self.baseline}"
 
 
-def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[tuple[str, int], Unlike]:
+def unlike(runs: Sequence[Run], asked: Asked) -> Mapping[Key, Unlike]:
     """The pairs on unlike devices, by variant and seed; of runs that tell nothing none.
 
     Args:
@@ -75,7 +76,7 @@ def device_of(run: Run) -> str | None:
     return f"{facts.get('processor') or 'a processor'}{of}"
 
 
-def without_times(found: Found, pairs: Mapping[tuple[str, int], Unlike]) -> Found:
+def without_times(found: Found, pairs: Mapping[Key, Unlike]) -> Found:
     """What runs left, but for the times of pairs on unlike devices."""
     if not pairs:
         return found
@@ -86,7 +87,7 @@ def without_times(found: Found, pairs: Mapping[tuple[str, int], Unlike]) -> Foun
     return replace(found, results=results)
 
 
-def flagged(pairs: Mapping[tuple[str, int], Unlike]) -> list[str]:
+def flagged(pairs: Mapping[Key, Unlike]) -> list[str]:
     """A sentence for each variant and two devices."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for pair in pairs.values():

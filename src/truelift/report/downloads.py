@@ -24,17 +24,17 @@ class Download:
 def downloads(summary: Summary) -> tuple[Download, ...]:
     """The runs as a tidy table, the tables for LaTeX, and the study file where there is one."""
     files = [
-        ("runs.csv", "every run's numbers, a row a run and metric", "text/csv", tidy(summary)),
+        (
+            "runs.csv",
+            "every run's numbers, a row a run and metric",
+            "text/csv",
+            runs_csv(summary.runs, summary.metric.name),
+        ),
         ("table.tex", "the tables for LaTeX", "text/plain", latex_table(summary)),
     ]
     if summary.study_file is not None:
         files.append(("study.toml", "the study file, made again from the records", "text/plain", summary.study_file))
     return tuple(Download(name, words, _address(kind, text)) for name, words, kind, text in files)
-
-
-def tidy(summary: Summary) -> str:
-    """runs.csv."""
-    return runs_csv(summary.runs, summary.metric.name)
 
 
 def _address(kind: str, text: str) -> str:

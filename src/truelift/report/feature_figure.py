@@ -1,8 +1,8 @@
 """Two-dimensional features of the test images, a panel a variant, with the classes' Gaussians over them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from re import sub
 
 import numpy as np
 from markupsafe import Markup
@@ -141,4 +141,4 @@ def _outer(points: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
 
 def _compact(svg: Markup) -> Markup:
     """The dots in a third of the letters: each as `M x y h0`, to a tenth of a point."""
-    return Markup(sub(r"M (\S+) (\S+) \nL \1 \2 \n?", lambda m: f"M{float(m[1]):.1f} {float(m[2]):.1f}h0", str(svg)))
+    return Markup(re.sub(r"M (\S+) (\S+) \nL \1 \2 \n?", lambda m: f"M{float(m[1]):.1f} {float(m[2]):.1f}h0", str(svg)))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from truelift.records import Run, Status, shown_looks
 from truelift.report.asked import Asked
 from truelift.report.judged import Found, compared
+from truelift.report.kept import Key
 from truelift.verdicts import Comparison, Looks, Stop, until_decided
 from truelift.verdicts.wording import stopped
 
-Statuses = Mapping[tuple[str, int], Status]
+Statuses = Mapping[Key, Status]
 """Of each run, by variant and seed."""
 
 
@@ -22,15 +23,15 @@ class Grown:
     """By variant, the baseline left out; each with its stop."""
     found: Found
     """What the runs left that are judged."""
-    not_needed: frozenset[tuple[str, int]]
+    not_needed: frozenset[Key]
     """Runs, by variant and seed, that were not made because their variant had stopped."""
-    ahead: frozenset[tuple[str, int]]
+    ahead: frozenset[Key]
     """Runs that were made all the same, since the others still ran; they do not count."""
-    to_come: frozenset[tuple[str, int]]
+    to_come: frozenset[Key]
     """Runs that have not begun, of variants that go on."""
 
     @property
-    def uncounted(self) -> frozenset[tuple[str, int]]:
+    def uncounted(self) -> frozenset[Key]:
         """Runs that no table counts."""
         return self.not_needed | self.ahead | self.to_come
 
@@ -40,7 +41,7 @@ class Grown:
         return {name: c.stop for name, c in self.comparisons.items() if c.stop is not None}
 
 
-def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple[str, int]]) -> Grown:
+def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[Key]) -> Grown:
     """Judge what is there of a study until decided.
 
     Args:
@@ -65,22 +66,24 @@ def grown(asked: Asked, found: Found, statuses: Statuses, begun: frozenset[tuple
     goes_on = any(stop.ended is None for stop in stops.values())
     last = {name: None if stop.ended is None else stop.seeds for name, stop in stops.items()}
     last[asked.baseline] = None if goes_on else max(stop.seeds for stop in stops.values())
-    sets: dict[str, set[tuple[str, int]]] = {"not needed": set(), "ahead": set(), "to come": set()}
+    not_needed: set[Key] = set()
+    ahead: set[Key] = set()
+    to_come: set[Key] = set()
     for name, end in last.items():
         for number, seed in enumerate(asked.seeds):
             run = (name, seed)
             over = statuses[run] != "unfinished"
             if end is not None and number >= end:
-                sets["ahead" if over else "not needed"].add(run)
+                (ahead if over else not_needed).add(run)
             elif not over and run not in begun:
-                sets["to come"].add(run)
+                to_come.add(run)
     return Grown(
         looks=asked.looks,
         comparisons=comparisons,
         found=_first(asked, found, {name: stop.seeds for name, stop in stops.items()}),
-        not_needed=frozenset(sets["not needed"]),
-        ahead=frozenset(sets["ahead"]),
-        to_come=frozenset(sets["to come"]),
+        not_needed=frozenset(not_needed),
+        ahead=frozenset(ahead),
+        to_come=frozenset(to_come),
     )
 
 
@@ -89,7 +92,7 @@ def by_run(statuses: Iterable[tuple[Run, Status]]) -> Statuses:
     return {(run.variant, run.seed): status for run, status in statuses}
 
 
-def told(grown: Grown, asked: Asked) -> list[str]:
+def growth_lines(grown: Grown, asked: Asked) -> list[str]:
     """Where each variant stopped or stands, and what was run that does not count: a line each."""
     lines = [f"{name}: {c.verdict}. {stopped(stop)}" for name, c in grown.comparisons.items() if (stop := c.stop)]
     for what, runs in (

@@ -68,28 +68,24 @@ class Found:
 
 
 def judged(
-    asked: Asked, metric: Metric, found: Found, *, smallest_effect: float, guards: Sequence[Limit] = ()
+    asked: Asked,
+    metric: Metric,
+    found: Found,
+    *,
+    smallest_effect: float,
+    guards: Sequence[Limit] = (),
+    without: Collection[str] = (),
 ) -> tuple[Row, ...]:
-    """Each variant's row of a metric, the baseline first.
+    """Each variant's row of a metric, the baseline first; the variants of `without` have no verdict.
 
     Raises:
         InputError: The scale of its results cannot be told, or a relative comparison has results that are not above 0.
     """
-    comparisons = compared(asked, metric, found, smallest_effect=smallest_effect, guards=guards)
-    return rows_of(asked, metric, found, comparisons)
-
-
-def judged_in_part(
-    asked: Asked, metric: Metric, found: Found, without: Collection[str], *, smallest_effect: float
-) -> tuple[Row, ...]:
-    """Each variant's row of a metric, the baseline first; some variants are shown without a verdict.
-
-    Raises:
-        InputError: As `judged`.
-    """
     kept = tuple(variant for variant in asked.variants if variant.name not in without)
-    part = replace(asked, variants=kept)
-    comparisons = compared(part, metric, found, smallest_effect=smallest_effect) if len(kept) > 1 else {}
+    comparisons: Mapping[str, Comparison] = {}
+    if len(kept) > 1 or not without:
+        part = replace(asked, variants=kept)
+        comparisons = compared(part, metric, found, smallest_effect=smallest_effect, guards=guards)
     rows = rows_of(asked, metric, found, comparisons)
     return tuple(replace(row, judged=False) if row.variant in without else row for row in rows)
 
@@ -98,9 +94,9 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
     """The rows of variants that were judged already, the baseline first.
 
     Raises:
-        InputError: As `told`.
+        InputError: As `values_of`.
     """
-    values = told(asked, metric, found.results)
+    values = values_of(asked, metric, found.results)
     # In points, so of no use beside a difference in percent.
     errors = found.example_errors(asked) if metric.over_test_images else {}
     step = metric.resolution(found.images) if asked.paired and not metric.relative else 0.0
@@ -130,7 +126,7 @@ def compared(
     Raises:
         InputError: As `judged`.
     """
-    values = told(asked, metric, found.results)
+    values = values_of(asked, metric, found.results)
     levels = None if asked.referee is None or metric != asked.metric else asked.referee.levels
     # Without the runs' own numbers: all that is not held out is trained on.
     ratio = None if asked.folds is None else found.held_out or 1 / (asked.folds - 1)
@@ -143,7 +139,7 @@ def compared(
         relative=metric.relative,
         resolution=metric.resolution(found.images),
         unit=metric.unit,
-        scale="none",  # `told` has looked
+        scale="none",  # `values_of` has looked
         may_be_constant=metric.may_be_constant,
         failed={name: _failed(asked, name, found) for name in asked.order[1:]},
         baseline_failed=_failed(asked, asked.baseline, found),
@@ -171,7 +167,7 @@ def _with_why(asked: Asked, name: str, comparison: Comparison, found: Found) -> 
     return replace(comparison, reason=failed_for(comparison.reason, why, log))
 
 
-def told(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArray[np.float64]]:
+def values_of(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArray[np.float64]]:
     """A metric's results by variant, (k,) each, NaN for a missing run; fractions as percent where its scale says so.
 
     Raises:
@@ -192,7 +188,7 @@ def told(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArray[np
 
 
 def _guard(asked: Asked, limit: Limit, found: Found) -> Guard:
-    values = told(asked, limit.metric, found.results)
+    values = values_of(asked, limit.metric, found.results)
     return Guard(
         metric=limit.metric.label,
         limit=limit.most,

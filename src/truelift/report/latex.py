@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from truelift.report import path, published, sections, tradeoff
 from truelift.report.notes import second_look
 from truelift.report.plain import latex_text, one_line
-from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 
 
@@ -19,7 +18,7 @@ def latex_table(summary: Summary) -> str:
     if cells := path.cells(summary):
         tables.append(_table(path.LEGEND, "lrrrrrr", path.HEADER, cells))
     if summary.published:
-        beside = published.cells(summary.published, mean_digits(summary.rows))
+        beside = published.cells(summary.published, summary.rows)
         tables.append(_table(published.legend(asked.changed), "llrrrrl", published.HEADER, beside))
     if saving.choices:
         cells = tradeoff.cells(saving)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from truelift.report import path, published, sections, tradeoff
 from truelift.report.notes import HEADING
 from truelift.report.plain import markdown_code, markdown_text
-from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 
 
@@ -20,7 +19,7 @@ def markdown(summary: Summary) -> str:
         sections.header_legend(summary),
     ]
     if summary.published:
-        beside = published.cells(summary.published, mean_digits(summary.rows))
+        beside = published.cells(summary.published, summary.rows)
         legend = markdown_text(published.legend(asked.changed))
         parts += ["## Published figures", table(published.HEADER, beside), legend]
     if summary.problems:
@@ -53,7 +52,7 @@ def markdown(summary: Summary) -> str:
     for title, lines in (("Cost", sections.cost(summary)), ("Environment", sections.environment(summary))):
         parts += [f"## {title}", *map(markdown_text, lines)] if lines else []
     parts += ["## How to repeat it", markdown_code(asked.repeat)]
-    parts += ["## How to read this", *map(markdown_text, path.reading(summary))]
+    parts += ["## How to read this", *map(markdown_text, sections.reading(summary))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -39,7 +39,7 @@ def _loss(asked: Asked, variant: Variant) -> dict[str, object]:
     return kept | ({"mixed": mixed} if mixed else {})
 
 
-def told(names: tuple[str, ...], *, judged: bool) -> list[str]:
+def why_losses_differ(names: tuple[str, ...], *, judged: bool) -> list[str]:
     """Why their training loss has no verdict, or should have none: a sentence, or no sentence.
 
     Args:

@@ -29,7 +29,7 @@ from truelift.report.figures import (
 from truelift.report.notes import HEADING
 from truelift.report.path_figure import path_figures
 from truelift.report.plain import one_line
-from truelift.report.rows import Row, mean_digits
+from truelift.report.rows import Row
 from truelift.report.security import policy, script
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
@@ -74,10 +74,6 @@ def html_page(summary: Summary, version: str = "") -> str:
             asked=summary.asked,
             saving=summary.trade_off,
             figures=_figures(summary),
-            of_means=mean_digits(summary.rows),
-            symbols=SYMBOLS,
-            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
-            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
             path=path,
             path_caption=path_figure.CAPTION,
             published=published,
@@ -99,16 +95,7 @@ def index_page(studies: Sequence[Overview], mark: str) -> str:
     return (
         templates()
         .get_template("index.html")
-        .render(
-            studies=studies,
-            mark=Markup(mark),
-            most=8,
-            scripts=scripts,
-            policy=policy(scripts),
-            symbols=SYMBOLS,
-            light=_variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
-            dark=_variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
-        )
+        .render(studies=studies, mark=Markup(mark), scripts=scripts, policy=policy(scripts))
     )
 
 
@@ -128,6 +115,11 @@ def templates() -> Environment:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    made.globals |= {
+        "symbols": SYMBOLS,
+        "light": _variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
+        "dark": _variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
+    }
     made.filters["minus"] = _minus
     made.filters["prose"] = _prose
     made.filters["whole_options"] = _whole_options
@@ -165,22 +157,17 @@ def _study_file(summary: Summary) -> str:
 
 def _figures(summary: Summary) -> _Figures:
     names, saving = summary.asked.order, summary.trade_off
+    verdicts = {name: found.verdict for name, found in summary.headlines.items()}
     return _Figures(
         differences=differences_figure(summary),
         path=path_figures(summary),
-        trade_off=_trade_off(summary) if saving.choices else None,
+        trade_off=tradeoff_figure(saving, verdicts) if saving.choices else None,
         curves=tuple(
             curves_figure(names, picture.curves, picture.drawn.label, name=f"curves-{i}", linear=picture.drawn.linear)
             for i, picture in enumerate(summary.pictures)
         ),
         features=features_figure(summary.panels) if summary.panels else None,
     )
-
-
-def _trade_off(summary: Summary) -> Markup:
-    saving = summary.trade_off
-    verdicts = {name: found.verdict for name, found in summary.headlines.items()}
-    return tradeoff_figure(saving.choices, saving.metric, saving.lengths, verdicts)
 
 
 def _variables(series: Sequence[str], classes: Sequence[str], verdicts: Mapping[str, str]) -> str:

@@ -1,8 +1,6 @@
 """The path of a study that runs seeds until it is decided: estimate, interval and boundary at every look."""
 
-from truelift.report import sections
-from truelift.report.asked import Asked
-from truelift.report.growing import told
+from truelift.report.growing import growth_lines
 from truelift.report.rows import difference_digits
 from truelift.report.summary import Summary
 from truelift.verdicts import Look
@@ -19,7 +17,7 @@ LEGEND = (
 
 def lines(summary: Summary) -> list[str]:
     """Where each variant stopped or stands, and which runs were not needed."""
-    return [] if summary.grown is None else told(summary.grown, summary.asked)
+    return [] if summary.grown is None else growth_lines(summary.grown, summary.asked)
 
 
 def cells(summary: Summary) -> list[tuple[str, ...]]:
@@ -31,38 +29,19 @@ def cells(summary: Summary) -> list[tuple[str, ...]]:
 
     return [
         (
-            row.variant,
+            name,
             str(look.seeds),
             shown(look.difference),
-            *(
-                (" to ".join(map(shown, look.interval)), " or ".join(map(shown, look.boundary)))
-                if _wide(look)
-                else "––"
-            ),
+            " to ".join(map(shown, look.interval)) if _wide(look) else "–",
+            " or ".join(map(shown, look.boundary)) if _wide(look) else "–",
             p_value(look.p_at_look),
             p_value(look.p_value),
         )
-        for row in summary.compared
-        for look in (row.comparison.path if row.comparison is not None else ())
+        for name, c in summary.comparisons.items()
+        for look in c.path
     ]
 
 
 def _wide(look: Look) -> bool:
     """Whether there is a spread; without one, signs alone are counted."""
     return look.boundary[0] < look.boundary[1]
-
-
-def rule(asked: Asked) -> str:
-    """How such a study is judged."""
-    assert asked.looks is not None
-    return (
-        f"Planned beforehand: at most {asked.looks.most_seeds} seeds, judged at {len(asked.looks.seeds)} numbers of "
-        "pairs while it ran. A variant stops where it is decided, or where the last seed is unlikely to decide it; the "
-        "baseline runs until all have stopped. The p-values hold wherever it stops: that any look finds what is not "
-        "there happens in 5 % of studies at most. The interval is the innermost of all looks so far."
-    )
-
-
-def reading(summary: Summary) -> list[str]:
-    """The rule of the verdict, and that of the looks."""
-    return [*sections.reading(summary), *([rule(summary.asked)] if summary.asked.looks is not None else [])]

@@ -17,11 +17,10 @@ CAPTION = (
 
 def path_figures(summary: Summary) -> tuple[tuple[str, Markup], ...]:
     """A picture for each variant that has had a look, with the variant's name."""
-    rows = [(row.variant, row.comparison) for row in summary.compared]
     return tuple(
         (name, _figure(summary, name, c, index))
-        for index, (name, c) in enumerate(rows, start=1)
-        if c is not None and c.path
+        for index, (name, c) in enumerate(summary.comparisons.items(), start=1)
+        if c.path
     )
 
 

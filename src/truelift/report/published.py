@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from truelift.report.rows import Row
+from truelift.report.rows import Row, mean_and_sd, mean_digits
 from truelift.verdicts import Agreed, PublishedFigure, agreement
 from truelift.verdicts import wording as words
 from truelift.verdicts.agreement import NOT_COMPARED
@@ -39,8 +39,9 @@ def beside(
     )
 
 
-def cells(found: Sequence[Beside], digits: int) -> list[tuple[str, ...]]:
-    """The figures under HEADER, with as many digits as the study's metric has."""
+def cells(found: Sequence[Beside], rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The figures under HEADER, with as many digits as the study's metric has in its rows."""
+    digits = mean_digits(rows)
     return [_cells(one, digits) for one in found]
 
 
@@ -51,7 +52,7 @@ def _cells(one: Beside, digits: int) -> tuple[str, ...]:
         row.variant,
         figure.source,
         f"{figure.value:g}" + (f" ± {figure.sd:g}" if figure.sd is not None else "") + several,
-        f"{number(row.mean, digits=digits)} ± {number(row.sd, digits=digits)} ({len(row.done)})" if row.done else "–",
+        f"{mean_and_sd(row, digits)} ({len(row.done)})" if row.done else "–",
         number(found.difference, digits=digits, sign=True),
         " to ".join(number(end, digits=digits) for end in found.interval or ()) or "–",
         words.agreement(found.agreement),

@@ -27,13 +27,12 @@ class Refereed:
 class Referee:
     """The ledger's part of a study."""
 
-    ledger: str
     rule: str
     alpha: float
     unseen: tuple[str, ...]
     """Metrics of images that a confirmation is to be judged by: no report shows them."""
     confirmation: int
-    """0, or the how manieth it is."""
+    """Its number among the confirmations; 0 where it is none."""
     candidates: Mapping[str, Refereed]
 
     @property
@@ -48,7 +47,6 @@ def read_referee(plan: Mapping[str, Any]) -> Referee | None:
     if found is None:
         return None
     return Referee(
-        ledger=found["ledger"],
         rule=found["rule"],
         alpha=found["alpha"],
         unseen=tuple(found["unseen"]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from truelift.verdicts import Comparison
-from truelift.verdicts.numbers import digits, places_that_show
+from truelift.verdicts.numbers import digits, number, places_that_show
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,6 @@ class Row:
     """Standard error of the difference over the test images, in points; None without comparable predictions."""
     judged: bool = True
     """False: not the baseline, and not compared either, since nobody knows which way is better."""
-
     step: float = 0.0
     """The metric's smallest step, where the interval is as wide as this rounding alone makes it: results that are
     nearly equal; else 0."""
@@ -49,6 +48,11 @@ class Row:
     def sd(self) -> float:
         """Sample standard deviation over the done seeds; NaN below two."""
         return float(np.std(self.done, ddof=1)) if len(self.done) > 1 else math.nan
+
+
+def mean_and_sd(row: Row, places: int) -> str:
+    """As "91.2 ± 0.8", with so many digits after the point."""
+    return f"{number(row.mean, digits=places)} ± {number(row.sd, digits=places)}"
 
 
 def mean_digits(rows: Sequence[Row]) -> int:

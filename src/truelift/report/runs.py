@@ -4,9 +4,10 @@ import csv
 import io
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from truelift.records import Run, Status, log_tail
+from truelift.report.kept import Key
 from truelift.report.plain import csv_cell
 from truelift.report.rows import Row, mean_digits
 from truelift.verdicts.numbers import number
@@ -32,9 +33,9 @@ class RunLine:
     """The study's metric as the table shows it; NaN where it is not judged."""
     seconds: float
     """Of the training; NaN where it is not told."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float]
     """All numbers as the run left them, but for those that are kept unseen."""
-    tail: tuple[str, ...] = ()
+    tail: tuple[str, ...]
     """The last lines of a failed run's log.txt."""
 
     @property
@@ -48,8 +49,8 @@ def run_lines(
     rows: Sequence[Row],
     seeds: Sequence[int],
     *,
-    ahead: Collection[tuple[str, int]] = (),
-    unseen: Collection[str] = (),
+    ahead: Collection[Key],
+    unseen: Collection[str],
 ) -> tuple[RunLine, ...]:
     """A line each, in the order of the table and of the seeds.
 

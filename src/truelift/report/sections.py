@@ -5,8 +5,9 @@ from collections.abc import Collection, Sequence
 from truelift.metrics import Metric
 from truelift.report.asked import setting
 from truelift.report.environments import differing
-from truelift.report.rows import Row, difference_digits, mean_digits
+from truelift.report.rows import Row, difference_digits, mean_and_sd, mean_digits
 from truelift.report.summary import Summary
+from truelift.verdicts import Looks
 from truelift.verdicts.numbers import number, p_value
 
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
@@ -64,7 +65,7 @@ def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def _cells(row: Row, of_means: int, of_differences: int) -> tuple[str, ...]:
     c = row.comparison
-    result = f"{number(row.mean, digits=of_means)} ± {number(row.sd, digits=of_means)}" if row.done else "–"
+    result = mean_and_sd(row, of_means) if row.done else "–"
     if c is None:
         return (row.variant, result, "", "", "", "", row.standing)
     ends = [number(end, digits=of_differences, sign=True) for end in c.interval or ()]
@@ -211,8 +212,9 @@ def reading(summary: Summary) -> list[str]:
     smallest = summary.asked.smallest_effect
     unit = f" {summary.metric.unit}" if summary.metric.unit else ""
     matters = f"is at least {smallest:g}{unit}" if smallest > 0 else "lies"
-    scale = summary.asked.scale
-    smaller = [f'Run at the scale "{scale}" of its study file, not at the size of the file as it stands.']
+    scale, looks = summary.asked.scale, summary.asked.looks
+    scaled = f'Run at the scale "{scale}" of its study file, not at the size of the file as it stands.'
+    smaller = [scaled] if scale else []
     if not summary.asked.paired:
         return [
             "The runs of a variant and of the baseline are no pairs of one seed. So the means of all are compared: "
@@ -221,22 +223,19 @@ def reading(summary: Summary) -> list[str]:
             "no effect. Runs under the same seeds would need fewer of them.",
         ]
     if summary.asked.folds is not None:
-        return [
-            *(smaller if scale else []),
-            *_folds(summary, matters),
-            *(_guards(summary) if summary.asked.guards else []),
-        ]
-    p = "paired-t p-value" if summary.asked.looks is None else "p-value over all looks"
+        return [*smaller, *_folds(summary, matters), *_guards(summary)]
+    p = "paired-t p-value" if looks is None else "p-value over all looks"
     return [
-        *(smaller if scale else []),
+        *smaller,
         f"{_pairs(summary)} A variant helps (or hurts) where the mean "
         f"difference {matters} in that direction and its {p}, corrected for all variants, is at most 0.05."
         " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
         "Everything else is undecided: that proves nothing.",
-        *(_guards(summary) if summary.asked.guards else []),
+        *_guards(summary),
         *([_POOLED] if summary.asked.pooling == "guarded" else []),
         "An effect that was found with few seeds is larger in the report than in truth, on average: by 30 to 50 % with "
         "3 to 5 seeds and an effect of one standard deviation.",
+        *([] if looks is None else [_until_decided(looks)]),
     ]
 
 
@@ -266,7 +265,18 @@ _POOLED = (
 )
 
 
+def _until_decided(looks: Looks) -> str:
+    return (
+        f"Planned beforehand: at most {looks.most_seeds} seeds, judged at {len(looks.seeds)} numbers of pairs while it "
+        "ran. A variant stops where it is decided, or where the last seed is unlikely to decide it; the baseline runs "
+        "until all have stopped. The p-values hold wherever it stops: that any look finds what is not there happens in "
+        "5 % of studies at most. The interval is the innermost of all looks so far."
+    )
+
+
 def _guards(summary: Summary) -> list[str]:
+    if not summary.asked.guards:
+        return []
     limits = [f"{g.metric.label} by {g.most:g} {g.metric.unit}".rstrip() for g in summary.asked.guards]
     return [
         f"It helps only where its guards hold: at most {' and '.join(limits)} worse, by a one-sided test. Where a "

@@ -50,11 +50,9 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
         shown = page
 
     try:
-        found = ThreadingHTTPServer((ADDRESS, port), Handler)
+        return ThreadingHTTPServer((ADDRESS, port), Handler)
     except OSError as error:
         raise InputError(f"port must be one that is free on this machine, got {port}: {one_line(error)}.") from None
-    found.daemon_threads = True
-    return found
 
 
 class _Page:
@@ -106,31 +104,26 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "truelift", ""
 
     def do_GET(self) -> None:
-        """The page."""
-        self._answer(with_body=True)
+        """The page, or for HEAD its version alone."""
+        # By another name it is another site's page that asks, whose name was made to lead here.
+        host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
+        if host not in _ALONE:
+            self._refuse(HTTPStatus.FORBIDDEN)
+        elif self.path != "/":
+            self._refuse(HTTPStatus.NOT_FOUND)
+        else:
+            version, page = self.shown.current()
+            self._send(HTTPStatus.OK, "text/html; charset=utf-8", page, version)
 
-    def do_HEAD(self) -> None:
-        """Its version."""
-        self._answer(with_body=False)
+    do_HEAD = do_GET  # noqa: N815  # as the base class looks for it
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the terminal stays for what it told."""
 
-    def _answer(self, *, with_body: bool) -> None:
-        # By another name it is another site's page that asks, whose name was made to lead here.
-        host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-        if host not in _ALONE:
-            return self._refuse(HTTPStatus.FORBIDDEN, with_body=with_body)
-        if self.path != "/":
-            return self._refuse(HTTPStatus.NOT_FOUND, with_body=with_body)
-        version, page = self.shown.current()
-        self._send(HTTPStatus.OK, "text/html; charset=utf-8", page, version, with_body=with_body)
-        return None
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode(), "")
 
-    def _refuse(self, status: HTTPStatus, *, with_body: bool) -> None:
-        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode(), "", with_body=with_body)
-
-    def _send(self, status: HTTPStatus, kind: str, body: bytes, version: str, *, with_body: bool) -> None:
+    def _send(self, status: HTTPStatus, kind: str, body: bytes, version: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -141,5 +134,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Frame-Options", "DENY")
         self.send_header("Referrer-Policy", "no-referrer")
         self.end_headers()
-        if with_body:
+        if self.command != "HEAD":
             self.wfile.write(body)

@@ -8,6 +8,7 @@ from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked
 from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import compared
+from truelift.report.kept import Key
 from truelift.report.seen import seen
 from truelift.verdicts import Comparison
 
@@ -49,7 +50,7 @@ def decide(study: Study) -> Mapping[str, Comparison]:
     return standing(study).comparisons
 
 
-def begun(study: Study) -> frozenset[tuple[str, int]]:
+def begun(study: Study) -> frozenset[Key]:
     """The runs that have a folder, by variant and seed."""
     return frozenset((run.variant, run.seed) for run in study.runs if os.path.lexists(run.folder))
 

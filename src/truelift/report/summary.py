@@ -12,9 +12,10 @@ from truelift.report.curves import Picture, pictures
 from truelift.report.devices import Unlike, flagged
 from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, grown
-from truelift.report.judged import Found, Results, judged, judged_in_part, rows_of
+from truelift.report.judged import Found, Results, judged, rows_of
+from truelift.report.kept import Key
 from truelift.report.notes import notes
-from truelift.report.objectives import LOSS, other_losses, told
+from truelift.report.objectives import LOSS, other_losses, why_losses_differ
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
 from truelift.report.refereed import refereed_line
@@ -24,7 +25,7 @@ from truelift.report.seen import seen
 from truelift.report.standing import begun, goes_on
 from truelift.report.study_form import study_file
 from truelift.report.tradeoff import TradeOff, trade_off
-from truelift.verdicts import outlying_runs
+from truelift.verdicts import Comparison, outlying_runs
 from truelift.verdicts.wording import (
     Headline,
     answer,
@@ -65,15 +66,15 @@ class Summary:
     seconds: Mapping[str, float]
     """Seconds of training, by variant, over all done runs; empty where a program does not say."""
     environments: tuple[Environment, ...]
-    grown: Grown | None = None
+    grown: Grown | None
     """Of a study that runs seeds until it is decided: where each variant stopped or stands."""
-    answer: str = ""
+    answer: str
     """All verdicts in one sentence."""
-    runs: tuple[RunLine, ...] = ()
+    runs: tuple[RunLine, ...]
     """Every run that has a folder, or should have one."""
-    study_file: str | None = None
+    study_file: str | None
     """The study as a study file; None where it came from none."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """What was wrong with records, and what differs between runs that should not: a sentence each."""
 
     @property
@@ -85,6 +86,11 @@ class Summary:
     def compared(self) -> tuple[Row, ...]:
         """The rows with a verdict."""
         return tuple(row for row in self.rows if row.comparison is not None)
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """By variant, the baseline left out."""
+        return {row.variant: row.comparison for row in self.rows if row.comparison is not None}
 
 
 def summarise(study: Study) -> Summary:
@@ -186,7 +192,7 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
             effect = asked.smallest_effect if same_scale else 0.0
             try:
                 without = other_losses(asked) if name == LOSS else ()
-                others[name] = judged_in_part(asked, other, found, without, smallest_effect=effect)
+                others[name] = judged(asked, other, found, smallest_effect=effect, without=without)
             except InputError as error:  # nobody asked for this metric: the report goes on without it
                 left_out.append(f"{name} is left out of the other metrics: {error}")
     return others, left_out
@@ -195,7 +201,7 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
 def _losses(asked: Asked, others: Mapping[str, Sequence[Row]]) -> list[str]:
     """That training losses are no measure of each other, where the report shows them."""
     judged = asked.metric.name == LOSS
-    return told(other_losses(asked), judged=judged) if LOSS in others or judged else []
+    return why_losses_differ(other_losses(asked), judged=judged) if LOSS in others or judged else []
 
 
 def _refereed(asked: Asked, rows: Sequence[Row], results: Results) -> tuple[str, ...]:
@@ -245,7 +251,7 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
 
 
 def _problems(
-    statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results, pairs: Mapping[tuple[str, int], Unlike]
+    statuses: Sequence[tuple[Run, Status]], metric: Metric, results: Results, pairs: Mapping[Key, Unlike]
 ) -> tuple[str, ...]:
     seeds: dict[tuple[str, str], list[int]] = {}
     for run, status in statuses:
@@ -269,12 +275,8 @@ def _problem(run: Run, status: Status, metric: Metric, results: Results, pair: U
 
 
 def _seconds(asked: Asked, results: Results) -> dict[str, float]:
-    return {
-        variant.name: sum(seconds)
-        for variant in asked.variants
-        if (
-            seconds := [
-                m["train_seconds"] for (n, _), m in results.items() if n == variant.name and "train_seconds" in m
-            ]
-        )
-    }
+    found: dict[str, list[float]] = {variant.name: [] for variant in asked.variants}
+    for (variant, _), metrics in results.items():
+        if "train_seconds" in metrics:
+            found[variant].append(metrics["train_seconds"])
+    return {variant: sum(seconds) for variant, seconds in found.items() if seconds}

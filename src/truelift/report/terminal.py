@@ -10,7 +10,7 @@ from rich.text import Text
 from truelift.report import path, published, sections
 from truelift.report.notes import MOST_AT_ONCE
 from truelift.report.plain import one_line
-from truelift.report.rows import Row, mean_digits
+from truelift.report.rows import Row
 from truelift.report.summary import Summary
 
 _VERDICTS = {
@@ -72,7 +72,7 @@ def _print_published(summary: Summary, console: Console) -> None:
     for i in shown:
         numbers = published.HEADER[i] in ("published", "ours")
         table.add_column(published.HEADER[i], justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
-    for row in published.cells(summary.published, mean_digits(summary.rows)):
+    for row in published.cells(summary.published, summary.rows):
         *values, agreement = (row[i] for i in shown)
         table.add_row(*map(_cell, values), _cell(agreement, _AGREEMENTS.get(agreement, "")))
     console.print()

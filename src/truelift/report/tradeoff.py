@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from truelift.metrics import Metric
 from truelift.report.judged import Results
-from truelift.report.rows import Row, mean_digits
+from truelift.report.rows import Row, mean_and_sd, mean_digits
 from truelift.verdicts import at_equal_time, compare, pareto_front
 from truelift.verdicts.numbers import number
 
@@ -147,16 +147,12 @@ def header(found: TradeOff) -> tuple[str, ...]:
 def cells(found: TradeOff) -> list[tuple[str, ...]]:
     """The choices, each under `header`; none where there is none."""
     of_metric = mean_digits([choice.metric for choice in found.choices])
-
-    def spread(row: Row, digits: int) -> str:
-        return f"{number(row.mean, digits=digits)} ± {number(row.sd, digits=digits)}"
-
     return [
         (
             choice.variant,
             number(choice.counted.mean, digits=1),
-            spread(choice.measured, 1),
-            spread(choice.metric, of_metric),
+            mean_and_sd(choice.measured, 1),
+            mean_and_sd(choice.metric, of_metric),
             "yes" if choice.on_front else "",
         )
         for choice in found.choices

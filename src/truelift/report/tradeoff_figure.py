@@ -4,18 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
-from types import MappingProxyType
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from truelift.metrics import Metric
 from truelift.report.figures import (
     LONGEST_LABEL,
     LONGEST_TICK,
-    PALETTE,
     TEXT,
     VERDICT_COLOURS,
     styled,
@@ -24,7 +21,7 @@ from truelift.report.figures import (
 )
 from truelift.report.labels import label_offsets
 from truelift.report.plain import one_line, shortened
-from truelift.report.tradeoff import Choice
+from truelift.report.tradeoff import Choice, TradeOff
 from truelift.verdicts import paired_t_interval
 
 _MARKERS = "os^Dv<>P"
@@ -32,8 +29,6 @@ _FONT_SIZE = 9.0
 
 Parts = dict[str, tuple[str, str]]
 """Family and name in it of each variant."""
-Looks = dict[str, tuple[str, str]]
-"""Colour and marker of each family."""
 
 
 def name_parts(names: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -52,46 +47,41 @@ def name_parts(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def tradeoff_figure(
-    choices: Sequence[Choice],
-    metric: Metric,
-    lengths: Collection[str] = (),
-    verdicts: Mapping[str, str] = MappingProxyType({}),
-) -> Markup:
+def tradeoff_figure(found: TradeOff, verdicts: Mapping[str, str]) -> Markup:
     """Measured saving (filled) and counted saving (hollow) against the metric, with its interval over seeds.
 
-    Each family has its marker. Colours are those of the verdicts; without any, a family's colour is that of its name's
-    first part, and its marker its place among those of that colour.
+    Each family has its marker; colours are those of the verdicts.
 
     Args:
-        choices: At least one.
-        metric: The study's.
-        lengths: The baseline and those that are the same training in other lengths: a line runs through them.
+        found: With at least one choice.
         verdicts: By variant; of the baseline none.
     """
+    choices = found.choices
     parts = name_parts([choice.variant for choice in choices])
-    looks = _looks(parts, by_colour=not verdicts)
+    families = dict.fromkeys(family for family, _ in parts.values())
+    markers = {family: _MARKERS[i % len(_MARKERS)] for i, family in enumerate(families)}
     colours = {
-        choice.variant: VERDICT_COLOURS.get(verdicts.get(choice.variant, ""), looks[parts[choice.variant][0]][0])
+        choice.variant: VERDICT_COLOURS[verdicts[choice.variant]] if choice.variant in verdicts else TEXT
         for choice in choices
     }
     tips: dict[str, str] = {}
-    label = one_line(metric.label) + (", %" if metric.in_points else "")
+    label = one_line(found.metric.label) + (", %" if found.metric.in_points else "")
     with styled():
         figure = Figure(figsize=(7.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
-        _draw_front(axes, choices)
-        for colour, members in _lines(choices, parts, looks, lengths):
+        # To save at least so much costs what the next point to the right costs.
+        axes.step(*zip(*_front(choices), strict=True), where="pre", color=TEXT, alpha=0.45, lw=1.2, zorder=1)
+        for members in _lines(choices, parts, found.lengths):
             points = sorted((choice.measured.mean, choice.metric.mean) for choice in members)
-            axes.plot(*zip(*points, strict=True), color=colour, alpha=0.6, lw=0.8, ls=":")
+            axes.plot(*zip(*points, strict=True), color=TEXT, alpha=0.6, lw=0.8, ls=":")
         for choice in choices:
-            point = _draw(axes, choice, colours[choice.variant], looks[parts[choice.variant][0]][1])
+            point = _draw(axes, choice, colours[choice.variant], markers[parts[choice.variant][0]])
             tip(tips, point, _told(choice, label, verdicts.get(choice.variant, "")))
         axes.set_xlabel("training time saved, %")
         axes.set_ylabel(shortened(label, LONGEST_LABEL))
         axes.margins(0.07)
         axes.grid()
-        entries = _legend(looks)
+        entries = _legend(markers)
         columns = len(entries) if sum(map(_legend_width, entries)) < 7 else 4
         figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=9, handletextpad=0.5)
         _write_names(figure, axes, choices, parts, colours)
@@ -103,37 +93,20 @@ def _told(choice: Choice, label: str, verdict: str) -> str:
     return f"{found}, {verdict}" if verdict else found
 
 
-def _looks(parts: Parts, *, by_colour: bool) -> Looks:
-    if not by_colour:
-        names = dict.fromkeys(family for family, _ in parts.values())
-        return {family: (TEXT, _MARKERS[i % len(_MARKERS)]) for i, family in enumerate(names)}
-    families = dict.fromkeys(family for family, _ in parts.values())
-    first_parts = list(dict.fromkeys(family.split("-")[0] for family in families))
-    looks: Looks = {}
-    for family in families:
-        colour = PALETTE[first_parts.index(family.split("-")[0]) % len(PALETTE)]
-        earlier = sum(known == colour for known, _ in looks.values())
-        looks[family] = colour, _MARKERS[earlier % len(_MARKERS)]
-    return looks
-
-
-def _lines(
-    choices: Sequence[Choice], parts: Parts, looks: Looks, lengths: Collection[str]
-) -> Iterator[tuple[str, list[Choice]]]:
-    """What belongs together, with its colour: the families, but for what is the baseline in other lengths."""
-    of_baseline = [choice for choice in choices if choice.variant in lengths]
-    for family, (colour, _) in looks.items():
+def _lines(choices: Sequence[Choice], parts: Parts, lengths: Collection[str]) -> Iterator[list[Choice]]:
+    """What belongs together: the families, but for what is the baseline in other lengths."""
+    for family in dict.fromkeys(family for family, _ in parts.values()):
         members = [choice for choice in choices if parts[choice.variant][0] == family]
         if any(choice.variant not in lengths for choice in members):
-            yield colour, members
-    if of_baseline:
-        yield looks[parts[of_baseline[0].variant][0]][0], of_baseline
+            yield members
+    if of_baseline := [choice for choice in choices if choice.variant in lengths]:
+        yield of_baseline
 
 
-def _legend(looks: Looks) -> list[Line2D]:
+def _legend(markers: Mapping[str, str]) -> list[Line2D]:
     families = [
-        Line2D([], [], color=c, marker=m, ls="", ms=6, label=shortened(family, LONGEST_TICK))
-        for family, (c, m) in looks.items()
+        Line2D([], [], color=TEXT, marker=marker, ls="", ms=6, label=shortened(family, LONGEST_TICK))
+        for family, marker in markers.items()
     ]
     counted = Line2D([], [], color=TEXT, marker="o", mfc="none", alpha=0.6, lw=0.8, ms=4, label="counted saving")
     return [*families, counted, Line2D([], [], color=TEXT, alpha=0.45, lw=1.2, label="Pareto front")]
@@ -142,11 +115,6 @@ def _legend(looks: Looks) -> list[Line2D]:
 def _legend_width(entry: Line2D) -> float:
     """About how many inches one takes in a row: the letters, and what is beside them."""
     return 0.072 * len(str(entry.get_label())) + 0.55
-
-
-def _draw_front(axes: Axes, choices: Sequence[Choice]) -> None:
-    """To save at least so much costs what the next point to the right costs."""
-    axes.step(*zip(*_front(choices), strict=True), where="pre", color=TEXT, alpha=0.45, lw=1.2, zorder=1)
 
 
 def _front(choices: Sequence[Choice]) -> list[tuple[float, float]]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from truelift.records import write_text, write_unless_there
 from truelift.report.csv_form import csv_table
-from truelift.report.downloads import tidy
 from truelift.report.latex import latex_table
 from truelift.report.markdown import markdown
 from truelift.report.plain import visible
+from truelift.report.runs import runs_csv
 from truelift.report.summary import Summary
 from truelift.report.unchanged import digest_of, is_made_of, marked
 
@@ -30,7 +30,7 @@ def write_forms(summary: Summary) -> list[Path]:
         "report.md": markdown(summary),
         "report.csv": csv_table(summary),
         "report.tex": latex_table(summary),
-        "report-runs.csv": tidy(summary),
+        "report-runs.csv": runs_csv(summary.runs, summary.metric.name),
     }
     paths = [page]
     for name, text in forms.items():

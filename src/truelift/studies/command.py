@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, is_number, is_whole, require, unknown_name
 from truelift.studies.shell import shell_syntax, through_bash
 
 _PLACEHOLDERS = ("seed", "out", "args")
@@ -48,11 +48,11 @@ class Program:
 
     command: str
     """With {seed}, {out} and {args} to be filled in."""
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...]
     """Files and folders whose content belongs to a result."""
-    timeout: float | None = None
+    timeout: float | None
     """Seconds of a run at most."""
-    retries: int = 0
+    retries: int
     """Further tries of a run that has failed."""
 
     def config(self) -> dict[str, Any]:
@@ -75,9 +75,9 @@ def read_program(command: Any, table: Mapping[str, Any]) -> Program:
     inputs, timeout, retries = table.get("inputs", []), table.get("timeout"), table.get("retries", 0)
     texts = isinstance(inputs, list) and all(isinstance(one, str) and one and "\0" not in one for one in inputs)
     require("inputs", repr(inputs), texts, "a list of files and folders")
-    seconds = isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout <= MOST_SECONDS
+    seconds = is_number(timeout) and 0 < timeout <= MOST_SECONDS
     require("timeout", repr(timeout), timeout is None or seconds, f"seconds, above 0 and at most {MOST_SECONDS:,}")
-    whole = isinstance(retries, int) and not isinstance(retries, bool) and 0 <= retries <= MOST_RETRIES
+    whole = is_whole(retries) and 0 <= retries <= MOST_RETRIES
     require("retries", repr(retries), whole, f"a whole number from 0 to {MOST_RETRIES}")
     return Program(command, tuple(inputs), None if timeout is None else float(timeout), retries)
 

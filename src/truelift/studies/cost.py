@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.probe import PROBE_SECONDS, Probe, probe_all
+from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
 from truelift.studies.start import can_fork
-from truelift.studies.study import Shares, by_folder, pending_of, shares_for
+from truelift.studies.study import by_folder, pending_of, shares_for
 from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
@@ -36,8 +37,6 @@ class Cost:
     """Until the last run ends; None where a program has not shown yet how long it takes."""
     of_variant: Mapping[str, float]
     """Seconds of one whole run, as far as they are known."""
-    unknown: tuple[str, ...]
-    """Variants of which it is not known how long they take."""
     disk_bytes: int
     """Of all runs that are to come."""
     disk_free: int
@@ -54,14 +53,13 @@ class Cost:
         return self.done + sum(self.to_run.values())
 
 
-def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: float = PROBE_SECONDS) -> Cost:
+def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     """Look at what is there, and probe each variant of which a run is to come.
 
     Args:
         plan: The study's.
         folder: Its folder, which need not be there.
         jobs: As for `run_study`.
-        seconds: Of steps of each probe.
 
     Raises:
         InputError: A variant cannot be trained as planned.
@@ -70,10 +68,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
     planned = plan.runs()
     folders = by_folder(plan, folder)
     pending = pending_of(plan, folders)
-    shares: Shares = shares_for(planned, jobs)
-    to_run: dict[str, int] = {}
-    for path in pending:
-        to_run[folders[path].variant] = to_run.get(folders[path].variant, 0) + 1
+    shares = shares_for(planned, jobs)
+    to_run = Counter(folders[path].variant for path in pending)
     # Settings that are the same for two variants are probed once.
     distinct: dict[str, dict[str, object]] = {}
     key_of: dict[str, str] = {}
@@ -85,33 +81,31 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None, seconds: floa
             key_of[run.variant] = key
             devices[run.variant] = pick_device(run.experiment.device)
             distinct.setdefault(key, run.config)
-    found = probe_all([*distinct.values()], jobs=shares.jobs, threads=shares.threads, seconds=seconds)
+    found = probe_all(list(distinct.values()), jobs=shares.jobs, threads=shares.threads)
     probes = dict(zip(distinct, found, strict=True))
     of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
     of_variant |= _of_programs(plan, folders)
-    unknown = tuple(variant for variant in to_run if variant not in of_variant)
     parts, resumed = [], 0
     for path in pending:
         run = folders[path]
         left = 1.0
         if (path / "checkpoint.pt").exists():
             resumed += 1
-            seen = run_progress(Run(run.variant, run.seed, path))
-            left = seen.share_left
+            left = run_progress(Run(run.variant, run.seed, path)).share_left
         parts.append(of_variant.get(run.variant, 0.0) * left)
     needs = {variant: need_of_probe(probes[key].peak_bytes, devices[variant]) for variant, key in key_of.items()}
     needs |= {variant: need for variant, need in need_of_programs(folders).items() if variant in to_run}
     room = room_for(needs.values(), len(shares.gpus))
     shares, crowded = shares.within(room, len(pending), asked=jobs is not None)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
+    seconds = lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0)
     return Cost(
         done=len(planned) - len(pending),
         resumed=resumed,
         to_run=to_run,
         jobs=shares.jobs,
-        seconds=None if unknown else lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0),
+        seconds=seconds if to_run.keys() <= of_variant.keys() else None,
         of_variant={variant: of_variant[variant] for variant in to_run if variant in of_variant},
-        unknown=unknown,
         disk_bytes=disk,
         disk_free=disk_free(folder),
         room=room,

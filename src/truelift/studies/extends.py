@@ -30,11 +30,11 @@ def shared_settings(tables: Mapping[str, Any], home: Path, keys: Collection[str]
         InputError: A file that is extended does not exist, is no recipe, has an unknown key or an [experiment] that is
             no table, or is one of more than ten.
     """
-    chain, passed = [_experiment(tables)], 0
+    chain = [_experiment(tables)]
     while "extends" in tables:
         file = _file(tables["extends"], home)
-        tables, home, passed = read_toml(file), file.parent, passed + 1
-        if passed > _MOST_FILES:
+        tables, home = read_toml(file), file.parent
+        if len(chain) > _MOST_FILES:
             raise InputError(f"extends must lead through at most {_MOST_FILES} files, got more, the last {file}.")
         for key in tables:
             if key not in keys:  # a misspelt [experiment] would leave its settings out in silence

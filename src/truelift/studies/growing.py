@@ -44,12 +44,11 @@ class Growing:
         self._folder = folder
         self._decide = decide
         self._prepare = prepare
-        self._place: dict[Path, tuple[str, int]] = {}
-        seeds = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
-        for path, (variant, seed) in runs.items():
-            self._place[path] = (variant, seeds[seed])
+        numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
+        self._number = {path: numbers[seed] for path, (_, seed) in runs.items()}
+        """Of each run's seed, in the order of the plan."""
         self._runs = runs
-        self._settled: dict[str, int] = {}
+        self._settled: set[str] = set()
         self._variants: frozenset[str] = frozenset()
         self._blocked = False
         self._pending, lines = self._to_run(pending)
@@ -104,20 +103,15 @@ class Growing:
             if status == "done":  # the result of another configuration, which nothing may be judged by
                 self._prepare(path)
         failed = [path for path, status in statuses.items() if status == "failed"]
-        stays: set[Path] = set()
-        again: list[Run] = []
-        lines: list[str] = []
-        if failed:
-            stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
-            judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
-            for path in failed:
-                if self._place[path][1] < judged:
-                    stays.add(path)
-                else:
-                    again.append(Run(*self._runs[path], path))
-            lines = tried_again(again)
-            for run in again:  # it has not ended, as long as it waits for its turn
-                (run.folder / "failure.json").unlink(missing_ok=True)
+        if not failed:
+            return list(pending), []
+        stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
+        judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
+        stays = {path for path in failed if self._number[path] < judged}
+        again = [Run(*self._runs[path], path) for path in failed if path not in stays]
+        lines = tried_again(again)
+        for run in again:  # it has not ended, as long as it waits for its turn
+            (run.folder / "failure.json").unlink(missing_ok=True)
         return [path for path in pending if path not in stays], lines
 
     def _settle(self) -> list[str]:
@@ -132,20 +126,18 @@ class Growing:
         for name, c in found.items():
             assert c.stop is not None
             if c.stop.ended is not None and name not in self._settled:
-                self._settled[name] = c.stop.seeds
+                self._settled.add(name)
                 lines.append(f"{name} settled after {c.stop.seeds} seeds: {_outcome(c)}")
         return lines
 
     def _seeds_over(self) -> int:
         """Of the plan's seeds, how many have ended in all runs that are needed."""
-        missing = (
-            number for path, (_, number) in self._place.items() if self._is_needed(path) and path not in self._over
-        )
-        return min(missing, default=len(self._place))
+        missing = (number for path, number in self._number.items() if self._is_needed(path) and path not in self._over)
+        return min(missing, default=len(self._number))
 
     def _is_needed(self, path: Path) -> bool:
         """Whether the run's variant goes on; the baseline does while another one does."""
-        variant = self._place[path][0]
+        variant = self._runs[path][0]
         if variant in self._variants:
             return variant not in self._settled
         return not self._variants or len(self._settled) < len(self._variants)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
-from truelift.errors import InputError, require, unknown_name
+from truelift.errors import InputError, is_number, require, unknown_name
 from truelift.metrics import PERCENT_OF_BASELINE, Limit, Metric, Scale
 from truelift.verdicts import POOLINGS, Pooling
 
@@ -84,10 +84,9 @@ def _limit(name: str, given: Any, *, metric: str, scale: Scale | None, programs:
 
 def _number(name: str, given: Any) -> tuple[float, bool]:
     """The limit and whether it is in percent of the baseline."""
-    rule = 'a number of at least 0, or percent of the baseline such as "3 %"'
     if isinstance(given, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given)):
         return float(found[1]), True
-    number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not number or not math.isfinite(given) or given < 0:
+    if not is_number(given) or not math.isfinite(given) or given < 0:
+        rule = 'a number of at least 0, or percent of the baseline such as "3 %"'
         raise InputError(f"guards.{name} must be {rule}, got {given!r}.")
     return float(given), False

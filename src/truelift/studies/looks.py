@@ -10,7 +10,7 @@ In a study file:
 from dataclasses import dataclass
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, is_whole, unknown_name
 from truelift.verdicts import Looks
 
 _KEYS = ("max_seeds", "looks")
@@ -55,13 +55,13 @@ def read_looks(table: Any) -> Looks:
         if key not in _KEYS:
             raise unknown_name("key of until_decided", key, _KEYS)
     most, looks = table.get("max_seeds"), table.get("looks")
-    if most is not None and not _is_whole(most):
+    if most is not None and not is_whole(most):
         raise InputError(f"max_seeds must be a whole number, got {most!r}.")
     if looks is None:
         if most is None:
             raise InputError("a study until decided needs max_seeds: how many seeds at most.")
         return Looks.at_every_seed(most)
-    if not isinstance(looks, list) or not all(map(_is_whole, looks)):
+    if not isinstance(looks, list) or not all(map(is_whole, looks)):
         raise InputError(f"looks must be a list of whole numbers, got {looks!r}.")
     found = Looks(tuple(looks))
     if most not in (None, found.most_seeds):
@@ -92,7 +92,3 @@ def chosen_looks(of_file: Looks | None, given: GivenLooks, seeds: int | None) ->
 def record(looks: Looks | None) -> dict[str, Any] | None:
     """What study.json has of them."""
     return None if looks is None else {"max_seeds": looks.most_seeds, "looks": list(looks.seeds), "alpha": looks.alpha}
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import torch
 
-# Of control groups, versions 2 and 1: where they are mounted, the most that a group may take, what it takes, and
-# how the pages of files are named that it gives back when it needs them.
-_GROUPS = (
-    ("sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
-    (
+# Of control groups, versions 2 and 1, by the controller that /proc/self/cgroup names: where they are mounted, the most
+# that a group may take, what it takes, and how the pages of files are named that it gives back when it needs them.
+_GROUPS = {
+    "": ("sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    "memory": (
         "sys/fs/cgroup/memory",
         "memory.limit_in_bytes",
         "memory.usage_in_bytes",
         ("total_inactive_file", "total_active_file"),
     ),
-)
+}
 
 
 def memory_free(root: Path = Path("/")) -> int | None:
@@ -49,8 +49,7 @@ def _of_machine(root: Path) -> Iterator[int]:
 def _of_groups(root: Path) -> Iterator[int]:
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
-        wanted = {"": _GROUPS[0], "memory": _GROUPS[1]}
-        group = next((group for name, group in wanted.items() if name in controllers.split(",")), None)
+        group = next((group for name, group in _GROUPS.items() if name in controllers.split(",")), None)
         if group is None:
             continue
         mount, most, used, files = group

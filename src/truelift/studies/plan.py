@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, is_whole, named, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.options import without_effect, without_effect_told
 from truelift.seeds import MOST_SEEDS
@@ -158,15 +158,13 @@ class StudyPlan:
     """What others report of the file as it stands, by variant."""
     changed: tuple[str, ...]
     """Settings of the file's protocol that the scale or the command line changes, so that it is another."""
-    shows: str = ""
+    shows: str
     """What a recipe should show: the published figures."""
-    takes: str = ""
+    takes: str
     """How long it takes at its scale, and on what."""
-    home: Path = Path()
-    """The file's folder, where files of a user's own parts are looked for too."""
-    source: Path | None = None
-    """The file."""
-    executor: Any = None
+    source: Path
+    """The file; in its folder files of a user's own parts are looked for too."""
+    executor: Any
     """Where the file has it run, a name or a table: no part of what it is."""
     referee: Mapping[str, Any] | None = None
     """What study.json says of the ledger that gave the seeds and the levels."""
@@ -195,10 +193,8 @@ class StudyPlan:
 
     def _resolve(self, variant: Variant, settings: Mapping[str, Any]) -> Experiment:
         parsed = parse_experiment(settings, f'variant "{variant.name}"')
-        try:
-            return resolve(parsed, self.home)
-        except InputError as error:
-            raise InputError(f'variant "{variant.name}": {error}') from None
+        with named(f'variant "{variant.name}"'):
+            return resolve(parsed, self.source.parent)
 
     def runs(self) -> list[PlannedRun]:
         """All runs, seed by seed, so that a study cut short has complete pairs.
@@ -316,13 +312,10 @@ def read_plan(
     """
     if "seed" in (overrides or {}):
         raise InputError("seed is set by the study, for every run: give --seeds.")
-    try:
+    with named(str(path)):
         plan = _plan(path, read_toml(path), scale, seeds, overrides or {}, looks)
-        plan = replace(plan, home=path.parent, source=path)
         plan.runs()  # so that a wrong setting is told with the file's name
         return plan
-    except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
 def _plan(
@@ -356,9 +349,11 @@ def _plan(
     if applied is None:
         raise unknown_name("scale", scale, (PAPER, *scales))
     variants = tuple(variant for variant in variants if variant.name in applied.variants)
+    ours = [variant for variant in variants if variant.program is None]
+    programs = len(ours) < len(variants)
     own, other = shared_settings(tables, path.parent, KEYS), {**applied.settings, **overrides}
     shared = {**own, **other}
-    if any(variant.command is None for variant in variants):
+    if ours:
         for key, one in scales.items():  # whichever is applied
             parse_experiment(one.settings, f'scale "{key}"')
     for variant in variants:
@@ -367,14 +362,12 @@ def _plan(
                 raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
     if any("seed" in settings for settings in (shared, *(variant.settings for variant in variants))):
         raise InputError("seed is set by the study, for every run: give the key seeds.")
-    ours = (variant for variant in variants if variant.command is None)
     if any(is_relative(value) for variant in ours for value in variant.settings.values()):
         values = typed(shared)
         variants = tuple(_with_numbers(variant, values) for variant in variants)
     smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
-    programs = any(variant.command is not None for variant in variants)
     stated = read_scale(tables.get("scale"))
     metric = Metric.named(
         _typed(tables, "metric", str, "test_accuracy"), _typed(tables, "higher_is_better", bool, None), scale=stated
@@ -409,8 +402,9 @@ def _plan(
         shared=shared,
         variants=variants,
         shows=_typed(tables, "shows", str, ""),
-        executor=tables.get("executor"),
         takes=applied.takes,
+        source=path,
+        executor=tables.get("executor"),
         published={name: figures for name, figures in published.items() if name in applied.variants},
         changed=tuple(
             name for name, value in other.items() if name not in OPERATIONAL_OPTIONS and value != own.get(name)
@@ -422,10 +416,8 @@ def _with_numbers(variant: Variant, values: Mapping[str, Any]) -> Variant:
     """The variant with its settings in percent of the shared ones made numbers."""
     if variant.command is not None:
         return variant
-    try:
+    with named(f'variant "{variant.name}"'):
         return replace(variant, settings=absolute(variant.settings, values))
-    except InputError as error:
-        raise InputError(f'variant "{variant.name}": {error}') from None
 
 
 def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
@@ -449,13 +441,13 @@ def _seeds_or_looks(table: dict[str, Any], whole: Scale | None) -> tuple[tuple[i
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
+    if is_whole(value) and 1 <= value <= MOST_SEEDS:
         return tuple(range(value))
     if (
         isinstance(value, Sequence)
         and not isinstance(value, str)
         and value
-        and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in value)
+        and all(map(is_whole, value))
         and len(value) <= MOST_SEEDS
         and len(set(value)) == len(value)
     ):
@@ -481,7 +473,7 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
     if name == PAPER:
         raise InputError(f"a scale's name must not be {PAPER}, which is the file as it stands.")
     settings = flatten({key: value for key, value in table.items() if key not in _OF_SCALE})
-    try:
+    with named(f'scale "{name}"'):
         kept = _typed(table, "variants", list, whole.variants)
         for variant in kept:
             if variant not in whole.variants:
@@ -489,8 +481,6 @@ def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:
         if baseline not in kept or len(set(kept)) < 2:
             raise InputError(f"variants must be the baseline, {baseline}, and at least one other, got {kept}.")
         return Scale(_typed(table, "takes", str, ""), *_seeds_or_looks(table, whole), settings, tuple(kept))
-    except InputError as error:
-        raise InputError(f'scale "{name}": {error}') from None
 
 
 def _variant(name: str, table: Any, shared: Mapping[str, Any]) -> Variant:
@@ -503,8 +493,6 @@ def _variant(name: str, table: Any, shared: Mapping[str, Any]) -> Variant:
             raise InputError(
                 f'variant "{name}" runs a command: only {", ".join(PROGRAM_KEYS)} and args can be set, got {key}.'
             )
-    try:
+    with named(f'variant "{name}"'):
         program = read_program(command, {**{key: shared[key] for key in PROGRAM_KEYS if key in shared}, **table})
-    except InputError as error:
-        raise InputError(f'variant "{name}": {error}') from None
     return Variant(name, {"args": table["args"]} if "args" in table else {}, program)

@@ -1,6 +1,6 @@
 """What a training costs, found by making some of its steps in a process of its own that leaves nothing behind.
 
-    python -m truelift.studies.probe FOLDER SECONDS
+    python -m truelift.studies.probe FOLDER
 
 FOLDER holds a config.toml and is thrown away by whoever made it. The result is a line of JSON on the standard output.
 """
@@ -29,7 +29,7 @@ from truelift.studies.fork_server import PRELOADED
 from truelift.studies.start import can_fork, environment_for
 
 PROBE_SECONDS = 6.0
-"""Of steps; more where one step takes that long."""
+"""Of steps; more where one step takes that long, less where the training is shorter."""
 RUN_SECONDS = 0.07
 """Of a run beside what is measured here: its process begins and ends, and copies the pages that it writes to."""
 _WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
@@ -78,16 +78,13 @@ class _EnoughError(Exception):
     """The steps that were wanted are made."""
 
 
-def probe_all(
-    configs: Sequence[Mapping[str, Any]], *, jobs: int, threads: int, seconds: float = PROBE_SECONDS
-) -> list[Probe]:
+def probe_all(configs: Sequence[Mapping[str, Any]], *, jobs: int, threads: int) -> list[Probe]:
     """Probe several trainings, as many at a time as a study would run, so that they share the machine as its runs do.
 
     Args:
         configs: What config.toml holds of each.
         jobs: Processes at a time, at least 1.
         threads: CPU threads of each.
-        seconds: Of steps, for each.
 
     Raises:
         InputError: One of them cannot be probed; the message has its last line.
@@ -97,7 +94,7 @@ def probe_all(
     # A last one alone would have the machine to itself, as its runs have not.
     count = math.ceil(len(configs) / jobs) * jobs
     with ThreadPoolExecutor(jobs) as pool:
-        made = list(pool.map(lambda at: _probe_in_process(configs[at % len(configs)], threads, seconds), range(count)))
+        made = list(pool.map(lambda at: _probe_in_process(configs[at % len(configs)], threads), range(count)))
     return [_together(made[at :: len(configs)]) for at in range(len(configs))]
 
 
@@ -107,11 +104,11 @@ def _together(probes: Sequence[Probe]) -> Probe:
     return Probe(**{name: sum(n) / len(n) if name.endswith(_TIMES) else max(n) for name, n in numbers.items()})
 
 
-def _probe_in_process(config: Mapping[str, Any], threads: int, seconds: float) -> Probe:
+def _probe_in_process(config: Mapping[str, Any], threads: int) -> Probe:
     with tempfile.TemporaryDirectory(prefix="truelift-probe-") as folder:
         (Path(folder) / "config.toml").write_text(tomli_w.dumps(dict(config)), encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", "truelift.studies.probe", folder, str(seconds)],
+            [sys.executable, "-m", "truelift.studies.probe", folder],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -121,16 +118,15 @@ def _probe_in_process(config: Mapping[str, Any], threads: int, seconds: float) -
     last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
     if done.returncode or last is None:
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"status {done.returncode}")
-        raise InputError(f"the probe failed: {one_line(ValueError(why))}")
+        raise InputError(f"the probe failed: {' '.join(why.split())}")
     return Probe(**json.loads(last))
 
 
-def probe(folder: Path, seconds: float) -> Probe:
+def probe(folder: Path) -> Probe:
     """Make some steps of the training that a folder's config.toml describes.
 
     Args:
         folder: A run's records are written there.
-        seconds: Of steps at least, unless the training is shorter.
 
     Raises:
         InputError: As the training would.
@@ -176,7 +172,7 @@ def probe(folder: Path, seconds: float) -> Probe:
             if self.made == _WARM_UP_STEPS:
                 _wait_for(training.device)
                 self.began, self.evaluated = time.perf_counter(), training.meters.evaluation_seconds
-            if self.made >= _WARM_UP_STEPS + _FEWEST_STEPS and time.perf_counter() - self.began > seconds:
+            if self.made >= _WARM_UP_STEPS + _FEWEST_STEPS and time.perf_counter() - self.began > PROBE_SECONDS:
                 raise _EnoughError
             self.made += 1
 
@@ -256,17 +252,17 @@ def _peak(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
-def main(folder: Path, seconds: float) -> None:
+def main(folder: Path) -> None:
     """Probe, and print what was found."""
     from truelift.training.hardware import use_threads
 
     use_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:
-        print(json.dumps(asdict(probe(folder, seconds))), flush=True)
+        print(json.dumps(asdict(probe(folder))), flush=True)
     except (InputError, RuntimeError, OSError) as error:
         print(one_line(error), file=sys.stderr)
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]))

@@ -37,8 +37,8 @@ def run_program(
     *,
     study: int | None,
     lease: int | None,
-    lost: Callable[[], bool] = lambda: False,
-    timeout: float | None = None,
+    lost: Callable[[], bool],
+    timeout: float | None,
 ) -> Used:
     """Run a user's program to its end, and end what it has left running.
 
@@ -58,9 +58,9 @@ def run_program(
         PreemptedError: SIGTERM has come, and the program has ended.
     """
     processes.adopt_orphans()
-    others = frozenset(processes.descendants(os.getpid()))
-    mark = f"{os.getpid()} {os.path.realpath(folder)}"
     parent = os.getpid()
+    others = frozenset(processes.descendants(parent))
+    mark = f"{parent} {os.path.realpath(folder)}"
     with contextlib.ExitStack() as stack:
         awake = stack.enter_context(_awake_when_a_child_ends())
         stack.enter_context(signals.deferred())
@@ -87,7 +87,7 @@ def run_program(
         finally:
             os.close(writing)
         log = BoundedLog(reading, folder / "log.txt")
-        watch = _Watch(began + timeout if timeout is not None else None, others)
+        watch = _Watch(None if timeout is None else began + timeout, others)
         try:
             status = _wait(program, study, awake, others, lost, watch)
         finally:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from truelift.errors import require, unknown_name
+from truelift.errors import is_number, is_whole, require, unknown_name
 from truelift.verdicts import PublishedFigure
 
 
@@ -33,12 +33,11 @@ def _figure(name: str, table: Any) -> PublishedFigure:
     value, source, runs, sd = (table.get(key) for key in ("value", "source", "runs", "sd"))
     require(f"{name}: value", repr(value), _finite(value), "a number")
     require(f"{name}: source", repr(source), isinstance(source, str) and bool(source), "text: who reports the value")
-    whole = isinstance(runs, int) and not isinstance(runs, bool) and runs >= 1
-    require(f"{name}: runs", repr(runs), runs is None or whole, "a number of at least 1")
+    require(f"{name}: runs", repr(runs), runs is None or (is_whole(runs) and runs >= 1), "a number of at least 1")
     require(f"{name}: sd", repr(sd), sd is None or (_finite(sd) and sd >= 0), "a number of at least 0")
     require(f"{name}: runs", runs, sd is None or (runs or 1) >= 2, "at least 2 where sd is given")
     return PublishedFigure(**table)
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, is_number
 from truelift.training import to_dict
 from truelift.training.settings import flatten, parse_experiment
 
@@ -45,7 +45,7 @@ def absolute(settings: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str,
 def _share(name: str, value: str, of: Any) -> float:
     percent = _PERCENT.fullmatch(value)
     assert percent is not None
-    if isinstance(of, bool) or not isinstance(of, int | float):
+    if not is_number(of):
         raise InputError(f"{name} must be a number for all variants where one has {value} of it, got {of}.")
     share = float(percent[1]) / 100 * of
     return round(share) if isinstance(of, int) else share

@@ -35,7 +35,6 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
     """
     settings = _group(Experiment, "", told)
     del settings["seed"], settings["own"]
-    programs = dict(PROGRAM_KEYS)
     seeds = {
         "description": "How many, or a list of different whole numbers.",
         "anyOf": [
@@ -109,7 +108,7 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
         },
         "pooling": {"description": "guarded: one noise for three variants and more.", "enum": list(POOLINGS)},
         "vary_split": {"description": "Cut validation and training anew for each seed.", "type": "boolean"},
-        **programs,
+        **PROGRAM_KEYS,
         "extends": {
             "description": "Another study file, or a recipe's name, whose shared settings come before these.",
             "type": "string",
@@ -127,7 +126,7 @@ def study_schema(told: Mapping[str, str]) -> dict[str, Any]:
             "propertyNames": {"pattern": _NAME},
             "additionalProperties": {
                 "type": "object",
-                "properties": {**_or_percent(settings), **programs, "args": _ARGS},
+                "properties": {**_or_percent(settings), **PROGRAM_KEYS, "args": _ARGS},
                 "additionalProperties": False,
             },
         },

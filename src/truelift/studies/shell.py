@@ -22,10 +22,9 @@ def shell_syntax(command: str, *, begins: bool = True) -> str | None:
     >>> shell_syntax("python t.py {seed} | tee log"), shell_syntax("python t.py '|' {seed}")
     ('| (a pipe)', None)
     """
-    places = list(_quotes(command))
     if begins and (assignment := _ASSIGNMENT.match(command.lstrip())):
         return f"{assignment[0]}… (a variable before the program)"
-    for place, character, quote in places:
+    for place, character, quote in _quotes(command):
         rest = command[place:]
         if quote in ("", '"'):
             variable = _VARIABLE.match(rest)

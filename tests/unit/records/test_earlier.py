@@ -118,3 +118,10 @@ def test_damaged_looks_are_refused(tmp_path: Path, until: dict[str, Any]) -> Non
     write_json(tmp_path / "study.json", plan([0, 1, 2, 3, 4], until=until))
     with pytest.raises(InputError, match=r"study\.json"):
         read_plan(tmp_path)
+
+
+def test_a_study_until_decided_lists_all_its_runs(tmp_path: Path) -> None:
+    whole = plan([0, 1, 2, 3, 4], until=UNTIL)
+    write_json(tmp_path / "study.json", {**whole, "runs": whole["runs"][1:]})
+    with pytest.raises(InputError, match=r"must list a run of each variant under each seed, got 9\.$"):
+        read_plan(tmp_path)

@@ -121,6 +121,8 @@ def test_only_regular_files_of_a_sane_size_are_read(tmp_path: Path) -> None:
     assert read_bytes(path, 10) == b"0123456789"
     with pytest.raises(InputError, match=r"x has 10 bytes, more than the 9 that it may have\.$"):
         read_bytes(path, 9)
+    with pytest.raises(InputError, match=r"x cannot be read: .*File name too long"):
+        read_bytes(tmp_path / ("x" * 300), 9)
 
 
 def test_a_sparse_file_of_terabytes_takes_no_memory(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from truelift.errors import InputError
-from truelift.records import MetricLines, Run, read_lines
+from truelift.records import MetricLines, Run
 from truelift.records.metric_lines import MOST_LINE_BYTES, MOST_POINTS
 
 OWN = {"step": 100, "train_loss": 1.9}  # as docs/studies.md asks of a user's program
@@ -21,7 +21,7 @@ TRAIN = {"kind": "train", "step": 20, "epoch": 0.4, "train_loss": 1.93}
 def test_a_cut_last_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert read_lines(path) == [{"step": 1}, {"step": 2}]
+    assert list(MetricLines(path)) == [{"step": 1}, {"step": 2}]
 
 
 def test_a_last_line_that_lacks_its_end_only_is_whole(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        read_lines(tmp_path / "metrics.jsonl")
+        list(MetricLines(tmp_path / "metrics.jsonl"))
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(InputError, match="no regular file"):
-        read_lines(tmp_path / "metrics.jsonl")
+        list(MetricLines(tmp_path / "metrics.jsonl"))
     run = Run("a", 0, tmp_path)
     assert run.metrics() == []
     assert len(run.curves(["a"])["a"].steps) == 0

@@ -13,7 +13,6 @@ from tests.unit.report.conftest import ACCURACY, make_study, write_report
 from truelift.records import Study
 from truelift.report import print_summary, summarise
 from truelift.report.published import cells, legend
-from truelift.report.rows import mean_digits
 from truelift.report.summary import Summary
 
 
@@ -34,7 +33,7 @@ def study(folder: Path, accuracy: dict[str, Any] = ACCURACY, seeds: int = 5, **p
 
 
 def shown(summary: Summary) -> list[tuple[str, ...]]:
-    return cells(summary.published, mean_digits(summary.rows))
+    return cells(summary.published, summary.rows)
 
 
 def test_a_single_run_and_a_mean_are_judged_by_hand(tmp_path: Path) -> None:

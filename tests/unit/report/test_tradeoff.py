@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.report.conftest import make_study, write_report
 
 from truelift.records import Study, read_json, write_json
-from truelift.report import summarise
+from truelift.report import Summary, summarise
 from truelift.report.tradeoff import cells, header, legend
 from truelift.report.tradeoff_figure import name_parts, tradeoff_figure
 from truelift.verdicts import pareto_front
@@ -35,6 +35,10 @@ def saving_study(folder: Path, operations: dict[str, float | None] = OPERATIONS)
             result["metrics"]["training_operations"] = value
         write_json(file, result)
     return folder
+
+
+def drawn(summary: Summary) -> str:
+    return tradeoff_figure(summary.trade_off, {name: one.verdict for name, one in summary.headlines.items()})
 
 
 def test_savings_are_paired_by_seed(tmp_path: Path) -> None:
@@ -126,13 +130,13 @@ def test_on_a_gpu_the_clock_tells_the_time(tmp_path: Path) -> None:
 
 def test_the_picture_names_every_variant(tmp_path: Path) -> None:
     summary = summarise(Study.read(saving_study(tmp_path)))
-    picture = tradeoff_figure(summary.trade_off.choices, summary.metric)
+    picture = drawn(summary)
     texts = [piece.split("<")[0] for piece in picture.split(">")]
     for text in ("plain", "cubic-scaled", "0.8", "cubic", "0.5", "counted saving", "Pareto front", "test error, %"):
         assert text in texts
-    assert "--series-0" in picture  # plain's colour, and one for both families of cubic
-    assert "--series-1" in picture
-    assert "--series-2" not in picture
+    colours = {f"--{found.verdict.replace(' ', '-')}" for found in summary.headlines.values()}
+    assert all(colour in picture for colour in colours)
+    assert "--series-" not in picture
 
 
 @pytest.mark.parametrize(
@@ -180,4 +184,4 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
             (folder / f"runs/{variant}/seed-{seed}-00000000/result.json").unlink()
     summary = summarise(Study.read(folder))
     assert all(math.isnan(choice.metric.sd) for choice in summary.trade_off.choices)
-    assert "<svg" in tradeoff_figure(summary.trade_off.choices, summary.metric)
+    assert "<svg" in drawn(summary)

@@ -18,8 +18,8 @@ import tomli_w
 from truelift.processes import is_running
 from truelift.records import Predictions, Run
 from truelift.studies import start
-from truelift.studies.executors import local
-from truelift.studies.executors.local import run_local
+from truelift.studies.executors import Work, local
+from truelift.studies.executors.local import Local
 from truelift.studies.start import Anew, Forked, ForkServer, environment_for
 from truelift.training import resolve
 from truelift.training.identity import write_config
@@ -137,7 +137,7 @@ def test_a_run_finds_what_it_would_find_in_a_new_interpreter(
 
 def test_a_run_that_crashes_takes_nothing_along(tmp_path: Path) -> None:
     folders = [folder_of(tmp_path, n, own(tmp_path, n, then)) for n, then in (("bad", "abort"), ("good", ""))]
-    assert list(run_local(folders, jobs=1, threads=1, gpus=(), checkpoint_seconds=30.0)) == folders
+    assert list(Local(1, 1).run(folders, Work(tmp_path))) == folders
     reason = json.loads((folders[0] / "failure.json").read_text())["reason"]
     assert reason == f"the process was killed by signal {signal.SIGABRT.value}"
     assert (folders[1] / "result.json").exists()
@@ -165,7 +165,7 @@ def test_where_the_server_is_killed_a_run_is_made_in_a_new_interpreter(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    assert list(run_local([folder], jobs=1, threads=1, gpus=(), checkpoint_seconds=30.0)) == [folder]
+    assert list(Local(1, 1).run([folder], Work(tmp_path))) == [folder]
     killer.join()
     assert (folder / "result.json").exists()
     assert not (folder / "failure.json").exists()
@@ -194,7 +194,7 @@ def test_programs_need_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.toml").write_text(tomli_w.dumps({"command": "true {seed} {out}", "args": "", "seed": 0}))
-    assert list(run_local([folder], jobs=1, threads=1, gpus=(), checkpoint_seconds=30.0)) == [folder]
+    assert list(Local(1, 1).run([folder], Work(tmp_path))) == [folder]
     assert "metrics.json" in json.loads((folder / "failure.json").read_text())["reason"]
 
 

@@ -1,12 +1,10 @@
-"""What is it that the user has? The reader for a file, a folder, or a table in memory."""
+"""The reader for what a user has: a file, a folder, or a table in memory."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, named
 from truelift.records.elsewhere import lightning_runs, mlflow_runs, tensorboard_runs, trackio_runs, trainer_runs
 from truelift.records.elsewhere import wandb_runs as wandb
 from truelift.records.elsewhere.columns import Columns
@@ -46,20 +44,11 @@ def read_runs(source: Any, wanted: Wanted) -> RunTable:
         InputError: It is none of what can be read, or it is damaged.
     """
     if not isinstance(source, str | os.PathLike):
-        with _named(SOURCE):
+        with named(SOURCE):
             return runs_of(read_frame(source), wanted)
     path = Path(str(source).removeprefix("sqlite:///"))
-    with _named(str(path)):
+    with named(str(path)):
         return _of_path(path, wanted)
-
-
-@contextlib.contextmanager
-def _named(source: str) -> Iterator[None]:
-    """Errors inside name the source."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(str(error) if source in str(error) else f"{source}: {error}") from None
 
 
 def _of_path(path: Path, wanted: Wanted) -> RunTable:

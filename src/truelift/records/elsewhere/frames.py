@@ -1,5 +1,6 @@
 """Tables in memory: a pandas or polars frame, a dict of lists, a list of dicts. Neither library is imported."""
 
+import contextlib
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -73,8 +74,9 @@ def _fact(value: Any) -> Fact:
     """A cell of whatever library as one of Python's own."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if hasattr(value, "item"):  # numpy's scalars
-        value = value.item()
+    if hasattr(value, "item"):  # numpy's and torch's scalars
+        with contextlib.suppress(ValueError, RuntimeError):  # an array is a text, as a list is
+            value = value.item()
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, numbers.Real) or type(value).__name__ == "Decimal":

@@ -1,13 +1,14 @@
 """PyTorch Lightning's CSVLogger: folders with metrics.csv and hparams.yaml."""
 
 import math
+import re
 from pathlib import Path
 
 from truelift.records.elsewhere.cells import number
 from truelift.records.elsewhere.delimited import read_delimited
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
 from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
-from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
+from truelift.records.elsewhere.tracked import TrackedRun, name_of, series_of, table_of
 
 KIND = "Lightning runs"
 
@@ -23,7 +24,7 @@ def read_lightning(folder: Path, wanted: Wanted) -> RunTable:
     Raises:
         InputError: A metrics.csv is damaged.
     """
-    runs = [_run(path, path.relative_to(folder).as_posix()) for path in lightning_folders(folder)]
+    runs = [_run(path, name_of(path, folder)) for path in lightning_folders(folder)]
     return table_of(str(folder), KIND, runs, wanted)
 
 
@@ -44,7 +45,7 @@ def _run(path: Path, name: str) -> TrackedRun:
         if points:
             series[key] = series_of(points)
     facts: dict[str, Fact] = read_flat_yaml(path / "hparams.yaml") if (path / "hparams.yaml").exists() else {}
-    return TrackedRun(name if name != "." else path.name, series, facts)
+    return TrackedRun(name, series, facts)
 
 
 def _number(cell: Fact, column: str, place: str) -> float | None:
@@ -56,7 +57,5 @@ def _number(cell: Fact, column: str, place: str) -> float | None:
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
     """version_2 before version_10."""
-    import re
-
     parts = re.split(r"(\d+)", str(path))
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]

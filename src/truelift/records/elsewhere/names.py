@@ -103,7 +103,7 @@ def find_variants(columns: Mapping[str, Sequence[Fact]], wanted: Sequence[str], 
         for name in wanted:
             given("column of variants", name, columns)
         if len(wanted) == 1:
-            return Names(tuple(text(value) for value in columns[wanted[0]]), tuple(wanted))
+            return _of(columns, wanted[0])
         rows = zip(*(columns[name] for name in wanted), strict=True)
         joined = (" ".join(f"{n}={text(v)}" for n, v in zip(wanted, row, strict=True)) for row in rows)
         return Names(tuple(joined), tuple(wanted))

@@ -25,9 +25,9 @@ def read_parquet(path: Path) -> Columns:
             if size > MOST_CELLS:
                 raise InputError(f"{path} has {size:,} cells, more than the {MOST_CELLS:,} it may have.")
             table = file.read()
+    except InputError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} cannot be read as parquet: {one_line(error)}.") from None
     names = [str(name) for name in table.column_names]
     columns: list[tuple[str, list[Fact]]] = []

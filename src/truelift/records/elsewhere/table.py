@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,12 +30,16 @@ def runs_of(table: Columns, wanted: Wanted) -> RunTable:
     Raises:
         InputError: A column that is needed cannot be found, or a cell is not what it should be.
     """
-    wanted = Wanted(
-        baseline=wanted.baseline,
-        metric=None if wanted.metric is None else usual.resolved(wanted.metric, table.cells),
+
+    def resolved(name: str | None) -> str | None:
+        return None if name is None else usual.resolved(name, table.cells)
+
+    wanted = replace(
+        wanted,
+        metric=resolved(wanted.metric),
         variant=tuple(usual.resolved(name, table.cells) for name in wanted.variant),
-        seed=None if wanted.seed is None else usual.resolved(wanted.seed, table.cells),
-        step=None if wanted.step is None else usual.resolved(wanted.step, table.cells),
+        seed=resolved(wanted.seed),
+        step=resolved(wanted.step),
     )
     variants = usual.find_variants(table.cells, wanted.variant, wanted.baseline)
     if variants is None:
@@ -72,21 +77,15 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
         key = (name, seed_of(table.cells[seed][i], seed, f"{table.source}, {table.places[i]}") if seed else None)
         rows.setdefault((*key, "" if own is None else text(own)), []).append(i)
     facts = [name for name in free if name not in measured]
-    if long:
-        made = _LongReader(table, step, *long)
-        runs = tuple(made.run(key, which, facts) for key, which in rows.items())
-        notes = made.notes
-    else:
-        reader = _Reader(table, step, measured)
-        runs = tuple(reader.run(key, which, facts) for key, which in rows.items())
-        notes = reader.notes
+    reader: _Reader | _LongReader = _LongReader(table, step, *long) if long else _Reader(table, step, measured)
+    runs = tuple(reader.run(key, which, facts) for key, which in rows.items())
     return RunTable(
         table.source,
         runs,
         variant_from=_quoted(variants.columns),
         seed_from=_quoted([seed]) if seed else "nowhere",
         steps_from=_quoted([step]) if step and any(len(s.steps) > 1 for r in runs for s in r.series.values()) else None,
-        notes=tuple(notes),
+        notes=tuple(reader.notes),
     )
 
 
@@ -113,11 +112,13 @@ class _Reader:
         if self._step is None:
             return [0.0] * len(rows)
         column = self._table.cells[self._step]
-        found = [self._number(column[i], self._step, i) for i in rows]
-        for i, step in zip(rows, found, strict=True):
+        found = []
+        for i in rows:
+            step = self._number(column[i], self._step, i)
             if step is None or np.isnan(step):
                 raise InputError(f"{self._place(i)}, {self._step} must be a number, got none.")
-        return [step for step in found if step is not None]
+            found.append(step)
+        return found
 
     def _without_repeats(self, rows: Sequence[int], steps: list[float], run: OneRun) -> tuple[list[int], list[float]]:
         """Rows by step. Rows that say the same twice count once, and are told.

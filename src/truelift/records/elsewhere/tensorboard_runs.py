@@ -7,7 +7,7 @@ from truelift.errors import InputError
 from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
 from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
-from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
+from truelift.records.elsewhere.tracked import TrackedRun, name_of, series_of, table_of
 
 KIND = "TensorBoard runs"
 _HPARAMS = "_hparams_/session_start_info"
@@ -32,15 +32,15 @@ def read_tensorboard(folder: Path, wanted: Wanted) -> RunTable:
     for path in event_folders(folder):
         events = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
         events.Reload()
-        points = {
-            tag: [(float(e.step), float(e.value)) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]
-        }
+        points = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
         points |= {tag: found for tag in events.Tags()["tensors"] if (found := _scalars(events, tag))}
-        series = {tag: series_of(_finite(found)) for tag, found in points.items()}
+        series = {
+            tag: series_of((float(step), finite_or_nan(value)) for step, value in found)
+            for tag, found in points.items()
+        }
         facts = {**_hparams(events), **(read_flat_yaml(hparams) if (hparams := path / "hparams.yaml").exists() else {})}
-        name = path.relative_to(folder).as_posix()
         if series:
-            runs.append(TrackedRun(folder.name if name == "." else name, series, facts))
+            runs.append(TrackedRun(name_of(path, folder), series, facts))
     return table_of(str(folder), KIND, _joined(runs), wanted)
 
 
@@ -51,8 +51,7 @@ def _joined(runs: list[TrackedRun]) -> list[TrackedRun]:
     """
     by_name = {run.name: run for run in runs}
     for run in runs:
-        above = run.name.rpartition("/")[0]
-        below = run.name.rpartition("/")[2]
+        above, _, below = run.name.rpartition("/")
         if above in by_name and below.replace(".", "").isdigit():
             upper = by_name[above]
             by_name[above] = TrackedRun(above, {**run.series, **upper.series}, {**run.facts, **upper.facts})
@@ -60,7 +59,7 @@ def _joined(runs: list[TrackedRun]) -> list[TrackedRun]:
     return list(by_name.values())
 
 
-def _scalars(events: Any, tag: str) -> list[tuple[float, float]]:
+def _scalars(events: Any, tag: str) -> list[tuple[int, float]]:
     """The points of a tensor series that holds single numbers, as TensorFlow 2 and JAX write them."""
     from tensorboard.util.tensor_util import make_ndarray
 
@@ -69,7 +68,7 @@ def _scalars(events: Any, tag: str) -> list[tuple[float, float]]:
         value = make_ndarray(event.tensor_proto)
         if value.size != 1 or value.dtype.kind not in "fiu":
             return []
-        found.append((float(event.step), float(value.reshape(()))))
+        found.append((event.step, float(value.reshape(()))))
     return found
 
 
@@ -77,17 +76,9 @@ def _hparams(events: Any) -> dict[str, Fact]:
     """What the HParams plugin holds of the run."""
     from tensorboard.plugins.hparams import plugin_data_pb2
 
-    content = events.SummaryMetadata(_HPARAMS).plugin_data.content if _HPARAMS in _tags(events) else b""
+    content = events.SummaryMetadata(_HPARAMS).plugin_data.content if _HPARAMS in events.summary_metadata else b""
     if not content:
         return {}
     data = plugin_data_pb2.HParamsPluginData.FromString(content)
     values = data.session_start_info.hparams.items()
     return {name: getattr(value, value.WhichOneof("kind")) for name, value in values if value.WhichOneof("kind")}
-
-
-def _tags(events: Any) -> list[str]:
-    return list(events.summary_metadata)
-
-
-def _finite(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(step, finite_or_nan(value)) for step, value in points]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class TrackedRun:
     """Its configuration, parameters and tags, by dotted name."""
     failed: str | None = None
     """Why it did not end well, if the tracker says so."""
+
+
+def name_of(home: Path, folder: Path) -> str:
+    """A run's name: its folder's path below the one that is read; its own name where it does not lie below."""
+    return home.relative_to(folder).as_posix() if folder in home.parents else home.absolute().name
 
 
 def series_of(points: Iterable[tuple[float, float]]) -> Series:

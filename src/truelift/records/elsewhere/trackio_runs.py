@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, is_number
 from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.databases import opened
 from truelift.records.elsewhere.json_lines import flat
@@ -45,7 +45,7 @@ def _runs(database: sqlite3.Connection, path: Path) -> Iterator[TrackedRun]:
         of_run = points.setdefault(run, {})
         for metric, value in _object(path, text).items():
             found = _NO_NUMBERS.get(value, value) if isinstance(value, str) else value
-            if isinstance(found, int | float) and not isinstance(found, bool):
+            if is_number(found):
                 of_run.setdefault(metric, []).append((float(step), finite_or_nan(found)))
     for run, of_run in points.items():
         config = configs.get(run, {})

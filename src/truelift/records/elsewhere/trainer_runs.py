@@ -4,10 +4,10 @@ import json
 import math
 from pathlib import Path
 
-from truelift.errors import InputError, one_line
+from truelift.errors import InputError, is_number, one_line
 from truelift.records.elsewhere.cells import finite_or_nan
 from truelift.records.elsewhere.run_table import RunTable, Wanted
-from truelift.records.elsewhere.tracked import TrackedRun, series_of, table_of
+from truelift.records.elsewhere.tracked import TrackedRun, name_of, series_of, table_of
 from truelift.records.files import read_bytes
 
 KIND = "Trainer runs"
@@ -37,16 +37,15 @@ def read_trainer(folder: Path, wanted: Wanted) -> RunTable:
     Raises:
         InputError: A state is damaged.
     """
-    runs = [_run(home, path, folder) for home, path in state_files(folder).items()]
+    runs = [_run(name_of(home, folder), path) for home, path in state_files(folder).items()]
     return table_of(str(folder), KIND, runs, wanted)
 
 
-def _run(home: Path, path: Path, folder: Path) -> TrackedRun:
+def _run(name: str, path: Path) -> TrackedRun:
+    content = read_bytes(path, MOST_BYTES)
     try:
-        state = json.loads(read_bytes(path, MOST_BYTES).decode("utf-8-sig"))  # NaN too, which a Trainer writes
+        state = json.loads(content.decode("utf-8-sig"))  # NaN too, which a Trainer writes
     except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} is not JSON: {one_line(error)}.") from None
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
@@ -57,8 +56,6 @@ def _run(home: Path, path: Path, folder: Path) -> TrackedRun:
         if not isinstance(step, int | float):
             continue
         for key, value in entry.items():
-            if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+            if key != "step" and is_number(value):
                 points.setdefault(key, []).append((finite_or_nan(step), finite_or_nan(value)))
-    name = home.relative_to(folder).as_posix()
-    series = {key: series_of(found) for key, found in points.items()}
-    return TrackedRun(name if name != "." else home.name, series)
+    return TrackedRun(name, {key: series_of(found) for key, found in points.items()})

@@ -9,11 +9,11 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError
+from truelift.errors import InputError, is_number
 from truelift.records.elsewhere import names as usual
 from truelift.records.elsewhere.cells import finite_or_nan, number
 from truelift.records.elsewhere.columns import Columns
@@ -134,9 +134,7 @@ def _number(written: str) -> float | None:
         return None
     if value in ("NaN", "Infinity", "-Infinity"):
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return finite_or_nan(value)
+    return finite_or_nan(value) if is_number(value) else None
 
 
 def is_chart(columns: Sequence[str]) -> bool:
@@ -168,9 +166,8 @@ def read_chart(table: Columns, wanted: Wanted) -> RunTable:
             step, value = number(table.cells[names[0]][i], names[0], at), number(table.cells[column][i], column, at)
             if step is not None and value is not None:
                 found.append((step, value))
-    runs = [TrackedRun(name, _series(of_run)) for name, of_run in points.items()]
+    runs = [
+        TrackedRun(name, {metric: series_of(found) for metric, found in of_run.items() if found})
+        for name, of_run in points.items()
+    ]
     return table_of(table.source, KIND, runs, wanted, counts=names[0])
-
-
-def _series(points: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    return {name: series_of(found) for name, found in points.items() if found}

@@ -37,11 +37,6 @@ def has_ended(folder: Path) -> bool:
 class Executor(Protocol):
     """Starts runs, and tells which have ended."""
 
-    @property
-    def is_here(self) -> bool:
-        """Whether runs are made by this command on this machine: data are looked at beforehand then."""
-        ...
-
     def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Look at what can be wrong, before anything is written.
 
@@ -58,8 +53,9 @@ class Executor(Protocol):
         """Run every folder's config.toml.
 
         Args:
-            folders: Each with a config.toml when its turn comes. Where `is_here`, or where the work is one by one, the
-                next is asked for when there is room, and all that have ended were yielded: so it may depend on them.
+            folders: Each with a config.toml when its turn comes. Where this machine makes the runs, or where the work
+                is one by one, the next is asked for when there is room, and all that have ended were yielded: so it may
+                depend on them.
             work: What is the same in all.
 
         Yields:

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,28 +42,85 @@ class Local:
     """Those that the processes share out among them."""
     retries: int = 0
     """How often a run whose process was killed is tried again, from its checkpoint."""
-
-    @property
-    def is_here(self) -> bool:
-        """They are."""
-        return True
+    keep_server: bool = False
+    """Whether the process that runs are forked from is kept, for the next call in this process."""
 
     def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Nothing can be wrong that the study itself does not see."""
 
     def run(self, folders: Iterable[Path], work: Work) -> Generator[Path]:
-        """Run every folder's config.toml in a process of its own (`run_local`)."""
-        return run_local(
-            folders,
-            jobs=self.jobs,
-            threads=self.threads,
-            gpus=self.gpus,
-            checkpoint_seconds=work.checkpoint_seconds,
-            metric=work.metric,
-            tell=work.tell,
-            begun=work.begun,
-            retries=self.retries,
-        )
+        """Run every folder's config.toml in a process of its own.
+
+        A run that another process has is left to it, and taken up where that ends without a result or a failure. After
+        Ctrl-C, SIGTERM or another exception here, the workers end before it goes on its way.
+
+        Args:
+            folders: Each with a config.toml when its turn comes. The next is asked for when a process is free, and all
+                that have ended were yielded: so it may depend on them.
+            work: What is the same in all. It is told, once, that nothing is left but what other processes have, and of
+                each run that begins, by a thread of its own.
+
+        Yields:
+            Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
+            interrupted.
+        """
+        # One for each process at a time, so that no GPU has two runs while another has none.
+        free: SimpleQueue[str | None] = SimpleQueue()
+        for job in range(self.jobs):
+            free.put(self.gpus[job % len(self.gpus)] if self.gpus else None)
+        options = [str(work.checkpoint_seconds), *([] if work.metric is None else [work.metric])]
+
+        def make(folder: Path) -> bool:
+            gpu = free.get()
+            try:
+                work.begun(folder)
+                return _run_to_end(workers, folder, gpu, options, self.retries)
+            finally:
+                free.put(gpu)
+
+        with (
+            side_by_side(self.jobs, self.gpus) as shared,
+            contextlib.closing(_Workers(self.threads, self.keep_server, shared)) as workers,
+            ThreadPoolExecutor(self.jobs) as pool,
+        ):
+            try:
+                running: dict[Future[bool], Path] = {}
+                elsewhere: deque[Path] = deque()
+                following, told = iter(folders), False
+                while True:
+                    while len(running) < self.jobs and (folder := next(following, None)) is not None:
+                        if has_ended(folder):  # another process was here first
+                            yield folder
+                        elif _is_elsewhere(folder):
+                            elsewhere.append(folder)
+                        else:
+                            running[pool.submit(make, folder)] = folder
+                    for folder in list(elsewhere):
+                        if has_ended(folder):
+                            elsewhere.remove(folder)
+                            yield folder
+                        elif len(running) < self.jobs and is_free(folder):
+                            elsewhere.remove(folder)
+                            running[pool.submit(make, folder)] = folder
+                    if running:
+                        # Never without end: Ray ends a task by an exception that a wait does not notice before it ends.
+                        for done in wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done:
+                            folder = running.pop(done)
+                            if done.result():
+                                yield folder
+                            else:
+                                elsewhere.append(folder)
+                    elif elsewhere:
+                        if not told:
+                            work.tell(_waiting(elsewhere))
+                        told = True
+                        time.sleep(_LOOK_SECONDS)
+                    else:
+                        return
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                workers.stop(PREEMPTED_STOP_SECONDS if signals.preempted() else STOP_SECONDS)
+                raise
 
 
 class _Workers:
@@ -90,11 +147,10 @@ class _Workers:
         Raises:
             InputError: The log cannot be written.
         """
-        log = folder / "log.txt"
         try:
-            file = log.open("a")
+            file = (folder / "log.txt").open("a")
         except OSError as error:
-            raise InputError(f"{log.parent} cannot be written to: {one_line(error)}.") from None
+            raise InputError(f"{folder} cannot be written to: {one_line(error)}.") from None
         environment = self._environment if gpu is None else {**self._environment, "CUDA_VISIBLE_DEVICES": gpu}
         with file:
             server = None if _is_program(folder) else self._ready_server()
@@ -145,12 +201,14 @@ class _Workers:
 
     def close(self) -> None:
         """End the server, or keep it; all workers have ended."""
-        if self._server is not None and self._keep and not self.stopped:
-            keep(self._server)
-        elif self._server is not None and not self.stopped:
-            self._server.let_go()
-        elif self._server is not None:
+        if self._server is None:
+            return
+        if self.stopped:
             self._server.close()
+        elif self._keep:
+            keep(self._server)
+        else:
+            self._server.let_go()
 
 
 def _is_program(folder: Path) -> bool:
@@ -161,133 +219,29 @@ def _is_program(folder: Path) -> bool:
         return False
 
 
-def run_local(
-    folders: Iterable[Path],
-    *,
-    jobs: int,
-    threads: int,
-    gpus: Sequence[str],
-    checkpoint_seconds: float,
-    metric: str | None = None,
-    tell: Callable[[str], None] = print,
-    begun: Callable[[Path], None] = lambda folder: None,
-    retries: int = 0,
-    keep_server: bool = False,
-) -> Generator[Path]:
-    """Run every folder's config.toml in a process of its own.
-
-    A run that another process has is left to it, and taken up where that ends without a result or a failure. After
-    Ctrl-C, SIGTERM or another exception here, the workers end before it goes on its way.
-
-    Args:
-        folders: Each with a config.toml when its turn comes. The next is asked for when a process is free, and all that
-            have ended were yielded: so it may depend on them.
-        jobs: Processes at a time, at least 1.
-        threads: CPU threads of each, at least 1.
-        gpus: Those that the processes share out among them, each seeing one of them alone; none: nothing is said.
-        checkpoint_seconds: Time between a run's checkpoints, at least 0.
-        metric: The one that a program of the user's must give.
-        tell: Told, once, that nothing is left but what other processes have.
-        begun: Told of each folder when its run begins, by a thread of its own.
-        retries: How often a run whose process was killed is tried again, from its checkpoint.
-        keep_server: Keep the process that runs are forked from, for the next call in this process.
-
-    Yields:
-        Each folder as soon as its run has ended, with result.json or failure.json in it, or neither where it was
-        interrupted.
-    """
-    # One for each process at a time, so that no GPU has two runs while another has none.
-    free: SimpleQueue[str | None] = SimpleQueue()
-    for job in range(jobs):
-        free.put(gpus[job % len(gpus)] if gpus else None)
-    with (
-        side_by_side(jobs, gpus) as shared,
-        contextlib.closing(_Workers(threads, keep_server, shared)) as workers,
-        ThreadPoolExecutor(jobs) as pool,
-    ):
-        try:
-            options = [str(checkpoint_seconds)] if metric is None else [str(checkpoint_seconds), metric]
-            running: dict[Future[bool], Path] = {}
-            elsewhere: deque[Path] = deque()
-            following, told = iter(folders), False
-            while True:
-                while len(running) < jobs and (folder := next(following, None)) is not None:
-                    if has_ended(folder):  # another process was here first
-                        yield folder
-                    elif _is_elsewhere(folder):
-                        elsewhere.append(folder)
-                    else:
-                        running[pool.submit(_run, workers, folder, free, options, begun, retries)] = folder
-                for folder in list(elsewhere):
-                    if has_ended(folder):
-                        elsewhere.remove(folder)
-                        yield folder
-                    elif len(running) < jobs and is_free(folder):
-                        elsewhere.remove(folder)
-                        running[pool.submit(_run, workers, folder, free, options, begun, retries)] = folder
-                if running:
-                    # Never without end: Ray ends a task by an exception that a wait does not notice before it ends.
-                    for done in wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done:
-                        folder = running.pop(done)
-                        if done.result():
-                            yield folder
-                        else:
-                            elsewhere.append(folder)
-                elif elsewhere:
-                    if not told:
-                        tell(_waiting(elsewhere))
-                    told = True
-                    time.sleep(_LOOK_SECONDS)
-                else:
-                    return
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            workers.stop(PREEMPTED_STOP_SECONDS if signals.preempted() else STOP_SECONDS)
-            raise
-
-
 def _is_elsewhere(folder: Path) -> bool:
     """Whether another machine has a run; a process of this one ends soon, most likely, as its study did."""
     holder = holder_of(folder)
     return holder is not None and not holder.is_here
 
 
-def _waiting(folders: Iterable[Path]) -> str:
-    runs = list(folders)
+def _waiting(runs: Sequence[Path]) -> str:
     holder = holder_of(runs[0])
     by = "" if holder is None else f", such as {holder.words()}"
     return f"waiting for {len(runs)} run{'s' * (len(runs) > 1)} that other processes have{by}"
 
 
-def _run(
-    workers: _Workers,
-    folder: Path,
-    free: "SimpleQueue[str | None]",
-    options: Sequence[str],
-    begun: Callable[[Path], None],
-    retries: int,
-) -> bool:
+def _run_to_end(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[str], retries: int) -> bool:
     """Whether the run has ended; not where another process has it."""
-    gpu = free.get()
-    try:
-        begun(folder)
-        return _start(workers, folder, gpu, options, retries)
-    finally:
-        free.put(gpu)
-
-
-def _start(workers: _Workers, folder: Path, gpu: str | None, options: Sequence[str], retries: int) -> bool:
     status = workers.run(folder, options, gpu)
     while retries and status is not None and status < 0 and status not in _STOPPED and not workers.stopped:
         retries -= 1
         status = workers.run(folder, options, gpu)
     if status == ELSEWHERE:
         return False
-    if status is None or status in _STOPPED:
+    if status is None or status in _STOPPED or (status < 0 and workers.stopped):
         return True  # stopped, not failed
     if status < 0:  # killed: it could not say why itself
-        if workers.stopped:
-            return True
         cause = " (out of memory, perhaps)" if status == -signal.SIGKILL else ""
         return write_failure(folder, f"the process was killed by signal {-status}{cause}")
     if not has_ended(folder):

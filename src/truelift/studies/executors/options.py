@@ -12,11 +12,12 @@ CLUSTERS = ("slurm", "ray")
 """Executors whose runs are made elsewhere."""
 EXECUTORS = ("local", *CLUSTERS)
 
-_TIME = re.compile(r"([1-9][0-9]{0,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # What stands behind `#SBATCH --name=` on a line of its own.
 _WORD = In("one word, without spaces or quotes", lambda value: bool(re.fullmatch(r"[\w.,:/@+%=&|*\[\]()!-]+", value)))
-_DURATION = In("a number with s, m, h or d, such as 90m or 4h", lambda value: bool(_TIME.fullmatch(value)))
+_DURATION = In(
+    "a number with s, m, h or d, such as 90m or 4h", lambda value: bool(re.fullmatch("[1-9][0-9]{0,6}[smhd]", value))
+)
 _SIZE = In("a number with K, M, G or T, such as 16G", lambda value: bool(re.fullmatch("[1-9][0-9]{0,8}[KMGT]", value)))
 
 
@@ -93,8 +94,7 @@ class ExecutorOptions:
     @property
     def seconds(self) -> int | None:
         """Time of a task; none where the partition's holds."""
-        found = None if self.time is None else _TIME.fullmatch(self.time)
-        return None if found is None else int(found[1]) * _SECONDS[found[2]]
+        return None if self.time is None else int(self.time[:-1]) * _SECONDS[self.time[-1]]
 
     @property
     def memory_bytes(self) -> int | None:

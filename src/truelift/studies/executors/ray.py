@@ -41,11 +41,6 @@ class Ray:
     options: ExecutorOptions
 
     @property
-    def is_here(self) -> bool:
-        """They are not, though a cluster of this machine alone is one too."""
-        return False
-
-    @property
     def waits(self) -> bool:
         """Always: tasks end with the command that they are of."""
         return True

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from truelift import __version__
 from truelift.errors import InputError
-from truelift.studies.executors.base import has_ended
-from truelift.studies.executors.local import run_local
+from truelift.studies.executors.base import Work, has_ended
+from truelift.studies.executors.local import Local
 
 _SEEN_SECONDS = 10.0
 """How late a shared disk may show what was written on another machine."""
@@ -51,17 +51,8 @@ def make(
         if directory is not None:
             os.chdir(directory)
         os.environ["TRUELIFT_JOB"] = job
-        ended = run_local(
-            [folder],
-            jobs=1,
-            threads=threads,
-            gpus=(),
-            checkpoint_seconds=checkpoint_seconds,
-            metric=metric,
-            retries=retries,
-            keep_server=True,
-        )
-        for _ in ended:
+        here = Local(jobs=1, threads=threads, retries=retries, keep_server=True)
+        for _ in here.run([folder], Work(Path(study), checkpoint_seconds, metric)):
             pass
     except (InputError, OSError) as error:
         return False, f"{_here()}: {error}"
@@ -86,9 +77,9 @@ def look(token: str, study: str, directory: str | None, version: str) -> str | N
     return None
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = _SEEN_SECONDS) -> bool:
+def wait_for(holds: Callable[[], bool]) -> bool:
     """Wait for what a shared disk shows late; whether it came."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _SEEN_SECONDS
     while not holds():
         if time.monotonic() > deadline:
             return False

@@ -13,11 +13,11 @@ from truelift.records import Study
 from truelift.records.progress import took
 
 SHORT_SECONDS = 60.0
-"""A run that takes less is made with others in one task,"""
+"""A run that takes less shares its task with others."""
 TASK_SECONDS = 300.0
-"""so that a task takes so long,"""
+"""What such a task is to take."""
 FEWEST_TASKS = 16
-"""but for a study of few runs, which would then run one after the other."""
+"""At least so many tasks, so that the runs of a small study still run at the same time."""
 
 _MOST_READ = 100
 """Of the results: they tell how long a run takes, not more."""

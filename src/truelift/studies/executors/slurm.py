@@ -45,18 +45,8 @@ class Slurm:
     """A cluster's jobs."""
 
     options: ExecutorOptions
-    wait: bool = False
+    waits: bool = False
     """Whether the command waits for the runs."""
-
-    @property
-    def is_here(self) -> bool:
-        """They are not."""
-        return False
-
-    @property
-    def waits(self) -> bool:
-        """Where that was asked for."""
-        return self.wait
 
     def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Refuse what Slurm would refuse, or would fail at in every task.
@@ -65,7 +55,7 @@ class Slurm:
             InputError: There is no sbatch here, Slurm does not answer, the partition is not there, or the nodes cannot
                 see the study's folder.
         """
-        if one_by_one and not (self.wait and self.options.at_once):
+        if one_by_one and not (self.waits and self.options.at_once):
             raise InputError(
                 "a study until decided needs --wait and --executor.at_once with --executor slurm: which run is next "
                 "depends on those that have ended, and the command that waits hands over so many at a time."
@@ -111,7 +101,7 @@ class Slurm:
                 self._hand_over(runs, work)
                 left.update(dict.fromkeys(runs))
 
-        if self.wait:
+        if self.waits:
             yield from _waited(more, work)
         else:
             more({})
@@ -223,7 +213,7 @@ def _waited(more: Callable[[dict[Path, None]], None], work: Work) -> Iterator[Pa
 
 
 def _is_coming(runs: Iterable[Path], study: Path, submissions: Sequence[Submission]) -> bool:
-    """Whether one of the runs is queued or has a holder; so it is taken to be while Slurm does not answer."""
+    """Whether one of the runs is queued or has a holder; True while Slurm does not answer."""
     try:
         queued = _queued(submissions)
     except InputError:

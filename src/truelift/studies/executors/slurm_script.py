@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from truelift.errors import InputError
@@ -61,20 +60,13 @@ def script(options: ExecutorOptions, work: Work, folder: Path, tasks: int, why: 
         *("--checkpoint_seconds", f"{work.checkpoint_seconds:g}"),
         *("--retries", str(1 if options.retries is None else options.retries)),
     ]
+    heartbeat = os.environ.get("TRUELIFT_HEARTBEAT")
     return _SCRIPT.format(
         lines="\n".join(["#SBATCH --requeue", *lines, *([f"# {why}."] if why else [])]),
-        command=_command(command),
+        command=f'{shlex.join(command)} --task "$SLURM_ARRAY_TASK_ID"',
         requeues=options.requeues,
-        heartbeat=_kept("TRUELIFT_HEARTBEAT"),
+        heartbeat=f"export TRUELIFT_HEARTBEAT={shlex.quote(heartbeat)}\n" if heartbeat else "",
     )
-
-
-def _command(words: Sequence[str]) -> str:
-    return shlex.join(words) + ' --task "$SLURM_ARRAY_TASK_ID"'
-
-
-def _kept(name: str) -> str:
-    return f"export {name}={shlex.quote(os.environ[name])}\n" if os.environ.get(name) else ""
 
 
 def _time(seconds: int) -> str:

@@ -24,7 +24,6 @@ _MOST_BYTES = 2**26
 class Submission:
     """One array of jobs."""
 
-    folder: Path
     job: str
     tasks: tuple[tuple[str, ...], ...]
     """The runs' folders, as from the study's, of each task."""
@@ -58,7 +57,7 @@ def read_submissions(study: Path) -> list[Submission]:
         except (InputError, KeyError, TypeError):
             continue
         if isinstance(job, str) and job.isdecimal():
-            found.append(Submission(path.parent, job, tasks))
+            found.append(Submission(job, tasks))
     return found
 
 
@@ -77,9 +76,8 @@ def read_tasks(path: Path) -> tuple[tuple[str, ...], ...]:
 
 
 def _json(path: Path) -> Any:
+    content = read_bytes(path, _MOST_BYTES)
     try:
-        return json.loads(read_bytes(path, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+        return json.loads(content)
+    except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON.") from None

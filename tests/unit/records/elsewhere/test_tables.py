@@ -84,6 +84,16 @@ def test_a_frame_of_numpy_columns() -> None:
     assert results(read_runs(Frame(columns), PLAIN)) == {("plain", 0): 90, ("mixup", 0): 91}
 
 
+def test_an_array_in_a_cell_is_no_result() -> None:
+    rows = [
+        {"method": v, "seed": 0, "val_accuracy": x, "of_classes": np.zeros(2)}
+        for v, x in (("plain", 90), ("mixup", 91))
+    ]
+    table = read_runs(rows, PLAIN)
+    assert results(table) == {("plain", 0): 90, ("mixup", 0): 91}
+    assert table.metrics == ("val_accuracy",)
+
+
 def test_a_row_a_seed() -> None:
     table = read_runs(
         {"seed": [3, 1], "plain": [90, 91], "mixup": [92, None], "note": ["a", "b"]},

@@ -147,6 +147,15 @@ def test_the_newest_state_of_a_trainer_counts(tmp_path: Path) -> None:
     assert np.isnan(table.runs[0].series["loss"].values[0])
 
 
+@pytest.mark.parametrize("named", ["checkpoint-9", "checkpoint-9/trainer_state.json"])
+def test_one_checkpoint_of_a_trainer_is_the_run_that_it_is_of(tmp_path: Path, named: str) -> None:
+    folder = tmp_path / "plain_seed3" / "checkpoint-9"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": [{"eval_accuracy": 0.5, "step": 9}]}))
+    table = read_runs(tmp_path / "plain_seed3" / named, PLAIN)
+    assert [(run.variant, run.seed) for run in table.runs] == [("plain", 3)]
+
+
 def test_an_exported_chart(tmp_path: Path) -> None:
     names = [f"{variant}-seed-{seed}" for variant, seed in RUNS]
     header = ["Step", *(f"{name} - val_accuracy{end}" for name in names for end in ("", "__MIN", "__MAX"))]

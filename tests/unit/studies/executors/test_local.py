@@ -11,7 +11,8 @@ import tomli_w
 import torch
 
 from truelift.processes import available_cores
-from truelift.studies.executors.local import run_local
+from truelift.studies.executors import Work
+from truelift.studies.executors.local import Local
 from truelift.studies.study import Shares
 from truelift.training.hardware import visible_gpus
 
@@ -33,7 +34,7 @@ def given(folder: Path, runs: int, jobs: int, gpus: tuple[str, ...]) -> list[dic
         run.mkdir()
         config = {"command": f"{sys.executable} {folder}/program.py {{out}}", "args": "", "seed": 0}
         (run / "config.toml").write_text(tomli_w.dumps(config))
-    assert sorted(run_local(folders, jobs=jobs, threads=1, gpus=gpus, checkpoint_seconds=30.0)) == folders
+    assert sorted(Local(jobs, 1, gpus).run(folders, Work(folder))) == folders
     return [json.loads((run / "result.json").read_text())["metrics"] for run in folders]
 
 

@@ -84,7 +84,8 @@ def test_runs_are_handed_over_once(tmp_path: Path, commands: Path) -> None:
     assert not list(executor.run(there, Work(study, tell=told.append)))
     (first,) = read_submissions(study)
     assert (first.job, [len(task) for task in first.tasks]) == ("77", [2, 2, 2, 1])
-    assert told == [f"job 77: 7 runs in 4 tasks, handed to Slurm by {first.folder / 'script.sh'}"]
+    (handed,) = study.glob("slurm/*/script.sh")
+    assert told == [f"job 77: 7 runs in 4 tasks, handed to Slurm by {handed}"]
     # Tasks 0 and 2 are in the queue still.
     assert not list(executor.run(there, Work(study, tell=told.append)))
     second = read_submissions(study)[1]
@@ -105,9 +106,10 @@ def test_short_runs_are_made_several_a_task(tmp_path: Path, commands: Path) -> N
     assert not list(Slurm(ExecutorOptions(name="slurm")).run(there, Work(study, tell=told.append)))
     why = "4 runs a task, since those that have ended took 8 s each"
     assert told[0] == why
-    (handed,) = read_submissions(study)
-    assert [len(task) for task in handed.tasks] == [4] * 16
-    assert f"# {why}.\n" in (handed.folder / "script.sh").read_text()
+    (submission,) = read_submissions(study)
+    assert [len(task) for task in submission.tasks] == [4] * 16
+    (handed,) = study.glob("slurm/*/script.sh")
+    assert f"# {why}.\n" in handed.read_text()
     own = Slurm(ExecutorOptions(name="slurm", runs_per_task=1)).shown(there, Work(study))
     assert "#SBATCH --array=0-63\n" in own
     assert "runs a task" not in own
@@ -128,7 +130,7 @@ def test_runs_that_depend_on_others_are_handed_over_as_they_end(
             asked.append(run)
             yield run
 
-    executor = Slurm(ExecutorOptions(name="slurm", at_once=2), wait=True)
+    executor = Slurm(ExecutorOptions(name="slurm", at_once=2), waits=True)
     running = executor.run(following(), Work(study, tell=told.append, one_by_one=True))
     for number, run in enumerate(there):
         # It is asked for a run only when there is room, and what has ended was told.
@@ -164,7 +166,7 @@ def test_a_task_that_slurm_holds_is_told_once(tmp_path: Path, commands: Path, mo
         if "is held" in line:
             (run / "result.json").touch()
 
-    for _ in Slurm(ExecutorOptions(name="slurm"), wait=True).run([run], Work(study, tell=tell)):
+    for _ in Slurm(ExecutorOptions(name="slurm"), waits=True).run([run], Work(study, tell=tell)):
         looks += 1
     assert looks == 1
     assert told[1:] == ["task 77_0 is held by Slurm (launch failed requeued held): scontrol release 77_0 lets it go on"]
