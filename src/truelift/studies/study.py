@@ -210,8 +210,9 @@ def run_study(
     check_seconds("checkpoint_seconds", checkpoint_seconds)
     runs = by_folder(plan, folder)
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
-    record = plan.record(repeat, now(), found) | _source(folder, plan)
-    _refuse_other(folder, plan, list(found.values()))
+    record = plan.record(repeat, now(), found)
+    record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
+    refuse_other(folder, plan.source, plan.scale, list(found.values()))
     earlier_plans(folder, record)
     fingerprints = _fingerprints(runs)
     pending = pending_of(plan, runs)
@@ -255,7 +256,10 @@ def run_study(
             for misleading in times_that_mislead(plan, chosen, seen.unrecorded):
                 warn(misleading)
     with leased(folder, wait_seconds=_WAIT_SECONDS):
-        for line in (_refuse_other(folder, plan, list(found.values())), *sources_changed(runs, pending)):
+        for line in (
+            refuse_other(folder, plan.source, plan.scale, list(found.values())),
+            *sources_changed(runs, pending),
+        ):
             if line is not None:
                 warn(line)
         write_json(folder / "study.json", record | {"earlier": earlier_plans(folder, record)})
@@ -437,17 +441,6 @@ def sources_changed(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) ->
         "again, give another --out."
         for (variant, files), which in seeds.items()
     ]
-
-
-def _refuse_other(folder: Path, plan: StudyPlan, runs: list[str]) -> str | None:
-    return None if plan.source is None else refuse_other(folder, plan.source, plan.scale, runs)
-
-
-def _source(folder: Path, plan: StudyPlan) -> dict[str, str]:
-    """Where the study file is and where the command was given, as from the study's folder."""
-    if plan.source is None:
-        return {}
-    return {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
 
 
 def folder_of(study: Path, run: PlannedRun) -> Path:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from truelift import processes, signals
 from truelift.ending import QuickEnd
-from truelift.errors import DivergedError, InputError, one_line
+from truelift.errors import DivergedError, InputError, is_number, one_line
 from truelift.records import ANOTHER_TRY, Predictions, Run, leased, now, read_config_file, write_json
 from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
@@ -80,7 +80,7 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
         status = signals.status()
         if status is not None:  # it was interrupted, and somebody's code has made another exception of it
             return status
-        if isinstance(error, InputError) and _is_program(folder):
+        if isinstance(error, InputError) and is_program(folder):
             print(f"truelift: {one_line(error)}", file=sys.stderr)  # where in here it was raised helps nobody
         else:
             traceback.print_exc()
@@ -89,10 +89,11 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
     return 0
 
 
-def _is_program(folder: Path) -> bool:
+def is_program(folder: Path) -> bool:
+    """Whether a run is a program of the user's: it needs no torch."""
     try:
         return "command" in read_config_file(folder)
-    except InputError:
+    except InputError:  # whoever makes the run says so
         return False
 
 
@@ -290,7 +291,7 @@ def _unpredicted(folder: Path, metric: str) -> str | None:
 
 
 def _is_metric(name: str, value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return False
     try:
         name.encode()  # half a character, which JSON can have, can be written nowhere

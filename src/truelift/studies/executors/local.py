@@ -13,12 +13,11 @@ from threading import Lock
 
 from truelift import processes, signals
 from truelift.errors import InputError, one_line
-from truelift.records import read_config_file
 from truelift.records.leases import holder_of, is_free
 from truelift.studies.executors.base import Work, has_ended
 from truelift.studies.executors.one_gpu import side_by_side
 from truelift.studies.start import ForkServer, Worker, environment_for, keep, server_for, start
-from truelift.studies.worker import ELSEWHERE, write_failure
+from truelift.studies.worker import ELSEWHERE, is_program, write_failure
 
 STOP_SECONDS, PREEMPTED_STOP_SECONDS = 8.0, 30.0
 """What workers have to end after Ctrl-C and after SIGTERM, before they are killed. A training ends at its next step."""
@@ -153,7 +152,7 @@ class _Workers:
             raise InputError(f"{folder} cannot be written to: {one_line(error)}.") from None
         environment = self._environment if gpu is None else {**self._environment, "CUDA_VISIBLE_DEVICES": gpu}
         with file:
-            server = None if _is_program(folder) else self._ready_server()
+            server = None if is_program(folder) else self._ready_server()
             status = self._made(server, [str(folder), *options], file.fileno(), environment)
             if status is None and server is not None:  # it was killed, and the run with it: it goes on
                 status = self._made(None, [str(folder), *options], file.fileno(), environment)
@@ -209,14 +208,6 @@ class _Workers:
             keep(self._server)
         else:
             self._server.let_go()
-
-
-def _is_program(folder: Path) -> bool:
-    """Whether a run is a program of the user's: its worker needs no torch."""
-    try:
-        return "command" in read_config_file(folder)
-    except InputError:  # the worker says so
-        return False
 
 
 def _is_elsewhere(folder: Path) -> bool:
