@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from truelift.errors import InputError, unknown_name
+from truelift.errors import known as known_name
 from truelift.metrics import KINDS, Metric
 from truelift.records.elsewhere import RunTable
 from truelift.records.elsewhere.names import METRICS, STEPS, find, plain, resolved
@@ -52,6 +53,8 @@ def named(name: str, better: Better | None) -> Metric:
     Raises:
         InputError: Its direction cannot be told.
     """
+    if better is not None:
+        known_name("better", better, get_args(Better))
     parts = plain(name).split("_")
     known = "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
     if better is None and not any(known == kind.ending or known.endswith(f"_{kind.ending}") for kind in KINDS):

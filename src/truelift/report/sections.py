@@ -8,6 +8,7 @@ from truelift.report.environments import differing
 from truelift.report.rows import Row, difference_digits, mean_digits
 from truelift.report.summary import Summary
 from truelift.verdicts.numbers import number, p_value
+from truelift.verdicts.wording import percent
 
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
@@ -95,7 +96,7 @@ def noises(summary: Summary) -> list[str]:
         if c.interval is None:
             continue
         over_seeds = (c.interval[1] - c.interval[0]) / 2
-        of = f"half of the {100 * c.interval_confidence:.3g} % interval"
+        of = f"half of the {percent(c.interval_confidence)} interval"
         line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over {c.replicates} ({of})"
         if row.example_error is not None:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
