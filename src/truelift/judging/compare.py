@@ -203,9 +203,8 @@ def _plan(
         try:
             inspect.signature(train).bind(seeds[0], **variants[name])
         except TypeError as error:
-            raise InputError(
-                f'variant "{name}": train(seed, **settings) does not take them: {error}; the first parameter is the seed.'
-            ) from None
+            told = f"{error}; the first parameter is the seed"
+            raise InputError(f'variant "{name}": train(seed, **settings) does not take them: {told}.') from None
         except ValueError:  # written in C: it is seen when it is called
             continue
     return [
