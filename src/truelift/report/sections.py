@@ -102,7 +102,8 @@ def noises(summary: Summary) -> list[str]:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
         lines.append(line + ".")
     if not lines:
-        return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired else []
+        one = any(row.comparison is not None and row.comparison.seeds == 1 for row in summary.compared)
+        return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired and one else []
     if summary.asked.folds is not None:
         says = "This is how far a difference would move with another data set of this kind, as far as folds tell it"
         return [*lines, f"{says}: with other training images and other test images. More data make it smaller."]

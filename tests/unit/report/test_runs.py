@@ -114,6 +114,14 @@ def test_a_program_has_no_empty_sections(tmp_path: Path) -> None:
     assert "was given the same seeds" in page
 
 
+def test_the_noise_of_one_pair_is_spoken_of_where_there_is_one(tmp_path: Path) -> None:
+    said = "With one pair of seeds the noise cannot be told."
+    for name, results, holds in (("one", [91.0], True), ("failed", [None, None, None], False)):
+        folder = make_study(tmp_path / name, {"base": [90.0, 91.0, 92.0][: len(results)], "b": results}, 3)
+        page, _ = written(folder)
+        assert (said in page, "<h2>Noise</h2>" in page) == (holds, holds), name
+
+
 def test_options_in_settings_are_kept_whole_and_escaped(tmp_path: Path) -> None:
     own = {"settings": {"args": "--a-b <i> -x=1 a--b"}, "command": "run --seed {seed}"}
     folder = make_study(tmp_path / "made", {"base": [90.0, 91.0], "b": [90.0, 91.0]}, 2)

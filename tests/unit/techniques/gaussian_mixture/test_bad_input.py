@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.unit.techniques.gaussian_mixture.mixture_cases import make_head
+from torch import nn
 
 from truelift.errors import InputError
 from truelift.techniques.gaussian_mixture import (
@@ -125,7 +126,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "partial_fit must see every class, got no image of 1 of 3: 1.",
     ),
     "fit to a head": (
-        lambda: FeatureGaussians(4, 2).partial_fit(torch.zeros(2, 4), torch.tensor([0, 1])).to_head("shared"),  # type: ignore[arg-type]
+        lambda: FeatureGaussians(4, 2).partial_fit(torch.zeros(2, 4), torch.tensor([0, 1])).to_head("shared"),
         'unknown covariance "shared". Did you mean "shared-diagonal"? '
         "Known: identity, isotropic, shared-diagonal, diagonal.",
     ),
@@ -142,3 +143,8 @@ def test_messages(case: str) -> None:
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == message
+
+
+def test_a_head_that_is_none() -> None:
+    with pytest.raises(InputError, match=r"^head must be a GaussianMixtureHead, got Linear\.$"):
+        GaussianMixtureLoss()(nn.Linear(3, 4), torch.zeros(2, 3), torch.tensor([0, 1]))
