@@ -98,7 +98,9 @@ def noises(summary: Summary) -> list[str]:
         over_seeds = (c.interval[1] - c.interval[0]) / 2
         of = f"half of the {percent(c.interval_confidence)} interval"
         line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over {c.replicates} ({of})"
-        if row.example_error is not None:
+        if row.example_error == 0:  # the estimate, cut off there: what is left of it once the seeds' part is taken out
+            line += ", none over test images that so few seeds can tell"
+        elif row.example_error is not None:
             line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
         lines.append(line + ".")
     if not lines:

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.report.conftest import ACCURACY, make_study
 
 from truelift.records import Study, write_json
 from truelift.report import summarise, write_forms
+from truelift.report.sections import noises
 from truelift.studies.plan import read_plan
 from truelift.verdicts.wording import Headline, answer
 
@@ -120,6 +122,13 @@ def test_the_noise_of_one_pair_is_spoken_of_where_there_is_one(tmp_path: Path) -
         folder = make_study(tmp_path / name, {"base": [90.0, 91.0, 92.0][: len(results)], "b": results}, 3)
         page, _ = written(folder)
         assert (said in page, "<h2>Noise</h2>" in page) == (holds, holds), name
+
+
+def test_an_estimate_that_is_cut_off_at_zero_is_not_told_as_a_noise_of_zero(tmp_path: Path) -> None:
+    summary = summarise(Study.read(make_study(tmp_path, {"base": [90.0, 91.0, 90.5], "b": [91.0, 92.0, 91.8]}, 3)))
+    rows = [replace(row, example_error=None if row.comparison is None else 0.0) for row in summary.rows]
+    line = noises(replace(summary, rows=tuple(rows)))[0]
+    assert line.endswith("interval), none over test images that so few seeds can tell.")
 
 
 def test_options_in_settings_are_kept_whole_and_escaped(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "partial_fit must see every class, got no image of 1 of 3: 1.",
     ),
     "fit to a head": (
-        lambda: FeatureGaussians(4, 2).partial_fit(torch.zeros(2, 4), torch.tensor([0, 1])).to_head("shared"),
+        lambda: FeatureGaussians(4, 2).partial_fit(torch.zeros(2, 4), torch.tensor([0, 1])).to_head("shared"),  # type: ignore[arg-type]
         'unknown covariance "shared". Did you mean "shared-diagonal"? '
         "Known: identity, isotropic, shared-diagonal, diagonal.",
     ),
