@@ -1,5 +1,6 @@
 """The report's sentences and tables, the same in every form."""
 
+import math
 from collections.abc import Collection, Sequence
 
 from truelift.metrics import Metric
@@ -101,7 +102,9 @@ def noises(summary: Summary) -> list[str]:
         if row.example_error == 0:  # the estimate, cut off there: what is left of it once the seeds' part is taken out
             line += ", none over test images that so few seeds can tell"
         elif row.example_error is not None:
-            line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
+            half = 1.96 * row.example_error
+            shown = number(half, digits=max(digits, -math.floor(math.log10(half))))  # one figure at least
+            line += f", ± {shown} points over test images"
         lines.append(line + ".")
     if not lines:
         one = any(row.comparison is not None and row.comparison.seeds == 1 for row in summary.compared)

@@ -126,9 +126,10 @@ def test_the_noise_of_one_pair_is_spoken_of_where_there_is_one(tmp_path: Path) -
 
 def test_an_estimate_that_is_cut_off_at_zero_is_not_told_as_a_noise_of_zero(tmp_path: Path) -> None:
     summary = summarise(Study.read(make_study(tmp_path, {"base": [90.0, 91.0, 90.5], "b": [91.0, 92.0, 91.8]}, 3)))
-    rows = [replace(row, example_error=None if row.comparison is None else 0.0) for row in summary.rows]
-    line = noises(replace(summary, rows=tuple(rows)))[0]
-    assert line.endswith("interval), none over test images that so few seeds can tell.")
+    none = "none over test images that so few seeds can tell."
+    for error, told in ((0.0, none), (0.002, "± 0.004 points over test images.")):
+        rows = [replace(row, example_error=None if row.comparison is None else error) for row in summary.rows]
+        assert noises(replace(summary, rows=tuple(rows)))[0].endswith(f"interval), {told}")
 
 
 def test_options_in_settings_are_kept_whole_and_escaped(tmp_path: Path) -> None:
