@@ -120,7 +120,8 @@ def reason(judged: Judgement, rule: Rule) -> str:
             assert rule.looks is not None
             return f"No look yet: the first is at {rule.looks.seeds[0]} pairs, and {k} are there."
         case "two seeds":
-            return f"Two {pairs} decide nothing: their noise is known too badly; run three at least, better five."
+            known = "they do not tell their noise well enough"
+            return f"Two {pairs} decide nothing: {known}; run three at least, better five."
         case "constant baseline":
             return (
                 f"All results of the baseline are the same number in {k} {pairs}: does the program use its seed? "
