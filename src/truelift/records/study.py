@@ -46,7 +46,7 @@ def _instead(folder: Path) -> str:
     """What is there in place of a study, and the studies below it."""
     if not folder.is_dir():
         return f"{'it is a file' if folder.exists() else 'there is no such folder'}."
-    below = [str(plan.parent) for plan in sorted(folder.glob("*/study.json"))]
+    below = [str(plan.parent) for plan in sorted([*folder.glob("*/study.json"), *folder.glob("runs/*/study.json")])]
     more = f" and {len(below) - _MOST_NAMED} more" if len(below) > _MOST_NAMED else ""
     hint = f" Below it are {', '.join(below[:_MOST_NAMED])}{more}." if below else ""
     return f"it has no study.json.{hint}"

@@ -165,9 +165,9 @@ def test_a_folder_without_a_plan(tmp_path: Path) -> None:
 
 
 def test_the_folder_above_studies_names_them(tmp_path: Path) -> None:
-    for name in ("b", "a"):
+    for name in ("runs/b", "a"):
         make_study(tmp_path / name, {"base": [90.0, 91.0]}, 2)
-    with pytest.raises(InputError, match=r"no study\.json\. Below it are .*/a, .*/b\.$"):
+    with pytest.raises(InputError, match=r"no study\.json\. Below it are .*/a, .*/runs/b\.$"):
         Study.read(tmp_path)
 
 
