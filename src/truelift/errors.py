@@ -3,6 +3,8 @@
 import contextlib
 import difflib
 import numbers
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeGuard
 
@@ -80,6 +82,10 @@ def is_out_of_processes(error: BaseException) -> bool:
     return thread or (isinstance(error, BlockingIOError) and error.filename is None)  # EAGAIN, of a fork
 
 
+# A file's name while `records.files` writes it.
+_WHILE_WRITTEN = re.compile(r"(^|/)\.([^/]+)\.[0-9a-f]{8}\.partial$")
+
+
 def printable(text: str) -> str:
     r"""`text` with everything that is not visible, line ends and control characters among it, written as escapes.
 
@@ -108,7 +114,15 @@ def shortened(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message on one line."""
+    """An error's message on one line: of one of the system's its reason and the file, in words without its number.
+
+    >>> one_line(OSError(28, "No space left on device", "runs/.report.html.0a1b2c3d.partial"))
+    'No space left on device: runs/report.html'
+    """
+    if isinstance(error, OSError) and error.strerror and type(error).__str__ is OSError.__str__:
+        given = (name for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike))
+        files = dict.fromkeys(_WHILE_WRITTEN.sub(r"\1\2", os.fsdecode(name)) for name in given)
+        return " ".join(": ".join([error.strerror, *([" and ".join(files)] if files else [])]).split())
     return " ".join(str(error).split())
 
 

@@ -3,6 +3,7 @@
 A metric of a user's own program is known by the ending of its name; otherwise the user says whether higher is better.
 """
 
+import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -158,9 +159,13 @@ class Metric:
             better = kind.higher_is_better if higher_is_better is None else higher_is_better
             return cls(name, kind.unit, better, kind.relative)
         if higher_is_better is None:
-            endings = ", ".join(known.ending for known in KINDS)
+            endings = [known.ending for known in KINDS]
+            stem, under, last = name.rpartition("_")
+            nearest = difflib.get_close_matches(last[:100], endings, n=1, cutoff=0.7)
+            hint = f' Did you mean "{stem}{under}{nearest[0]}"?' if nearest else ""
             raise InputError(
-                f"higher_is_better must be given for a metric whose name does not end in {endings}, got {name}."
+                "higher_is_better must be given for a metric whose name does not end in "
+                f"{', '.join(endings)}, got {name}.{hint}"
             )
         return cls(name, "", higher_is_better, relative=False)
 

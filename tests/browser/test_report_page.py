@@ -84,6 +84,24 @@ def test_the_index_gives_the_question_its_room(tmp_path: Path, width: int, most_
     assert int(found[2]) <= most_lines
 
 
+WIDE = """<!doctype html><iframe id="page" src="report.html" width="1000" height="900"></iframe><p id="said"></p>
+<script>onload = () => {
+  const of = document.getElementById("page").contentDocument.querySelector("table.judged").parentElement;
+  document.getElementById("said").textContent = "table of " + of.scrollWidth + " in " + of.clientWidth;
+}</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page was NOT looked at in a browser")
+def test_a_screen_shows_every_column_beside_long_names(tmp_path: Path) -> None:
+    names = ("base", "mixup-no-label-smoothing", "cutmix")
+    accuracy: dict[str, list[float | None]] = {name: [20.0, 80.0, 40.0, 60.0, 20.0 + n] for n, name in enumerate(names)}
+    write_report(make_study(tmp_path / "made", accuracy, 5))
+    (tmp_path / "made/frame.html").write_text(WIDE)
+    found = re.search(r"table of (\d+) in (\d+)", dom(tmp_path / "made/frame.html", tmp_path / "light"))
+    assert found
+    assert int(found[1]) <= int(found[2]) + 1  # both are rounded
+
+
 TABLE = """<!doctype html><iframe id="page" src="report.html" width="390" height="900"></iframe><p id="said"></p>
 <script>onload = () => {
   const d = document.getElementById("page").contentDocument;

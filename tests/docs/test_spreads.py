@@ -53,6 +53,12 @@ def test_a_recipe_without_a_study_of_its_own_has_that_of_one_built_on_it() -> No
     assert spreads.find("cifar10/short-94").name == "cifar10/short-94", "its own goes before"
 
 
+def test_a_study_that_is_built_on_none_gives_no_name() -> None:
+    with pytest.raises(InputError) as told:
+        spreads.find("cifar10/None")
+    assert "/None," not in str(told.value)
+
+
 def test_the_nearest_name_is_told() -> None:
     with pytest.raises(InputError, match=f'unknown study to be like.*Did you mean "cifar10/{NARROW}"'):
         spreads.find("cifar10/freezeout-short-narow")

@@ -81,7 +81,12 @@ def test_a_corrupt_image_can_be_skipped_and_is_counted(truelift: Truelift, tmp_p
     options = ["--data.on_error", "skip", "--model", "resnet8", "--epochs", "1", "--batch_size", "8"]
     done = truelift("train", "--data.path", corrupt, *options)
     assert done.returncode == 0, done.stderr
-    assert "1 images skipped" in done.stdout
+    assert "1 image skipped" in done.stdout
+    assert "finished before" not in done.stdout
+    again = truelift("train", "--data.path", corrupt, *options)
+    assert again.stdout.endswith(
+        "This run was finished before: nothing was trained. To train it again, remove its folder.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,23 @@
 """What counts as memory that was refused."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from truelift import cli
-from truelift.errors import is_out_of_memory
+from truelift.errors import is_out_of_memory, one_line
+
+
+def test_an_error_of_the_system_s_is_its_reason_and_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file") as told:
+        (tmp_path / "none" / "x").open("x")
+    assert one_line(told.value) == f"No such file or directory: {tmp_path / 'none' / 'x'}"
+    partial = OSError(28, "No space left on device", str(tmp_path / ".report.html.0123abcd.partial"))
+    assert one_line(partial) == f"No space left on device: {tmp_path / 'report.html'}"
+    assert one_line(OSError("Invalid magic number")) == "Invalid magic number"
+    assert one_line(OSError(5, "Input/output error")) == "Input/output error"
 
 
 def refused() -> None:

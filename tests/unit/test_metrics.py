@@ -56,3 +56,12 @@ def test_what_trainings_log_is_known() -> None:
     assert len(names) == len(set(names))
     assert [name for name in names if Metric.named(name).name != name] == []
     assert len({drawn.label for drawn in DRAWN}) == len(DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("test_acuracy", "test_accuracy"), ("val_los", "val_loss"), ("erorr", "error"), ("score", "")]
+)
+def test_a_misspelt_ending_is_told(name: str, meant: str) -> None:
+    with pytest.raises(InputError) as told:
+        Metric.named(name)
+    assert str(told.value).endswith(f'got {name}. Did you mean "{meant}"?' if meant else f"got {name}.")

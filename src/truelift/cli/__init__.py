@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
 
 from truelift import __version__, signals
-from truelift.cli.early import refuse_misspelt
+from truelift.cli.early import of_seeds, refuse_misspelt
 from truelift.cli.given import GIVEN, OPTION_STYLE
 from truelift.errors import (
     FailedError,
@@ -20,6 +21,7 @@ from truelift.errors import (
     one_line,
     printable,
     shortened,
+    shown,
 )
 from truelift.garbage import uncollected
 
@@ -113,8 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with signals.unwinding():
             status = command(*bound.args, **bound.kwargs) or 0
         sys.stdout.flush()  # what cannot be written is told here, not by the interpreter at its end
+    except UnusedCliTokensError as error:
+        _fail(f"{tokens[0]} takes no further {', '.join(map(shown, error.unused_tokens or ()))}.{of_seeds(tokens)}")
     except CycloptsError as error:
-        _fail(one_line(error))
+        told = one_line(error)
+        _fail(told + (of_seeds(tokens) if "--seeds" in told else ""))
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains
     except (InputError, OSError, MemoryError, RecursionError) as error:  # OSError: a full disk, a folder not writable

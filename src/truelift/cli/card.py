@@ -29,6 +29,8 @@ def card(
     path = out or run / "README.md"
     if not run.is_dir():
         raise InputError(f"{run} must be the folder of a run, such as runs/train/NAME; there is no such folder.")
+    if not (run / "config.toml").exists() and not (run / "study.json").exists():
+        raise InputError(f"{run} must be the folder of a run, such as runs/train/NAME: it has no config.toml.")
     if path.exists() and MARK.encode() not in read_bytes(path, _MOST_BYTES):
         raise InputError(f"{path} is there and was not made by this command: choose another --out.")
     write_text(path, card_of(read_records(run)))

@@ -35,11 +35,18 @@ def refuse_misspelt(tokens: Sequence[str]) -> None:
     for name, _ in given:
         part = any(name.startswith(f"{args}.") for args in table["args"])
         if _plain(name) not in known and not part:
-            _refuse_name(name, known)
+            _refuse_name(name, known, of_study=tokens[0] == "study")
     for name, value in given:
         kind = known.get(_plain(name))
         if value is not None and kind is not None:
             _refuse_value(name, value, kind)
+
+
+def of_seeds(tokens: Sequence[str]) -> str:
+    """What to do where `truelift study` was given a list of seeds, beginning with a space; else empty."""
+    given = any(token == "--seeds" or token.startswith("--seeds=") for token in tokens)
+    listed = " --seeds is how many; a list of seeds stands in the study file: seeds = [3, 4, 5]."
+    return listed if given and tokens[0] == "study" else ""
 
 
 def _options(tokens: Sequence[str], groups: dict[str, str], known: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
@@ -62,7 +69,22 @@ def _plain(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _refuse_name(name: str, known: dict[str, Any]) -> None:
+_OF_A_FILE = (
+    "question",
+    "baseline",
+    "metric",
+    "higher_is_better",
+    "smallest_effect",
+    "guards",
+    "pooling",
+    "vary_split",
+)
+"""Keys of a study file that are no options: they are fixed before the first run."""
+
+
+def _refuse_name(name: str, known: dict[str, Any], *, of_study: bool) -> None:
+    if of_study and (key := _plain(name)) in _OF_A_FILE:
+        raise InputError(f"Unknown option: --{name}. It stands in the study file: {key} = …")
     nearest = _nearest(name, known)
     raise InputError(f"Unknown option: --{name}." + (f" Did you mean --{nearest}?" if nearest else ""))
 

@@ -77,6 +77,7 @@ def train(
         cores = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
         [cost] = probe_all([config_of(resolved)], jobs=1, threads=cores)
         return show_training_cost(cost, folder, disk_free(folder))
+    written = _written(folder / "result.json")
     use_threads(threads)
     bar = is_terminal() and not quiet and not verbose
     plain: Reporter = QuietReporter() if quiet else PlainReporter(verbose=verbose)
@@ -87,11 +88,22 @@ def train(
         result = run(resolved, folder, reporter=reporter, checkpoint_seconds=checkpoint_seconds, world=world)
     if not world.first:  # which tells it
         return 0
-    skipped = f", {result['skipped_images']} images skipped" if result["skipped_images"] else ""
+    skipped = (
+        f", {result['skipped_images']} {'image' if result['skipped_images'] == 1 else 'images'} skipped"
+        if result["skipped_images"]
+        else ""
+    )
     metrics = result["metrics"]
     print(f"test accuracy {metrics['test_accuracy']:.2f} %, {metrics['train_seconds']:.1f} s of training{skipped}")
     print(f"records: {folder}")
+    if written is not None and _written(folder / "result.json") == written:
+        print("This run was finished before: nothing was trained. To train it again, remove its folder.")
     return 0
+
+
+def _written(result: Path) -> int | None:
+    """When it was written, in nanoseconds; None where there is none."""
+    return result.stat().st_mtime_ns if result.exists() else None
 
 
 def _visible(toml: str) -> str:

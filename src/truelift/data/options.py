@@ -10,6 +10,7 @@ from truelift.data.named import NAMED
 from truelift.data.order import SamplingOptions
 from truelift.data.photographs import StreamOptions
 from truelift.data.splits import SplitOptions
+from truelift.errors import InputError
 from truelift.options import OPERATIONAL, Conflict, check, without_shared_fields
 from truelift.own import is_import_path
 
@@ -64,6 +65,9 @@ def resolve_data(options: DataOptions) -> DataOptions:
     """
     check(options, "data.")
     if options.path is None:
+        if options.name not in NAMED and not is_import_path(options.name) and Path(options.name).exists():
+            told = f"a file or folder is given as --data.path {options.name}"
+            raise InputError(f'unknown data set "{options.name}": {told}.')
         NAMED.find(options.name)
         return options
     path = Path(options.path).expanduser().absolute()

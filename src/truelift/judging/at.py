@@ -75,8 +75,21 @@ def parse(text: str, metric: Metric, table: RunTable) -> At:
             step = math.nan
         if not math.isfinite(step):
             raise InputError(f"--at step must be a number, got {argument}.")
+        _refuse_unless_some(step, metric.name, table)
         return At("step", step=step)
     raise InputError(f"--at must be {FORMS}, got {text}.")
+
+
+def _refuse_unless_some(step: float, name: str, table: RunTable) -> None:
+    """Refuse a step at which no run was looked at: a misspelt number, not runs that failed."""
+    there = sorted({float(at) for run in table.runs if name in run.series for at in run.series[name].steps})
+    if there and step not in there:
+        told = (
+            ", ".join(f"{at:g}" for at in there)
+            if len(there) <= 12
+            else f"{len(there)} from {there[0]:g} to {there[-1]:g}"
+        )
+        raise InputError(f"--at step must be one at which {name} is there ({told}), got {step:g}.")
 
 
 def _lower(name: str, metric: Metric) -> bool:

@@ -115,7 +115,7 @@ def compare(
         runner = _Runner(train, home, given, better, quiet)
         for number, run in enumerate(planned, start=1):
             runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")
-        if runner.metric is None:
+        if runner.metric is None or not runner.results:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
         record = _record(home, train, planned, variants, names, judged_by, asked)
@@ -161,6 +161,8 @@ def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -
 
 def _checked_names(variants: Mapping[str, Mapping[str, Any]], baseline: str | None) -> list[str]:
     """The baseline first."""
+    if not isinstance(variants, Mapping):
+        raise InputError(f"variants must be a dict of settings by name, got {variants!r}.")
     names = list(variants)
     if len(names) < 2:
         raise InputError(f"variants must be the baseline and at least one other, got {', '.join(names) or 'none'}.")
@@ -200,7 +202,8 @@ def _plan(
         try:
             inspect.signature(train).bind(seeds[0], **variants[name])
         except TypeError as error:
-            raise InputError(f'variant "{name}": train(seed, **settings) does not take them: {error}.') from None
+            told = f"{error}; the first parameter is the seed"
+            raise InputError(f'variant "{name}": train(seed, **settings) does not take them: {told}.') from None
         except ValueError:  # written in C: it is seen when it is called
             continue
     return [

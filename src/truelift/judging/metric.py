@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from truelift.errors import InputError, known
 from truelift.metrics import KINDS, Metric
@@ -51,6 +51,8 @@ def named(name: str, better: Better | None) -> Metric:
     Raises:
         InputError: Its direction cannot be told.
     """
+    if better is not None:
+        known("better", better, get_args(Better))
     parts = plain(name).split("_")
     usual = "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
     if better is None and not any(usual == kind.ending or usual.endswith(f"_{kind.ending}") for kind in KINDS):

@@ -49,7 +49,8 @@ def find(name: str) -> Spread:
     known = spreads()
     if name in known:
         return known[name]
-    like = {f"{row.name.split('/')[0]}/{row.built_on}": row for row in sorted(known.values(), key=_weight)}
+    built = [row for row in known.values() if row.built_on is not None]
+    like = {f"{row.name.split('/')[0]}/{row.built_on}": row for row in sorted(built, key=_weight)}
     if name not in like:
         raise unknown_name("study to be like", name, sorted({*known, *like}))
     return like[name]

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from truelift.errors import InputError, one_line
 from truelift.records.leases import check_held
-from truelift.records.locks import being_written
+from truelift.records.locks import being_written, make_folder
 
 # Without O_NONBLOCK, opening a pipe that nobody writes to would already block.
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -52,7 +52,7 @@ def whole_file(path: Path, *, anew: bool = False) -> Iterator[BinaryIO]:
     """
     folder = path.parent
     if not check_held(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     # Opened as any other file would be, so that it has the user's umask.
     temporary = folder / f".{path.name}.{secrets.token_hex(4)}.partial"
     try:

@@ -35,7 +35,7 @@ from typing import Any
 
 from truelift import processes
 from truelift.errors import InputError, one_line
-from truelift.records.locks import InUseError, remove_temporary, try_lock
+from truelift.records.locks import InUseError, make_folder, remove_temporary, try_lock
 
 HEARTBEAT = 15.0
 """Seconds between two, unless the environment variable TRUELIFT_HEARTBEAT says otherwise."""
@@ -301,7 +301,7 @@ def _take(folder: Path) -> _Lease:
     new = folder / f".lease.{token}.partial"
     try:
         while True:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             try:
                 now = _written(new, content)
                 last = _last(folder)

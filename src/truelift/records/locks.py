@@ -39,6 +39,19 @@ class InUseError(InputError):
     """Another process holds the folder or file."""
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where it is missing.
+
+    Raises:
+        InputError: A file is in its place, or in that of one above it.
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{folder} must be a folder: a file is in its way.") from None
+
+
 @contextlib.contextmanager
 def appended_file(path: Path) -> Iterator[int]:
     """Open a file that is only ever appended to, made where it is missing, and hold it against other writers.
@@ -54,7 +67,7 @@ def appended_file(path: Path) -> Iterator[int]:
         InUseError: Another writer held it all the while.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = os.open(path, flags, 0o666)
     except OSError as error:

@@ -1,9 +1,11 @@
 """A study, as its folder tells it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from truelift.errors import InputError
 from truelift.records.json_files import read_plan
 from truelift.records.run import Run, fingerprint_of
 
@@ -24,6 +26,8 @@ class Study:
         Raises:
             InputError: The folder holds no study.json, or it is damaged.
         """
+        if not os.path.lexists(folder / "study.json"):
+            raise InputError(f"{folder} must be the folder of a study: {_instead(folder)}")
         plan = read_plan(folder)
         known = frozenset(fingerprint_of(run["folder"]) for run in plan["runs"])
         runs = (Run(run["variant"], run["seed"], folder / run["folder"], known) for run in plan["runs"])
@@ -33,3 +37,16 @@ class Study:
     def notes(self) -> tuple[str, ...]:
         """The notes of all runs, of the records that were asked for so far."""
         return tuple(note for run in self.runs for note in run.notes)
+
+
+_MOST_NAMED = 5
+
+
+def _instead(folder: Path) -> str:
+    """What is there in place of a study, and the studies below it."""
+    if not folder.is_dir():
+        return f"{'it is a file' if folder.exists() else 'there is no such folder'}."
+    below = [str(plan.parent) for plan in sorted([*folder.glob("*/study.json"), *folder.glob("runs/*/study.json")])]
+    more = f" and {len(below) - _MOST_NAMED} more" if len(below) > _MOST_NAMED else ""
+    hint = f" Below it are {', '.join(below[:_MOST_NAMED])}{more}." if below else ""
+    return f"it has no study.json.{hint}"

@@ -48,7 +48,7 @@ def why_losses_differ(names: tuple[str, ...], *, judged: bool) -> list[str]:
     """
     if not names:
         return []
-    shown = "a verdict by it says little" if judged else "it is shown there without a verdict"
+    shown = "a verdict by it says little" if judged else "the report shows it without a verdict"
     verb = "minimises" if len(names) == 1 else "minimise"
     return [
         f"training loss: {', '.join(names)} {verb} another loss than the baseline does (objective, label smoothing or "

@@ -1,5 +1,6 @@
 """The report's sentences and tables, the same in every form."""
 
+import math
 from collections.abc import Collection, Sequence
 
 from truelift.metrics import Metric
@@ -9,6 +10,7 @@ from truelift.report.rows import Row, difference_digits, mean_and_sd, mean_digit
 from truelift.report.summary import Summary
 from truelift.verdicts import Looks
 from truelift.verdicts.numbers import number, p_value
+from truelift.verdicts.wording import percent
 
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
@@ -96,13 +98,18 @@ def noises(summary: Summary) -> list[str]:
         if c.interval is None:
             continue
         over_seeds = (c.interval[1] - c.interval[0]) / 2
-        of = f"half of the {100 * c.interval_confidence:.3g} % interval"
+        of = f"half of the {percent(c.interval_confidence)} interval"
         line = f"{row.variant}: ± {number(over_seeds, digits=digits)} over {c.replicates} ({of})"
-        if row.example_error is not None:
-            line += f", ± {number(1.96 * row.example_error, digits=digits)} points over test images"
+        if row.example_error == 0:  # the estimate, cut off there: what is left of it once the seeds' part is taken out
+            line += ", none over test images that so few seeds can tell"
+        elif row.example_error is not None:
+            half = 1.96 * row.example_error
+            shown = number(half, digits=max(digits, -math.floor(math.log10(half))))  # one figure at least
+            line += f", ± {shown} points over test images"
         lines.append(line + ".")
     if not lines:
-        return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired else []
+        one = any(row.comparison is not None and row.comparison.seeds == 1 for row in summary.compared)
+        return ["With one pair of seeds the noise cannot be told."] if summary.asked.paired and one else []
     if summary.asked.folds is not None:
         says = "This is how far a difference would move with another data set of this kind, as far as folds tell it"
         return [*lines, f"{says}: with other training images and other test images. More data make it smaller."]

@@ -29,7 +29,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     unit = f" ({summary.metric.unit})" if summary.metric.unit else ""
     _print(console, summary.asked.question, style="bold")
     at_most = "at most " if summary.asked.looks is not None else ""
-    pairs = f"{at_most}{len(summary.asked.seeds)} {summary.asked.replicates}"
+    seeds = len(summary.asked.seeds)
+    pairs = f"{at_most}{seeds} {summary.asked.replicates[:-1] if seeds == 1 else summary.asked.replicates}"
     counted = pairs if summary.asked.paired else "runs that are no pairs"
     console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()

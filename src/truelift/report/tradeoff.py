@@ -163,7 +163,7 @@ def legend(found: TradeOff) -> str:
     """What the table and the picture show."""
     time = "processor time" if found.clock == "cpu_seconds" else "time"
     return (
-        "Counted: operations of training's convolutions and matrix products. "
+        "Counted: what freezing leaves out of the operations of training's convolutions and matrix products. "
         f"Measured: {time} of training. Both are savings against the baseline under the same seed, mean of the ratios "
         "± standard deviation over seeds. On the Pareto front: no other variant saves at least as much time and is at "
         "least as good."

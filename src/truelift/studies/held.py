@@ -6,6 +6,7 @@ from typing import Any
 
 from truelift.errors import InputError
 from truelift.records import read_plan
+from truelift.records.leases import holder_of
 
 
 def source_from(folder: Path, source: Path) -> str:
@@ -27,7 +28,7 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str])
 
     Raises:
         InputError: study.json was made from another study file that is still there, at another scale, or from one that
-            is gone and has no run in common with this one.
+            is gone and has no run in common with this one; or a run is being made that is none of the planned.
     """
     if not os.path.lexists(folder / "study.json"):
         return None
@@ -35,9 +36,17 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str])
         there = read_plan(folder)
     except InputError as error:
         return f"{error} It is written anew."
-    other = _other(folder, there, source, scale, set(runs))
+    planned = set(runs)
+    other = _other(folder, there, source, scale, planned)
     if other is not None:
         raise InputError(f"{folder} holds {other}: give this one another --out.")
+    for run in there["runs"]:
+        # The command that makes it would report what it has not run, once study.json is of another plan.
+        if run["folder"] not in planned and holder_of(folder / run["folder"]) is not None:
+            raise InputError(
+                f"{folder} is being run with other settings: {run['variant']} seed {run['seed']} is not over. "
+                "Wait until that study has ended, or give this one another --out."
+            )
     return None
 
 

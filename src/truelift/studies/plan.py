@@ -336,7 +336,7 @@ def _plan(
     names = [variant.name for variant in variants]
     baseline = tables.get("baseline", names[0])
     if baseline not in names:
-        raise unknown_name("variant as baseline", str(baseline), names)
+        raise unknown_name("baseline", str(baseline), names)
     if len(variants) < 2:
         raise InputError(f"a study needs the baseline and at least one other variant, got {', '.join(names)} alone.")
     unused = next((key for key in PROGRAM_KEYS if key in tables and key != "command"), None)

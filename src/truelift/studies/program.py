@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truelift import processes, signals
-from truelift.errors import InputError
+from truelift.errors import InputError, one_line
 from truelift.studies.program_log import BoundedLog
 
 GRACE_SECONDS = 5.0
@@ -83,7 +83,7 @@ def run_program(
             )
         except OSError as error:
             os.close(reading)
-            raise InputError(f"the command cannot be started: {error}") from None
+            raise InputError(f"the command cannot be started: {one_line(error)}") from None
         finally:
             os.close(writing)
         log = BoundedLog(reading, folder / "log.txt")

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,17 @@ def check_inputs(inputs: Iterable[str]) -> None:
     for given in inputs:
         if not Path(given).expanduser().exists():
             raise InputError(f"inputs must be existing files and folders, got {given}.")
+
+
+def check_program(command: str) -> None:
+    """Refuse a command whose program is not there, or may not be run: every run would fail of it.
+
+    Raises:
+        InputError: It is no such program.
+    """
+    name = shlex.split(command)[0]
+    if "{" not in name and shutil.which(name) is None:
+        raise InputError(f"command must begin with a program that is there and may be run, got {name}.")
 
 
 def _digest_of_folder(folder: Path, out: Path) -> str:

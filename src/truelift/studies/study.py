@@ -38,7 +38,7 @@ from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.room import Room, room_for
-from truelift.studies.sources import changed, check_inputs, source_digests
+from truelift.studies.sources import changed, check_inputs, check_program, source_digests
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.experiment import Experiment
@@ -140,6 +140,7 @@ def preflight(plan: StudyPlan) -> Looked:
     for variant in plan.variants:
         if variant.program is not None:
             check_inputs(variant.program.inputs)
+            check_program(variant.program.command)
         if variant.command is None:
             experiment = plan.experiment(variant, plan.seeds[0])
             tables = to_dict(experiment)

@@ -57,7 +57,7 @@ class Looks:
         Raises:
             InputError: As `Looks`.
         """
-        require("most_seeds", most_seeds, FIRST_LOOK <= most_seeds <= MOST_SEEDS, f"{FIRST_LOOK} to {MOST_SEEDS}")
+        require("max_seeds", most_seeds, FIRST_LOOK <= most_seeds <= MOST_SEEDS, f"{FIRST_LOOK} to {MOST_SEEDS}")
         return cls(tuple(range(FIRST_LOOK, most_seeds + 1)), alpha)
 
     @property

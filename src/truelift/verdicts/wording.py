@@ -99,7 +99,7 @@ def headline(variant: str, c: Comparison, *, metric: str, unit: str, digits: int
         return Headline(variant, c.verdict, c.reason)
     difference, low, high = (number(value, digits=digits, sign=True) for value in (c.difference, *c.interval))
     found = f"{metric} {difference} {unit}".rstrip()
-    within = f"{_percent(c.interval_confidence)} interval {low} to {high}, {c.seeds} {c.replicates}"
+    within = f"{percent(c.interval_confidence)} interval {low} to {high}, {c.seeds} {c.replicates}"
     return Headline(variant, c.verdict, f"{found} ({within}).")
 
 
@@ -120,7 +120,8 @@ def reason(judged: Judgement, rule: Rule) -> str:
             assert rule.looks is not None
             return f"No look yet: the first is at {rule.looks.seeds[0]} pairs, and {k} are there."
         case "two seeds":
-            return f"Two {pairs} decide nothing: their noise is known too badly; run three at least, better five."
+            known = "they do not tell their noise well enough"
+            return f"Two {pairs} decide nothing: {known}; run three at least, better five."
         case "constant baseline":
             return (
                 f"All results of the baseline are the same number in {k} {pairs}: does the program use its seed? "
@@ -192,7 +193,8 @@ def failed_for(reason: str, why: Sequence[str], log: str) -> str:
     others = "" if len(why) == 1 else f" (the first; {len(why) - 1} more {'differs' if len(why) == 2 else 'differ'})"
     first = why[0].removesuffix(".")
     first = first if len(first) <= _LONGEST_WHY else f"{first[:_LONGEST_WHY]}…"
-    return f"{reason.removesuffix('.')}: {first}{others}{f'; log: {log}' if log else ''}."
+    where = f"; log, in the study's folder: {log}" if log else ""
+    return f"{reason.removesuffix('.')}: {first}{others}{where}."
 
 
 def stopped(stop: Stop) -> str:
@@ -300,8 +302,16 @@ def _amount(value: float, rule: Rule, sign: str = "") -> str:
     return f"{digits} {rule.unit}".strip()
 
 
-def _percent(confidence: float) -> str:
-    return f"{100 * confidence:.3g} %"
+def percent(confidence: float) -> str:
+    """Three digits, or as many as tell it from 100 %.
+
+    >>> percent(0.95), percent(1 - 0.05 / 3), percent(1 - 0.05 / 300)
+    ('95 %', '98.3 %', '99.983 %')
+    """
+    shown = f"{100 * confidence:.3g}"
+    if shown == "100" and confidence < 1:
+        shown = f"{100 * confidence:.{1 - math.floor(math.log10(100 * (1 - confidence)))}f}"
+    return f"{shown} %"
 
 
 def _interval(judged: Judgement, rule: Rule, between: str) -> str:
@@ -311,7 +321,7 @@ def _interval(judged: Judgement, rule: Rule, between: str) -> str:
     places = max(0, 2 - math.floor(math.log10((high - low) / 2)))
     places = places_that_show((low, high), places)
     ends = f"{low:+,.{places}f} to {high:+,.{places}f} {rule.unit}".strip()
-    return f"{_percent(judged.interval_confidence)} interval{between}{ends}"
+    return f"{percent(judged.interval_confidence)} interval{between}{ends}"
 
 
 def _more(judged: Judgement, rule: Rule) -> str:

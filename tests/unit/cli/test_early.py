@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from truelift.cli import app, prepared
+from truelift.cli import app, main, prepared
 from truelift.cli.early import TABLE, refuse_misspelt
 from truelift.cli.option_table import option_table
 from truelift.errors import InputError, one_line
@@ -48,6 +48,24 @@ def test_what_is_refused_is_what_the_parser_refuses_in_its_words(tokens: tuple[s
     with pytest.raises(Exception, match=r".") as late:
         app.parse_args(prepared(tokens), exit_on_error=False, print_error=False)
     assert str(early.value) == one_line(late.value)
+
+
+def test_what_stands_in_a_study_file_is_said_to_stand_there() -> None:
+    with pytest.raises(
+        InputError, match=r"^Unknown option: --smallest-effect\. It stands in the study file: smallest_"
+    ):
+        refuse_misspelt(["study", "digits", "--smallest-effect", "2"])
+    with pytest.raises(InputError, match=r"^Unknown option: --metric\. Did you mean --metrics\?"):
+        refuse_misspelt(["train", "--metric", "test_error"])
+
+
+@pytest.mark.parametrize("seeds", [("1,2,3",), ("0", "1", "2")], ids=" ".join)
+def test_a_list_of_seeds_is_told_where_it_stands(seeds: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["study", "digits", "--seeds", *seeds])
+    told = capsys.readouterr().err
+    assert told.endswith("--seeds is how many; a list of seeds stands in the study file: seeds = [3, 4, 5].\n")
+    assert "Tokens" not in told
 
 
 @pytest.mark.parametrize("tokens", RIGHT, ids=" ".join)

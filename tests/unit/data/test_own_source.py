@@ -122,6 +122,7 @@ def test_resolving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path)
     wrong = [
         (DataOptions(name="cifar11"), 'unknown data set "cifar11". Did you mean "cifar10"'),
+        (DataOptions(name="."), r'unknown data set "\.": a file or folder is given as --data\.path \.'),
         (DataOptions(name=f"{path}:lats"), 'has no "lats". Did you mean "last"'),
         (DataOptions(name="nowhere.py:make"), "there is no file nowhere.py"),
         (DataOptions(name=f"{path}:last", path="x"), "data.path must be left out where data.name is your own"),

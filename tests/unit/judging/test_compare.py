@@ -114,14 +114,25 @@ def test_all_runs_fail(tmp_path: Path) -> None:
     def train(seed: int) -> dict[str, float]:
         raise KeyError(seed)
 
-    with pytest.raises(FailedError, match="all 4 runs failed; the first: raised KeyError: 0"):
-        truelift.compare(train, variants={"a": {}, "b": {}}, seeds=2, folder=tmp_path, quiet=True)
+    for metric in (None, "accuracy"):  # one that is given is no result
+        with pytest.raises(FailedError, match="all 4 runs failed; the first: raised KeyError: 0"):
+            truelift.compare(train, variants={"a": {}, "b": {}}, seeds=2, folder=tmp_path, quiet=True, metric=metric)
+
+
+def test_a_function_that_takes_no_seed_is_told_what_comes_first(tmp_path: Path) -> None:
+    def train(alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": 90 + alpha}
+
+    with pytest.raises(InputError, match=r"multiple values for argument 'alpha'; the first parameter is the seed\.$"):
+        truelift.compare(train, variants=VARIANTS, seeds=2, folder=tmp_path, quiet=True)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"variants": {"plain": {}}}, "at least one other, got plain"),
+        ({"variants": ["plain", "mixup"]}, "variants must be a dict of settings by name, got ['plain', 'mixup']"),
+        ({"better": "up", "metric": "accuracy"}, 'unknown better "up". Known: higher, lower'),
         ({"variants": {"plain": {}, "a/b": {}}}, "a variant's name must be of letters"),
         ({"variants": {"plain": {}, "b": {"alhpa": 1}}}, 'variant "b": train(seed, **settings) does not take them'),
         ({"variants": {"plain": {}, "b": {"seed": 1}}}, 'variant "b" must not set seed'),

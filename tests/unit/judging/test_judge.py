@@ -133,6 +133,11 @@ def test_a_run_that_ends_early_is_named() -> None:
     assert judged.summary.problems == ("mixup, seed 1: failed: there is no test_accuracy at epoch 4",)
 
 
+def test_a_step_that_no_run_has_is_no_failure_of_the_runs() -> None:
+    with pytest.raises(InputError, match=r"^--at step must be one at which test_accuracy is there \(.*\), got 99\.$"):
+        truelift.judge(epochs(), metric="test_accuracy", at="step=99")
+
+
 def test_best_validation_needs_a_validation_set() -> None:
     with pytest.raises(InputError, match="needs the metric of the validation set that belongs to test_accuracy"):
         truelift.judge(rows(), at="best-validation")

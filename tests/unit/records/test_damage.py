@@ -128,7 +128,8 @@ def test_a_damaged_plan_is_one_line(study: Path, damage: str, capsys: pytest.Cap
         DAMAGES[damage](study / "study.json")
     status, out, err = report(study, capsys)
     assert (status, out) == (2, "")
-    assert err.startswith(f"truelift: error: {study / 'study.json'}")
+    assert err.startswith(f"truelift: error: {study if damage == 'removed' else study / 'study.json'}")
+    assert "study.json" in err
     assert err.count("\n") == 1
 
 

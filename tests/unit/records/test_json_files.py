@@ -155,7 +155,20 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_a_folder_without_a_plan(tmp_path: Path) -> None:
-    assert told(lambda _: Study.read(tmp_path), tmp_path / "study.json") == " does not exist."
+    with pytest.raises(InputError, match=r"must be the folder of a study: it has no study\.json\.$"):
+        Study.read(tmp_path)
+    with pytest.raises(InputError, match=r"must be the folder of a study: there is no such folder\.$"):
+        Study.read(tmp_path / "none")
+    (tmp_path / "study.toml").touch()
+    with pytest.raises(InputError, match=r"must be the folder of a study: it is a file\.$"):
+        Study.read(tmp_path / "study.toml")
+
+
+def test_the_folder_above_studies_names_them(tmp_path: Path) -> None:
+    for name in ("runs/b", "a"):
+        make_study(tmp_path / name, {"base": [90.0, 91.0]}, 2)
+    with pytest.raises(InputError, match=r"no study\.json\. Below it are .*/a, .*/runs/b\.$"):
+        Study.read(tmp_path)
 
 
 def test_a_thousand_runs_are_read_quickly(study: Path) -> None:

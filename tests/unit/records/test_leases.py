@@ -169,7 +169,7 @@ def test_a_thread_that_cannot_be_started_leaves_no_lease(tmp_path: Path, monkeyp
 
 def test_a_file_in_a_folders_place(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
-    with pytest.raises(InputError, match="cannot be locked"), leased(tmp_path / "x"):
+    with pytest.raises(InputError, match="x must be a folder: a file is in its way"), leased(tmp_path / "x"):
         pass
     (tmp_path / "y" / ".lease-1").mkdir(parents=True)
     with pytest.raises(InputError, match="cannot be locked"), leased(tmp_path / "y"):

@@ -123,6 +123,7 @@ def test_the_command_overwrites_nothing_of_the_user_s(tmp_path: Path, capsys: py
         ([str(folder)], "was not made by this command"),
         ([str(tmp_path)], "is a study"),
         ([str(tmp_path / "none")], "there is no such folder"),
+        ([str(folder.parent)], "must be the folder of a run, such as runs/train/NAME: it has no config.toml"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["card", *arguments])

@@ -67,7 +67,9 @@ def test_a_variant_that_failed_in_every_run_is_said_to_have_failed_in_all_forms(
     write_report(study)
     page, csv_file, markdown_file = (study / f"report.{form}" for form in ("html", "csv", "md"))
     summary = summarise(Study.read(study))
-    said = "Failed in all 5 runs: it <broke> & stopped; log: runs/broken/seed-0-00000000/log.txt."
+    said = (
+        "Failed in all 5 runs: it <broke> & stopped; log, in the study's folder: runs/broken/seed-0-00000000/log.txt."
+    )
     assert summary.headlines["broken"].line == f"failed · broken: {said}"
     assert summary.answer.endswith("a_b has no effect as large as 0.5 points; broken failed in every run.")
     assert [row[-1] for row in cells(summary.rows)] == ["baseline", "helps", "no effect", "failed"]
@@ -185,7 +187,7 @@ def test_a_metric_that_no_run_has_is_told(tmp_path: Path) -> None:
 
 
 def test_no_study_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"study\.json does not exist"):
+    with pytest.raises(InputError, match=r"it has no study\.json"):
         write_report(tmp_path)
 
 

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.report.conftest import ACCURACY, make_study
 
 from truelift.records import Study, write_json
 from truelift.report import summarise, write_forms
+from truelift.report.sections import noises
 from truelift.studies.plan import read_plan
 from truelift.verdicts.wording import Headline, answer
 
@@ -112,6 +114,22 @@ def test_a_program_has_no_empty_sections(tmp_path: Path) -> None:
     assert "test images of the same kind" not in page
     assert "initial weights" not in page
     assert "was given the same seeds" in page
+
+
+def test_the_noise_of_one_pair_is_spoken_of_where_there_is_one(tmp_path: Path) -> None:
+    said = "With one pair of seeds the noise cannot be told."
+    for name, results, holds in (("one", [91.0], True), ("failed", [None, None, None], False)):
+        folder = make_study(tmp_path / name, {"base": [90.0, 91.0, 92.0][: len(results)], "b": results}, 3)
+        page, _ = written(folder)
+        assert (said in page, "<h2>Noise</h2>" in page) == (holds, holds), name
+
+
+def test_an_estimate_that_is_cut_off_at_zero_is_not_told_as_a_noise_of_zero(tmp_path: Path) -> None:
+    summary = summarise(Study.read(make_study(tmp_path, {"base": [90.0, 91.0, 90.5], "b": [91.0, 92.0, 91.8]}, 3)))
+    none = "none over test images that so few seeds can tell."
+    for error, told in ((0.0, none), (0.002, "± 0.004 points over test images.")):
+        rows = [replace(row, example_error=None if row.comparison is None else error) for row in summary.rows]
+        assert noises(replace(summary, rows=tuple(rows)))[0].endswith(f"interval), {told}")
 
 
 def test_options_in_settings_are_kept_whole_and_escaped(tmp_path: Path) -> None:

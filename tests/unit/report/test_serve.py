@@ -74,7 +74,7 @@ def test_the_page_follows_the_records(served: tuple[Path, ThreadingHTTPServer]) 
 
 def test_what_cannot_be_served_is_told(tmp_path: Path, served: tuple[Path, ThreadingHTTPServer]) -> None:
     folder, running = served
-    with pytest.raises(InputError, match=r"study\.json does not exist"):
+    with pytest.raises(InputError, match=r"it has no study\.json"):
         server(tmp_path, 0)
     with pytest.raises(InputError, match="port must be at most 65535, got 70000"):
         server(folder, 70000)

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.unit.report.conftest import make_study
 
 from truelift.cli import main
 from truelift.errors import InputError
-from truelift.records import Run, write_json
+from truelift.records import Run, leased, write_json
 from truelift.studies.held import refuse_other, source_from
 from truelift.studies.plan import read_plan
 from truelift.studies.study import is_finished, make_room
@@ -129,6 +130,20 @@ def test_whose_folder_it_is(tmp_path: Path) -> None:
     assert refuse_other(folder, other, None, runs) is None
     with pytest.raises(InputError, match="holds the study of"):
         refuse_other(folder, other, None, ["runs/a/seed-0-00000000"])
+
+
+def test_a_folder_whose_runs_are_being_made_with_other_settings_is_no_place_for_these(tmp_path: Path) -> None:
+    file, folder = tmp_path / "a.toml", tmp_path / "runs" / "a"
+    file.touch()
+    plan = json.loads((make_study(folder, {"base": [90.0], "b": [91.0]}, 1) / "study.json").read_text())
+    write_json(folder / "study.json", plan | {"scale": None, "source": source_from(folder, file)})
+    runs = [run["folder"] for run in plan["runs"]]
+    others = [runs[0], "runs/b/seed-0-11111111"]
+    assert refuse_other(folder, file, None, others) is None
+    with leased(folder / runs[1]):
+        assert refuse_other(folder, file, None, runs) is None, "a part of the same runs"
+        with pytest.raises(InputError, match="a is being run with other settings: b seed 0 is not over"):
+            refuse_other(folder, file, None, others)
 
 
 def test_a_result_without_its_config_must_be_the_runs_own(tmp_path: Path) -> None:

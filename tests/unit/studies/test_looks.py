@@ -63,7 +63,7 @@ def test_a_scale_has_its_own_seeds(tmp_path: Path) -> None:
         ({"max_seed": 5}, 'unknown key of until_decided "max_seed"'),
         ({"max_seeds": "9"}, "max_seeds must be a whole number, got '9'"),
         ({"max_seeds": True}, "max_seeds must be a whole number, got True"),
-        ({"max_seeds": 2}, "most_seeds must be 3 to 200, got 2"),
+        ({"max_seeds": 2}, "max_seeds must be 3 to 200, got 2"),
         ({"looks": 5}, "looks must be a list of whole numbers, got 5"),
         ({"looks": [3, 3.5]}, "looks must be a list of whole numbers"),
         ({"looks": []}, "looks must be numbers of seeds that rise"),

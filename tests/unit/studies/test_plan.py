@@ -236,7 +236,7 @@ def test_equal_variants_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('baseline = "a"', 'baseline = "aa"', r'unknown variant as baseline "aa". Did you mean "a"'),
+        ('baseline = "a"', 'baseline = "aa"', r'unknown baseline "aa". Did you mean "a"'),
         ("[variants.b]\nmodel.last_relu = false", "", "at least one other variant"),
         ("smallest_effect", "smalest_effect", 'Did you mean "smallest_effect"'),
         ("smallest_effect = 0.5", "smallest_effect = -1", "smallest_effect must be at least 0, got -1"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from truelift.errors import InputError
-from truelift.studies.sources import changed, command_line, source_digests
+from truelift.studies.sources import changed, check_program, command_line, source_digests
 
 CONFIG = {"args": "", "seed": 3}
 
@@ -65,3 +65,13 @@ def test_quotation_marks_must_match(here: Path) -> None:
         command_line({**CONFIG, "command": "echo ' {seed} {out}"}, here)
     found = command_line({**CONFIG, "command": "echo {seed} {out}"}, here / "a b")
     assert found == shlex.split(f"echo 3 '{here}/a b'")
+
+
+def test_a_program_that_is_not_there_is_refused_before_the_first_run(here: Path) -> None:
+    (here / "no-right.sh").write_text("#!/bin/sh\n")
+    for command in ("nopython my.py --seed {seed}", "./no-right.sh {seed}", "./none.sh {seed}"):
+        with pytest.raises(InputError, match=rf"there and may be run, got {command.split()[0]}\.$"):
+            check_program(command)
+    (here / "no-right.sh").chmod(0o755)
+    for command in (f"{shlex.quote(sys.executable)} my.py", "sh -c x", "./no-right.sh {seed}", "{args} --seed {seed}"):
+        check_program(command)

@@ -8,7 +8,7 @@ import pytest
 from truelift.errors import InputError
 from truelift.verdicts import Ground, PublishedFigure, Verdict, agreement, at_equal_time, compare
 from truelift.verdicts.numbers import places_that_show
-from truelift.verdicts.wording import Headline, decided_first, headline, missing_runs
+from truelift.verdicts.wording import Headline, decided_first, headline, missing_runs, percent
 from truelift.verdicts.wording import agreement as in_words
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
@@ -25,6 +25,11 @@ def test_a_headline_has_its_parts_and_its_line() -> None:
     undecided = replace(found, verdict="undecided", reason="Why not.")
     assert headline("b", undecided, metric="m", unit="", digits=2).words == "Why not."
     assert headline("b", found, metric="m", unit="", digits=0).words.startswith("m +2 (95 %")
+
+
+def test_a_strict_level_is_no_certainty() -> None:
+    shown = [percent(1 - level) for level in (0.05, 0.025, 0.05 / 3, 0.05 / 150, 0.05 / 300, 1e-6, 0.0)]
+    assert shown == ["95 %", "97.5 %", "98.3 %", "99.967 %", "99.983 %", "99.99990 %", "100 %"]
 
 
 def test_what_is_decided_comes_first() -> None:

@@ -121,7 +121,7 @@ def find_variants(columns: Mapping[str, Sequence[Fact]], wanted: Sequence[str], 
         return _of(columns, holding[0])
     if usual:
         known = dict.fromkeys(text(value) for value in columns[usual[0]])
-        raise unknown_name(f"baseline in {usual[0]}", baseline, known)
+        raise unknown_name("baseline", baseline, known)
     return None
 
 

@@ -42,13 +42,14 @@ def find_layers(network: nn.Module, layers: Layers | None = None, *, example: Ex
         return _checked(network, _given(network, layers))
     if tells_layers(network):
         return _checked(network, [[module] for module in network.layers()])  # type: ignore[operator]
-    if isinstance(network, nn.Sequential):
-        merged = _merged([[child] for child in network])
+    plain = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
+    if isinstance(plain, nn.Sequential):
+        merged = _merged([[child] for child in plain])
         if len(merged) >= 2 or example is None:
             return _checked(network, merged)
     if example is None:
         raise InputError(
-            f"layers or example must be given for a {type(network).__name__}: modules or name patterns in order from "
+            f"layers or example must be given for a {type(plain).__name__}: modules or name patterns in order from "
             f"the input, or what the network takes."
         )
     return discovered(network, example)

@@ -255,6 +255,8 @@ class GaussianMixtureLoss(nn.Module):
         return values.sum() / torch.where(total > 0, total, 1)
 
     def _check(self, head: Head, features: Tensor, targets: Tensor) -> None:
+        if not isinstance(head, Head):
+            raise InputError(f"head must be a GaussianMixtureHead, got {type(head).__name__}.")
         head.check_features(features)
         shares = targets.is_floating_point() and targets.ndim == 2
         if shares:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+_COMPILED = "CompiledFunctionBackward"
+"""What torch.compile makes of a graph."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -14,25 +17,38 @@ class Reach:
     """The tensors that need a gradient and are no result, each once, the nearest to the loss first."""
     nodes: set[object]
     """The operations on the way, leaves left out."""
+    compiled: dict[object, set[int]]
+    """Of those that are whole compiled graphs: through which of its results each was reached, by their numbers."""
 
 
 def reach(loss: Tensor) -> Reach:
     """Walk the graph of `loss` from its end to its leaves."""
     leaves: dict[int, Tensor] = {}
     nodes: set[object] = set()
-    waiting = [loss.grad_fn]
+    compiled: dict[object, set[int]] = {}
+    waiting = [(loss.grad_fn, loss.output_nr)]
     while waiting:
-        node = waiting.pop()
+        node, result = waiting.pop()
         if node is None:
             continue
+        if node.name() == _COMPILED:
+            compiled.setdefault(node, set()).add(result)
         # By its name: an operation of the user's may have an attribute `variable` too.
         leaf = getattr(node, "variable", None) if node.name() == "torch::autograd::AccumulateGrad" else None
         if leaf is not None:
             leaves.setdefault(id(leaf), leaf)
         elif node not in nodes:
             nodes.add(node)
-            waiting.extend(following for following, _ in node.next_functions)
-    return Reach(list(leaves.values()), nodes)
+            waiting.extend(node.next_functions)
+    return Reach(list(leaves.values()), nodes, compiled)
+
+
+def of_one_compiled_graph(reaches: Sequence[Reach]) -> bool:
+    """Whether losses come from different results of one compiled graph, where each seems to reach every parameter."""
+    first: dict[object, set[int]] = {}
+    return any(
+        first.setdefault(node, results) != results for found in reaches for node, results in found.compiled.items()
+    )
 
 
 def weights_among(leaves: Sequence[Sequence[Tensor]], given: Sequence[Tensor]) -> set[int]:

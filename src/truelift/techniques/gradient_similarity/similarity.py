@@ -14,7 +14,7 @@ from truelift.techniques.devices import Late, answers_at_once
 from truelift.techniques.exchange import agree, processes
 from truelift.techniques.gradient_similarity.agreement import Fingerprints
 from truelift.techniques.gradient_similarity.gradients import Gradients
-from truelift.techniques.gradient_similarity.graph import Reach, reach, weights_among
+from truelift.techniques.gradient_similarity.graph import Reach, of_one_compiled_graph, reach, weights_among
 from truelift.techniques.gradient_similarity.rules import Rule, Weighting, cosines, similarity_weights
 
 Granularity = Literal["global", "layer", "tensor"]
@@ -73,7 +73,8 @@ class GradientSimilarity:
         average_decay: Of the cosines' moving averages, in [0, 1).
         use_average: Weigh by the moving average, not by the step's own cosine.
         shared: The parameters that the rule is for. Default: found in each step from the losses' graphs. Must be given
-            where trunk and heads are one compiled graph, in which every loss reaches every parameter.
+            where trunk and heads are one compiled graph, in which every loss reaches every parameter, and is refused
+            there otherwise.
         network: Names the modules for granularity layer, and puts parameters in one order for all processes.
         process_group: Where torch.distributed runs, each loss's gradients are averaged over its processes before the
             cosine is taken; None is all processes. Give DistributedDataParallel's `module` the images, not the wrapper:
@@ -174,7 +175,7 @@ class GradientSimilarity:
                 the step, and no average moves; without a scaler they are an error, and nothing is written.
         """
         losses = _checked(main, auxiliary, scaler)
-        reaches = [reach(loss) for loss in losses]
+        reaches = self._reaches(losses)
         gradients = self._pending_for(losses)
         in_parts, self._pending = self._pending is not None, None
         # Each once, in the order in which they came.
@@ -199,7 +200,7 @@ class GradientSimilarity:
     def accumulate(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> None:
         """Collect the gradients of a part of the batch; `backward` with the last part applies the rule to the sums."""
         losses = _checked(main, auxiliary, scaler)
-        reaches = [reach(loss) for loss in losses]
+        reaches = self._reaches(losses)
         gradients = self._pending_for(losses)
         # All of them before any is added: a part that raises, as when memory runs out, leaves the others' sums alone.
         found = [
@@ -239,6 +240,20 @@ class GradientSimilarity:
         self._averages, self._weights = averages, weights
         if "rule" in state and not isinstance(self.rule, str) and hasattr(self.rule, "load_state_dict"):
             self.rule.load_state_dict(state["rule"])
+
+    def _reaches(self, losses: Sequence[Tensor]) -> list[Reach]:
+        """What each loss reaches.
+
+        Raises:
+            InputError: A compiled graph hides it.
+        """
+        reaches = [reach(loss) for loss in losses]
+        if self._shared is None and of_one_compiled_graph(reaches):
+            raise InputError(
+                "shared must be given where losses come from different results of one compiled graph, in which each "
+                "reaches every parameter: name the trunk's parameters, or compile the trunk alone."
+            )
+        return reaches
 
     def _pending_for(self, losses: Sequence[Tensor]) -> Gradients:
         """The sums so far, or new ones."""

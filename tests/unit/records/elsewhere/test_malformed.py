@@ -20,7 +20,7 @@ CASES: dict[str, tuple[bytes | str, list[str]]] = {
     "a header alone": (HEAD, ["a header and no rows"]),
     "no header": ("0,90.1\n1,90.4\n", ["first line must name the columns", "0, 90.1"]),
     "one variant": ("method,seed,val_accuracy\nplain,0,90\nplain,1,91\n", ['one variant, "plain"']),
-    "another baseline": (GOOD.replace("plain", "plian"), ['baseline in method "plain"', 'Did you mean "plian"?']),
+    "another baseline": (GOOD.replace("plain", "plian"), ['unknown baseline "plain"', 'Did you mean "plian"?']),
     "no column of variants": ("seed,val_accuracy\n0,90\n1,91\n", ['no column holds the baseline "plain"', "--variant"]),
     "two columns that hold it": (
         "left,right,val_accuracy\nplain,plain,90\nplain,mixup,91\n",

@@ -44,6 +44,14 @@ def test_sequential_merges_children_without_parameters() -> None:
         find_layers(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(2, 2)))
 
 
+def test_a_compiled_sequential_is_what_it_was() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    assert find_layers(torch.compile(network, backend="eager")) == find_layers(network)  # type: ignore[arg-type]
+    own = type("Own", (nn.Module,), {})()
+    with pytest.raises(InputError, match="layers or example must be given for a Own"):
+        find_layers(torch.compile(own, backend="eager"))  # type: ignore[arg-type]
+
+
 def test_own_method_lists_and_patterns_agree() -> None:
     network = WithLayers()
     assert next(list(layer[0].parameters()) for layer in find_layers(network)) == list(network.stem.parameters())

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.unit.techniques.gaussian_mixture.mixture_cases import make_head
+from torch import nn
 
 from truelift.errors import InputError
 from truelift.techniques.gaussian_mixture import (
@@ -142,3 +143,8 @@ def test_messages(case: str) -> None:
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == message
+
+
+def test_a_head_that_is_none() -> None:
+    with pytest.raises(InputError, match=r"^head must be a GaussianMixtureHead, got Linear\.$"):
+        GaussianMixtureLoss()(nn.Linear(3, 4), torch.zeros(2, 3), torch.tensor([0, 1]))

@@ -17,9 +17,10 @@ from tests.unit.techniques.gradient_similarity.similarity_cases import (
     step,
     written,
 )
-from torch import Tensor
+from torch import Tensor, nn
 from torch._functorch import config
 
+from truelift.errors import InputError
 from truelift.techniques.gradient_similarity import GradientSimilarity, multi_task, single_task
 
 Names = Callable[[str], bool]
@@ -240,11 +241,40 @@ def test_shared_given_leaves_others_alone() -> None:
     assert_equal(written(net), {name: g if name.startswith("trunk.7") else g + other[name] for name, g in main.items()})
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_compiled_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Both losses go backwards through one pass. By default torch refuses that, but for what it compiles just then.
+@pytest.fixture
+def two_passes_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default torch refuses a second one through a compiled pass, but for what it compiles just then."""
     monkeypatch.setattr(config, "donated_buffer", False)
     torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("two_passes_backward")
+def test_trunk_and_heads_in_one_compiled_graph_are_refused_until_the_trunk_is_named() -> None:
+    """Each loss reaches every parameter there, so that heads would be taken for a part of the trunk."""
+    trunk, heads = nn.Linear(6, 4), (nn.Linear(4, 3), nn.Linear(4, 3))
+    images, labels = torch.randn(20, 6), torch.arange(20) % 3
+
+    def both(images: Tensor) -> tuple[Tensor, Tensor]:
+        features = trunk(images)
+        return heads[0](features), heads[1](features)
+
+    def losses(run: Callable[[Tensor], tuple[Tensor, Tensor]]) -> list[Tensor]:
+        return [nn.functional.cross_entropy(logits, labels) for logits in run(images)]
+
+    compiled = torch.compile(both, backend="aot_eager")
+    for method in (GradientSimilarity().backward, GradientSimilarity().accumulate):
+        with pytest.raises(InputError, match=r"^shared must be given where losses come from different results"):
+            method(*losses(compiled))
+    assert trunk.weight.grad is None
+    expected = GradientSimilarity().backward(*losses(both))
+    found = GradientSimilarity(shared=trunk.parameters()).backward(*losses(compiled))
+    torch.testing.assert_close(found.cosines, expected.cosines)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("two_passes_backward")
+def test_compiled_trunk() -> None:
     net, batch = make_net(2), make_batch()
     expected, _ = expected_step(separate_gradients(net, batch))
     trunk = torch.compile(net.trunk, backend="aot_eager")
