@@ -85,7 +85,7 @@ def test_a_full_disk_is_told_with_the_file_and_the_study_goes_on_elsewhere(tmp_p
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 2
     assert last.startswith("truelift: error: ")
-    assert "No space left on device: '" in last
+    assert "No space left on device: disk/out/" in last
     assert "Traceback" not in done.stderr
     left = tmp_path / "left/out"
     assert not list(left.rglob("*.partial"))

@@ -56,7 +56,7 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["status", "nowhere"], "study.json"),
+        (["status", "nowhere"], "nowhere must be the folder of a study"),
         (["status"], "folder must be given"),
         (["watch", "."], "study.json"),
         (["cancel", "."], "study.json"),

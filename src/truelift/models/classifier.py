@@ -2,23 +2,24 @@
 
 import itertools
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.errors import InputError, require
-from truelift.techniques.compiled_graphs import allow_graphs
+from truelift.techniques.compiled_graphs import allow_graphs, compile_alike
 from truelift.techniques.freezeout import tells_layers
 
-_FORMS_OF_A_LAYER = 3
-"""That are compiled where layers freeze: in training, frozen, and in training behind frozen ones."""
+_FORMS_OF_A_LAYER = 16
+"""That may be compiled, at most: in training, frozen, and in training behind frozen ones; each for two tasks, or for a
+few sizes of images."""
 
 
-def _passed(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer makes of x, in a function of this package, since torch does not compile its own."""
-    y: Tensor = layer._call_impl(x)
+def _passed(layer: nn.Module, *inputs: Tensor) -> Tensor:
+    """What a layer makes of its input, in a function of this package, since torch does not compile its own."""
+    y: Tensor = layer._call_impl(*inputs)
     return y
 
 
@@ -82,9 +83,11 @@ class Classifier(nn.Module):
             return
         self.compiled_by_layer = True
         allow_graphs(_FORMS_OF_A_LAYER * len(kinds))
-        compiled = torch.compile(_passed, dynamic=False)
+        compiled = cache(lambda: compile_alike(_passed))  # when it is first called: it imports much
         for layer in self._but_the_head():
-            layer._compiled_call_impl = self._in_training(partial(compiled, layer), layer._call_impl)
+            layer._compiled_call_impl = self._in_training(
+                lambda *inputs, layer=layer: compiled()(layer, *inputs), layer._call_impl
+            )
 
     def _but_the_head(self) -> list[nn.Module]:
         return self.layers()[:-1] if tells_layers(self) else []  # type: ignore[operator]

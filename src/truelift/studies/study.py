@@ -140,7 +140,6 @@ def preflight(plan: StudyPlan) -> Looked:
     for variant in plan.variants:
         if variant.program is not None:
             check_inputs(variant.program.inputs)
-            check_program(variant.program.command)
         if variant.command is None:
             experiment = plan.experiment(variant, plan.seeds[0])
             tables = to_dict(experiment)
@@ -227,6 +226,9 @@ def run_study(
         nonlocal looked
         if looked is None:
             if isinstance(chosen, Local):
+                for variant in plan.variants:
+                    if variant.program is not None:
+                        check_program(variant.program.command)
                 with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
                     looked = preflight(plan)
                 for line in looked.told:

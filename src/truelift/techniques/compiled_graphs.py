@@ -1,6 +1,25 @@
-"""How many graphs torch.compile makes of the same code."""
+"""How torch.compile makes graphs of parts of a network."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
+
+
+def compile_alike(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that is called with one module after the other: equal ones once, each size anew.
+
+    A module with hooks is none that equals one without, whenever they were set.
+    """
+    torch._dynamo.config.skip_nnmodule_hook_guards = False
+    options: dict[str, Any] | None = None
+    try:
+        from truelift.techniques.masks import MADE_ANEW
+
+        options = {"joint_custom_pre_pass": MADE_ANEW}
+    except ImportError:  # another torch: slower steps
+        pass
+    return torch.compile(function, dynamic=False, options=options)
 
 
 def allow_graphs(needed: int) -> None:

@@ -27,6 +27,7 @@ from truelift.data import (
 )
 from truelift.errors import InputError, one_line, require
 from truelift.models import Classifier, Whole, build_model, check_image_size, initialise, whitening_layers
+from truelift.own import is_import_path
 from truelift.records import Inputs
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
@@ -256,7 +257,8 @@ def assemble(
         earlier=compiled,
     )
     if decision.compiled:
-        network.compile_features(by_layer=device == "cpu")
+        ours = not is_import_path(experiment.model.name)
+        network.compile_features(by_layer=ours and device == "cpu")
     objective = objectives.build(
         experiment.objective,
         Around(

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from truelift.data.cache import cache_folder
 from truelift.errors import InputError, one_line
 from truelift.models import Whole
-from truelift.techniques.freezeout import tells_layers
+from truelift.own import is_import_path
 from truelift.training.identity import fingerprint, identity, without_seed
 from truelift.training.quick_compiler import quick_compiler
 
@@ -77,13 +77,8 @@ def _compiler(training: "Training") -> contextlib.AbstractContextManager[None]:
     """What the first compilation takes the least time with; on a GPU it was not tried."""
     if training.device != "cpu":
         return contextlib.nullcontext()
-    if training.network.compiled_by_layer:
-        with contextlib.suppress(ImportError):  # of another torch
-            from truelift.training.masks import masks_made_anew
-
-            masks_made_anew()
     # What is another's may keep, of what it computes here, what the run goes on with.
-    return quick_compiler(run=not tells_layers(training.network))
+    return quick_compiler(run=is_import_path(training.experiment.model.name))
 
 
 def _try(training: "Training") -> None:

@@ -155,6 +155,8 @@ class Experiment:
         yield "model.recompute", plain, "false where compile is true or freezing.cache is not none"
         once = self.compile is not True or not self.backward_twice
         yield "compile", once, f"auto or false for gradient.name {g.name} over losses of one forward pass"
+        constant = self.compile is not True or self.batch_norm_momentum != "dynamic"
+        yield "compile", constant, "auto or false for batch_norm_momentum dynamic, another at each step"
 
 
 # Rules that take the gradient of each loss by itself.
@@ -197,7 +199,6 @@ def resolve(experiment: Experiment, *folders: Path) -> Experiment:
     refuse(experiment, [("freezing.cache", changes, rule)])
     return dataclasses.replace(
         experiment,
-        compile=False if experiment.backward_twice else experiment.compile,
         data=data,
         augmentation=augmentation,
         schedule=schedule,

@@ -64,6 +64,10 @@ class _Kernel:
         made = _torchs(AsyncCompile(), list(self.types), self.source)
         return made.result() if hasattr(made, "result") else made
 
+    def late(self, *arguments: Any) -> None:
+        """Stand in for the kernel where its file was not waited for: it is compiled alone now."""
+        self.alone()(*arguments)
+
 
 @clear_on_fresh_cache
 class _File(Bindings):
@@ -118,7 +122,12 @@ class _Batch:
             self._start()
 
     def finish(self) -> None:
-        """Wait for the C++ compiler, and put the kernels into their modules."""
+        """Wait for the C++ compiler, and put the kernels into their modules.
+
+        Whatever ends it sooner, no zeros stand in for a kernel any more.
+        """
+        for kernel in self._places:
+            self._put(kernel, kernel.late)
         self._start()
         for kernels, load in self._files:
             try:
@@ -128,8 +137,11 @@ class _Batch:
             ):  # the C++ compiler's, of many kinds; if it is not for being together, torch raises it again
                 found = [kernel.alone() for kernel in kernels]
             for kernel, function in zip(kernels, found, strict=True):
-                for scope, name in self._places[kernel]:
-                    scope[name] = function
+                self._put(kernel, function)
+
+    def _put(self, kernel: _Kernel, function: Any) -> None:
+        for scope, name in self._places[kernel]:
+            scope[name] = function
 
     def _start(self) -> None:
         if not self._waiting:

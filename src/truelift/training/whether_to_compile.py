@@ -97,6 +97,8 @@ def _not_for(experiment: Experiment, device: str, precision: str, processes: int
         "no gain was measured on a processor without AMX": not multiplies_tiles(),
         "several processes train": processes > 1,
         "images grow, and each size would be compiled": bool(experiment.data.progressive),
+        "the gradient rule needs several backward passes": experiment.backward_twice,
+        "batch norm's momentum is another at each step": experiment.batch_norm_momentum == "dynamic",
         "activations are recomputed": experiment.model.recompute,
         "activations of frozen layers are kept": experiment.freezing.cache != "none",
     }

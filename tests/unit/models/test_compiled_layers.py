@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from truelift.models import Classifier, ModelOptions, build_model
+from truelift.techniques.compiled_graphs import compile_alike
 from truelift.training.compilation import why_impossible
 from truelift.training.quick_compiler import quick_compiler
 
@@ -16,14 +17,13 @@ pytestmark = pytest.mark.skipif(why_impossible("cpu") is not None, reason="torch
 
 @pytest.fixture(autouse=True)
 def nothing_compiled_before(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from torch._inductor import config
     from torch._inductor.async_compile import AsyncCompile
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(AsyncCompile, "wait", AsyncCompile.wait)
     monkeypatch.setattr(AsyncCompile, "cpp_pybinding", AsyncCompile.cpp_pybinding)
     torch.compiler.reset()
-    with config.patch(joint_custom_pre_pass=None):
+    with torch._dynamo.config.patch(skip_nnmodule_hook_guards=True):
         yield
     torch.compiler.reset()
 
@@ -48,9 +48,6 @@ def test_gradients_and_running_statistics_are_those_of_the_eager_network(name: s
     compiled = copy.deepcopy(eager)
     compiled.compile_features(by_layer=True)
     images = torch.rand(4, 1, 8, 8, dtype=torch.float64)
-    from truelift.training.masks import masks_made_anew
-
-    masks_made_anew()
     with quick_compiler(run=False):
         gradients(compiled, images)
     compiled.load_state_dict(eager.state_dict())
@@ -62,13 +59,10 @@ def test_gradients_and_running_statistics_are_those_of_the_eager_network(name: s
         torch.testing.assert_close(compiled.state_dict()[key], value, rtol=1e-9, atol=1e-12, msg=key)
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_no_mask_is_kept_where_it_is_made_anew(anew: bool) -> None:
-    """Without it one is, so that this test can fail."""
-    from truelift.training.masks import masks_made_anew
-
-    if anew:
-        masks_made_anew()
+@pytest.mark.parametrize("alike", [False, True])
+def test_no_mask_is_kept_of_layers_that_are_compiled_alike(alike: bool) -> None:
+    """Of others one is, so that this test can fail."""
+    compiled = (compile_alike if alike else torch.compile)(lambda layer, x: layer(x))
     layer = network("resnet20", width=2).layers()[1]  # type: ignore[operator]
     kept: list[torch.dtype] = []
 
@@ -78,9 +72,21 @@ def test_no_mask_is_kept_where_it_is_made_anew(anew: bool) -> None:
 
     images = torch.rand(4, 2, 8, 8, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        torch.compile(layer)(images)  # type: ignore[no-untyped-call]
+        compiled(layer, images)
     assert len(kept) > 3
-    assert (torch.bool in kept) != anew
+    assert (torch.bool in kept) != alike
+
+
+def test_a_hook_is_heeded_whenever_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, options, **more: real(function, backend="eager", **more))
+    of = network("resnet20", width=2)
+    of.compile_features(by_layer=True)
+    images = torch.rand(2, 1, 8, 8)
+    before = of.features(images)
+    handle = of.layers()[3].register_forward_hook(lambda module, inputs, output: output * 2)  # type: ignore[operator]
+    assert not torch.equal(of.features(images), before)
+    handle.remove()
 
 
 def test_a_kind_of_layer_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +97,7 @@ def test_a_kind_of_layer_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> No
         return module.forward
 
     real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda function, **options: real(function, backend=backend, **options))
+    monkeypatch.setattr(torch, "compile", lambda function, options, **more: real(function, backend=backend, **more))
     deep = network("resnet56", width=1)
     deep.compile_features(by_layer=True)
     images = torch.rand(2, 1, 8, 8)

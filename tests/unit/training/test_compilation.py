@@ -86,12 +86,21 @@ def test_without_amx_nothing_is_compiled_by_itself(monkeypatch: pytest.MonkeyPat
         ({"model.recompute": True}, "activations are recomputed"),
         ({"freezing.name": "freezeout", "epochs": 9}, "the training is too short to earn it back"),
         ({"data.progressive": [16, 32]}, "images grow, and each size would be compiled"),
+        ({"batch_norm_momentum": "dynamic"}, "batch norm's momentum is another at each step"),
+        (
+            {"objective.name": "gaussian-mixture", "gradient.name": "weighted"},
+            "the gradient rule needs several backward passes",
+        ),
         ({"compile": False}, "as set"),
         ({"earlier": False}, "as when the run began"),
     ],
 )
 def test_others_are_not(settings: dict[str, Any], why: str) -> None:
     assert decided(**settings) == Decision(False, why)
+
+
+def test_two_forward_passes_may_be_compiled() -> None:
+    assert decided(**{"tasks.auxiliary_rotation": 90.0, "gradient.name": "weighted"}).compiled
 
 
 def test_what_was_set_or_decided_before_holds() -> None:

@@ -106,13 +106,6 @@ def test_bad_settings_are_named(settings: dict[str, object], message: str) -> No
         resolve(parse_experiment(settings, "test"))
 
 
-def test_what_goes_backwards_twice_through_a_pass_is_not_compiled() -> None:
-    mixture = {"objective.name": "gaussian-mixture", "gradient.name": "weighted"}
-    two_passes = {"tasks.auxiliary_rotation": 90.0, "gradient.name": "weighted"}
-    found = [resolve(parse_experiment(settings, "test")).compile for settings in (mixture, two_passes)]
-    assert found == [False, "auto"]
-
-
 def numbers(options: type) -> Iterator[tuple[str, list[In]]]:
     """All options that are numbers or hold some, with their ranges."""
     for name, hint in get_type_hints(options, include_extras=True).items():

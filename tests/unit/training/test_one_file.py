@@ -110,3 +110,20 @@ def test_what_cannot_be_compiled_together_is_compiled_alone(
         compiled(*inputs)
     torch.testing.assert_close(compiled(*inputs), several(*inputs))
     assert files(folder) > 1
+
+
+def test_an_interrupted_wait_leaves_no_zeros(
+    folder: Path, inputs: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from truelift.training import one_file
+
+    def interrupted(kernels: Any) -> Callable[[], Any]:
+        def load() -> Any:
+            raise KeyboardInterrupt
+
+        return load
+
+    monkeypatch.setattr(one_file, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt), one_file.without_results():
+        compiled(*inputs)
+    torch.testing.assert_close(compiled(*inputs), several(*inputs))

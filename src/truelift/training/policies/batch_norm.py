@@ -20,9 +20,13 @@ class BatchNormMomentum(Policy):
     def __init__(self, network: nn.Module, momentum: float | Literal["dynamic"]) -> None:
         self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
         self.momentum = momentum
+        if not isinstance(momentum, str):
+            self._set(momentum)  # at once: what is compiled before the first step has it
 
     def __call__(self, progress: Progress) -> None:
         """Set every batch norm's momentum for the coming step."""
-        momentum = 1 / (1 + progress.step_in_epoch) if isinstance(self.momentum, str) else self.momentum
+        self._set(1 / (1 + progress.step_in_epoch) if isinstance(self.momentum, str) else self.momentum)
+
+    def _set(self, momentum: float) -> None:
         for norm in self.norms:
             norm.momentum = momentum

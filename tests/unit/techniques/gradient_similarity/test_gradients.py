@@ -1,7 +1,7 @@
 """The gradients written, against copies of the network with one loss each."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -242,10 +242,11 @@ def test_shared_given_leaves_others_alone() -> None:
 
 
 @pytest.fixture
-def two_passes_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_passes_backward() -> Iterator[None]:
     """By default torch refuses a second one through a compiled pass, but for what it compiles just then."""
-    monkeypatch.setattr(config, "donated_buffer", False)
     torch._dynamo.reset()
+    with config.patch(donated_buffer=False):
+        yield
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,10 +3,11 @@
 torch keeps the smaller of a ReLU's output and its mask for the backward pass, a byte a value in place of two. But the
 output is what the next graph is given and keeps anyway, and the processor's kernels that write and read bytes take ten
 times as long as those that do not.
+
+Imported only where something is compiled; another torch may lack what it needs.
 """
 
 import torch
-from torch._inductor import config
 from torch._inductor.custom_graph_pass import CustomGraphPass
 from torch.utils.checkpoint import CheckpointPolicy
 
@@ -24,6 +25,4 @@ class _MadeAnew(CustomGraphPass):
         return "masks made anew, 1"
 
 
-def masks_made_anew() -> None:
-    """From here on, in this process, graphs are compiled so."""
-    config.joint_custom_pre_pass = _MadeAnew()
+MADE_ANEW = _MadeAnew()
