@@ -100,7 +100,8 @@ def test_others_are_not(settings: dict[str, Any], why: str) -> None:
 
 
 def test_two_forward_passes_may_be_compiled() -> None:
-    assert decided(**{"tasks.auxiliary_rotation": 90.0, "gradient.name": "weighted"}).compiled
+    settings: dict[str, Any] = {"tasks.auxiliary_rotation": 90.0, "gradient.name": "weighted"}
+    assert decided(**settings).compiled
 
 
 def test_what_was_set_or_decided_before_holds() -> None:
