@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from truelift.errors import InputError
-from truelift.models import build_model
+from truelift.models import Classifier, ModelOptions, build_model
 from truelift.training import Experiment, build, compilation, resolve, run, whether_to_compile
 from truelift.training.build import assemble, load_data
 from truelift.training.compilation import compile_now, why_impossible
@@ -282,3 +282,18 @@ def test_what_is_compiled_is_kept_in_the_cache(tmp_path: Path, monkeypatch: pyte
             monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", there)
         compilation._keep_in(tmp_path / "mine")
         assert cache_dir() == str(tmp_path / kept)
+
+
+def a_users() -> Classifier:
+    """A network of one's own that is one of ours: who knows what else it does with its layers."""
+    return build_model(ModelOptions(name="resnet20", width=2), classes=10, in_channels=1)
+
+
+@pytest.mark.parametrize(("name", "by_layer"), [("resnet20", True), (f"{__name__}:a_users", False)])
+def test_another_network_is_one_graph(name: str, by_layer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda features, **_: features)
+    settings = {"model.name": name, "data.train_images": 320, "compile": True}
+    experiment = resolve(parse_experiment(settings, "test"))
+    network = assemble(experiment, load_data(experiment)).network
+    assert network.compiled_by_layer == by_layer
+    assert ("features" in vars(network)) != by_layer
