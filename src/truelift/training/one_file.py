@@ -132,9 +132,7 @@ class _Batch:
         for kernels, load in self._files:
             try:
                 found = load()
-            except (
-                Exception
-            ):  # the C++ compiler's, of many kinds; if it is not for being together, torch raises it again
+            except Exception:  # the C++ compiler's, of many kinds; if each alone has it too, torch raises it again
                 found = [kernel.alone() for kernel in kernels]
             for kernel, function in zip(kernels, found, strict=True):
                 self._put(kernel, function)
