@@ -117,7 +117,7 @@ def test_where_recording_fails_the_passes_are_made(
     monkeypatch.setattr("truelift.training.graphs._renew_generator", lambda device: None)
     tried = []
 
-    def record(graph: GraphedPasses, batch: Batch, passes: Any) -> None:
+    def record(graph: GraphedPasses, key: Any, batch: Batch, passes: Any) -> None:
         tried.append(batch)
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
@@ -177,7 +177,9 @@ def test_dropout_draws_from_the_step(tmp_path: Path) -> None:
 
     def passes(given: Any) -> Any:
         losses, error = training.objective(training.network, given)
-        return losses, error, training.rule.backward(losses, lambda: training.objective(training.network, given))
+        return Passed(
+            losses, error, training.rule.backward(losses, lambda: training.objective(training.network, given))
+        )
 
     drawn = [
         float(graph(batch, passes, partial(draw_from, seed, "cuda")).losses["cross_entropy"]) for seed in (1, 2, 1)
