@@ -7,8 +7,8 @@ recorded whose Python takes the same path each time, and whatever may turn it is
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -33,6 +33,10 @@ class Passed(NamedTuple):
     error: Tensor
     logged: dict[str, Tensor]
     """What the gradient rule said."""
+
+    def detached(self) -> "Passed":
+        """The same, with losses that hold nothing of the passes."""
+        return self._replace(losses={name: loss.detach() for name, loss in self.losses.items()})
 
 
 Passes = Callable[[Batch], Passed]
@@ -73,6 +77,17 @@ def why_not(experiment: Experiment, device: str, precision: str, processes: int)
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
+class _Recording(NamedTuple):
+    """Passes that were recorded, and the tensors which they read and write."""
+
+    key: tuple[Any, ...]
+    """What they take for granted."""
+    graph: torch.cuda.CUDAGraph
+    batch: Batch
+    gradients: list[Tensor | None]
+    passed: Passed
+
+
 class GraphedPasses:
     """Makes a step's passes from a recording, which it makes anew whenever something of `_key` has changed.
 
@@ -95,10 +110,7 @@ class GraphedPasses:
         """How often the passes were recorded."""
         self.failure: str | None = None
         """Why they cannot be; from then on they are made as without."""
-        self._recorded: tuple[Any, ...] = ()
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._gradients: list[Tensor | None] = []
-        self._passed: Passed | None = None
+        self._recording: _Recording | None = None
 
     def __call__(self, batch: Batch, passes: Passes, seed: Callable[[], None]) -> Passed:
         """The passes over a batch.
@@ -112,25 +124,17 @@ class GraphedPasses:
             InputError: Recording fails, and nothing can be drawn on the GPU after that.
         """
         with torch.cuda.device(batch.images.device):  # which need not be the first
-            return self._passed_over(batch, passes, seed)
+            recording = self._recording_for(batch, passes) if self.failure is None else None
+            seed()
+            return passes(batch).detached() if recording is None else self._again(recording, batch)
 
-    def _passed_over(self, batch: Batch, passes: Passes, seed: Callable[[], None]) -> Passed:
-        key = self._key(batch)
-        if self.failure is None and key != self._recorded:
-            self._try_to_record(batch, passes)
-            self._recorded = key
-        seed()
-        if self.failure is not None:
-            losses, error, logged = passes(batch)
-            return Passed({name: loss.detach() for name, loss in losses.items()}, error, logged)
-        self._batch.images.copy_(batch.images)
-        self._batch.labels.copy_(batch.labels)
-        assert self._graph is not None, "`_record` comes first"
-        assert self._passed is not None, "`_record` comes first"
-        self._graph.replay()
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+    def _again(self, recording: _Recording, batch: Batch) -> Passed:
+        recording.batch.images.copy_(batch.images)
+        recording.batch.labels.copy_(batch.labels)
+        recording.graph.replay()
+        for parameter, gradient in zip(self._parameters, recording.gradients, strict=True):
             parameter.grad = gradient
-        losses, error, logged = self._passed  # which the next step overwrites
+        losses, error, logged = recording.passed  # which the next step overwrites
         return Passed(
             {name: loss.clone() for name, loss in losses.items()},
             error.clone(),
@@ -146,76 +150,84 @@ class GraphedPasses:
             tuple(b.data_ptr() for b in self._buffers),
         )
 
-    def _try_to_record(self, batch: Batch, passes: Passes) -> None:
+    def _recording_for(self, batch: Batch, passes: Passes) -> _Recording | None:
+        """The recording of such a batch; none where recording fails."""
+        key = self._key(batch)
+        if self._recording is not None and self._recording.key == key:
+            return self._recording
+        failure = None
         try:
-            self._record(batch, passes)
+            self._recording = self._record(key, batch, passes)
         except RuntimeError as error:  # too little memory, or what a library does that cannot be recorded
-            self.failure = one_line(error)[:300]
-        if self.failure is None:
-            return
-        self._graph, self._gradients, self._passed = None, [], None
+            failure = one_line(error)[:300]
+        if failure is not None:  # no sooner: the error's frames held memory
+            self._give_up(failure, batch.images.device)
+        return self._recording
+
+    def _give_up(self, failure: str, device: torch.device) -> None:
+        self.failure = failure
+        self._recording = None
         torch.cuda.empty_cache()
         try:
-            _renew_generator(batch.images.device)
+            _renew_generator(device)
         except RuntimeError:
-            raise InputError(f"cuda_graphs must be false here, where recording fails ({self.failure}).") from None
-        print(f"truelift: going on without CUDA graphs, since recording fails ({self.failure})", file=sys.stderr)
+            raise InputError(f"cuda_graphs must be false here, where recording fails ({failure}).") from None
+        print(f"truelift: going on without CUDA graphs, since recording fails ({failure})", file=sys.stderr)
 
-    def _record(self, batch: Batch, passes: Passes) -> None:
+    def _record(self, key: tuple[Any, ...], batch: Batch, passes: Passes) -> _Recording:
         """Record the passes; nothing of weights and statistics is changed by that."""
-        before = self._graph  # its memory is taken over, and for that it must live until there is another
-        if before is None:
+        first = self._recording is None  # the memory of one before is taken over, and for that it must live until then
+        if first:
             self._pool = torch.cuda.graph_pool_handle()
             self._stream = torch.cuda.Stream()
-        self._batch = Batch(batch.images.clone(), batch.labels.clone())
-        self._gradients, self._passed = [], None
+        batch = Batch(batch.images.clone(), batch.labels.clone())
         graph = torch.cuda.CUDAGraph()
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream), self._without_gradients():
-            if before is None or self._compiled:
-                self._practise(passes)
-                # What practice took is not given back while a recording takes as much again.
-                torch.cuda.synchronize()
-                gc.collect()
-                torch.cuda.empty_cache()
-            with no_collection():  # to free an old recording is no part of a new one
-                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-                try:
-                    losses, error, logged = passes(self._batch)
-                except BaseException:
-                    with suppress(RuntimeError):  # the first error is the one to tell
-                        graph.capture_end()
-                    raise
-                graph.capture_end()
-            self._gradients = [p.grad for p in self._parameters]
-            self._passed = Passed({name: loss.detach() for name, loss in losses.items()}, error, logged)
+        self._drop_gradients()  # so that the backward pass makes them
+        try:
+            with torch.cuda.stream(self._stream):
+                if first or self._compiled:
+                    self._practise(batch, passes)
+                with no_collection():  # to free an old recording is no part of a new one
+                    passed = _capture(graph, self._pool, lambda: passes(batch))
+                gradients = [p.grad for p in self._parameters]
+        finally:
+            self._drop_gradients()
         current.wait_stream(self._stream)
-        self._graph = graph
         self.recordings += 1
+        return _Recording(key, graph, batch, gradients, passed.detached())
 
-    def _practise(self, passes: Passes) -> None:
+    def _practise(self, batch: Batch, passes: Passes) -> None:
         kept = [buffer.clone() for buffer in self._buffers]
         try:
             for _ in range(_PRACTICE):
-                passes(self._batch)
-                for parameter in self._parameters:
-                    parameter.grad = None
+                passes(batch)
+                self._drop_gradients()
         finally:
             with torch.no_grad():
                 for buffer, value in zip(self._buffers, kept, strict=True):
                     buffer.copy_(value)
+        # What practice took is not given back while a recording takes as much again.
+        torch.cuda.synchronize()
+        gc.collect()
+        torch.cuda.empty_cache()
 
-    @contextmanager
-    def _without_gradients(self) -> Iterator[None]:
-        """Within it there are none yet, so that the backward pass makes them; after it there are none again."""
-        try:
-            for parameter in self._parameters:
-                parameter.grad = None
-            yield
-        finally:
-            for parameter in self._parameters:
-                parameter.grad = None
+    def _drop_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+
+def _capture(graph: torch.cuda.CUDAGraph, pool: Any, passes: Callable[[], Passed]) -> Passed:
+    graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+    try:
+        passed = passes()
+    except BaseException:
+        with suppress(RuntimeError):  # the first error is the one to tell
+            graph.capture_end()
+        raise
+    graph.capture_end()
+    return passed
 
 
 def _renew_generator(device: torch.device) -> None:

@@ -1,6 +1,8 @@
 """Which trainings are recorded as CUDA graphs, and, where there is a GPU, that their numbers are those without."""
 
 import contextlib
+import copy
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,40 @@ def make_all_steps(training: Training) -> None:
             make_step(training, batch, training.meters.step)
 
 
+def largest_step_apart(
+    settings: Mapping[str, Any],
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    device: str,
+    graphs: list[GraphedPasses] | None = None,
+    rounding: float = 0,
+) -> float:
+    """The largest difference of a weight or statistic after a step that two trainings make from the same state."""
+    trainings = []
+    for further in (one, other):
+        made = resolve(experiment(**settings, **further, device=device))
+        trainings.append(assemble(made, load_data(made)))
+        trainings[-1].network.train()
+    first, second = trainings
+    if graphs is not None:
+        graphs += [training.graph for training in trainings if training.graph is not None]
+    largest = 0.0
+    for epoch in range(first.epochs):
+        for batch, same in zip(first.batches.epoch(epoch), second.batches.epoch(epoch), strict=True):
+            second.network.load_state_dict(first.network.state_dict())
+            second.objective.load_state_dict(first.objective.state_dict())
+            second.optimizer.load_state_dict(copy.deepcopy(first.optimizer.state_dict()))
+            with torch.no_grad():
+                for parameter in second.network.parameters():
+                    parameter.mul_(1 + rounding * torch.randn_like(parameter))
+            make_step(first, batch, first.meters.step)
+            make_step(second, same, second.meters.step)
+            for own, others in ((first.network, second.network), (first.objective, second.objective)):
+                for value, again in zip(own.state_dict().values(), others.state_dict().values(), strict=True):
+                    largest = max(largest, float((value.double() - again.double()).abs().max()))
+    return largest
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded(name: str) -> None:
     assert why_not(experiment(**RECORDED[name]), "cuda", "bf16", 1) is None
@@ -117,7 +153,7 @@ def test_where_recording_fails_the_passes_are_made(
     monkeypatch.setattr("truelift.training.graphs._renew_generator", lambda device: None)
     tried = []
 
-    def record(graph: GraphedPasses, batch: Batch, passes: Any) -> None:
+    def record(graph: GraphedPasses, key: Any, batch: Batch, passes: Any) -> None:
         tried.append(batch)
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
@@ -144,24 +180,25 @@ def test_where_recording_fails_the_passes_are_made(
     assert failed.graph is None
 
 
+def test_a_step_hardly_amplifies_rounding() -> None:
+    """So that numbers with and without a recording can be held against each other step by step.
+
+    Over many steps they cannot: of weights that differ in the seventh digit some trainings here differ in the second
+    digit at their end, because an activation near 0 passes on one side and not on the other.
+    """
+    for settings in RECORDED.values():
+        assert largest_step_apart(settings, {}, {}, "cpu", rounding=1e-6) < 1e-3
+
+
 @on_cuda
 @pytest.mark.parametrize("name", [name for name in RECORDED if name != "several labels"])
 def test_numbers_are_those_of_a_training_without(name: str) -> None:
     """Steps from the same weights give the same weights, to rounding, whatever is frozen meanwhile."""
-    networks, recordings = [], 0
-    for graphs in (True, False):
-        made = resolve(experiment(**RECORDED[name], device="cuda", cuda_graphs=graphs))
-        training = assemble(made, load_data(made))
-        assert (training.graph is not None) is graphs
-        make_all_steps(training)
-        networks.append(training.network.state_dict())
-        if training.graph is not None:
-            recordings = training.graph.recordings
-            assert training.graph.failure is None
-    assert recordings >= (2 if name in ("freezing", "growing images") else 1)
-    assert recordings <= 8
-    for key, value in networks[0].items():
-        torch.testing.assert_close(value, networks[1][key], rtol=1e-3, atol=1e-4)
+    graphs: list[GraphedPasses] = []
+    assert largest_step_apart(RECORDED[name], {"cuda_graphs": True}, {"cuda_graphs": False}, "cuda", graphs) < 1e-3
+    (graph,) = graphs
+    assert graph.failure is None
+    assert (2 if name in ("freezing", "growing images") else 1) <= graph.recordings <= 8
 
 
 @on_cuda
@@ -177,7 +214,9 @@ def test_dropout_draws_from_the_step(tmp_path: Path) -> None:
 
     def passes(given: Any) -> Any:
         losses, error = training.objective(training.network, given)
-        return losses, error, training.rule.backward(losses, lambda: training.objective(training.network, given))
+        return Passed(
+            losses, error, training.rule.backward(losses, lambda: training.objective(training.network, given))
+        )
 
     drawn = [
         float(graph(batch, passes, partial(draw_from, seed, "cuda")).losses["cross_entropy"]) for seed in (1, 2, 1)
