@@ -189,6 +189,8 @@ def _contents(folder: Path) -> dict[str, object]:
     """What lies in a folder: to each path its kind and a digest of what it holds."""
     found: dict[str, object] = {}
     for root, folders, files in os.walk(folder):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")  # Python's own, where a user's part was imported
         for name in (*folders, *files):
             path = os.path.join(root, name)
             status = os.lstat(path)
