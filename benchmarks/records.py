@@ -35,7 +35,7 @@ print(json.dumps([status, time.perf_counter() - began, used.ru_utime + used.ru_s
 _READ_PLAN = """
 import json, resource, sys, time
 from pathlib import Path
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 began, used = time.perf_counter(), time.process_time()
 runs = [run.folder for run in read_plan(Path(sys.argv[1])).runs()]
 print(json.dumps([len(runs), time.perf_counter() - began, time.process_time() - used]))

@@ -43,8 +43,8 @@ from truelift.records.leases import check_held, holder_of
 from truelift.records.locks import InUseError
 from truelift.studies.executors import Work, local
 from truelift.studies.executors.local import Local
-from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study
+from truelift.studies.study_file import read_plan
 from truelift.studies.worker import ELSEWHERE
 
 HOSTS = 4

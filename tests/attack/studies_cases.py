@@ -169,7 +169,7 @@ def _plan() -> None:
 
     import tomli_w
 
-    from truelift.studies.plan import read_plan
+    from truelift.studies.study_file import read_plan
 
     plan = read_plan(Path("study.toml"))
     plan.equal_variants()

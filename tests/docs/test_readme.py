@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs.blocks import ROOT, blocks
 from truelift.cli import app
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 
 README = ROOT / "README.md"
 

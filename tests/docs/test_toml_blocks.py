@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 
 from tests.docs.blocks import ALL, ROOT, Block, blocks
-from truelift.studies.plan import KEYS, read_plan
+from truelift.studies.study_file import KEYS, read_plan
 
 TOML = [block for block in ALL if block.language == "toml" and block.reason is None]
 # Files of the reader's own that blocks name, and what stands for them.

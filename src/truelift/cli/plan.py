@@ -68,7 +68,7 @@ def plan(
         raise InputError("effect, sd and like are for the number of seeds alone: give them without a study file.")
     # Here, because they take the time that PyTorch takes, which --effect does not need.
     from truelift import recipes
-    from truelift.studies.plan import read_plan
+    from truelift.studies.study_file import read_plan
 
     found = read_plan(recipes.study_file(source), scale=scale, seeds=seeds, looks=given)
     if json:

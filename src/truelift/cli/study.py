@@ -22,8 +22,8 @@ from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.executors import ExecutorOptions, Work, cluster_of, executor_options
 from truelift.studies.looks import GivenLooks
-from truelift.studies.plan import read_plan
 from truelift.studies.study import run_study, unfinished
+from truelift.studies.study_file import read_plan
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
 from truelift.verdicts import Requirement

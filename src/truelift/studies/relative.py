@@ -16,7 +16,7 @@ def is_relative(value: Any) -> bool:
     return isinstance(value, str) and _PERCENT.fullmatch(value) is not None
 
 
-def typed(shared: Mapping[str, Any]) -> dict[str, Any]:
+def settings_in_full(shared: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the shared settings, by dotted name; what they leave out has the experiment's default.
 
     Raises:
@@ -30,7 +30,7 @@ def absolute(settings: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str,
 
     Args:
         settings: The variant's, by dotted name.
-        whole: The values that all variants share; see `typed`.
+        whole: The values that all variants share; see `settings_in_full`.
 
     Raises:
         InputError: What all variants share is no number there.

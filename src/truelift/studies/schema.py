@@ -15,7 +15,7 @@ from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
 from truelift.studies.executors.options import EXECUTORS, ExecutorOptions
 from truelift.studies.folds import MOST_FOLDS, REPLICATES
-from truelift.studies.plan import KEYS
+from truelift.studies.study_file import KEYS
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS
 from truelift.verdicts import POOLINGS

@@ -7,7 +7,7 @@ import pytest
 from truelift.cli.recipes import recipes
 from truelift.errors import InputError
 from truelift.recipes import find, names
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 
 
 def test_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

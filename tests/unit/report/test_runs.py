@@ -13,7 +13,7 @@ from tests.unit.report.conftest import ACCURACY, make_study
 from truelift.records import Study, write_json
 from truelift.report import summarise, write_forms
 from truelift.report.sections import noises
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 from truelift.verdicts.wording import Headline, answer
 
 Values = dict[str, list[float | None]]

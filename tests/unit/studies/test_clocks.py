@@ -6,7 +6,8 @@ import pytest
 
 from truelift.studies.clocks import times_that_mislead
 from truelift.studies.executors.local import Local
-from truelift.studies.plan import StudyPlan, read_plan
+from truelift.studies.plan import StudyPlan
+from truelift.studies.study_file import read_plan
 
 FILE = """
 baseline = "plain"

@@ -12,7 +12,7 @@ from truelift.records import Study, read_result, write_json
 from truelift.report import summarise
 from truelift.report.json_form import report_form
 from truelift.report.markdown import markdown
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 from truelift.verdicts.folds import corrected_t_p_value
 
 FILE = """

@@ -5,7 +5,7 @@ import pytest
 from truelift.errors import InputError
 from truelift.records import Study, write_json
 from truelift.report.asked import read_asked
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 
 STUDY = """
 metric = "train_seconds"

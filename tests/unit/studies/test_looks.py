@@ -7,7 +7,8 @@ import pytest
 
 from truelift.errors import InputError
 from truelift.studies.looks import GivenLooks, read_looks
-from truelift.studies.plan import StudyPlan, read_plan
+from truelift.studies.plan import StudyPlan
+from truelift.studies.study_file import read_plan
 
 STUDY = 'command = "true {seed} {out} {args}"\nmetric = "my_accuracy"\n'
 VARIANTS = "[variants.a]\n[variants.b]\n[variants.c]\n[variants.d]\n"

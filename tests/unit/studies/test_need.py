@@ -12,9 +12,9 @@ from truelift.models import ModelOptions
 from truelift.processes import LINUX
 from truelift.records import write_json
 from truelift.studies.need import Need, need_of, need_of_programs
-from truelift.studies.plan import read_plan
 from truelift.studies.start import environment_for
 from truelift.studies.study import by_folder
+from truelift.studies.study_file import read_plan
 from truelift.training import Experiment, resolve
 from truelift.training.build import assemble, load_data
 from truelift.training.identity import write_config

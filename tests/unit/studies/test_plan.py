@@ -6,7 +6,7 @@ import pytest
 from truelift import recipes
 from truelift.errors import InputError
 from truelift.metrics import Metric
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 from truelift.training.identity import config, identity
 from truelift.verdicts import PublishedFigure
 

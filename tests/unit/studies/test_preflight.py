@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from truelift.studies.plan import read_plan
 from truelift.studies.study import preflight
+from truelift.studies.study_file import read_plan
 
 STUDY = """
 question = "?"

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from truelift.errors import InputError
-from truelift.studies.plan import read_plan
-from truelift.studies.relative import absolute, is_relative, typed
+from truelift.studies.relative import absolute, is_relative, settings_in_full
+from truelift.studies.study_file import read_plan
 
 STUDY = """
 [experiment]
@@ -29,10 +29,10 @@ def test_what_is_in_percent(value: Any, relative: bool) -> None:
 
 def test_numbers_of_what_is_shared() -> None:
     settings = {"epochs": "50 %", "optimizer.lr": "250 %", "model.width": 8}
-    found = absolute(settings, typed({"epochs": 5, "optimizer.lr": 0.1}))
+    found = absolute(settings, settings_in_full({"epochs": 5, "optimizer.lr": 0.1}))
     assert found == {"epochs": 2, "optimizer.lr": pytest.approx(0.25), "model.width": 8}
     assert isinstance(found["epochs"], int)
-    assert absolute({"batch_size": "200 %"}, typed({})) == {"batch_size": 256}  # the default is 128
+    assert absolute({"batch_size": "200 %"}, settings_in_full({})) == {"batch_size": 256}  # the default is 128
 
 
 def test_the_share_is_kept_at_every_scale_and_length(tmp_path: Path) -> None:

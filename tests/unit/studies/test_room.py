@@ -10,9 +10,9 @@ from truelift.studies import study as of_study
 from truelift.studies.executors.base import Work
 from truelift.studies.executors.local import Local
 from truelift.studies.need import Need
-from truelift.studies.plan import read_plan
 from truelift.studies.room import Room, room_for
 from truelift.studies.study import by_folder
+from truelift.studies.study_file import read_plan
 
 GIB = 2**30
 STUDY = """

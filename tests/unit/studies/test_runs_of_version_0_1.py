@@ -13,7 +13,7 @@ import pytest
 import tomli_w
 
 from truelift import recipes
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 from truelift.training.identity import find_folder
 
 KEPT = json.loads(Path(__file__).with_name("runs_of_version_0_1.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 
 from truelift import recipes
 from truelift.options import OneOf, Only, hints, without_effect
-from truelift.studies.plan import read_plan
+from truelift.studies.study_file import read_plan
 from truelift.toml import read_toml
 from truelift.training.experiment import Experiment
 from truelift.training.settings import parse_experiment
