@@ -37,8 +37,10 @@ _BLOCK = re.compile(
     r"(<!-- (?P<what>study|means|answer): (?P<name>\S+)(?: by (?P<metric>\w+))? -->\n).*?(<!-- end -->)", re.DOTALL
 )
 _OF_THE_MACHINE = ("command", "started_in")
-_SECTIONS = ("## Runs that are missing", "## Runs to look at", "## Environment")
+_SECTIONS = ("## Published figures", "## Records", "## Runs that are missing", "## Runs to look at", "## Environment")
 """Of a report, beside its answer and the table of its metric."""
+_OF_ANOTHER_METRIC = "^- training loss: .*\n?"
+"""Of the notes on the records, where the page has no table of it."""
 _OF_TIMES = ("## Saving", "### At equal time")
 """Those where a time decides: elsewhere runs may have shared their machine, so that times tell nothing."""
 _ERROR = "test_error"
@@ -88,7 +90,8 @@ def block(name: str, metric: str | None = None, *, again: bool = False) -> str:
     summary = read(name, metric)
     head, *sections = re.split(r"\n(?=##+ )", markdown(summary))
     wanted = (*(() if again else _SECTIONS), *(_OF_TIMES if is_time(summary.metric.name) else ()))
-    shown = [re.sub("^##+", "####", section.strip()) for section in sections if section.startswith(wanted)]
+    told = [re.sub(_OF_ANOTHER_METRIC, "", section, flags=re.M) for section in sections if section.startswith(wanted)]
+    shown = [re.sub("^##+", "####", section.strip()) for section in told if "\n" in section.strip()]
     drawn = f"{name}-by-{metric}" if metric else name
     picture = str(differences_figure(summary)).replace("<svg ", '<svg style="background: white" ', 1)
     (RESULTS / f"{drawn}.svg").write_text(picture + "\n", encoding="utf-8")
