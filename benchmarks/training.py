@@ -54,7 +54,7 @@ from truelift.models import CifarResNet, initialise
 
 if TYPE_CHECKING:  # timm's environment has torch alone of what they need
     from truelift.data import ImageSet
-    from truelift.training.build import Training
+    from truelift.training.parts import Training
 
 WARM_UP, STEPS, BATCH = 6, 24, 128
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

@@ -23,8 +23,8 @@ from truelift.records import Run
 from truelift.studies.plan import PlannedRun
 from truelift.studies.start import can_fork
 from truelift.techniques.small import is_small
-from truelift.training.build import Training
 from truelift.training.evaluation import evaluation_batch_size
+from truelift.training.parts import Training
 
 _MIB = 2**20
 

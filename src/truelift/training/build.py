@@ -1,21 +1,16 @@
 """From an experiment and its images to everything that the loop needs."""
 
-import contextlib
-import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from truelift.data import (
     ImageBatches,
     PairedBatches,
-    Preprocess,
     Splits,
     build_changes,
     fit_preprocessing,
@@ -25,25 +20,23 @@ from truelift.data import (
     pick_task,
     rotate,
 )
-from truelift.errors import InputError, one_line, require
-from truelift.models import Classifier, Whole, build_model, check_image_size, initialise, whitening_layers
+from truelift.errors import require
+from truelift.models import Classifier, initialise
 from truelift.own import is_import_path
 from truelift.records import Inputs
 from truelift.seeds import derive
 from truelift.techniques.exchange import Exchange
 from truelift.techniques.gradient_similarity import TaskStatistics
 from truelift.training import gradient_rules, objectives, optimizers, policies, schedules
-from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint, save_checkpoint
 from truelift.training.distributed import ALONE, World
 from truelift.training.evaluation import evaluation_batches, make_autocast
 from truelift.training.experiment import Experiment
-from truelift.training.gradient_rules import GradientRule
 from truelift.training.graphs import GraphedPasses, why_not
 from truelift.training.hardware import Precision, pick_device, pick_precision
-from truelift.training.identity import fingerprint, identity
 from truelift.training.meters import Meters
+from truelift.training.network import build_network, check_one_image, feature_size, fit_whitening, sides
 from truelift.training.objectives import Around, AuxiliaryTask, Objective
-from truelift.training.objectives.heads import embed
+from truelift.training.parts import Training
 from truelift.training.policies import Policy
 from truelift.training.policies.base import Feed
 from truelift.training.policies.batch_norm import BatchNormMomentum
@@ -54,124 +47,6 @@ from truelift.training.policies.objective_step import ObjectiveStep
 from truelift.training.scaling import LossScale
 from truelift.training.several_labels import check_labels
 from truelift.training.whether_to_compile import decide
-
-_WHITENED_IMAGES = 5000
-
-
-@dataclass
-class Training:
-    """The parts of a training, put together."""
-
-    experiment: Experiment
-    device: str
-    """Where it runs."""
-    precision: Precision
-    """fp32, bf16 or fp16."""
-    network: Classifier
-    objective: Objective
-    rule: GradientRule
-    optimizer: Optimizer
-    policies: list[Policy]
-    """In the order in which they are called."""
-    batches: Feed
-    evaluations: dict[str, ImageBatches]
-    """Validation, where there is one, and test."""
-    preprocess: Preprocess
-    epochs: int
-    """The experiment's, or more where freezing makes them cheaper (`freezing.const_time`)."""
-    autocast: torch.autocast
-    meters: Meters
-    world: World
-    """The processes that share each batch."""
-    exchange: Exchange | None
-    """Where there are several."""
-    compiled: bool
-    """Whether the network is compiled."""
-    compiled_why: str
-    """In a few words."""
-    loss_scale: LossScale | None
-    """In fp16."""
-    graph: GraphedPasses | None
-    """Where the steps' passes are recorded on a GPU."""
-    graph_why: str
-    """Why they are not; empty where they are."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps an epoch."""
-        return self.batches.batches_per_epoch
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        return self.epochs * self.steps_per_epoch
-
-    def entrance(self) -> contextlib.AbstractContextManager[None]:
-        """Within it the network takes what `batches` yields: images, or what a policy made of them."""
-        entrances = (policy.entrance() for policy in self.policies)
-        return next((entrance for entrance in entrances if entrance is not None), contextlib.nullcontext())
-
-    @contextlib.contextmanager
-    def judged(self) -> Iterator[None]:
-        """Within it the network is as its policies will have it evaluated."""
-        with contextlib.ExitStack() as stack:
-            for policy in self.policies:
-                stack.enter_context(policy.judged())
-            yield
-
-    def shared(self) -> list[Tensor]:
-        """What the processes have to agree on after a step's backward pass: gradients, and what the batch has moved."""
-        parts = (self.network, self.objective)
-        gradients = [p.grad for part in parts for p in part.parameters() if p.grad is not None]
-        return gradients + [
-            buffer
-            for part in parts
-            for module in part.modules()
-            if module.training  # a frozen layer's running statistics stay
-            for buffer in module.buffers(recurse=False)
-            if buffer.is_floating_point()
-        ]
-
-    def skipped(self) -> dict[str, float]:
-        """How many steps were left out, in a training that leaves steps out."""
-        leaves_out = self.experiment.on_divergence == "skip-step" or self.loss_scale is not None
-        return {"skipped_steps": self.meters.skipped} if leaves_out else {}
-
-    @cached_property
-    def run(self) -> str:
-        """The run's fingerprint, which every checkpoint has."""
-        return fingerprint(identity(self.experiment))
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, for all processes."""
-        if self.world.first:
-            save_checkpoint(path, self._stateful(), self.run)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            UnusableCheckpointError: It is damaged, or another run's; the training has to be put together anew.
-        """
-        load_checkpoint(path, self._stateful(), self.run, self.device)
-        if not 0 <= self.meters.step <= self.steps:
-            raise UnusableCheckpointError(f"its step is {self.meters.step}, of {self.steps}")
-
-    def _stateful(self) -> dict[str, Stateful]:
-        # Policies first: the optimizer's state has a place for the parameters in training only.
-        followers = {f"policy {number} {policy.name}": policy for number, policy in enumerate(self.policies)}
-        scale: dict[str, Stateful] = {} if self.loss_scale is None else {"loss scale": self.loss_scale}
-        return (
-            followers
-            | scale
-            | {
-                "network": self.network,
-                "objective": self.objective,
-                "optimizer": self.optimizer,
-                "rule": self.rule,
-                "meters": self.meters,
-            }
-        )
 
 
 def load_data(experiment: Experiment) -> Splits:
@@ -223,10 +98,10 @@ def assemble(
     autocast = make_autocast(device, precision)
     network = build_network(experiment, tuple(splits.train.shape), len(splits.classes), device)
     if min(experiment.batch_size, len(splits.train)) == world.size:
-        _check_one_image(network, splits.train.shape[0], _sides(experiment, splits.train.shape[1])[0], device)
+        check_one_image(network, splits.train.shape[0], sides(experiment, splits.train.shape[1])[0], device)
     epochs = lengthened_epochs(experiment.epochs, experiment.freezing, network, splits.train.shape)
     preprocess = fit_preprocessing(experiment.preprocessing, splits, device)
-    _fit_whitening(network, splits, preprocess, device)
+    fit_whitening(network, splits, preprocess, device)
     of_training: dict[str, Any] = {
         "mean": splits.mean,
         "std": splits.std,
@@ -240,7 +115,7 @@ def assemble(
         experiment.batch_size,
         order_seed=derive(seed, "order"),
         augment_seed=derive(seed, "augmentation"),
-        sides=growing_sides(_sides(experiment, splits.train.shape[1]), epochs),
+        sides=growing_sides(sides(experiment, splits.train.shape[1]), epochs),
         changes=build_changes(experiment.augmentation, len(splits.classes)),
         sampling=experiment.data.sampling,
         **of_training,
@@ -325,82 +200,6 @@ def _check_shared(experiment: Experiment, images: int, world: World) -> None:
     for name, batch in (("batch_size", min(main, images)), ("tasks.auxiliary_batch_size", auxiliary or main)):
         require(name, batch, batch % world.size == 0, f"a multiple of the {world.size} processes that share it")
     require("freezing.cache", cache, cache == "none", f"none where {world.size} processes share a batch")
-
-
-def _check_one_image(network: Classifier, channels: int, side: int, device: str) -> None:
-    """Refuse batches of one image where a layer needs several, as batch norm does behind the last pooling.
-
-    Raises:
-        InputError: A copy of the network refuses one image.
-    """
-    with torch.no_grad(), torch.random.fork_rng():
-        try:
-            copy.deepcopy(network).train()(torch.zeros(1, channels, side, side, device=device))
-        except ValueError as error:
-            told = (
-                f"batch_size must be 2 or more in each process, since a layer needs several images: {one_line(error)}"
-            )
-            raise InputError(f"{told}.") from None
-
-
-def _sides(experiment: Experiment, side: int) -> tuple[int, ...]:
-    """The sides of the training images, in the order of the training."""
-    return experiment.data.progressive or (side,)
-
-
-def build_network(experiment: Experiment, image_shape: tuple[int, ...], classes: int, device: str) -> Classifier:
-    """The network with the objective's head and initial weights, on the device.
-
-    Args:
-        experiment: From `resolve`.
-        image_shape: Of an image, (C, H, W).
-        classes: K.
-        device: Where it will be.
-
-    Raises:
-        InputError: The network is unknown, or the images do not fit it.
-    """
-    channels, height, width = image_shape
-    options = experiment.objective
-    with torch.random.fork_rng(devices=[]):  # a user's own network draws its weights by itself
-        torch.manual_seed(derive(experiment.seed, "init"))
-        network = build_model(experiment.model, classes=classes, in_channels=channels, image_size=(height, width))
-    check_image_size(network, height, width)
-    smallest = min(_sides(experiment, height))
-    if smallest < height:
-        check_image_size(network, smallest, smallest)
-    if isinstance(network, Whole) and _needs_features(experiment):
-        network.features(torch.empty(0))  # which says that there are none
-    head = objectives.make_head(options, options.feature_size or feature_size(network) or 0, classes)
-    embed(network, options.feature_size, head, classes)
-    initialise(network, derive(experiment.seed, "init"))
-    network.to(device)
-    if experiment.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-def _fit_whitening(network: Classifier, splits: Splits, preprocess: Preprocess, device: str) -> None:
-    """Fit the layers that whiten to training images without augmentation, evenly from all of the stored order.
-
-    Some thousands give each of the few figures to a hundredth, in about a second.
-    """
-    for layer in whitening_layers(network, network.kept):
-        chosen = torch.linspace(0, len(splits.train) - 1, min(len(splits.train), _WHITENED_IMAGES)).round().long()
-        batches = evaluation_batches(splits.train.subset(chosen), splits, preprocess, device)
-        layer.fit(batch.images for batch in batches.epoch(0))
-
-
-def _needs_features(experiment: Experiment) -> bool:
-    """Whether anything but logits is wanted of the network."""
-    embeds = objectives.needs_features(experiment.objective)
-    detects = experiment.detection.outliers is not None or experiment.detection.fgsm_epsilon is not None
-    return embeds or detects or experiment.probe.name != "none" or experiment.has_auxiliary_task
-
-
-def feature_size(network: Classifier) -> int | None:
-    """D, of what the network's head takes; None where no head can be told from the network."""
-    return None if isinstance(network, Whole) else network.feature_size
 
 
 def _policies(

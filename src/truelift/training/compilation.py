@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from filelock import FileLock, Timeout
@@ -16,10 +15,8 @@ from truelift.errors import InputError, one_line
 from truelift.models import Whole
 from truelift.own import is_import_path
 from truelift.training.identity import fingerprint, identity, without_seed
+from truelift.training.parts import Training
 from truelift.training.quick_compiler import quick_compiler
-
-if TYPE_CHECKING:  # it imports this module
-    from truelift.training.build import Training
 
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 """Where torch keeps what it has compiled."""
@@ -42,7 +39,7 @@ def why_impossible(device: str) -> str | None:
     return None
 
 
-def compile_now(training: "Training") -> None:
+def compile_now(training: Training) -> None:
     """Compile the network of a training that is to be compiled, on its first batch, before the first step.
 
     Weights, running statistics and random draws are as before, whether it succeeds or not. Of processes that would
@@ -73,7 +70,7 @@ def compile_now(training: "Training") -> None:
     training.compiled, training.compiled_why = False, f"torch.compile fails ({lacking})"
 
 
-def _compiler(training: "Training") -> contextlib.AbstractContextManager[None]:
+def _compiler(training: Training) -> contextlib.AbstractContextManager[None]:
     """What the first compilation takes the least time with; on a GPU it was not tried."""
     if training.device != "cpu":
         return contextlib.nullcontext()
@@ -81,7 +78,7 @@ def _compiler(training: "Training") -> contextlib.AbstractContextManager[None]:
     return quick_compiler(run=is_import_path(training.experiment.model.name))
 
 
-def _try(training: "Training") -> None:
+def _try(training: Training) -> None:
     """One forward and backward pass, of which nothing is left but what was compiled."""
     network = training.network
     if training.experiment.freezing.cache != "none":
@@ -103,7 +100,7 @@ def _try(training: "Training") -> None:
 
 
 @contextlib.contextmanager
-def _timed(training: "Training") -> Iterator[None]:
+def _timed(training: Training) -> Iterator[None]:
     meters = training.meters
     meters.start()
     yield
@@ -111,7 +108,7 @@ def _timed(training: "Training") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(training: "Training") -> Iterator[None]:
+def _one_at_a_time(training: Training) -> Iterator[None]:
     """Within it no other process compiles the same variant; what is compiled is kept in truelift's cache.
 
     Without a folder that can be written it goes into torch's own, in the system's temporary folder.

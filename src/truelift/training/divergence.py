@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from truelift.errors import DivergedError
-from truelift.training.build import Training
 from truelift.training.objectives import StepLosses
+from truelift.training.parts import Training
 
 MOST_IN_A_ROW = 10
 """So many steps in a row are left out; one more, and the training has diverged."""

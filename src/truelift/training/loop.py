@@ -19,12 +19,12 @@ from truelift.data import Batch
 from truelift.errors import DivergedError
 from truelift.records import Predictions
 from truelift.seeds import derive
-from truelift.training.build import Training
 from truelift.training.divergence import Guard, learning_rate
 from truelift.training.evaluation import predict, scores
 from truelift.training.graphs import Passed
 from truelift.training.hardware import draw_from
 from truelift.training.objectives import StepLosses
+from truelift.training.parts import Training
 from truelift.training.policies import Progress
 from truelift.training.stopping import Stop
 

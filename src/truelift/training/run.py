@@ -28,7 +28,7 @@ from truelift.records import (
 )
 from truelift.training import afterwards
 from truelift.training.afterwards import End
-from truelift.training.build import Training, assemble, inputs_of, load_data
+from truelift.training.build import assemble, inputs_of, load_data
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
 from truelift.training.data_changes import refuse_changed_data
@@ -40,6 +40,7 @@ from truelift.training.experiment import Experiment
 from truelift.training.hardware import Precision, keep_pages, slow_precision
 from truelift.training.identity import differences, fingerprint, identity, write_config
 from truelift.training.loop import evaluate, evaluation_line, fit
+from truelift.training.parts import Training
 from truelift.training.progress import Reporter
 from truelift.training.tracking import tracking
 

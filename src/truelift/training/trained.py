@@ -19,13 +19,14 @@ from truelift.models import Classifier
 from truelift.own import digest, is_import_path
 from truelift.records import Inputs, Predictions, read_config_file, read_environment, read_result
 from truelift.training import objectives, policies
-from truelift.training.build import build_network, feature_size, inputs_of, load_data
+from truelift.training.build import inputs_of, load_data
 from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint
 from truelift.training.data_changes import refuse_changed_data
 from truelift.training.evaluation import make_autocast, seen
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import Precision, pick_device, pick_precision
 from truelift.training.identity import fingerprint, identity, read_config
+from truelift.training.network import build_network, feature_size
 from truelift.training.objectives import Around, Objective
 from truelift.training.objectives.heads import embedded
 from truelift.training.policies import PolicyOptions

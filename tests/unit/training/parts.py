@@ -1,7 +1,7 @@
 """What tests look at inside a training that is put together."""
 
 from truelift.techniques.freezeout import Front
-from truelift.training.build import Training
+from truelift.training.parts import Training
 from truelift.training.policies.freezing import FreezingPolicy
 
 

@@ -10,8 +10,9 @@ from torch import nn
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.training import Experiment, resolve, run
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.loop import fit
+from truelift.training.parts import Training
 from truelift.training.settings import parse_experiment
 
 

@@ -18,11 +18,12 @@ from truelift.studies import worker
 from truelift.studies.plan import PlannedRun
 from truelift.studies.study import is_finished
 from truelift.training import Experiment, resolve, run
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.divergence import MOST_IN_A_ROW, finite, first_not_finite
 from truelift.training.identity import config, write_config
 from truelift.training.loop import fit
 from truelift.training.objectives import StepLosses
+from truelift.training.parts import Training
 from truelift.training.settings import parse_experiment
 
 

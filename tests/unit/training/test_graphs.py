@@ -13,11 +13,12 @@ import torch
 from truelift.data import Batch
 from truelift.records import read_environment, write_json
 from truelift.training import Experiment, resolve, run
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.compilation import compile_now
 from truelift.training.graphs import GraphedPasses, Passed, why_not
 from truelift.training.hardware import draw_from
 from truelift.training.loop import make_step
+from truelift.training.parts import Training
 from truelift.training.run import _end_recording
 from truelift.training.settings import parse_experiment
 

@@ -15,11 +15,12 @@ from truelift.seeds import derive
 from truelift.techniques import devices
 from truelift.techniques.gaussian_mixture import Covariance, Variances
 from truelift.training import Experiment, loop, resolve
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.divergence import Guard
 from truelift.training.gradient_rules import RULES
 from truelift.training.objectives import OBJECTIVES
 from truelift.training.optimizers import OPTIMIZERS
+from truelift.training.parts import Training
 from truelift.training.policies import POLICIES
 from truelift.training.policies.freezing import FREEZINGS
 from truelift.training.schedules import SCHEDULES

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from truelift.data import Batch
 from truelift.training import Experiment, resolve
-from truelift.training.build import Training, assemble, load_data
+from truelift.training.build import assemble, load_data
 from truelift.training.loop import make_step
+from truelift.training.parts import Training
 from truelift.training.settings import parse_experiment
 
 RATE, MOMENTUM, DECAY = 0.03, 0.9, 1e-4

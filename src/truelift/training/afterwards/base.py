@@ -10,7 +10,7 @@ from truelift.errors import InputError
 from truelift.records import Predictions
 
 if TYPE_CHECKING:  # its settings name what is here
-    from truelift.training.build import Training
+    from truelift.training.parts import Training
 
 
 class Record(Protocol):

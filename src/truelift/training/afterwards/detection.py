@@ -29,7 +29,7 @@ from truelift.training.evaluation import evaluation_batches
 from truelift.training.objectives.heads import classifier_of, embedded
 
 if TYPE_CHECKING:  # its settings name what is here
-    from truelift.training.build import Training
+    from truelift.training.parts import Training
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from truelift.techniques.freezeout import counted_costs, plain_cost, saving
 from truelift.training.afterwards.base import End
 
 if TYPE_CHECKING:  # its settings name what is here
-    from truelift.training.build import Training
+    from truelift.training.parts import Training
 
 
 def operations(end: End) -> End:

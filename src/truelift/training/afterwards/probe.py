@@ -17,7 +17,7 @@ from truelift.training.afterwards.base import Afterwards, End, require_every_cla
 from truelift.training.evaluation import evaluation_batches, scores
 
 if TYPE_CHECKING:  # its settings name what is here
-    from truelift.training.build import Training
+    from truelift.training.parts import Training
 
 # Ten times scikit-learn's own: what a network has fitted is nearly separable, and then a fit takes longer.
 _MOST_ITERATIONS = 10_000

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from truelift.training.build import build_network
 from truelift.training.export.check import Reader
 from truelift.training.export.network import Exportable
+from truelift.training.network import build_network
 from truelift.training.trained import Trained
 
 ENDING = ".safetensors"
