@@ -7,8 +7,9 @@
 Kept are the plan and each run's settings, environment and result: no checkpoint, no predictions, no curve, and no path
 of the machine. A page asks for a study's tables by a pair of comments, `<!-- study: NAME -->` and `<!-- end -->`, or
 `<!-- study: NAME by METRIC -->` for another metric than the planned one. `<!-- means: NAME -->` asks for means alone,
-of a study with too few seeds for verdicts; README.md asks for the answer and the picture by `<!-- answer: NAME -->`. A
-test compares what stands between them with what the records give.
+of a study with too few seeds for verdicts, `<!-- sums: NAME -->` for what two techniques do together beside the sum of
+what each does alone; README.md asks for the answer and the picture by `<!-- answer: NAME -->`. A test compares what
+stands between them with what the records give.
 """
 
 import argparse
@@ -28,13 +29,15 @@ from truelift.report.markdown import markdown, table
 from truelift.report.plain import markdown_text
 from truelift.report.predicted import judged_by
 from truelift.report.summary import Summary, summarise
+from truelift.verdicts.paired import paired_t_interval, paired_t_p_value
+from truelift.verdicts.several import holm_by_name
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"
 RECORDS = RESULTS / "records"
 PAGES = (ROOT / "README.md", *sorted(RESULTS.glob("*.md")))
 _BLOCK = re.compile(
-    r"(<!-- (?P<what>study|means|answer): (?P<name>\S+)(?: by (?P<metric>\w+))? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (?P<what>study|means|sums|answer): (?P<name>\S+)(?: by (?P<metric>\w+))? -->\n).*?(<!-- end -->)", re.DOTALL
 )
 _OF_THE_MACHINE = ("command", "started_in")
 _SECTIONS = ("## Published figures", "## Records", "## Runs that are missing", "## Runs to look at", "## Environment")
@@ -47,6 +50,12 @@ _ERROR = "test_error"
 _MEANS = (
     "Mean ± standard deviation over the seeds that ended; the difference to the baseline and in how many pairs the "
     "variant is better, over the seeds that both have. **No verdicts: there are too few seeds for them.**"
+)
+_ALPHA = 0.05
+_SUMS = (
+    "Differences to the baseline in points, means over paired seeds; the interval is the paired t's, at the level of "
+    "the verdict's correction; p: corrected for all pairs of techniques (Holm). More than the sum: worse together than "
+    "what each does alone adds up to."
 )
 _ALTERNATIVE = "Each seed's difference to the baseline, with mean and interval"
 
@@ -126,8 +135,36 @@ def means(name: str) -> str:
     return f"{table(header, lines)}\n\n{_MEANS}"
 
 
+def sums(name: str) -> str:
+    """What each pair of techniques, `A-and-B`, does to the metric beside the sum of what A and B do alone.
+
+    The difference of the two is (A-and-B − baseline) − (A − baseline) − (B − baseline), one number a seed under which
+    every variant ended. It is judged as a study's differences are: by the paired t of its mean, and Holm's correction
+    over all pairs.
+    """
+    summary = read(name)
+    values = {row.variant: np.array(row.values) for row in summary.rows}
+    complete = np.isfinite(list(values.values())).all(axis=0)
+    differences = {variant: (one - values[summary.asked.baseline])[complete] for variant, one in values.items()}
+    parts = {pair: pair.split("-and-") for pair in differences if "-and-" in pair}
+    sum_of = {pair: sum(differences[part] for part in both) for pair, both in parts.items()}
+    more = {pair: differences[pair] - alone for pair, alone in sum_of.items()}
+    adjusted, levels = holm_by_name({pair: paired_t_p_value(d) for pair, d in more.items()}, _ALPHA)
+    lines = []
+    for pair in sorted(more, key=lambda pair: adjusted[pair]):
+        low, high = paired_t_interval(more[pair], confidence=1 - levels[pair])
+        means = (f"{values.mean():+.2f}" for values in (sum_of[pair], differences[pair], more[pair]))
+        told = "more than the sum" if low > 0 else "less than the sum" if high < 0 else "undecided"
+        lines.append((" and ".join(parts[pair]), *means, f"{low:+.2f} to {high:+.2f}", f"{adjusted[pair]:.3f}", told))
+    header = ("techniques", "sum of both alone", "together", "together less the sum", "interval", "p", "verdict")
+    return f"{table(header, lines)}\n\n{_SUMS}"
+
+
 def _of_seeds(mean: float, sd: float) -> str:
     return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
+
+
+_MADE = {"means": means, "sums": sums, "answer": first_screen}
 
 
 def page(text: str) -> str:
@@ -140,7 +177,7 @@ def page(text: str) -> str:
             made = block(name, found["metric"], again=name in shown)
             shown.add(name)
         else:
-            made = means(name) if found["what"] == "means" else first_screen(name)
+            made = _MADE[found["what"]](name)
         return f"{found[1]}\n{made}\n\n{found[5]}"
 
     return _BLOCK.sub(anew, text)
