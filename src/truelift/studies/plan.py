@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError, is_whole, named, unknown_name
+from truelift.errors import InputError, is_whole, named, of_kind, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.options import without_effect, without_effect_told
 from truelift.seeds import MOST_SEEDS
@@ -365,7 +365,7 @@ def _plan(
     if any(is_relative(value) for variant in ours for value in variant.settings.values()):
         values = typed(shared)
         variants = tuple(_with_numbers(variant, values) for variant in variants)
-    smallest_effect = _typed(tables, "smallest_effect", (int, float), 0.0)
+    smallest_effect = _typed(tables, "smallest_effect", float, 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
     stated = read_scale(tables.get("scale"))
@@ -420,12 +420,10 @@ def _with_numbers(variant: Variant, values: Mapping[str, Any]) -> Variant:
         return replace(variant, settings=absolute(variant.settings, values))
 
 
-def _typed(tables: dict[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
-    value = tables.get(key, default)
-    if key in tables and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-        names = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
-        raise InputError(f"{key} must be of type {names}, got {value!r}.")
-    return value
+def _typed(tables: dict[str, Any], key: str, kind: type, default: Any) -> Any:
+    if key in tables:
+        of_kind(key, tables[key], kind)
+    return tables.get(key, default)
 
 
 def _seeds_or_looks(table: dict[str, Any], whole: Scale | None) -> tuple[tuple[int, ...], Looks | None]:
