@@ -138,7 +138,10 @@ def _pairing(
     if without:
         if wanted:
             raise InputError(f"{table.source}: pairs need a seed for every run, got none for {without[0].place}.")
-        return False, ["No seeds were found, so runs are not paired and variants are compared by Welch's test."]
+        return False, [
+            "No seeds were found (--seed names what holds them), so runs are not paired and variants are compared by "
+            "Welch's test."
+        ]
     seeds = {name: {run.seed for run in runs} for name, runs in by_variant.items()}
     shared = [name for name in seeds if name != baseline and seeds[name] & seeds[baseline]]
     if shared or wanted:
