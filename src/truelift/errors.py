@@ -207,6 +207,25 @@ def shown(value: object) -> str:
     return repr(value) if isinstance(value, str | bytes) else str(value)
 
 
+_KINDS = {dict: "a table", list: "a list", str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def of_kind(name: str, value: object, *kinds: type) -> None:
+    """Refuse a value of a TOML file that is of none of some types. True and false are no numbers.
+
+    Args:
+        name: The key's.
+        value: It.
+        kinds: Among dict, list, str, bool, int and float; float takes whole numbers too.
+
+    Raises:
+        InputError: "NAME must be a table, got VALUE."
+    """
+    taken = (*kinds, int) if float in kinds else kinds
+    if not isinstance(value, taken) or (isinstance(value, bool) and bool not in kinds):
+        raise InputError(f"{name} must be {' or '.join(_KINDS[kind] for kind in kinds)}, got {shown(value)}.")
+
+
 def known(kind: str, name: object, names: Iterable[str]) -> None:
     """Refuse what is none of the `names` of a `kind`.
 

@@ -123,7 +123,10 @@ def test_a_study_of_ones_own_parts_is_killed_and_goes_on_and_an_edit_is_noticed(
         ("--schedule bad.py:raises", ["schedule", "raised KeyError", "bad.py, line 2"]),
         ("--augmentation bad.py:smaller", ["must give images of", "got"]),
         ("--model bad.py:Wrong", ["must give", "logits", "(2, 3)"]),
-        ("--objective bad.py:three", ["must give a loss that is one real number", "shape (3,)"]),
+        (
+            "--objective bad.py:three",
+            ["must give a loss that is one real number", "as a tensor with its graph, got shape (3,)."],
+        ),
         ("--model bad.py:NoHead --objective gaussian-mixture", ["no linear head", "model.head"]),
         ("--optimizer.args.lr 1", ["optimizer.args must be left out"]),
     ],

@@ -17,6 +17,8 @@ from truelift.report.plain import csv_cell, visible
 from truelift.training.prediction import Predicted, predict_files
 from truelift.training.trained import Trained, restore
 
+_NO_WIDTH = 1_000_000
+
 SCHEMA = 1
 """Of the JSON form (docs/json.md)."""
 
@@ -122,7 +124,8 @@ def _print_table(trained: Trained, read: list[Predicted]) -> None:
         if one.log_likelihood is not None:
             cells.append(f"{one.log_likelihood:.1f}")
         table.add_row(*map(Text, cells))
-    Console().print(table)
+    # A file or a pipe has no width: whoever searches it for a file's name finds it in one piece.
+    Console(width=None if sys.stdout.isatty() else _NO_WIDTH).print(table)
 
 
 def _percent(probability: float) -> str:

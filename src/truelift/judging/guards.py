@@ -65,7 +65,10 @@ def read(guards: Mapping[str, float | str], metrics: Iterable[str], judged: str)
         try:
             metric = of_metric.named(name, None)
         except InputError:
-            raise InputError(f"guard {name}: its name does not say which way is better, so it can be none.") from None
+            raise InputError(
+                f"guard {name}: its name does not say which way is better, so it cannot be a guard. Give it one that "
+                "does, such as loss, error or seconds at its end."
+            ) from None
         most, relative = _limit(name, limit)
         found.append(AskedGuard(metric, most, relative))
     return tuple(found)

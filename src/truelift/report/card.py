@@ -5,6 +5,7 @@ What the records do not hold (licence, intended use, where images come from) is 
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ MARK = "<!-- made by truelift card -->"
 """A line of every card: such a file may be written over."""
 # Of a machine, not of a run.
 _LOCAL = ("path", "outliers")
+# A path from the root, from the home folder or from a drive.
+_PATH = re.compile(r"""(?<![^\s='"(,])(~|[A-Za-z]:)?[/\\][^\s'",]*""")
 _SHOWN = (
     "model",
     "objective",
@@ -78,7 +81,7 @@ def read(folder: Path) -> Told:
     """
     if (folder / "study.json").exists():
         raise InputError(f"{folder} is a study: name one of its runs.")
-    config = read_config_file(folder)
+    config = _without_paths(read_config_file(folder))
     seed = config.get("seed", 0)
     require(f"the seed in {folder / 'config.toml'}", seed, isinstance(seed, int), "a whole number")
     study, run = _in_study(folder) or (None, Run(folder.resolve().parent.name, seed, folder))
@@ -277,7 +280,7 @@ def _training(told: Told) -> Iterator[str]:
     if isinstance(command, str):
         yield f"Command: {markdown_text(command)}"
     try:
-        whole = tomli_w.dumps(_without_paths(told.config)).replace("```", "'''")
+        whole = tomli_w.dumps(dict(told.config)).replace("```", "'''")
     except (TypeError, ValueError):
         return
     yield f"<details><summary>All settings</summary>\n\n```toml\n{whole}```\n\n</details>"
@@ -288,15 +291,27 @@ def _shown(value: Any) -> str:
 
 
 def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            found[key] = _without_paths(value)
-        elif isinstance(value, str) and ("/" in value or "\\" in value) and (key in _LOCAL or ".py:" in value):
-            found[key] = value.replace("\\", "/").rpartition("/")[2]
-        else:
-            found[key] = value
-    return {("own part " + Path(k).name if ".py:" in k else k): v for k, v in found.items()}
+    """Settings with files' names in place of the paths that lead to them on this machine."""
+    return {
+        ("own part " + _last(key) if ".py:" in key else key): _without_path(key, value) for key, value in config.items()
+    }
+
+
+def _without_path(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without_paths(value)
+    if isinstance(value, list):
+        return [_without_path(key, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if key == "command":  # words, some of which may be paths
+        return _PATH.sub(lambda found: _last(found[0]), value)
+    return _last(value) if key in _LOCAL or ".py:" in value or _PATH.match(value) else value
+
+
+def _last(path: str) -> str:
+    """The name of the file or folder that a path leads to; the path itself where it has none."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
 
 
 def _limits(told: Told) -> Iterator[str]:

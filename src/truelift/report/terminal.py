@@ -31,7 +31,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     at_most = "at most " if summary.asked.looks is not None else ""
     seeds = len(summary.asked.seeds)
     pairs = f"{at_most}{seeds} {summary.asked.replicates[:-1] if seeds == 1 else summary.asked.replicates}"
-    counted = pairs if summary.asked.paired else "runs that are no pairs"
+    counted = pairs if summary.asked.paired else "not paired by seed"
     console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()
     verdicts = (headline.line for headline in summary.headlines.values())

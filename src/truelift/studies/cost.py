@@ -3,13 +3,14 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
+from truelift.studies.held import refuse_other
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import Probe, probe_all
@@ -71,7 +72,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     shares = shares_for(planned, jobs)
     to_run = Counter(folders[path].variant for path in pending)
     # Settings that are the same for two variants are probed once.
-    distinct: dict[str, dict[str, object]] = {}
+    distinct: dict[str, tuple[str, dict[str, object]]] = {}
     key_of: dict[str, str] = {}
     devices: dict[str, str] = {}
     for path in pending:
@@ -80,8 +81,10 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
             key = fingerprint(without_seed(run.identity))
             key_of[run.variant] = key
             devices[run.variant] = pick_device(run.experiment.device)
-            distinct.setdefault(key, run.config)
-    found = probe_all(list(distinct.values()), jobs=shares.jobs, threads=shares.threads)
+            distinct.setdefault(key, (run.variant, run.config))
+    configs = [config for _, config in distinct.values()]
+    names = [f'variant "{variant}"' for variant, _ in distinct.values()]
+    found = probe_all(configs, names, jobs=shares.jobs, threads=shares.threads)
     probes = dict(zip(distinct, found, strict=True))
     of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
     of_variant |= _of_programs(plan, folders)
@@ -110,8 +113,16 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         disk_free=disk_free(folder),
         room=room,
         crowded=crowded,
-        notes=tuple(_notes(plan, key_of)),
+        notes=(*_refused(plan, folder), *_notes(plan, key_of)),
     )
+
+
+def _refused(plan: StudyPlan, folder: Path) -> Iterator[str]:
+    """Why the study itself would not begin there."""
+    try:
+        refuse_other(folder, plan.source, plan.scale, [run.folder for run in plan.runs()])
+    except InputError as error:
+        yield str(error)
 
 
 def _beside(begun: float, probes: Iterable[Probe]) -> float:

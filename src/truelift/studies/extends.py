@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, of_kind, unknown_name
 from truelift.toml import read_toml
 from truelift.training.settings import flatten
 
@@ -45,8 +45,7 @@ def shared_settings(tables: Mapping[str, Any], home: Path, keys: Collection[str]
 
 def _experiment(tables: Mapping[str, Any]) -> dict[str, Any]:
     found = tables.get("experiment", {})
-    if not isinstance(found, dict):
-        raise InputError(f"experiment must be of type dict, got {found!r}.")
+    of_kind("experiment", found, dict)
     return flatten(found)
 
 

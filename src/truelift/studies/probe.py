@@ -23,7 +23,7 @@ from typing import Any
 
 import tomli_w
 
-from truelift.errors import DivergedError, InputError, one_line
+from truelift.errors import DivergedError, InputError, named, one_line
 from truelift.garbage import uncollected
 from truelift.studies.fork_server import PRELOADED
 from truelift.studies.start import can_fork, environment_for
@@ -78,23 +78,26 @@ class _EnoughError(Exception):
     """The steps that were wanted are made."""
 
 
-def probe_all(configs: Sequence[Mapping[str, Any]], *, jobs: int, threads: int) -> list[Probe]:
+def probe_all(configs: Sequence[Mapping[str, Any]], names: Sequence[str], *, jobs: int, threads: int) -> list[Probe]:
     """Probe several trainings, as many at a time as a study would run, so that they share the machine as its runs do.
 
     Args:
         configs: What config.toml holds of each.
+        names: What each is called where it cannot be probed.
         jobs: Processes at a time, at least 1.
         threads: CPU threads of each.
 
     Raises:
-        InputError: One of them cannot be probed; the message has its last line.
+        InputError: One of them cannot be probed; the message has its name and its last line.
     """
     if not configs:
         return []
     # A last one alone would have the machine to itself, as its runs have not.
     count = math.ceil(len(configs) / jobs) * jobs
     with ThreadPoolExecutor(jobs) as pool:
-        made = list(pool.map(lambda at: _probe_in_process(configs[at % len(configs)], threads), range(count)))
+        made = list(
+            pool.map(lambda at: _named(configs[at % len(configs)], names[at % len(configs)], threads), range(count))
+        )
     return [_together(made[at :: len(configs)]) for at in range(len(configs))]
 
 
@@ -102,6 +105,11 @@ def _together(probes: Sequence[Probe]) -> Probe:
     """Several probes of the same as one: their mean, of bytes the most."""
     numbers = {field.name: [getattr(one, field.name) for one in probes] for field in fields(Probe)}
     return Probe(**{name: sum(n) / len(n) if name.endswith(_TIMES) else max(n) for name, n in numbers.items()})
+
+
+def _named(config: Mapping[str, Any], name: str, threads: int) -> Probe:
+    with named(name):
+        return _probe_in_process(config, threads)
 
 
 def _probe_in_process(config: Mapping[str, Any], threads: int) -> Probe:
@@ -118,7 +126,7 @@ def _probe_in_process(config: Mapping[str, Any], threads: int) -> Probe:
     last = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
     if done.returncode or last is None:
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"status {done.returncode}")
-        raise InputError(f"the probe failed: {' '.join(why.split())}")
+        raise InputError(f"its first steps, tried for the time that they take, failed: {' '.join(why.split())}")
     return Probe(**json.loads(last))
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import tomli_w
 
 from truelift.data import Splits
-from truelift.errors import InputError, check_seconds, whole
+from truelift.errors import InputError, check_seconds, named, whole
 from truelift.processes import available_cores
 from truelift.records import (
     Run,
@@ -147,9 +147,10 @@ def preflight(plan: StudyPlan) -> Looked:
             if key not in loaded:
                 loaded[key] = load_data(experiment)
                 told += _about(loaded[key], plan)
-            refuse_unmeasured(judged, variant.name, experiment, loaded[key])
-            afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
-            training = assemble(experiment, loaded[key])
+            with named(f'variant "{variant.name}"'):
+                refuse_unmeasured(judged, variant.name, experiment, loaded[key])
+                afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
+                training = assemble(experiment, loaded[key])
             unrecorded[variant.name] = training.graph_why
             if (need := need_of(training, loaded[key])) is not None:
                 needs[variant.name] = need

@@ -188,7 +188,7 @@ class _Judged(NamedTuple):
 
 def _judged(tables: Mapping[str, Any], variants: Sequence[Variant]) -> _Judged:
     programs = any(variant.program is not None for variant in variants)
-    smallest_effect = typed(tables, "smallest_effect", (int, float), 0.0)
+    smallest_effect = typed(tables, "smallest_effect", float, 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
     scale = read_scale(tables.get("scale"))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from truelift.errors import InputError, is_whole, named, unknown_name
+from truelift.errors import InputError, is_whole, named, of_kind, unknown_name
 from truelift.seeds import MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS, read_program
 from truelift.studies.looks import read_looks
@@ -55,23 +55,21 @@ def read_scales(tables: Mapping[str, Any], variants: Sequence[str], baseline: st
     return {PAPER: whole, **scales}
 
 
-def typed(tables: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any) -> Any:
+def typed(tables: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
     """The value of a key.
 
     Args:
         tables: Where it stands.
         key: Its name.
-        kind: What it must be; `bool` is no number.
+        kind: What it must be, one of those of `of_kind`.
         default: Where it is not there.
 
     Raises:
         InputError: It is of another type.
     """
-    value = tables.get(key, default)
-    if key in tables and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-        names = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
-        raise InputError(f"{key} must be of type {names}, got {value!r}.")
-    return value
+    if key in tables:
+        of_kind(key, tables[key], kind)
+    return tables.get(key, default)
 
 
 def _seeds_or_looks(table: Mapping[str, Any], whole: Scale | None) -> tuple[tuple[int, ...], Looks | None]:

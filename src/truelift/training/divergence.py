@@ -91,16 +91,21 @@ class NotFoundError(Exception):
 
 
 def first_not_finite(parts: Sequence[nn.Module], again: Callable[[], StepLosses]) -> str | None:
-    """Where a step is first not finite: weights, else a layer's output, else, going backwards, a gradient.
+    """Where a step is first not finite: weights, else a layer's output, the loss, or, going backwards, a gradient.
 
     Args:
         parts: The modules that take part, of which layers are named.
         again: Makes the step's forward pass.
 
     Returns:
-        "the output of layer conv1", or None where no layer's is, so that it began in the loss itself.
+        "the output of layer conv1", "the loss itself" where what it is made of is finite; None where nothing is found.
     """
-    layers = {module: name for part in parts for name, module in part.named_modules() if not list(module.children())}
+    layers = {
+        module: f"layer {name}" if name else "the network"  # which is one layer
+        for part in parts
+        for name, module in part.named_modules()
+        if not list(module.children())
+    }
     for part in parts:
         for name, parameter in part.named_parameters():
             if not finite([parameter]):
@@ -110,6 +115,8 @@ def first_not_finite(parts: Sequence[nn.Module], again: Callable[[], StepLosses]
     backward: list[str] = []
 
     def hook(layer: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, StepLosses):  # an objective without layers: what it gives are the losses
+            return
         for tensor in tensors(output):
             if not finite([tensor]):
                 forward.append(layers[layer])
@@ -125,11 +132,13 @@ def first_not_finite(parts: Sequence[nn.Module], again: Callable[[], StepLosses]
             stack.callback(layer.register_forward_hook(hook).remove)
         losses = again().losses
         if not forward:
+            if not finite(list(losses.values())):  # gradients behind it say nothing
+                return "the loss itself"
             torch.autograd.backward(list(losses.values()))
     if forward:
-        return f"the output of layer {forward[0]}"
+        return f"the output of {forward[0]}"
     if backward:
-        return f"the gradient at the output of layer {backward[0]}"
+        return f"the gradient at the output of {backward[0]}"
     named = [(name, p) for part in parts for name, p in part.named_parameters()]
     # Backwards, the last of the network comes first.
     return next(

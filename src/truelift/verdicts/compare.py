@@ -16,7 +16,7 @@ from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
-from truelift.verdicts.failures import Flags, Lost, all_failed, flags_of, lost, second_line
+from truelift.verdicts.failures import Flags, Lost, all_failed, failed_of_pairs, flags_of, lost, second_line
 from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
@@ -132,7 +132,10 @@ def compare(
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
     seeds = {name: _judged(values, flags[name], asked) for name, values in others.items()}
-    runs = {name: int(of_variant.sum() + base_flags[: seeds[name]].sum()) for name, of_variant in flags.items()}
+    runs = {
+        name: failed_of_pairs((base, base_flags), (others[name], of_variant), seeds[name])
+        for name, of_variant in flags.items()
+    }
     second = second_line(
         (base, others),
         (base_flags, flags),

@@ -28,6 +28,18 @@ def flags_of(name: str, failed: ArrayLike | None, results: Array) -> Flags:
     return flags & np.isnan(results)
 
 
+def failed_of_pairs(ours: tuple[Array, Flags], theirs: tuple[Array, Flags], seeds: int) -> int:
+    """How many runs of the baseline and of a variant failed where the other one has ended: those make a pair.
+
+    Args:
+        ours: The baseline's results and flags, (k,) each.
+        theirs: The variant's.
+        seeds: By how many, the first, the variant is judged.
+    """
+    ended = [(~np.isnan(results) | failed)[:seeds] for results, failed in (ours, theirs)]
+    return int((ours[1][:seeds] & ended[1]).sum() + (theirs[1][:seeds] & ended[0]).sum())
+
+
 class Lost(NamedTuple):
     """What is said of a variant without a pair."""
 
@@ -66,7 +78,8 @@ def second_line(
 ) -> dict[str, WithFailures]:
     """What `compared` finds with each failed run at the worst result of all, by variant, where `runs` of it failed.
 
-    `arms` and `failed` are of the baseline and of each variant; `runs` counts those of the baseline too.
+    `arms` and `failed` are of the baseline and of each variant; `runs` counts those of the baseline too, where they
+    take part in the comparison.
     """
     if not any(runs.values()):
         return {}

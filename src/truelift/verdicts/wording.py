@@ -218,7 +218,7 @@ def second_line(variant: str, c: Comparison, *, unit: str, digits: int) -> str |
         return None
     difference = f"{number(second.difference, digits=digits, sign=True)} {unit}".rstrip()
     p = "" if second.p_adjusted is None else f", {_p(second.p_adjusted)}"
-    return f"{variant}, {_failed(second)}: {difference}{p}, {second.verdict}."
+    return f"{variant} against the baseline, with {_failed(second)}: {difference}{p}, {second.verdict}."
 
 
 def rounding(variant: str, step: float, *, unit: str, what: str = "") -> str:
@@ -245,7 +245,7 @@ def outlying(variant: str, seed: int, value: float, median: float, *, digits: in
 
 
 def _failed(second: WithFailures) -> str:
-    return f"{second.runs} failed {'run' if second.runs == 1 else 'runs'} counted as the study's worst result"
+    return f"{second.runs} failed {'run' if second.runs == 1 else 'runs'} of either counted as the study's worst result"
 
 
 def _found(judged: Judgement, rule: Rule) -> str:

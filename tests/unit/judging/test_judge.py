@@ -10,6 +10,7 @@ import pytest
 
 import truelift
 from truelift.errors import InputError
+from truelift.report.json_form import report_form, to_json
 from truelift.verdicts import compare, welch
 
 ACCURACY = {
@@ -202,8 +203,26 @@ def test_a_frame_of_mlflows_search() -> None:
     assert "variant from the column params.method, seed from the column params.seed" in judged.notes[0]
 
 
+def test_a_direction_against_the_name_is_told() -> None:
+    told = [
+        [
+            note
+            for note in truelift.judge(rows(), baseline="plain", metric="test_accuracy", better=better).notes
+            if "opposite" in note
+        ]
+        for better in (None, "higher", "lower")
+    ]
+    assert told == [
+        [],
+        [],
+        ["test_accuracy is judged as better where it is lower, as asked; its name says the opposite."],
+    ]
+
+
 def test_guards(tmp_path: Path) -> None:
-    table = [{**row, "test_loss": 0.3 + row["seed"] / 50 + 0.2 * (row["method"] == "noise")} for row in rows()]
+    table = [
+        {**row, "test_loss": 0.3 + row["seed"] / 50 + 0.2 * (row["method"] == "noise"), "other": 1.0} for row in rows()
+    ]
     noise = random.Random(1)
     for row in table:
         row["test_loss"] += noise.random() / 50
@@ -211,10 +230,13 @@ def test_guards(tmp_path: Path) -> None:
     judged = truelift.judge(table, **asked, guards={"test_loss": 0.1})
     assert judged.verdicts == {"mixup": "helps", "noise": "hurts"}
     assert [judged["mixup"].guards[0].holds, judged["noise"].guards[0].broken] == [True, True]
+    by_name = json.loads(to_json(report_form(judged.summary)))["variants"]
+    assert [guard["metric"] for variant in by_name for guard in variant["guards"]] == ["test_loss", "test_loss"]
     relative = truelift.judge(table, **asked, guards={"test_loss": "10 %"})
     assert relative["mixup"].guards[0].unit == "percent of baseline"
     for guards, words in (
         ({"loss": 1}, 'unknown guard "loss"'),
+        ({"other": 1}, "cannot be a guard"),
         ({"test_accuracy": 1}, "another metric than the one that is judged"),
         ({"test_loss": "much"}, "must have a limit of at least 0"),
         ({"test_loss": -1}, "must have a limit of at least 0"),

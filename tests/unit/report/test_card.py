@@ -58,6 +58,37 @@ def test_the_numbers_are_those_of_the_records(tmp_path: Path) -> None:
     assert text.index("Licence, intended use") > text.index("## Not in the records")
 
 
+def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    own = CONFIG.replace('"resnet8"', '"/home/somebody/nets.py:Net"').replace(
+        '"birds"', '"/home/somebody/data.py:birds"'
+    )
+    args = '[data.args]\nroot = "/home/somebody/my birds/"\nshare = "1/2"\nlists = ["/home/somebody/a.txt"]\n'
+    augmentation = '[augmentation]\nnames = ["flip", "/home/somebody/noise.py:noise"]\n'
+    write_text(folder / "config.toml", own + args + augmentation)
+    text = card(read(folder))
+    assert "somebody" not in text
+    assert 'tags: ["image-classification", "nets.py:Net"]' in text
+    assert "| model.name | nets.py:Net |" in text
+    assert 'root = "my birds"' in text
+    assert 'share = "1/2"' in text
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("python /home/somebody/t.py --root=/home/somebody/d,~/e --out {out}", "python t.py --root=d,e --out {out}"),
+        ("python sub/t.py --share 1/2 https://example.org/a '/home/somebody/x'", None),
+    ],
+)
+def test_a_command_is_told_without_paths(tmp_path: Path, command: str, told: str | None) -> None:
+    folder = recorded(tmp_path)
+    write_text(folder / "config.toml", f'seed = 1\ncommand = "{command}"\n')
+    text = card(read(folder))
+    assert "somebody" not in text
+    assert f'command = "{told or command.replace("/home/somebody/", "")}"' in text
+
+
 def test_the_header_is_yaml(tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")
     folder = recorded(tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from truelift.errors import InputError
 from truelift.studies.study import preflight
 from truelift.studies.study_file import read_plan
 
@@ -34,3 +35,11 @@ def test_the_sizes_of_the_sets_and_what_one_image_is_worth(
     assert len(told) == lines
     assert needs.keys() == {"plain", "smoothed"}
     assert all("one test image is 2.5 points" in line for line in told[1:])
+
+
+def test_an_own_part_that_does_not_fit_is_told_with_its_variant(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def loss(logits, labels, scale=1.0):\n    return scale * logits.sum()\n")
+    own = STUDY.format(effect=5, validation=0) + 'objective.name = "own.py:loss"\nobjective.args.skale = 2.0\n'
+    (tmp_path / "study.toml").write_text(own)
+    with pytest.raises(InputError, match=r'^variant "smoothed": objective ".*own.py:loss" takes no args.skale'):
+        preflight(read_plan(tmp_path / "study.toml"))

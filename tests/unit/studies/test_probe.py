@@ -1,9 +1,17 @@
 """What a dry run makes of what a probe found."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from truelift.errors import InputError
+from truelift.records import write_json
 from truelift.studies import cost, probe
+from truelift.studies.held import source_from
 from truelift.studies.probe import RUN_SECONDS, Probe
+from truelift.studies.study_file import read_plan
 
 FOUND = Probe(
     import_seconds=4.0,
@@ -34,3 +42,27 @@ def test_a_study_starts_while_its_server_imports_and_writes_a_report(
 ) -> None:
     monkeypatch.setattr(cost, "can_fork", lambda: forks)
     assert cost._beside(begun, [FOUND]) == pytest.approx(seconds)
+
+
+def test_what_cannot_be_probed_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def probed(config: Mapping[str, Any], threads: int) -> Probe:
+        if config["seed"]:
+            raise InputError("it fails.")
+        return FOUND
+
+    monkeypatch.setattr(probe, "_probe_in_process", probed)
+    with pytest.raises(InputError, match=r"^b: it fails\.$"):
+        probe.probe_all([{"seed": 0}, {"seed": 1}], ["a", "b"], jobs=2, threads=1)
+
+
+def test_a_dry_run_tells_that_the_folder_is_another_study_s(tmp_path: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text(
+            'command = "true {seed} {out}"\nmetric = "test_accuracy"\n[variants]\na = {}\nb = {}\n'
+        )
+    plan, folder = read_plan(tmp_path / "a.toml"), tmp_path / "runs"
+    record = plan.record("truelift study a.toml", "2026-01-01T00:00:00+00:00")
+    write_json(folder / "study.json", record | {"source": source_from(folder, plan.source)})
+    assert cost.study_cost(plan, folder, jobs=1).notes == ()
+    [note] = cost.study_cost(read_plan(tmp_path / "b.toml"), folder, jobs=1).notes
+    assert "holds the study of" in note

@@ -123,6 +123,24 @@ def test_the_first_place_of_each_kind() -> None:
     assert first_not_finite([network], again) is None
 
 
+class Overflowing(nn.Module):
+    """An objective without layers of its own."""
+
+    def forward(self, outputs: torch.Tensor) -> StepLosses:
+        return StepLosses({"loss": outputs.sum() * 1e30 * 1e30}, torch.zeros(()))
+
+
+def test_a_loss_that_overflows_by_itself_is_no_layer_s() -> None:
+    network, objective = nn.Linear(3, 3), Overflowing()
+    images = torch.ones(2, 3)
+    assert first_not_finite([network, objective], lambda: objective(network(images))) == "the loss itself"
+    with torch.no_grad():
+        network.bias.fill_(3e38)
+        network.weight.fill_(1e38)
+    place = first_not_finite([network, objective], lambda: objective(network(images)))
+    assert place == "the output of the network"
+
+
 def test_a_step_left_out_leaves_nothing_behind(tmp_path: Path) -> None:
     """Weights, running statistics and the optimizer's state are those from before; the other steps are made."""
     experiment = small(on_divergence="skip-step", epochs=1, **{"model.name": "resnet8", "model.width": 4})

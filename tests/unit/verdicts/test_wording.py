@@ -8,7 +8,7 @@ import pytest
 from truelift.errors import InputError
 from truelift.verdicts import Ground, PublishedFigure, Verdict, agreement, at_equal_time, compare
 from truelift.verdicts.numbers import places_that_show
-from truelift.verdicts.wording import Headline, decided_first, headline, missing_runs, percent
+from truelift.verdicts.wording import Headline, decided_first, headline, missing_runs, percent, second_line
 from truelift.verdicts.wording import agreement as in_words
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
@@ -25,6 +25,24 @@ def test_a_headline_has_its_parts_and_its_line() -> None:
     undecided = replace(found, verdict="undecided", reason="Why not.")
     assert headline("b", undecided, metric="m", unit="", digits=2).words == "Why not."
     assert headline("b", found, metric="m", unit="", digits=0).words.startswith("m +2 (95 %")
+
+
+def test_failed_runs_count_where_they_make_a_pair_and_are_nobody_s_alone() -> None:
+    base = [90.0, 91.0, 92.0, 91.0, np.nan]
+    found = compare(
+        base,
+        {"whole": BETTER, "short": [92.0, 93.0, 94.0, np.nan, np.nan], "fails": [92.0, np.nan, 94.0, 93.0, np.nan]},
+        higher_is_better=True,
+        failed={"fails": [False, True, False, False, False]},
+        baseline_failed=[False, False, False, False, True],
+    )
+    runs = {name: c.with_failures and c.with_failures.runs for name, c in found.items()}
+    assert runs == {"whole": 1, "short": None, "fails": 1}
+    line = second_line("whole", found["whole"], unit="", digits=1)
+    assert line is not None
+    assert line.startswith(
+        "whole against the baseline, with 1 failed run of either counted as the study's worst result: "
+    )
 
 
 def test_a_strict_level_is_no_certainty() -> None:

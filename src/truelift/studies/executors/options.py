@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_args
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, of_kind, unknown_name
 from truelift.options import Conflict, In, at_least, bare, check, hints
 
 CLUSTERS = ("slurm", "ray")
@@ -102,11 +102,6 @@ class ExecutorOptions:
         return None if self.memory is None else int(self.memory[:-1]) * 1024 ** ("KMGT".index(self.memory[-1]) + 1)
 
 
-def _is_a(value: Any, kind: type) -> bool:
-    """Whether a value of a TOML file has a type: a whole number is one with a fraction too, a truth value is none."""
-    return isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-
-
 def _executors_of(option: str) -> tuple[str, ...]:
     """The executors that have an option."""
     if option in ("name", "retries"):
@@ -137,8 +132,8 @@ def executor_options(told: Any, given: Mapping[str, Any]) -> ExecutorOptions:
         if name == "name":
             if value not in EXECUTORS:
                 raise unknown_name("executor", str(value), EXECUTORS)
-        elif not _is_a(value, kind):
-            raise InputError(f"executor.{name} must be of type {kind.__name__}, got {value!r}.")
+        else:
+            of_kind(f"executor.{name}", value, kind)
     options = ExecutorOptions(**{**table, **given})
     if "name" in table and table["name"] != options.name:  # the file's are for the executor that it names
         options = replace(ExecutorOptions(name=options.name), **given)

@@ -80,11 +80,16 @@ class OwnLoss(Objective):
         return StepLosses(self._checked(found), error_percent(logits, batch.labels))
 
     def _checked(self, found: Any) -> dict[str, Tensor]:
-        losses = dict(found) if isinstance(found, Mapping) else {"own": found}
+        several = isinstance(found, Mapping)
+        losses = dict(found) if several else {"own": found}
         for name, loss in losses.items():
             if not isinstance(loss, Tensor) or loss.ndim or not loss.is_floating_point():
                 told = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-                raise InputError(f'{_KIND} "{self.path}" must give a loss that is one real number, got {name}: {told}.')
+                told = f"{name}: {told}" if several else told
+                raise InputError(
+                    f'{_KIND} "{self.path}" must give a loss that is one real number, as a tensor with its graph, '
+                    f"got {told}."
+                )
         if not losses or not next(iter(losses.values())).requires_grad:
             raise InputError(f'{_KIND} "{self.path}" must give a loss that depends on the network, got {found}.')
         return losses

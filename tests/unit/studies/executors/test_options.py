@@ -38,8 +38,8 @@ def test_a_time(text: str, seconds: int) -> None:
         (3, r"executor must be a name, or a table of its options, got 3"),
         ("slrum", r'unknown executor "slrum"\. Did you mean "slurm"\?'),
         ({"partion": "gpu"}, r'unknown option of executor "partion"\. Did you mean "partition"\?'),
-        ({"name": "slurm", "cpus": "4"}, r"executor\.cpus must be of type int, got '4'"),
-        ({"name": "slurm", "cpus": True}, r"executor\.cpus must be of type int, got True"),
+        ({"name": "slurm", "cpus": "4"}, r"executor\.cpus must be a whole number, got '4'"),
+        ({"name": "slurm", "cpus": True}, r"executor\.cpus must be a whole number, got True"),
         ({"name": "slurm", "cpus": 0}, r"executor\.cpus must be at least 1, got 0"),
         (
             {"name": "slurm", "time": "4"},
@@ -55,7 +55,7 @@ def test_a_time(text: str, seconds: int) -> None:
         ({"name": "ray", "gpus": 1.5}, r"executor\.gpus must be a whole number, or a part below 1, got 1\.5"),
         ({"name": "ray", "time": "4h"}, r"executor\.time must be left out without --executor slurm, got 4h"),
         ({"name": "slurm", "address": "auto"}, r"executor\.address must be left out without --executor ray, got auto"),
-        ({"name": "ray", "autoscales": 1}, r"executor\.autoscales must be of type bool, got 1"),
+        ({"name": "ray", "autoscales": 1}, r"executor\.autoscales must be true or false, got 1"),
         ({"cpus": 2}, r"executor\.cpus must be left out without --executor slurm or ray, got 2"),
     ],
 )
