@@ -10,6 +10,7 @@ from pathlib import Path
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
+from truelift.studies.edited import edited
 from truelift.studies.held import refuse_other
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
@@ -113,7 +114,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         disk_free=disk_free(folder),
         room=room,
         crowded=crowded,
-        notes=(*_refused(plan, folder), *_notes(plan, key_of)),
+        notes=(*_refused(plan, folder), *edited(folders, pending), *_notes(plan, key_of)),
     )
 
 

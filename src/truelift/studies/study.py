@@ -30,6 +30,7 @@ from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.again import tried_again
 from truelift.studies.clocks import times_that_mislead
+from truelift.studies.edited import edited
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
@@ -38,7 +39,7 @@ from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.room import Room, room_for
-from truelift.studies.sources import changed, check_inputs, check_program, source_digests
+from truelift.studies.sources import check_inputs, check_program
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.experiment import Experiment
@@ -262,7 +263,7 @@ def run_study(
     with leased(folder, wait_seconds=_WAIT_SECONDS):
         for line in (
             refuse_other(folder, plan.source, plan.scale, list(found.values())),
-            *sources_changed(runs, pending),
+            *edited(runs, pending),
         ):
             if line is not None:
                 warn(line)
@@ -428,23 +429,6 @@ def make_room(folder: Path) -> list[str]:
             why = str(error)
         told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")
     return told
-
-
-def sources_changed(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
-    """A sentence for each variant with finished runs of a user's program that has changed since."""
-    seeds: dict[tuple[str, str], list[int]] = {}
-    waiting = set(pending)
-    for path, run in runs.items():
-        if run.experiment is None and path not in waiting:
-            before = Run(run.variant, run.seed, path).result().get("sources")
-            files = changed(before, source_digests(run.config, path.absolute())) if before else []
-            if files:
-                seeds.setdefault((run.variant, ", ".join(files)), []).append(run.seed)
-    return [
-        f"{variant}: {files} changed since seed {', '.join(map(str, which))} ran. Finished runs are kept: to make them "
-        "again, give another --out."
-        for (variant, files), which in seeds.items()
-    ]
 
 
 def folder_of(study: Path, run: PlannedRun) -> Path:

@@ -1,0 +1,79 @@
+"""What a user has edited since runs of a study ended: a program, whose runs are kept, or a part, whose are made anew."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from truelift.errors import InputError
+from truelift.records import Run
+from truelift.studies.plan import PlannedRun
+from truelift.studies.sources import changed, source_digests
+from truelift.training import Experiment
+from truelift.training.identity import differences
+
+
+def edited(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
+    """A sentence for each variant of which finished runs have seen another source than there is now.
+
+    Args:
+        runs: The study's, by their folders.
+        pending: The folders of those that have no result.
+    """
+    return [*_programs(runs, pending), *_parts(runs, pending)]
+
+
+def _programs(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
+    seeds: dict[tuple[str, str], list[int]] = {}
+    waiting = set(pending)
+    for path, run in runs.items():
+        if run.experiment is None and path not in waiting:
+            before = Run(run.variant, run.seed, path).result().get("sources")
+            if before:
+                _note(seeds, run, changed(before, source_digests(run.config, path.absolute())))
+    return [
+        f"{told} ran. Finished runs are kept: to make them again, give another --out." for told in _sentences(seeds)
+    ]
+
+
+def _parts(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for path in pending:
+        experiment = runs[path].experiment
+        if experiment is not None and experiment.own and not path.exists():
+            _note(seeds, runs[path], _parts_edited(path, experiment))
+    return [
+        f"{told} ran, so that these runs are made anew. The earlier ones are kept, and count again if it is as it was."
+        for told in _sentences(seeds)
+    ]
+
+
+def _parts_edited(path: Path, experiment: Experiment) -> list[str]:
+    """The own parts in whose source alone a finished run beside this one differs from it."""
+    start = path.name.rpartition("-")[0]
+    for other in sorted(path.parent.glob(f"{start}-????????")):
+        if (other / "result.json").is_file():
+            try:
+                found = differences(other, experiment)
+            except InputError:  # a damaged record is no run of ours
+                continue
+            if found and all(_parts_of(before) == _parts_of(now) != [] for _, before, now in found):
+                return sorted({part for _, _, now in found for part in _parts_of(now)})
+    return []
+
+
+def _parts_of(value: Any) -> list[str]:
+    """Of an option's value in an identity, the parts' names without the digests of their sources."""
+    values = value if isinstance(value, list) else [value]
+    return [name for name, mark, _ in (str(one).rpartition("#") for one in values) if mark]
+
+
+def _note(seeds: dict[tuple[str, str], list[int]], run: PlannedRun, files: Sequence[str]) -> None:
+    if files:
+        seeds.setdefault((run.variant, ", ".join(files)), []).append(run.seed)
+
+
+def _sentences(seeds: Mapping[tuple[str, str], Sequence[int]]) -> list[str]:
+    return [
+        f"{variant}: {files} changed since seed {', '.join(map(str, which))}"
+        for (variant, files), which in seeds.items()
+    ]
