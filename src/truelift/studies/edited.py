@@ -1,4 +1,4 @@
-"""What a user has edited since runs of a study ended: a program, whose runs are kept, or a part, whose are made anew."""
+"""What a user has edited since runs ended: a program, whose runs are kept, or a part, whose runs are made anew."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
