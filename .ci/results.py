@@ -154,8 +154,9 @@ def sums(name: str) -> str:
     for pair in sorted(more, key=lambda pair: adjusted[pair]):
         low, high = paired_t_interval(more[pair], confidence=1 - levels[pair])
         means = (f"{values.mean():+.2f}" for values in (sum_of[pair], differences[pair], more[pair]))
+        p = f"{adjusted[pair]:.3f}" if adjusted[pair] >= 0.001 else "<0.001"
         told = "more than the sum" if low > 0 else "less than the sum" if high < 0 else "undecided"
-        lines.append((" and ".join(parts[pair]), *means, f"{low:+.2f} to {high:+.2f}", f"{adjusted[pair]:.3f}", told))
+        lines.append((" and ".join(parts[pair]), *means, f"{low:+.2f} to {high:+.2f}", p, told))
     header = ("techniques", "sum of both alone", "together", "together less the sum", "interval", "p", "verdict")
     return f"{table(header, lines)}\n\n{_SUMS}"
 

@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from tests.docs.blocks import ROOT, ci_script
 from truelift import recipes
@@ -70,3 +72,26 @@ def test_what_is_kept_is_small_and_names_no_machine() -> None:
         assert study.stat().st_size < 2 * 2**20  # some 200 runs
         for record in json.loads(study.read_text(encoding="utf-8")).values():
             assert not re.search(r'(["\s]|\.\.?)/[a-z]', record), study
+
+
+def test_a_pair_is_held_against_the_sum_of_its_parts() -> None:
+    """Against the records themselves, by scipy: FreezeOut with TrivialAugment, whose p is the smallest of fifteen."""
+    name = "techniques-in-pairs-few-labels"
+    errors: dict[str, dict[int, float]] = {}
+    for path, record in json.loads((SCRIPT.RECORDS / f"{name}.json").read_text(encoding="utf-8")).items():
+        if path.endswith("result.json"):
+            _, variant, run, _ = path.split("/")
+            result = json.loads(record)
+            errors.setdefault(variant, {})[int(run.split("-")[1])] = result["metrics"]["test_error"]
+    plain, one, other, both = (
+        np.array([errors[variant][seed] for seed in range(10)])
+        for variant in ("plain", "freezeout", "trivial-augment", "freezeout-and-trivial-augment")
+    )
+    more = both - one - other + plain
+    low, high = scipy.stats.ttest_1samp(more, 0).confidence_interval(1 - 0.05 / 15)
+    (row,) = (line for line in SCRIPT.sums(name).splitlines() if line.startswith("| freezeout and trivial-augment"))
+    cells = row.strip("| ").split(" | ")
+    assert cells[1:4] == [f"{values.mean():+.2f}" for values in (one + other - 2 * plain, both - plain, more)]
+    assert cells[4:] == [f"{low:+.2f} to {high:+.2f}", "&lt;0.001", "more than the sum"]
+    undecided = next(line for line in SCRIPT.sums(name).splitlines() if line.startswith("| l-gm and mixup"))
+    assert undecided.endswith("| 1.000 | undecided |")
