@@ -73,6 +73,11 @@ class Asked:
         return "seeds" if self.folds is None else "folds"
 
     @property
+    def guard_names(self) -> dict[str, str]:
+        """The metrics' names that programs read, by the words for them."""
+        return {guard.metric.label: guard.metric.name for guard in self.guards}
+
+    @property
     def made_elsewhere(self) -> bool:
         """Whether its runs were read, and are none of truelift's."""
         return bool(self.notes)

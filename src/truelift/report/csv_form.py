@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from truelift.metrics import Limit, Metric
+from truelift.metrics import Metric
 from truelift.report import path
 from truelift.report.plain import csv_cell, one_line
 from truelift.report.published import Beside
@@ -56,7 +56,7 @@ def csv_table(summary: Summary) -> str:
     """
     further = [
         _path(summary.comparisons),
-        _guards(summary.comparisons, summary.asked.guards),
+        _guards(summary.comparisons, summary.asked.guard_names),
         _published(summary.published),
         _savings(summary.trade_off.choices),
         _at_equal_time(summary.trade_off.at_equal_time),
@@ -131,13 +131,12 @@ def _path(comparisons: Mapping[str, Comparison]) -> _Columns:
     return _Columns(["stopped_after", "stop", *(f"look_{k}_{name}" for k in looks for name in _OF_LOOK)], fields)
 
 
-def _guards(comparisons: Mapping[str, Comparison], limits: Sequence[Limit]) -> _Columns:
+def _guards(comparisons: Mapping[str, Comparison], names: Mapping[str, str]) -> _Columns:
     """A set of columns a guard."""
-    name_of = {limit.metric.label: limit.metric.name for limit in limits}
     fields: dict[str, list[object]] = {}
     for variant, c in comparisons.items():
         for one in c.guards:
-            found = (name_of[one.metric], one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds)
+            found = (names[one.metric], one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds)
             fields.setdefault(variant, []).extend(found)
     most = max(map(len, fields.values()), default=0) // len(_OF_GUARD)
     return _Columns([f"guard_{1 + guard}_{name}" for guard in range(most) for name in _OF_GUARD], fields)

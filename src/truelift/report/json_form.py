@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from truelift import __version__
-from truelift.metrics import Limit, Metric
+from truelift.metrics import Metric
 from truelift.report import path
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
@@ -216,9 +216,9 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         earlier=[EarlierForm(seeds, when) for seeds, when in asked.earlier],
         paired=asked.paired,
         replicates=asked.replicates,
-        variants=[_variant(row, summary.asked.guards) for row in summary.rows],
+        variants=[_variant(row, summary.asked.guard_names) for row in summary.rows],
         other_metrics={
-            name: [_variant(row, summary.asked.guards) for row in rows] for name, rows in summary.others.items()
+            name: [_variant(row, summary.asked.guard_names) for row in rows] for name, rows in summary.others.items()
         },
         problems=list(summary.problems),
         notes=[*asked.notes, *summary.cautions, *summary.notes, *path.lines(summary)],
@@ -270,7 +270,7 @@ def _metric(metric: Metric) -> MetricForm:
     return MetricForm(metric.name, metric.unit, metric.higher_is_better, metric.relative)
 
 
-def _variant(row: Row, limits: Sequence[Limit]) -> VariantForm:
+def _variant(row: Row, guard_names: Mapping[str, str]) -> VariantForm:
     c = row.comparison
     return VariantForm(
         name=row.variant,
@@ -293,7 +293,7 @@ def _variant(row: Row, limits: Sequence[Limit]) -> VariantForm:
         smallest_detectable=None if c is None else c.smallest_detectable,
         standard_error_over_test_images=row.example_error,
         more_seeds=None if c is None or c.more_seeds is None else list(c.more_seeds),
-        guards=[] if c is None else [_guard(guard, limits) for guard in c.guards],
+        guards=[] if c is None else [_guard(guard, guard_names[guard.metric]) for guard in c.guards],
         with_failures=None if c is None or c.with_failures is None else _failures(c.with_failures),
         path=[] if c is None else [_look(look) for look in c.path],
         stop=None if c is None or c.stop is None else StopForm(c.stop.seeds, c.stop.ended),
@@ -314,9 +314,9 @@ def _look(found: Look) -> LookForm:
     )
 
 
-def _guard(found: Guarded, limits: Sequence[Limit]) -> GuardForm:
+def _guard(found: Guarded, name: str) -> GuardForm:
     return GuardForm(
-        metric=next(limit.metric.name for limit in limits if limit.metric.label == found.metric),
+        metric=name,
         unit=found.unit,
         limit=found.limit,
         pairs=found.seeds,
