@@ -29,6 +29,7 @@ from truelift.report.markdown import markdown, table
 from truelift.report.plain import markdown_text
 from truelift.report.predicted import judged_by
 from truelift.report.summary import Summary, summarise
+from truelift.verdicts.numbers import number, p_value
 from truelift.verdicts.paired import paired_t_interval, paired_t_p_value
 from truelift.verdicts.several import holm_by_name
 
@@ -153,10 +154,10 @@ def sums(name: str) -> str:
     lines = []
     for pair in sorted(more, key=lambda pair: adjusted[pair]):
         low, high = paired_t_interval(more[pair], confidence=1 - levels[pair])
-        means = (f"{values.mean():+.2f}" for values in (sum_of[pair], differences[pair], more[pair]))
-        p = f"{adjusted[pair]:.3f}" if adjusted[pair] >= 0.001 else "<0.001"
+        means = (number(values.mean(), sign=True) for values in (sum_of[pair], differences[pair], more[pair]))
+        interval = f"{number(low, sign=True)} to {number(high, sign=True)}"
         told = "more than the sum" if low > 0 else "less than the sum" if high < 0 else "undecided"
-        lines.append((" and ".join(parts[pair]), *means, f"{low:+.2f} to {high:+.2f}", p, told))
+        lines.append((" and ".join(parts[pair]), *means, interval, p_value(adjusted[pair]), told))
     header = ("techniques", "sum of both alone", "together", "together less the sum", "interval", "p", "verdict")
     return f"{table(header, lines)}\n\n{_SUMS}"
 

@@ -75,7 +75,7 @@ def train(
         from truelift.studies.probe import probe_all
 
         cores = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
-        [cost] = probe_all([config_of(resolved)], ["this training"], jobs=1, threads=cores)
+        [cost] = probe_all({"this training": config_of(resolved)}, jobs=1, threads=cores)
         return show_training_cost(cost, folder, disk_free(folder))
     written = _written(folder / "result.json")
     use_threads(threads)

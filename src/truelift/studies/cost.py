@@ -83,9 +83,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
             key_of[run.variant] = key
             devices[run.variant] = pick_device(run.experiment.device)
             distinct.setdefault(key, (run.variant, run.config))
-    configs = [config for _, config in distinct.values()]
-    names = [f'variant "{variant}"' for variant, _ in distinct.values()]
-    found = probe_all(configs, names, jobs=shares.jobs, threads=shares.threads)
+    configs = {f'variant "{variant}"': config for variant, config in distinct.values()}
+    found = probe_all(configs, jobs=shares.jobs, threads=shares.threads)
     probes = dict(zip(distinct, found, strict=True))
     of_variant = {variant: probes[key].seconds for variant, key in key_of.items()}
     of_variant |= _of_programs(plan, folders)

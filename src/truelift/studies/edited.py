@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from truelift.errors import InputError
 from truelift.records import Run
 from truelift.studies.plan import PlannedRun
 from truelift.studies.sources import changed, source_digests
 from truelift.training import Experiment
-from truelift.training.identity import differences
+from truelift.training.identity import beside, edited_parts
 
 
 def edited(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
@@ -49,22 +47,8 @@ def _parts(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str
 
 def _parts_edited(path: Path, experiment: Experiment) -> list[str]:
     """The own parts in whose source alone a finished run beside this one differs from it."""
-    start = path.name.rpartition("-")[0]
-    for other in sorted(path.parent.glob(f"{start}-????????")):
-        if (other / "result.json").is_file():
-            try:
-                found = differences(other, experiment)
-            except InputError:  # a damaged record is no run of ours
-                continue
-            if found and all(_parts_of(before) == _parts_of(now) != [] for _, before, now in found):
-                return sorted({part for _, _, now in found for part in _parts_of(now)})
-    return []
-
-
-def _parts_of(value: Any) -> list[str]:
-    """Of an option's value in an identity, the parts' names without the digests of their sources."""
-    values = value if isinstance(value, list) else [value]
-    return [name for name, mark, _ in (str(one).rpartition("#") for one in values) if mark]
+    finished = (found for folder, found in beside(path, experiment) if (folder / "result.json").is_file())
+    return next((parts for found in finished if (parts := edited_parts(found, experiment))), [])
 
 
 def _note(seeds: dict[tuple[str, str], list[int]], run: PlannedRun, files: Sequence[str]) -> None:

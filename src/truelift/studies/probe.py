@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,11 @@ class _EnoughError(Exception):
     """The steps that were wanted are made."""
 
 
-def probe_all(configs: Sequence[Mapping[str, Any]], names: Sequence[str], *, jobs: int, threads: int) -> list[Probe]:
+def probe_all(configs: Mapping[str, Mapping[str, Any]], *, jobs: int, threads: int) -> list[Probe]:
     """Probe several trainings, as many at a time as a study would run, so that they share the machine as its runs do.
 
     Args:
-        configs: What config.toml holds of each.
-        names: What each is called where it cannot be probed.
+        configs: What config.toml holds of each, by what it is called where it cannot be probed.
         jobs: Processes at a time, at least 1.
         threads: CPU threads of each.
 
@@ -95,9 +95,7 @@ def probe_all(configs: Sequence[Mapping[str, Any]], names: Sequence[str], *, job
     # A last one alone would have the machine to itself, as its runs have not.
     count = math.ceil(len(configs) / jobs) * jobs
     with ThreadPoolExecutor(jobs) as pool:
-        made = list(
-            pool.map(lambda at: _named(configs[at % len(configs)], names[at % len(configs)], threads), range(count))
-        )
+        made = list(pool.map(lambda one: _named(one[0], one[1], threads), islice(cycle(configs.items()), count)))
     return [_together(made[at :: len(configs)]) for at in range(len(configs))]
 
 
@@ -107,7 +105,7 @@ def _together(probes: Sequence[Probe]) -> Probe:
     return Probe(**{name: sum(n) / len(n) if name.endswith(_TIMES) else max(n) for name, n in numbers.items()})
 
 
-def _named(config: Mapping[str, Any], name: str, threads: int) -> Probe:
+def _named(name: str, config: Mapping[str, Any], threads: int) -> Probe:
     with named(name):
         return _probe_in_process(config, threads)
 

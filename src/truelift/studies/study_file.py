@@ -105,23 +105,24 @@ def _plan(
     kept = [variant for variant in in_file if variant.name in applied.variants]
     own, other = shared_settings(tables, path.parent, KEYS), {**applied.settings, **overrides}
     shared = {**own, **other}
-    _check_settings(kept, shared, overrides, scales)
+    further = {key: one for key, one in scales.items() if key != PAPER}
+    _check_settings(kept, shared, overrides, further)
     variants = _in_numbers(kept, shared)
-    judged = _judged(tables, variants)
+    programs = any(variant.program is not None for variant in variants)
+    judged = _judged(tables, len(variants), programs=programs)
     looks = chosen_looks(applied.looks, given, seeds)
     if looks is not None and judged.pooling != "none":
         raise InputError(f"{NO_POOLING}.")
     folds = read_folds(tables)
     if folds is not None:
         given_seeds = seeds is not None or "seeds" in tables or len({one.seeds for one in scales.values()}) > 1
-        programs = any(variant.program is not None for variant in variants)
         together = Together(given_seeds, looks is not None, judged.pooling != "none", bool(published), programs)
         refuse_with_folds(folds, together, (shared, *(variant.settings for variant in variants)))
     chosen = applied.seeds if seeds is None else read_seeds(seeds)
     return StudyPlan(
         name=path.stem if scale == PAPER else f"{path.stem}-{scale}",
         scale=None if scale == PAPER else scale,
-        scales={key: one for key, one in scales.items() if key != PAPER},
+        scales=further,
         question=typed(tables, "question", str, f"Which of {', '.join(names)} is best?"),
         baseline=baseline,
         metric=judged.metric,
@@ -186,8 +187,7 @@ class _Judged(NamedTuple):
     pooling: Pooling
 
 
-def _judged(tables: Mapping[str, Any], variants: Sequence[Variant]) -> _Judged:
-    programs = any(variant.program is not None for variant in variants)
+def _judged(tables: Mapping[str, Any], variants: int, *, programs: bool) -> _Judged:
     smallest_effect = typed(tables, "smallest_effect", float, 0.0)
     if not 0 <= smallest_effect < float("inf"):
         raise InputError(f"smallest_effect must be at least 0, got {smallest_effect}.")
@@ -201,5 +201,5 @@ def _judged(tables: Mapping[str, Any], variants: Sequence[Variant]) -> _Judged:
         metric,
         float(smallest_effect),
         read_guards(typed(tables, "guards", dict, {}), metric=metric.name, scale=scale, programs=programs),
-        read_pooling(tables.get("pooling", "none"), len(variants) - 1),
+        read_pooling(tables.get("pooling", "none"), variants - 1),
     )

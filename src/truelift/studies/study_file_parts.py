@@ -113,8 +113,7 @@ def _check_named_table(kind: str, name: str, table: Any) -> None:
         raise InputError(f'a {kind}\'s name must be of letters, digits, ".", "_" and "-" alone, got "{name}".')
     if len(name) > _LONGEST_NAME:
         raise InputError(f"a {kind}'s name must have {_LONGEST_NAME} characters at most, got {len(name)}: {name}.")
-    if not isinstance(table, dict):
-        raise InputError(f"{kind}s.{name} must be a table, got {table!r}.")
+    of_kind(f"{kind}s.{name}", table, dict)
 
 
 def _scale(name: str, table: Any, whole: Scale, baseline: str) -> Scale:

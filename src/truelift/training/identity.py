@@ -8,7 +8,7 @@ later, with a default that changes nothing, leaves the identity of every run as 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +86,23 @@ def find_folder(wanted: Path, experiment: Experiment) -> Path:
     """
     if wanted.exists() or not wanted.parent.is_dir():
         return wanted
+    return next((folder for folder, found in beside(wanted, experiment) if not found), wanted)
+
+
+def beside(wanted: Path, experiment: Experiment) -> Iterator[tuple[Path, list[tuple[str, Any, Any]]]]:
+    """The folders beside a run's, of the same variant and seed, each with its `differences`; damaged ones are left out.
+
+    Args:
+        wanted: The run's; its name ends with a hyphen and the fingerprint.
+        experiment: The run's, resolved.
+    """
     start = wanted.name.rpartition("-")[0]
     for folder in sorted(wanted.parent.glob(f"{start}-????????")):
         if (folder / "config.toml").is_file():
             try:
-                if not differences(folder, experiment):
-                    return folder
+                yield folder, differences(folder, experiment)
             except InputError:  # a damaged record is no run of ours
                 continue
-    return wanted
 
 
 def differences(folder: Path, experiment: Experiment) -> list[tuple[str, Any, Any]]:
@@ -107,6 +115,27 @@ def differences(folder: Path, experiment: Experiment) -> list[tuple[str, Any, An
     before[_VERSION] = now[_VERSION] if version is None else version
     names = sorted(before.keys() | now.keys())
     return [(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
+
+
+def edited_parts(found: Sequence[tuple[str, Any, Any]], experiment: Experiment) -> list[str]:
+    """The own parts in whose source alone a run differs from this experiment; none where it differs in anything else.
+
+    Args:
+        found: The run's `differences`.
+        experiment: The other one, resolved.
+    """
+    names = {_without_folder(path) for path in experiment.own}
+
+    def without_digest(value: Any) -> Any:
+        if isinstance(value, list):
+            return [without_digest(item) for item in value]
+        name = str(value).rpartition("#")[0]
+        return name if name in names else value
+
+    if any(without_digest(before) != without_digest(now) for _, before, now in found):
+        return []
+    listed = [(before, now) if isinstance(now, list) else ([before], [now]) for _, before, now in found]
+    return sorted({without_digest(part) for before, now in listed for part in now if part not in before})
 
 
 def _read(folder: Path) -> tuple[Experiment, int | None]:

@@ -52,7 +52,7 @@ def test_what_cannot_be_probed_is_told_by_its_name(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(probe, "_probe_in_process", probed)
     with pytest.raises(InputError, match=r"^b: it fails\.$"):
-        probe.probe_all([{"seed": 0}, {"seed": 1}], ["a", "b"], jobs=2, threads=1)
+        probe.probe_all({"a": {"seed": 0}, "b": {"seed": 1}}, jobs=2, threads=1)
 
 
 def test_a_dry_run_tells_that_the_folder_is_another_study_s(tmp_path: Path) -> None:
