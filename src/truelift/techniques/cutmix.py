@@ -8,6 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, whole
 from truelift.options import Only, above
+from truelift.techniques.batches import check_batch
 from truelift.techniques.devices import moved
 from truelift.techniques.mixup import beta
 from truelift.techniques.soft_labels import mixed_labels
@@ -21,7 +22,7 @@ def cutmix(images: Tensor, labels: Tensor, box: Box, partners: Tensor, classes: 
 
     Args:
         images: x, (N, C, H, W).
-        labels: int64 (N,), or the share of each class, float32 (N, K).
+        labels: int64 (N,) in 0..K-1, or the share of each class, float32 (N, K).
         box: Within the image; it may be empty.
         partners: int64 (N,), for each image the number of another in the batch.
         classes: K, at least 2.
@@ -30,7 +31,7 @@ def cutmix(images: Tensor, labels: Tensor, box: Box, partners: Tensor, classes: 
         Images of the same shape and layout, and the share of each class, float32 (N, K).
 
     Raises:
-        InputError: The number of classes is out of range.
+        InputError: A number or a label is out of range, or labels are of another form.
     """
     top, bottom, left, right = box
     cut = images.clone()
@@ -73,7 +74,7 @@ class CutMix:
         alpha: α, above 0 and finite.
 
     Raises:
-        InputError: An argument is out of range.
+        InputError: An argument is out of range, or a batch is of another form.
 
     Example:
         >>> mix = CutMix(classes=10)
@@ -95,6 +96,7 @@ class CutMix:
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The mixed images and labels; see `cutmix` for the shapes. `generator` is on the CPU."""
+        check_batch(images, labels, generator)
         box = draw_box(beta(self.alpha, generator), images.shape[2], images.shape[3], generator)
         partners = moved(torch.randperm(len(images), generator=generator), images.device)
         return cutmix(images, labels, box, partners, self.classes)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, whole
 from truelift.options import Only, above
+from truelift.techniques.batches import check_batch
 from truelift.techniques.devices import moved
 from truelift.techniques.soft_labels import mixed_labels
 
@@ -17,7 +18,7 @@ def mixup(images: Tensor, labels: Tensor, weight: float, partners: Tensor, class
 
     Args:
         images: x, float (N, C, H, W).
-        labels: int64 (N,), or the share of each class, float32 (N, K).
+        labels: int64 (N,) in 0..K-1, or the share of each class, float32 (N, K).
         weight: w, in [0, 1].
         partners: int64 (N,), for each image the number of another in the batch.
         classes: K, at least 2.
@@ -26,7 +27,7 @@ def mixup(images: Tensor, labels: Tensor, weight: float, partners: Tensor, class
         Images of the same shape and layout, and the share of each class, float32 (N, K).
 
     Raises:
-        InputError: A number is out of range.
+        InputError: A number or a label is out of range, or labels are of another form.
     """
     real("weight", weight, lambda w: 0 <= w <= 1, "in [0, 1]")
     return torch.lerp(images[partners], images, weight), mixed_labels(labels, partners, weight, classes)
@@ -51,7 +52,7 @@ class Mixup:
         alpha: α, above 0 and finite.
 
     Raises:
-        InputError: An argument is out of range.
+        InputError: An argument is out of range, or a batch is of another form.
 
     Example:
         >>> mix = Mixup(classes=10, alpha=0.2)
@@ -74,6 +75,7 @@ class Mixup:
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The mixed images and labels; see `mixup` for the shapes. `generator` is on the CPU."""
+        check_batch(images, labels, generator)
         weight = beta(self.alpha, generator)
         partners = moved(torch.randperm(len(images), generator=generator), images.device)
         return mixup(images, labels, weight, partners, self.classes)

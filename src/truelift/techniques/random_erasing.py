@@ -1,13 +1,15 @@
 """Random erasing: a box of some images filled with noise. N images, C channels, H×W pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
-from truelift.errors import real, require
+from truelift.errors import is_number, real, require, shown
 from truelift.options import SHARE, Only
+from truelift.techniques.batches import check_batch
 from truelift.techniques.devices import moved
 
 
@@ -65,7 +67,7 @@ class RandomErasing:
         area: The smallest and largest share of the image, with 0 ≤ smallest ≤ largest ≤ 1.
 
     Raises:
-        InputError: An argument is out of range.
+        InputError: An argument is out of range, or a batch is of another form, such as images of 8 bits.
 
     Example:
         >>> images, labels = RandomErasing()(images, labels, torch.Generator().manual_seed(step))
@@ -80,12 +82,15 @@ class RandomErasing:
 
     def __init__(self, probability: float = 0.5, area: tuple[float, float] = (0.02, 0.4)) -> None:
         real("probability", probability, lambda p: 0 <= p <= 1, "in [0, 1]")
-        require("area", area, 0 <= area[0] <= area[1] <= 1, "two ascending shares in [0, 1]")
+        pair = isinstance(area, Sequence) and len(area) == 2 and all(is_number(share) for share in area)
+        holds = pair and 0 <= area[0] <= area[1] <= 1
+        require("area", shown(area), holds, "two ascending shares in [0, 1]")
         self.probability = probability
         self.area = area
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images, float (N, C, H, W), and their labels as they are. `generator` is on the CPU."""
+        check_batch(images, labels, generator)
         n, _, height, width = images.shape
         boxes = moved(draw_boxes(n, height, width, self.probability, self.area, generator), images.device)
         noise = moved(torch.randn(images.shape, generator=generator), images.device, images.dtype)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from truelift.errors import whole
 from truelift.options import Only, at_least
+from truelift.techniques.batches import check_batch
 from truelift.techniques.devices import moved
 
 STRENGTHS = 31
@@ -149,7 +150,7 @@ class TrivialAugment:
         strengths: How many strengths there are, from 2 to 1000.
 
     Raises:
-        InputError: They are out of range.
+        InputError: They are out of range, or a batch is of another form, such as images of floating point.
 
     Example:
         >>> bytes_, labels = TrivialAugment()((255 * images).byte(), labels, torch.Generator().manual_seed(step))
@@ -169,6 +170,7 @@ class TrivialAugment:
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The changed images, uint8, channels-last where they were, and the labels as they are."""
+        check_batch(images, labels, generator, torch.uint8)
         n = len(images)
         chosen = torch.randint(len(OPERATIONS), (n,), generator=generator)
         strength = torch.randint(self.strengths, (n,), generator=generator) / (self.strengths - 1)
