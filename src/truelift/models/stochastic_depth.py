@@ -3,7 +3,7 @@
 Shapes: N images; a branch's output is (N, …).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from truelift.errors import require
+from truelift.errors import InputError, real, require
 from truelift.models.classifier import Classifier
 from truelift.models.modifier import Modifier
 from truelift.options import SHARE_BELOW_ONE
@@ -68,7 +68,8 @@ class StochasticDepth:
         drop: The share of images that skip the last block, in [0, 1).
 
     Raises:
-        InputError: `drop` is out of range.
+        InputError: `drop` is out of range; branch ends are no modules, none, twice the same, or have it already; in a
+            forward pass, what one gives is no tensor.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
@@ -82,7 +83,17 @@ class StochasticDepth:
     """
 
     def __init__(self, branch_ends: Sequence[nn.Module], drop: float) -> None:
-        require("drop", drop, SHARE_BELOW_ONE.holds(drop), SHARE_BELOW_ONE.text)
+        real("drop", drop, SHARE_BELOW_ONE.holds, SHARE_BELOW_ONE.text)
+        several = isinstance(branch_ends, Iterable) and not isinstance(branch_ends, nn.Module)
+        require("branch_ends", type(branch_ends).__name__, several, "a list of modules")
+        branch_ends = list(branch_ends)
+        require("branch_ends", "none", bool(branch_ends), "at least one module")
+        for end in branch_ends:
+            require("branch_ends", f"one of type {type(end).__name__}", isinstance(end, nn.Module), "modules")
+            has = any(isinstance(hook, _Drop) for hook in end._forward_hooks.values())
+            require("branch_ends", f"a {type(end).__name__}", not has, "without stochastic depth so far")
+        different = len({id(end) for end in branch_ends}) == len(branch_ends)
+        require("branch_ends", "one twice", different, "different modules")
         self.survival = survival(len(branch_ends), drop)
         self._handles: list[RemovableHandle] = [
             module.register_forward_hook(_Drop(share)) for module, share in zip(branch_ends, self.survival, strict=True)
@@ -101,6 +112,10 @@ class _Drop:
         self.share = share
 
     def __call__(self, module: nn.Module, _: tuple[Tensor, ...], branch: Tensor) -> Tensor:
+        if not isinstance(branch, Tensor):
+            raise InputError(
+                f"branch_ends must give tensors, got {type(branch).__name__} from {type(module).__name__}."
+            )
         return drop_branch(branch, self.share) if module.training else branch
 
 

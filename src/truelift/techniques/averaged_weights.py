@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from truelift.errors import InputError, real, require
+from truelift.errors import InputError, real
 from truelift.options import SHARE_BELOW_ONE, Only
+from truelift.techniques.weights import changed_in_place, check_fit, check_network, check_weights_state
 
 
 def average_(averages: Sequence[Tensor], values: Sequence[Tensor], decay: float) -> None:
@@ -71,6 +72,7 @@ class AveragedWeights:
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.999, warmup: bool = True) -> None:
+        check_network(network)
         real("decay", decay, lambda d: 0 <= d < 1, "in [0, 1)")
         self.network = network
         self.decay = decay
@@ -100,7 +102,10 @@ class AveragedWeights:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Within, the network has the averaged weights; after it its own again, to the last bit, whatever happened."""
+        """Within, the network has the averaged weights; after it its own again, to the last bit, whatever happened.
+
+        So what is trained within is lost.
+        """
         self._refuse_applied("applied")
         tensors = self._tensors()
         self._check(tensors)
@@ -108,9 +113,11 @@ class AveragedWeights:
         self._applied = True
         try:
             _copy(tensors, self._averages)
+            changed_in_place()
             yield
         finally:
             _copy(tensors, own)
+            changed_in_place()
             self._applied = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,18 +126,15 @@ class AveragedWeights:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, on the devices where the averages are now."""
-        averages, updates = state["averages"], state["updates"]
-        require("updates", updates, isinstance(updates, int) and updates >= 0, "a whole number of at least 0")
-        _check_fit(averages, self._averages, "averages", "the network's")
-        with torch.no_grad():
-            _copy(self._averages, averages)
-        self.updates = updates
+        check_weights_state(state, "averages", self._averages)
+        _copy(self._averages, state["averages"])
+        self.updates = state["updates"]
 
     def _tensors(self) -> dict[str, Tensor]:
         return {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
 
     def _check(self, tensors: Mapping[str, Tensor]) -> None:
-        _check_fit(tensors, self._averages, "network", "those averaged so far")
+        check_fit(tensors, self._averages, "network", "those averaged so far")
 
     def _refuse_applied(self, what: str) -> None:
         if self._applied:
@@ -161,12 +165,3 @@ def _wide(tensor: Tensor) -> Tensor:
 def _copy(into: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in into.items():
         tensor.copy_(tensors[name])
-
-
-def _check_fit(found: Mapping[str, Tensor], known: Mapping[str, Tensor], name: str, whose: str) -> None:
-    """Refuse tensors of other names or shapes than those known."""
-    for each in (*known, *found):
-        shapes = [tuple(tensors[each].shape) if each in tensors else None for tensors in (known, found)]
-        if shapes[0] != shapes[1]:
-            wanted, got = ("nothing" if shape is None else f"the shape {shape}" for shape in shapes)
-            raise InputError(f"{name} must have the tensors of {whose}: {each} must be {wanted}, got {got}.")

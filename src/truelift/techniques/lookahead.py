@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from truelift.errors import InputError, real, require, whole
+from truelift.errors import real, whole
 from truelift.options import SHARE_ABOVE_ZERO, Only, at_least
+from truelift.techniques.weights import changed_in_place, check_fit, check_network, check_weights_state
 
 
 class Lookahead:
@@ -21,14 +22,16 @@ class Lookahead:
     The optimizer's momentum goes on as it is, and so do batch norm's running statistics.
 
     Args:
-        network: Its parameters are found by name in each update; those that need no gradient stay.
+        network: Its parameters are found by name in each update; those that need no gradient stay. The slow weights
+            begin as it is now, so weights to begin from are loaded before.
         every: k, at least 1.
         share: α, in (0, 1]; 1 changes nothing.
         steps: Steps of the training, at least 1, after the last of which the slow weights are taken too; None where it
             is open.
 
     Raises:
-        InputError: A value is out of range, or a state does not fit.
+        InputError: A value is out of range; the network has other parameters than in the beginning; a state does not
+            fit.
 
     Source:
         Zhang, Lucas, Hinton, Ba, "Lookahead Optimizer: k steps forward, 1 step back", 2019, arXiv 1907.08610, algorithm
@@ -36,6 +39,7 @@ class Lookahead:
     """
 
     def __init__(self, network: nn.Module, every: int = 5, share: float = 0.5, steps: int | None = None) -> None:
+        check_network(network)
         whole("every", every, 1)
         if steps is not None:
             whole("steps", steps, 1)
@@ -55,14 +59,17 @@ class Lookahead:
             return
         moved: list[Tensor] = []
         slow: list[Tensor] = []
-        for name, parameter in self.network.named_parameters():
+        parameters = dict(self.network.named_parameters())
+        check_fit(parameters, self._slow, "network", "those followed so far")
+        for name, parameter in parameters.items():
             if parameter.requires_grad:
-                self._slow[name] = self._slow[name].to(parameter.device)  # where the network has moved
+                self._slow[name] = self._slow[name].to(parameter)  # where the network has moved, or has another type
                 moved.append(parameter)
                 slow.append(self._slow[name])
         if moved:
             torch._foreach_lerp_(slow, moved, self.share)
             torch._foreach_copy_(moved, slow)
+            changed_in_place()
 
     def state_dict(self) -> dict[str, Any]:
         """The slow weights by name, and the number of updates; copies."""
@@ -70,14 +77,10 @@ class Lookahead:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave, on the devices where the weights are now."""
-        slow, updates = state["slow"], state["updates"]
-        require("updates", updates, isinstance(updates, int) and updates >= 0, "a whole number of at least 0")
-        shapes = {name: tuple(weights.shape) for name, weights in slow.items()}
-        if shapes != {name: tuple(weights.shape) for name, weights in self._slow.items()}:
-            raise InputError("slow must have the parameters of the network, got others.")
-        for name, weights in slow.items():
+        check_weights_state(state, "slow", self._slow)
+        for name, weights in state["slow"].items():
             self._slow[name].copy_(weights)
-        self.updates = updates
+        self.updates = state["updates"]
 
 
 @dataclass(frozen=True, kw_only=True)

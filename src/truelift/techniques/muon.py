@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from truelift.errors import InputError, real, whole
+from truelift.errors import InputError, real, require, whole
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 """Of the quintic; they take small singular values up as fast as can be, and then let them lie between 0.7 and 1.2."""
@@ -66,7 +66,8 @@ class Muon(Optimizer):
         orthogonal: Needs parameters of two dimensions at least.
 
     Raises:
-        InputError: A value is out of range, or a vector's step is to be made orthogonal.
+        InputError: A value is out of range, in a group too, or a vector's step is to be made orthogonal; in a step, a
+            gradient is sparse.
 
     Source:
         As `orthogonalised`; the scale by the shape, and the decay, are those of its author's later code.
@@ -82,9 +83,6 @@ class Muon(Optimizer):
         weight_decay: float = 0.0,
         orthogonal: bool = True,
     ) -> None:
-        real("lr", lr, lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
-        real("momentum", momentum, lambda value: 0 <= value < 1, "in [0, 1)")
-        real("weight_decay", weight_decay, lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "orthogonal": orthogonal})
 
@@ -92,8 +90,9 @@ class Muon(Optimizer):
         """Add a group.
 
         Raises:
-            InputError: It has a vector whose step is to be made orthogonal.
+            InputError: It has a vector whose step is to be made orthogonal, or a value out of range.
         """
+        _check_group({**self.defaults, **param_group})
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         least = min((p.ndim for p in group["params"]), default=2)
@@ -101,14 +100,26 @@ class Muon(Optimizer):
             raise InputError(f"orthogonal must be false for parameters of fewer than 2 dimensions, got one of {least}.")
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Make a step."""
-        assert closure is None, "the gradient is there already"
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Make a step.
+
+        Args:
+            closure: Makes the gradients anew and gives the loss, as for torch's optimizers; trainers give one.
+
+        Returns:
+            The closure's loss.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             moving = [p for p in group["params"] if p.grad is not None]
             if not moving:
                 continue
             gradients = [p.grad for p in moving]
+            if any(gradient.is_sparse for gradient in gradients if gradient is not None):
+                raise InputError("gradients must be dense, got a sparse one.")
             for p in moving:
                 if "momentum_buffer" not in self.state[p]:
                     self.state[p]["momentum_buffer"] = torch.zeros_like(p)
@@ -123,6 +134,13 @@ class Muon(Optimizer):
             if group["weight_decay"]:
                 torch._foreach_mul_(moving, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(moving, steps, alpha=-group["lr"])
+        return loss
+
+
+def _check_group(group: Mapping[str, Any]) -> None:
+    real("lr", group["lr"], lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
+    real("momentum", group["momentum"], lambda value: 0 <= value < 1, "in [0, 1)")
+    real("weight_decay", group["weight_decay"], lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
 
 
 def _orthogonal(step: Tensor) -> Tensor:
@@ -135,14 +153,21 @@ def split(groups: Iterable[Mapping[str, Any]], lr: float) -> list[dict[str, Any]
     """Groups of an optimizer, of which the convolutions' filters are put into groups of orthogonal steps.
 
     Args:
-        groups: Each with `params`; those with a learning rate of their own stay whole.
-        lr: Of the filters.
+        groups: Each with `params`, any iterable of parameters; those with a learning rate of their own stay whole.
+        lr: Of the filters, in [0, 10⁹].
+
+    Raises:
+        InputError: The rate is out of range, or something else than groups is given.
     """
+    real("lr", lr, lambda value: 0 <= value <= _LARGEST, f"in [0, {_LARGEST}]")
     found: list[dict[str, Any]] = []
     for group in groups:
-        filters = [p for p in group["params"] if p.ndim == 4 and "lr" not in group]
+        holds = isinstance(group, Mapping) and "params" in group
+        require("groups", f"one of type {type(group).__name__}", holds, 'dictionaries with "params"')
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        filters = [p for p in params if p.ndim == 4 and "lr" not in group]
         taken = {id(p) for p in filters}
-        rest: list[nn.Parameter] = [p for p in group["params"] if id(p) not in taken]
+        rest: list[nn.Parameter] = [p for p in params if id(p) not in taken]
         if filters:
             found.append({**group, "params": filters, "orthogonal": True, "lr": lr})
         if rest:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from truelift.errors import InputError, real, require
 from truelift.options import NONNEGATIVE, Only
 from truelift.techniques.devices import widest
+from truelift.techniques.weights import changed_in_place
 
 Losses = Tensor | Mapping[str, Tensor]
 """One scalar, or several by name, of which the sum counts."""
@@ -90,13 +91,17 @@ class SharpnessAware:
 
     def __init__(self, climbing: nn.Module | Iterable[nn.Module] | Iterable[Tensor], rho: float = 0.05) -> None:
         real("rho", rho, lambda r: 0 <= r < float("inf"), "at least 0 and finite")
-        given = [climbing] if isinstance(climbing, nn.Module) else list(climbing)
+        several = isinstance(climbing, Iterable) and not isinstance(climbing, Tensor)
+        given = list(climbing) if several and not isinstance(climbing, nn.Module) else [climbing]
+        for part in given:
+            which = f"one of type {type(part).__name__}"
+            require("climbing", which, isinstance(part, nn.Module | Tensor), "a module, or several, or parameters")
         self.rho = rho
         self._modules = [part for part in given if isinstance(part, nn.Module)]
         parameters = [part for part in given if isinstance(part, Tensor)]
         parameters += [parameter for module in self._modules for parameter in module.parameters()]
         self._parameters = list({id(parameter): parameter for parameter in parameters}.values())
-        require("climbing", given, bool(self._parameters), "a module with parameters, or parameters")
+        require("climbing", "none", bool(self._parameters), "a module with parameters, or parameters")
 
     def backward(self, again: Callable[[], Losses], losses: Losses | None = None) -> Sharpness:
         """Add to `.grad` the gradient at w + ε.
@@ -106,6 +111,7 @@ class SharpnessAware:
                 give the same losses for the same weights, so noise such as dropout's must be seeded within it.
             losses: Those of a forward pass that was made already, which spares the first of two. Its graph is used up.
         """
+        require("again", type(again).__name__, callable(again), "a function that makes a forward pass anew")
         first = _checked(again() if losses is None else losses)
         wanted = [parameter for parameter in self._parameters if parameter.requires_grad]
         found = torch.autograd.grad(first, wanted, allow_unused=True) if wanted else ()
@@ -125,6 +131,7 @@ class SharpnessAware:
             with torch.no_grad():
                 for parameter, step in zip(parameters, ascent(gradients, self.rho), strict=True):
                     parameter.add_(step)
+            changed_in_place()
             del found, reached, gradients
             climbed = _checked(again())
             torch.autograd.backward(climbed)
@@ -135,6 +142,7 @@ class SharpnessAware:
                 for module, name, buffer, before in buffers:
                     buffer.copy_(before)
                     setattr(module, name, buffer)
+            changed_in_place()
         return Sharpness(_total(first), _total(climbed), norm)
 
 
@@ -171,6 +179,7 @@ def _checked(losses: Losses) -> list[Tensor]:
         raise InputError("losses must be at least one, got none.")
     for name, loss in named.items():
         which = f"the {name} loss" if name else "the loss"
+        require(which, f"something of type {type(loss).__name__}", isinstance(loss, Tensor), "a scalar tensor")
         require(which, tuple(loss.shape), loss.numel() == 1, "a scalar")
         require(which, "a tensor that no parameter led to", loss.requires_grad, "one with a graph")
     return list(named.values())

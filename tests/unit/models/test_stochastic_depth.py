@@ -176,3 +176,35 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 def test_a_share_out_of_range() -> None:
     with pytest.raises(InputError, match=r"drop must be in \[0, 1\), got 1"):
         StochasticDepth([nn.Identity()], 1)
+
+
+def _with_depth() -> nn.Module:
+    end = nn.Identity()
+    StochasticDepth([end], 0.5)
+    return end
+
+
+@pytest.mark.parametrize(
+    ("ends", "says"),
+    [
+        (doubling(2), "a list of modules, got Sequential"),
+        ([], "at least one module"),
+        (["layer1.bn2"], "modules, got one of type str"),
+        ([nn.Identity()] * 2, "different modules"),
+        ([_with_depth()], "without stochastic depth so far"),
+    ],
+)
+def test_branch_ends_are_different_modules(ends: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        StochasticDepth(ends, 0.5)
+
+
+def test_a_branch_that_gives_no_tensor_is_told() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    network = Two()
+    StochasticDepth([network], 0.5)
+    with pytest.raises(InputError, match="branch_ends must give tensors, got tuple from Two"):
+        network(torch.ones(2, 2))

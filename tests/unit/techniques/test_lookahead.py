@@ -64,7 +64,7 @@ def test_bad_values() -> None:
         Lookahead(made(), every=0)
     with pytest.raises(InputError, match=r"share must be in \(0, 1\], got 0"):
         Lookahead(made(), share=0)
-    with pytest.raises(InputError, match="slow must have the parameters of the network"):
+    with pytest.raises(InputError, match="slow must have the tensors of the network's"):
         Lookahead(made()).load_state_dict(Lookahead(nn.Linear(2, 1)).state_dict())
     with pytest.raises(InputError, match=r"policy\.lookahead_share must be in \(0, 1\], got 2"):
         check(PolicyOptions(lookahead_share=2.0), "policy.")

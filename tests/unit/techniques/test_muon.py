@@ -76,6 +76,35 @@ def test_the_groups_of_a_network() -> None:
     assert split(own_rate, 0.05) == own_rate
 
 
+def test_no_parameter_is_lost_where_they_come_from_a_generator() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
+    groups = split([{"params": network.parameters()}], lr=0.02)
+    held = {id(p) for group in groups for p in group["params"]}
+    assert held == {id(p) for p in network.parameters()}
+
+
+def test_a_closure_makes_the_gradient_and_its_loss_is_returned() -> None:
+    def made() -> tuple[nn.Linear, Muon]:
+        torch.manual_seed(0)
+        layer = nn.Linear(3, 2, bias=False)
+        return layer, Muon(layer.parameters())
+
+    layer, optimizer = made()
+    layer(torch.ones(4, 3)).square().mean().backward()
+    optimizer.step()
+    other, closed = made()
+
+    def closure() -> float:
+        closed.zero_grad()
+        loss = other(torch.ones(4, 3)).square().mean()
+        loss.backward()
+        return loss.item()
+
+    expected = other(torch.ones(4, 3)).square().mean().item()
+    assert closed.step(closure) == expected
+    assert torch.equal(layer.weight, other.weight)
+
+
 def test_frozen_parameters_stay_and_a_state_is_taken_up() -> None:
     def made() -> tuple[nn.Conv2d, Muon]:
         torch.manual_seed(0)
@@ -106,6 +135,18 @@ def test_bad_values() -> None:
         Muon([weight], momentum=1)
     with pytest.raises(InputError, match=r"lr must be in \[0, 1000000000\], got -1"):
         Muon([weight], lr=-1)
+    with pytest.raises(InputError, match=r"lr must be in \[0, 1000000000\], got nan"):
+        Muon([{"params": [weight], "lr": float("nan")}])
+    with pytest.raises(InputError, match=r"momentum must be in \[0, 1\), got 2"):
+        Muon([{"params": [weight], "momentum": 2}])
+    with pytest.raises(InputError, match=r"lr must be in \[0, 1000000000\], got nan"):
+        split([{"params": [weight]}], float("nan"))
+    with pytest.raises(InputError, match=r'groups must be dictionaries with "params", got one of type Parameter'):
+        split([weight], 0.1)  # type: ignore[list-item]
+    embedding = nn.Embedding(4, 2, sparse=True)
+    embedding(torch.tensor([1])).sum().backward()
+    with pytest.raises(InputError, match="gradients must be dense"):
+        Muon(embedding.parameters()).step()
     with pytest.raises(
         InputError, match=r"orthogonal must be false for parameters of fewer than 2 dimensions, got one of 1\."
     ):

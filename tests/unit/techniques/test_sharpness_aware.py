@@ -197,7 +197,7 @@ def parameter() -> nn.Parameter:
 CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "rho": (lambda: SharpnessAware([parameter()], -0.1), "rho must be at least 0 and finite, got -0.1."),
     "nan": (lambda: SharpnessAware([parameter()], float("nan")), "rho must be at least 0 and finite, got nan."),
-    "nothing": (lambda: SharpnessAware([]), "climbing must be a module with parameters, or parameters, got []."),
+    "nothing": (lambda: SharpnessAware([]), "climbing must be a module with parameters, or parameters, got none."),
     "vector": (
         lambda: SharpnessAware([w := parameter()]).backward(lambda: w * 2),
         "the loss must be a scalar, got (2,).",
@@ -207,6 +207,22 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         "the main loss must be one with a graph, got a tensor that no parameter led to.",
     ),
     "no losses": (lambda: SharpnessAware([parameter()]).backward(dict), "losses must be at least one, got none."),
+    "an optimizer": (
+        lambda: SharpnessAware(torch.optim.SGD([parameter()])),  # type: ignore[arg-type]
+        "climbing must be a module, or several, or parameters, got one of type SGD.",
+    ),
+    "named parameters": (
+        lambda: SharpnessAware(nn.Linear(2, 1).named_parameters()),  # type: ignore[arg-type]
+        "climbing must be a module, or several, or parameters, got one of type tuple.",
+    ),
+    "a loss for a function": (
+        lambda: SharpnessAware([w := parameter()]).backward(w.sum()),  # type: ignore[arg-type]
+        "again must be a function that makes a forward pass anew, got Tensor.",
+    ),
+    "a function that gives nothing": (
+        lambda: SharpnessAware([w := parameter()]).backward(lambda: w.sum().backward()),  # type: ignore[arg-type]
+        "the loss must be a scalar tensor, got something of type NoneType.",
+    ),
     "another's": (
         lambda: SharpnessAware([parameter()]).backward(lambda: parameter().sum()),
         "losses must depend on a parameter that climbs, got none that does.",

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from truelift.errors import InputError, whole
+from truelift.techniques import weights
 from truelift.techniques.freezeout.layer import Layer
 
 # Where an optimizer's `step` tells who freezes: a list of one.
@@ -201,11 +202,7 @@ def check_state(state: Any, names: Iterable[str]) -> None:
     Raises:
         InputError: It is none.
     """
-    needed = [name for name in names if name != "begun"]  # which states of version 0.1 lack
-    lacking = [name for name in needed if not isinstance(state, dict) or name not in state]
-    if lacking:
-        got = f"one without {lacking[0]}" if isinstance(state, dict) else type(state).__name__
-        raise InputError(f"the state must be what state_dict gave, got {got}.")
+    weights.check_state(state, [name for name in names if name != "begun"])  # which states of version 0.1 lack
 
 
 def _check_optimizer(optimizer: Optimizer, layers: list[list[Tensor]]) -> None:
