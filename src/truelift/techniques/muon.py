@@ -164,7 +164,8 @@ def split(groups: Iterable[Mapping[str, Any]], lr: float) -> list[dict[str, Any]
     for group in groups:
         holds = isinstance(group, Mapping) and "params" in group
         require("groups", f"one of type {type(group).__name__}", holds, 'dictionaries with "params"')
-        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        given = group["params"]
+        params: list[nn.Parameter] = [given] if isinstance(given, nn.Parameter) else list(given)
         filters = [p for p in params if p.ndim == 4 and "lr" not in group]
         taken = {id(p) for p in filters}
         rest: list[nn.Parameter] = [p for p in params if id(p) not in taken]

@@ -57,5 +57,5 @@ def check_fit(found: Mapping[str, Tensor], known: Mapping[str, Tensor], name: st
 
 
 def changed_in_place() -> None:
-    """Have autocast convert weights anew: within one region it keeps what it made of them, whatever they are by then."""
+    """Have autocast convert weights anew: within one region it keeps what it made of them, and would not see it."""
     torch.clear_autocast_cache()

@@ -55,7 +55,7 @@ def test_shares_in_few_bits_are_mixed_in_float32(mixing: Any, dtype: torch.dtype
 
 
 CHANGES = [(Mixup(4), IMAGES, BYTES), (CutMix(4), IMAGES, BYTES), (RandomErasing(), IMAGES, BYTES)]
-CHANGES.append((TrivialAugment(), BYTES, IMAGES))  # type: ignore[arg-type]
+CHANGES.append((TrivialAugment(), BYTES, IMAGES))
 
 
 @pytest.mark.parametrize(("change", "right", "wrong"), CHANGES, ids=lambda value: type(value).__name__)

@@ -98,7 +98,7 @@ def test_a_closure_makes_the_gradient_and_its_loss_is_returned() -> None:
         closed.zero_grad()
         loss = other(torch.ones(4, 3)).square().mean()
         loss.backward()
-        return loss.item()
+        return float(loss.item())
 
     expected = other(torch.ones(4, 3)).square().mean().item()
     assert closed.step(closure) == expected

@@ -220,7 +220,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         "again must be a function that makes a forward pass anew, got Tensor.",
     ),
     "a function that gives nothing": (
-        lambda: SharpnessAware([w := parameter()]).backward(lambda: w.sum().backward()),  # type: ignore[arg-type]
+        lambda: SharpnessAware([w := parameter()]).backward(lambda: w.sum().backward()),
         "the loss must be a scalar tensor, got something of type NoneType.",
     ),
     "another's": (

@@ -77,7 +77,7 @@ HOLDERS = [AveragedWeights, Lookahead]
 @pytest.mark.parametrize("holder", HOLDERS)
 class TestHolders:
     def test_need_a_network(self, holder: Any) -> None:
-        with pytest.raises(InputError, match="network must be a torch.nn.Module, got SGD"):
+        with pytest.raises(InputError, match=r"network must be a torch\.nn\.Module, got SGD"):
             holder(torch.optim.SGD(made().parameters()))
 
     @pytest.mark.parametrize("state", [None, {}, made().state_dict(), {"updates": 0}])

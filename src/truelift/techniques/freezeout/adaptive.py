@@ -98,6 +98,8 @@ class AdaptiveFreezing(Front):
         for name, share in (("tolerance", tolerance), ("warmup", warmup), ("max_share", max_share)):
             real(name, share, lambda s: 0 <= s <= 1, "in [0, 1]")
         found = find_layers(network, layers, example=example)
+        a_tensor = images is None or isinstance(images, Tensor)
+        require("images", type(images).__name__, a_tensor, "a tensor (B, …), as the network takes it")
         given = "none" if images is None else len(images)
         if (images is not None) != (signal == "representation"):
             raise InputError(f"images must be given for signal representation alone, got {given} for {signal}.")

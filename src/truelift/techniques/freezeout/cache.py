@@ -2,12 +2,15 @@
 
 import contextlib
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
 from truelift.errors import InputError, require, whole
 from truelift.techniques.freezeout.draws import Draws
@@ -46,7 +49,7 @@ class ActivationCache:
 
     Raises:
         InputError: An argument is out of range; there is no place to begin; frozen layers give different things for an
-            image in different batches, or have changed.
+            image in different batches, or have changed; the network is given what `take` gave outside of `skipping`.
 
     Example:
         >>> cache = ActivationCache(network, freezeout, samples=len(images), budget_bytes=2**31)
@@ -83,6 +86,8 @@ class ActivationCache:
         self.freezing = freezing
         self.samples = samples
         self.budget_bytes = budget_bytes
+        self._watch: RemovableHandle | None = None
+        self._inside = 0  # of `skipping`
         self.layer = 0
         """How many layers, from the first, the kept activations have passed; 0 while there are none."""
         self._device = device
@@ -115,7 +120,7 @@ class ActivationCache:
         frozen = self.freezing.frozen if upto is None else min(upto, self.freezing.frozen)
         with self._passing():
             if frozen and self._batch_size == 0:
-                first = next(iter(images()))
+                first = _a_batch(next(iter(images()), None))
                 self._batch_size, self._probe = len(first), first[:2].clone()
                 if not self._forms:
                     self._find_places(first)
@@ -134,10 +139,23 @@ class ActivationCache:
             InputError: Nothing is kept.
         """
         require("layer", self.layer, self.layer > 0, "above 0 (nothing is kept before a layer is frozen)")
+        taken = self._rows_of(indices)
+        self._unwatch()
+        if not self._inside:
+            self._watch = self.network.register_forward_pre_hook(_refuse(taken), with_kwargs=True)
+        return taken
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.remove()
+            self._watch = None
+
+    def _rows_of(self, indices: Tensor) -> Any:
         form = self._forms[self.layer]
         return form.unpack(self._rows[:, : form.size].index_select(0, indices.to(self._rows.device)))
 
-    def skipping(self, layers: int | None = None) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def skipping(self, layers: int | None = None) -> Iterator[None]:
         """Within it the network takes activations for images: the layers that they have passed do nothing.
 
         These are exchanged for modules that pass on what they are given, so do not save the network within it.
@@ -145,6 +163,15 @@ class ActivationCache:
         Args:
             layers: So many, from the first; default: `layer`.
         """
+        self._unwatch()
+        self._inside += 1
+        try:
+            with self._skipping(layers):
+                yield
+        finally:
+            self._inside -= 1
+
+    def _skipping(self, layers: int | None = None) -> contextlib.AbstractContextManager[None]:
         return passing_on(self.network, self.freezing.layers[: self.layer if layers is None else layers])
 
     @contextlib.contextmanager
@@ -203,7 +230,7 @@ class ActivationCache:
     def _begins(self, number: int, x: Any, wanted: Any) -> bool:
         """Whether the network gives what is wanted from `x`, what is behind so many layers."""
         try:
-            with self.skipping(number):
+            with self._skipping(number):
                 return alike(wanted, self.network(x))
         except torch.OutOfMemoryError:
             raise
@@ -229,7 +256,7 @@ class ActivationCache:
         Raises:
             InputError: They do.
         """
-        kept = self.take(torch.arange(len(self._probe)))
+        kept = self._rows_of(torch.arange(len(self._probe)))
         draws = Draws()
         with untouched(self.network), draws.watching():
             now = self._behind(self._probe, 0, self.layer)
@@ -265,9 +292,13 @@ class ActivationCache:
             parts = torch.split(self._rows[:, : self._forms[before].size], self._batch_size)
             batches = (self._forms[before].unpack(part) for part in parts)
         for batch in batches:
+            if before == 0:
+                _a_batch(batch)
             rows = self._forms[target].pack(self._behind(batch, before, target))
             if before == 0:
                 require("rows of kept activations", len(rows), len(rows) == len(batch), f"{len(batch)}, one an image")
+            most = self.samples - begin
+            require("images", f"{begin + len(rows)} or more", len(rows) <= most, f"as many as samples, {self.samples}")
             # Each image's own place: what stood there has just been read.
             self._rows[begin : begin + len(rows), : rows.shape[1]] = rows
             begin += len(rows)
@@ -286,8 +317,33 @@ class ActivationCache:
 
     def _behind(self, x: Any, begin: int, end: int) -> Any:
         layers = [called(layer) for layer in self.freezing.layers]
-        with self.skipping(begin):
+        with self._skipping(begin):
             return behind(self.network, x, layers[end - 1], [module for later in layers[end:] for module in later])
+
+
+def _refuse(taken: Any) -> Callable[[Any, Any, Any], None]:
+    """A hook that refuses what was taken: where widths agree, frozen layers would run on their own output unseen."""
+    known = [weakref.ref(leaf) for leaf in tree_leaves(taken) if isinstance(leaf, Tensor)]
+
+    def refuse(module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = {id(leaf) for leaf in tree_leaves((args, kwargs))}
+        if any(id(leaf) in given for leaf in (reference() for reference in known) if leaf is not None):
+            raise InputError("what take gave must be given to the network within skipping(), got it outside of it.")
+
+    return refuse
+
+
+def _a_batch(batch: Any) -> Tensor:
+    """Refuse what is no batch of images.
+
+    Raises:
+        InputError: It is none, as where a loader gives labels too, or one tensor of all images is given.
+    """
+    given = "none" if batch is None else f"{type(batch).__name__} in place of one"
+    require("images", given, isinstance(batch, Tensor), "batches of images alone, each a tensor")
+    shape = tuple(batch.shape)
+    require("images", f"one of shape {shape}", len(shape) > 1, "batches, such as images.split(256)")
+    return batch  # type: ignore[no-any-return]
 
 
 def _others(images: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Front(ABC):
     """Whether a step is begun that the optimizer has not made yet. Where gradients are accumulated over several
     batches, call `step` before those batches alone for which it is False."""
     _without_gradient: int = 0
+    _told_of_mode: bool = False
 
     def __init__(self, layers: list[Layer], optimizer: Optimizer, steps: int) -> None:
         whole("steps", steps, 1)
@@ -129,6 +130,8 @@ class Front(ABC):
     def _stepped(self) -> None:
         """The optimizer has made a step. Warn where the first layer in training gets no gradient any more."""
         self.begun = False
+        if self._frozen and not self._told_of_mode:
+            self._check_mode()
         if not 0 < self._frozen < len(self.layers) or self._without_gradient == _PATIENCE:
             return
         first, *later = ([p for p in layer if p.requires_grad] for layer in self._parameters[self._frozen :])
@@ -143,6 +146,17 @@ class Front(ABC):
                 f"the first layer behind the {self._frozen} frozen ones has had no gradient in {_PATIENCE} steps: it "
                 "does not train. Activation checkpointing with use_reentrant=True does that; give use_reentrant=False.",
                 stacklevel=2,
+            )
+
+    def _check_mode(self) -> None:
+        """Warn, once, where frozen layers are in training mode when the step is made: it moves running statistics."""
+        frozen = (module for layer in self.layers[: self._frozen] for module in layer)
+        if any(inner.training for module in frozen for inner in module.modules()):
+            self._told_of_mode = True
+            warnings.warn(
+                "frozen layers were in training mode in the step just made, in which batch norm goes by the batch and "
+                "dropout draws: call network.train() before step(), or hold() after it.",
+                stacklevel=4,
             )
 
     def _check_later(self, made: int) -> None:

@@ -49,7 +49,8 @@ class RepresentationSignal(Signal):
         tolerance: In [0, 1].
 
     Raises:
-        InputError: A layer's last module is not called, at the first measurement.
+        InputError: At the first measurement, a layer's last module is not called, or the network does not take the
+            images.
 
     Source:
         Wang, Sun, Chen, Lai, Chowdhury, "Egeria: Efficient DNN Training with Knowledge-Guided Layer Freezing", arXiv
@@ -112,7 +113,16 @@ class RepresentationSignal(Signal):
             stack.enter_context(_evaluating(self.network))
             # A compiled network does not heed new hooks.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-            self.network(self.images)
+            try:
+                self.network(self.images)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                reason = (str(error).strip().splitlines() or [""])[0]
+                raise InputError(
+                    f"images must be what the network takes, got {tuple(self.images.shape)} of {self.images.dtype} at "
+                    f"which it says {type(error).__name__}: {reason}"
+                ) from error
         for number in numbers:
             if number not in found:
                 kind = type(self.layers[number][-1]).__name__

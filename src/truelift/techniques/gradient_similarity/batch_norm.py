@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from truelift.errors import InputError, known, whole
+from truelift.errors import is_whole, known, require, shown, whole
 
 StatisticsRule = Literal["main", "joint", "separate"]
 
@@ -32,7 +32,7 @@ class TaskStatistics(nn.Module):
         tasks: At least 1.
 
     Raises:
-        InputError: An argument is out of range, or the task of `task` is.
+        InputError: An argument is out of range, or the task of `task` is; `task` is called within another.
 
     Example:
         >>> statistics = TaskStatistics(trunk)
@@ -46,6 +46,7 @@ class TaskStatistics(nn.Module):
         whole("tasks", tasks, 1, 10_000)
         self.rule = rule
         self.tasks = tasks
+        self._within = False
         # In a tuple, so that they are not this module's children: they are the network's.
         norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self._norms = (norms,)
@@ -57,9 +58,20 @@ class TaskStatistics(nn.Module):
 
     @contextlib.contextmanager
     def task(self, task: int) -> Iterator[None]:
-        """Within, batches are of this task, 0 the main one."""
-        if not 0 <= task < self.tasks:
-            raise InputError(f"task must be in 0..{self.tasks - 1}, got {task}.")
+        """Within, batches are of this task, 0 the main one; one task within another is refused."""
+        a_number = is_whole(task) and 0 <= task < self.tasks
+        require("task", shown(task), a_number, f"in 0..{self.tasks - 1}")
+        require("task", f"{shown(task)} within another task", not self._within, "called outside of it")
+        self._within = True
+        try:
+            with self._of(task):
+                yield
+        finally:
+            self._within = False
+
+    @contextlib.contextmanager
+    def _of(self, task: int) -> Iterator[None]:
+        """What the rule does with batches of this task."""
         if task == 0 or self.rule == "joint":
             yield
         elif self.rule == "separate":

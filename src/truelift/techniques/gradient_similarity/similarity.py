@@ -398,7 +398,7 @@ class GradientSimilarity:
     def _by_rule(self, gram: Tensor, cosine: Tensor) -> Tensor:
         """The weights, (G, T)."""
         if callable(self.rule):
-            return torch.stack([self.rule(one).to(gram) for one in gram])
+            return torch.stack([_of_rule(self.rule(one), one) for one in gram])
         return torch.cat([torch.ones_like(cosine[:, :1]), similarity_weights(cosine, self.rule, self.threshold)], 1)
 
     def _weigh_unawaited(self, gram: Tensor, finite: Tensor, scaler: GradScaler | None) -> Combined:
@@ -437,6 +437,8 @@ def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | Non
     """
     if not auxiliary:
         raise InputError("auxiliary must be at least one loss, got none.")
+    a_scaler = scaler is None or hasattr(scaler, "scale")
+    require("scaler", type(scaler).__name__, a_scaler, "a GradScaler")
     losses = [main, *auxiliary]
     for t, loss in enumerate(losses):
         if not isinstance(loss, Tensor):
@@ -448,6 +450,21 @@ def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | Non
         if loss.grad_fn is None:
             raise InputError(f"the {_loss_name(t)} loss must have a graph, got a tensor that no parameter led to.")
     return losses if scaler is None else [scaler.scale(loss) for loss in losses]
+
+
+def _of_rule(weights: Any, gram: Tensor) -> Tensor:
+    """The weights that a rule of the user's gives, (T,).
+
+    Raises:
+        InputError: They are of another form, or, where the device answers at once, not finite though the gradients are.
+    """
+    wanted = f"weights of the shape ({len(gram)},), one a loss"
+    got = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+    require("what the rule returns", got, isinstance(weights, Tensor) and weights.shape == gram.shape[:1], wanted)
+    weights = weights.to(gram)
+    if answers_at_once(gram.device) and not weights.isfinite().all() and gram.isfinite().all():
+        raise InputError(f"what the rule returns must be finite, got {weights.tolist()}.")
+    return weights  # type: ignore[no-any-return]
 
 
 def _parameters(name: str, given: Any) -> list[Tensor]:

@@ -238,3 +238,21 @@ def test_a_bad_schedule_leaves_the_optimizer_alone() -> None:
     with pytest.raises(InputError, match="t0"):
         FreezeOut(network, optimizer, steps=STEPS, t0=2)
     assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (torch.randn(4, 1, 5, 5), r"images must be what the network takes, got \(4, 1, 5, 5\) of torch.float32 at"),
+        ([torch.randn(2, 5, 5)] * 2, r"images must be a tensor \(B, …\), as the network takes it, got list"),
+    ],
+)
+def test_images_that_the_network_does_not_take_are_told(images: Any, says: str) -> None:
+    def trained() -> None:
+        network = make_network()
+        optimizer = sgd(network)
+        freezing = AdaptiveFreezing(network, optimizer, steps=40, signal="representation", images=images)
+        train(network, optimizer, freezing, make_batches())
+
+    with pytest.raises(InputError, match=says):
+        trained()

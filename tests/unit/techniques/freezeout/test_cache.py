@@ -419,3 +419,31 @@ def test_an_example_finds_the_places_at_once() -> None:
     network = make_network()
     cache = ActivationCache(network, Frozen(network, 2), samples=N, budget_bytes=10**9, example=IMAGES)  # type: ignore[arg-type]
     assert cache.advance(batches) == 2
+
+
+def test_what_was_taken_and_not_given_within_skipping_is_told() -> None:
+    """Where the widths agree the frozen layers would run on their own output, and nothing would show it."""
+    network, cache = kept(nn.Linear(4, 4), nn.Linear(4, 4))
+    cache.advance(lambda: ROWS.split(5))
+    taken = cache.take(torch.arange(3))
+    with pytest.raises(InputError, match=r"must be given to the network within skipping\(\), got it outside"):
+        network(taken)
+    with cache.skipping():
+        right = network(taken)
+    assert torch.equal(right, network[1](taken))
+    network(torch.randn(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (lambda: [(batch, 0) for batch in batches()], "batches of images alone, each a tensor, got tuple"),
+        (lambda: torch.randn(N), r"batches, such as images\.split\(256\), got one of shape \(\)"),
+        (lambda: [*batches(), *batches()], r"as many as samples, 12, got 1\d or more"),
+        (list, "got none"),
+    ],
+)
+def test_images_are_batches_of_all_of_them(images: Any, says: str) -> None:
+    _, _, cache = made(2)
+    with pytest.raises(InputError, match=says):
+        cache.advance(images)

@@ -1,5 +1,6 @@
 """With schedulers, clipping, accumulation, an average of the weights, a gradient scaler and torch.compile."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -174,3 +175,25 @@ def test_the_limit_of_recompilations_is_only_raised() -> None:
         assert getattr(config, name) == 59
     finally:
         setattr(config, name, before)
+
+
+def test_training_mode_between_step_and_the_optimizers_is_told_once_and_held_it_is_not() -> None:
+    def trained(held: bool) -> list[str]:
+        network = make_network()
+        optimizer = sgd(network)
+        freezeout = FreezeOut(network, optimizer, steps=STEPS)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for images, labels in make_batches():
+                freezeout.step()
+                network.train()
+                if held:
+                    freezeout.hold()
+                optimizer.zero_grad()
+                F.cross_entropy(network(images), labels).backward()
+                optimizer.step()
+        return [str(warning.message) for warning in told]
+
+    assert trained(held=True) == []
+    (message,) = trained(held=False)
+    assert message.startswith("frozen layers were in training mode")

@@ -39,6 +39,22 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         make(measured="convolution"),
         'unknown choice of measured parameters "convolution". Did you mean "convolutions"? Known: all, convolutions.',
     ),
+    "a rule with other weights": (
+        backward(lambda p, q: (p.sum(), p.sum()), rule=lambda gram: torch.ones(5)),
+        "what the rule returns must be weights of the shape (2,), one a loss, got (5,).",
+    ),
+    "a rule that gives nothing": (
+        backward(lambda p, q: (p.sum(), p.sum()), rule=lambda gram: None),
+        "what the rule returns must be weights of the shape (2,), one a loss, got NoneType.",
+    ),
+    "a rule that gives NaN": (
+        backward(lambda p, q: (p.sum(), p.sum()), rule=lambda gram: torch.tensor([1.0, float("nan")])),
+        "what the rule returns must be finite, got [1.0, nan].",
+    ),
+    "a scaler that is none": (
+        lambda: GradientSimilarity().backward(torch.ones(()), torch.ones(()), scaler=True),  # type: ignore[arg-type]
+        "scaler must be a GradScaler, got bool.",
+    ),
     "threshold 1": (make(threshold=1), "threshold must be in [0, 1), got 1."),
     "threshold below 0": (make(threshold=-0.1), "threshold must be in [0, 1), got -0.1."),
     "threshold nan": (make(threshold=float("nan")), "threshold must be in [0, 1), got nan."),

@@ -170,3 +170,20 @@ def test_bad_input() -> None:
         TaskStatistics(trunk, tasks=0)
     with pytest.raises(InputError, match=r"^task must be in 0\.\.1, got 2\.$"), TaskStatistics(trunk).task(2):
         pass
+    with pytest.raises(InputError, match=r"^task must be in 0\.\.1, got '1'\.$"), TaskStatistics(trunk).task("1"):  # type: ignore[arg-type]
+        pass
+
+
+@pytest.mark.parametrize("rule", ["main", "joint", "separate"])
+def test_a_task_within_another_is_refused_and_leaves_the_statistics_where_they_belong(rule: Any) -> None:
+    """With separate ones the inner task would have moved the main task's."""
+    trunk = make_trunk(0.1)
+    statistics = TaskStatistics(trunk, rule)
+    before = trunk[1].running_mean.clone()
+    refused = pytest.raises(InputError, match="task must be called outside of it")
+    with refused, statistics.task(1), statistics.task(1):
+        trunk(batch(1, 0))
+    assert torch.equal(trunk[1].running_mean, before)
+    with statistics.task(0):
+        trunk(batch(0, 0))
+    assert not torch.equal(trunk[1].running_mean, before)
