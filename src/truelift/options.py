@@ -57,7 +57,7 @@ class Only:
 
     Args:
         option: The other option.
-        names: The names. None are given: the other option need only be given.
+        names: The names. None are given: the other option need only be given, and not be false or 0.
     """
 
     def __init__(self, option: str, *names: str) -> None:
@@ -69,7 +69,7 @@ class Only:
         value = getattr(options, self.option)
         chosen = value if isinstance(value, tuple) else (value,)
         if not self.names:
-            return value not in (None, ())
+            return value not in (None, (), False)
         return any(name in self.names or is_import_path(str(name)) for name in chosen)
 
     def told(self, prefix: str) -> str:

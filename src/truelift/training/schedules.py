@@ -92,7 +92,14 @@ class ScheduleOptions:
     """linear: the warm-up rises in a line from warmup_factor to 1. constant: it stays there, and then jumps to 1.
     until-error: the same, but it lasts until the training error is under warmup_error_percent, whatever that takes."""
 
-    warmup_factor: Annotated[float, SHARE] = 0.0
+    warmup_factor: Annotated[
+        float,
+        SHARE,
+        Only("warmup_percent"),
+        Only("warmup_epochs"),
+        Only("warmup_steps"),
+        Only("warmup", "until-error"),
+    ] = 0.0
     """The warm-up's first factor, in [0, 1]; above 0 where the warm-up is not linear."""
 
     warmup_error_percent: Annotated[

@@ -1,6 +1,7 @@
 """Arguments of the statistics, checked: one line that names the argument, the rule and the value."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +13,27 @@ Array = NDArray[np.float64]
 
 def results_of(name: str, values: ArrayLike) -> Array:
     """Results of one variant, (k,), NaN for a missing run."""
-    results = np.asarray(values, dtype=np.float64)
+    try:
+        results = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f'results of "{name}" must be one number a seed, got {values}.') from None
     if results.ndim != 1:
         raise InputError(f'results of "{name}" must be one number a seed, got shape {results.shape}.')
     if np.isinf(results).any():
         raise InputError(f'results of "{name}" must be finite, or NaN for a missing run, got {results.tolist()}.')
     return results
+
+
+def arms_of(baseline: ArrayLike, variants: Mapping[str, ArrayLike]) -> list[Array]:
+    """The baseline's results, then those of each variant, in their order.
+
+    Raises:
+        InputError: Variants are not by name, or results are no numbers.
+    """
+    if not isinstance(variants, Mapping):
+        given = type(variants).__name__
+        raise InputError(f'variants must be results by name, such as {{"mixup": [91.2, 90.7]}}, got {given}.')
+    return [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
 
 
 def differences_of(values: ArrayLike, *, fewest: int) -> Array:

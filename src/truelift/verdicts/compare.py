@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, known, require
 from truelift.verdicts import wording
-from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
+from truelift.verdicts.checks import Array, arms_of, at_least_zero, fraction
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.evidence import AnyStop, Evidence, OneLook
 from truelift.verdicts.failures import Flags, Lost, all_failed, failed_of_pairs, flags_of, lost, second_line
@@ -98,6 +98,7 @@ def compare(
         InputError: For an argument outside its range, arrays of different lengths, infinite values, or results whose
             scale cannot be told.
     """
+    arms = arms_of(baseline, variants)
     at_least_zero("smallest_effect", smallest_effect)
     at_least_zero("resolution", resolution)
     fraction("confidence", confidence)
@@ -112,7 +113,6 @@ def compare(
         _check_folds(held_out, pooling, looks, levels)
     if levels is not None:
         _check_levels(levels, variants, pooling, looks)
-    arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
     if unit == "points" and not relative:
         arms = in_points("the metric", arms, scale)
     base, others = arms[0], dict(zip(variants, arms[1:], strict=True))

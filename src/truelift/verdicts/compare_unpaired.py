@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
 from truelift.verdicts import wording
-from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
+from truelift.verdicts.checks import Array, arms_of, at_least_zero, fraction
 from truelift.verdicts.compare import Pooling
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.failures import Lost, all_failed, flags_of, lost, second_line
@@ -81,7 +81,7 @@ def compare_unpaired(
     at_least_zero("smallest_effect", smallest_effect)
     at_least_zero("resolution", resolution)
     fraction("confidence", confidence)
-    arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
+    arms = arms_of(baseline, variants)
     if unit == "points" and not relative:
         arms = in_points("the metric", arms, scale)
     base, others = arms[0], dict(zip(variants, arms[1:], strict=True))

@@ -281,7 +281,8 @@ def _guard(guard: Guarded, rule: Rule) -> str:
 
 def _of(value: float, guard: Guarded) -> str:
     unit = "%" if guard.unit.startswith("percent") else guard.unit
-    return f"{value:.2g} {unit}".strip()
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+    return f"{number} {unit}".strip()
 
 
 def agreement(found: Agreement) -> str:

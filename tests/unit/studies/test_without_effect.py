@@ -90,3 +90,16 @@ def test_a_study_tells_of_what_no_variant_uses_and_of_a_variants_own(tmp_path: P
         'variant "mixed": augmentation.mixup_alpha changes nothing here: it has an effect only with '
         "augmentation.names mixup.",
     ]
+
+
+def test_a_warm_ups_first_factor_needs_a_warm_up_and_a_crop_of_photographs_a_stream() -> None:
+    needless = {
+        "schedule.warmup_factor": parse_experiment({"schedule.warmup_factor": 0.1, "schedule.warmup_steps": 0}, "here"),
+        "preprocessing.epsilon": parse_experiment({"preprocessing.epsilon": 0.2}, "here"),
+        "data.evaluation_crop": parse_experiment({"data.evaluation_crop": 0.7}, "here"),
+    }
+    for name, experiment in needless.items():
+        assert [*without_effect(experiment)] == [name]
+    for length in ({"schedule.warmup_steps": 5}, {"schedule.warmup_epochs": 1.0}, {"schedule.warmup": "until-error"}):
+        assert without_effect(parse_experiment({"schedule.warmup_factor": 0.1} | length, "here")) == {}
+    assert without_effect(parse_experiment({"preprocessing.epsilon": 0.2, "preprocessing.name": "zca"}, "here")) == {}

@@ -179,6 +179,10 @@ class TestGuards:
         verdict, reason = self.judged(shifted(-2.0), 0.5)
         assert (verdict, reason.startswith("test accuracy gets 2 points worse (limit 0.5 points)")) == ("hurts", True)
 
+    def test_large_costs_are_written_out(self) -> None:
+        _, reason = self.judged(shifted(-149.6), 0.5)
+        assert reason.startswith("test accuracy gets 150 points worse (limit 0.5 points)")
+
     def test_in_percent_of_the_baseline(self) -> None:
         error = [10.0, 10.5, 9.5, 10.0, 10.2]
         worse = [1.02 * e for e in error[:4]] + [1.021 * error[4]]

@@ -1,5 +1,6 @@
 import math
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from truelift.verdicts import (
     Comparison,
     agreement_interval,
     compare,
+    compare_unpaired,
     detectable_effect,
     example_standard_error,
     holm,
@@ -504,3 +506,11 @@ def test_kept_signs_are_those_that_a_generator_draws(pairs: int) -> None:
     threshold = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()
     expected = (1 + np.count_nonzero(np.abs(sums) >= threshold)) / 100_001
     assert sign_flip_p_value(differences) == sign_flip_p_value(differences) == expected
+
+
+@pytest.mark.parametrize("function", [compare, compare_unpaired])
+def test_variants_are_results_by_name(function: Any) -> None:
+    with pytest.raises(InputError, match=r"variants must be results by name, .* got list"):
+        function([90.0, 91.0], [92.0, 93.0], higher_is_better=True)
+    with pytest.raises(InputError, match='results of "mixup" must be one number a seed, got'):
+        function([90.0, 91.0], {"mixup": ["a", "b"]}, higher_is_better=True)

@@ -177,7 +177,7 @@ def test_bad_input() -> None:
 @pytest.mark.parametrize("rule", ["main", "joint", "separate"])
 def test_a_task_within_another_is_refused_and_leaves_the_statistics_where_they_belong(rule: Any) -> None:
     """With separate ones the inner task would have moved the main task's."""
-    trunk = make_trunk(0.1)
+    trunk: Any = make_trunk(0.1)
     statistics = TaskStatistics(trunk, rule)
     before = trunk[1].running_mean.clone()
     refused = pytest.raises(InputError, match="task must be called outside of it")
