@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from truelift.models.classifier import Classifier
 from truelift.models.modifier import Modifier
 from truelift.options import OPERATIONAL
+from truelift.techniques.compiled_graphs import import_compiler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Recomputed(nn.Sequential):
 
     def __init__(self, blocks: nn.Sequential) -> None:
         super().__init__(OrderedDict(blocks.named_children()))
+        import_compiler()
         size = math.ceil(math.sqrt(len(self)))
         # In a tuple of lists, so that the blocks stay children of this module alone.
         self._segments = tuple(list(self)[at : at + size] for at in range(0, len(self), size))

@@ -1,5 +1,6 @@
 """How torch.compile makes graphs of parts of a network."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,3 +29,12 @@ def allow_graphs(needed: int) -> None:
     needed += 8  # the limit's own default
     name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # as torch 2.6 calls it
     setattr(config, name, max(getattr(config, name), needed))
+
+
+def import_compiler() -> None:
+    """Import torch's compiler now, for a part that sets its stance, or computes again, in training.
+
+    torch imports it with the first such pass, in seconds that would count as the training's: of this part's alone,
+    beside variants without it.
+    """
+    importlib.import_module("torch._dynamo")

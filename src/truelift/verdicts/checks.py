@@ -16,7 +16,7 @@ def results_of(name: str, values: ArrayLike) -> Array:
     try:
         results = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f'results of "{name}" must be one number a seed, got {values}.') from None
+        raise InputError(f'results of "{name}" must be one number a seed, got {values!r}.') from None
     if results.ndim != 1:
         raise InputError(f'results of "{name}" must be one number a seed, got shape {results.shape}.')
     if np.isinf(results).any():

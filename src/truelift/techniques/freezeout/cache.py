@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from truelift.errors import InputError, require, whole
+from truelift.techniques.compiled_graphs import import_compiler
 from truelift.techniques.freezeout.draws import Draws
 from truelift.techniques.freezeout.front import Front
 from truelift.techniques.freezeout.kept import Form, alike
@@ -82,6 +83,7 @@ class ActivationCache:
         whole("samples", samples, 1)
         whole("budget_bytes", budget_bytes, 1, 1 << 60)
         require("device", device, device is None or folder is None, "left out where folder is given")
+        import_compiler()
         self.network = network
         self.freezing = freezing
         self.samples = samples

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from truelift.errors import InputError
+from truelift.techniques.compiled_graphs import import_compiler
 from truelift.techniques.exchange import processes
 from truelift.techniques.freezeout.signals import Signal
 
@@ -62,6 +63,7 @@ class RepresentationSignal(Signal):
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[list[nn.Module]], images: Tensor, tolerance: float) -> None:
+        import_compiler()
         self.network = network
         self.layers = layers[:-1]
         self.images = images
