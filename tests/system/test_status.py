@@ -50,6 +50,7 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
     worked = truelift("work", folder, "--runs", runs[5].relative_to(folder).as_posix())
     assert (worked.returncode, worked.stdout) == (0, "[1/1] b seed 2: done\n")
     assert truelift("work", folder).stdout == "[1/1] a seed 0: done\n"
+    assert truelift("work", folder).stdout.startswith("no run of this study is waiting")
     assert not list(folder.rglob(".lease-*"))
 
 

@@ -58,6 +58,8 @@ def work(
             raise InputError(f"{folder / name} has no config.toml: truelift study makes it ready first.")
     chosen = [by_folder[name].folder for name in names]
     here = Local(jobs, threads or max(1, available_cores() // jobs), retries=retries)
+    if not chosen:
+        print("no run of this study is waiting: truelift status says how far it is")
     failed = False
     for number, path in enumerate(here.run(chosen, Work(folder, checkpoint_seconds, study.plan["metric"])), start=1):
         run = replace(by_folder[path.relative_to(folder).as_posix()])  # its status is another by now

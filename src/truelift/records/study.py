@@ -45,7 +45,9 @@ _MOST_NAMED = 5
 def _instead(folder: Path) -> str:
     """What is there in place of a study, and the studies below it."""
     if not folder.is_dir():
-        return f"{'it is a file' if folder.exists() else 'there is no such folder'}."
+        meant = Path("runs") / folder.stem  # its name, or its file, in place of the folder that it has by default
+        hint = f" Did you mean {meant}?" if os.path.lexists(meant / "study.json") else ""
+        return f"{'it is a file' if folder.exists() else 'there is no such folder'}.{hint}"
     below = [str(plan.parent) for plan in sorted([*folder.glob("*/study.json"), *folder.glob("runs/*/study.json")])]
     more = f" and {len(below) - _MOST_NAMED} more" if len(below) > _MOST_NAMED else ""
     hint = f" Below it are {', '.join(below[:_MOST_NAMED])}{more}." if below else ""

@@ -164,6 +164,18 @@ def test_a_folder_without_a_plan(tmp_path: Path) -> None:
         Study.read(tmp_path / "study.toml")
 
 
+@pytest.mark.parametrize("given", ["mixup", "mixup.toml"])
+def test_a_studys_name_or_file_in_place_of_its_folder(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mixup.toml").touch()
+    (tmp_path / "runs" / "mixup").mkdir(parents=True)
+    (tmp_path / "runs" / "mixup" / "study.json").touch()
+    with pytest.raises(InputError, match=r"Did you mean runs/mixup\?$"):
+        Study.read(Path(given))
+
+
 def test_the_folder_above_studies_names_them(tmp_path: Path) -> None:
     for name in ("runs/b", "a"):
         make_study(tmp_path / name, {"base": [90.0, 91.0]}, 2)
