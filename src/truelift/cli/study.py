@@ -112,7 +112,7 @@ def study(
         raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor {options.name}.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
-    for line in plan.without_effect():
+    for line in (*plan.against_their_names(), *plan.without_effect()):
         warn(line)
     if len(plan.seeds) == 1:
         warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")

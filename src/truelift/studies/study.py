@@ -42,6 +42,7 @@ from truelift.studies.room import Room, room_for
 from truelift.studies.sources import check_inputs, check_program
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
+from truelift.training.cautions import cautions
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import pick_device, threads_of, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
@@ -119,7 +120,7 @@ class Looked(NamedTuple):
 
     told: list[str]
     """A sentence for each data set: its classes, the sizes of its sets, and where one test image is worth more than the
-    effect that matters."""
+    effect that matters; and one for each caution about a variant's training."""
     needs: dict[str, Need]
     """What memory a run takes, by variant, of those that train and as far as it is known."""
     unrecorded: dict[str, str]
@@ -152,6 +153,7 @@ def preflight(plan: StudyPlan) -> Looked:
                 refuse_unmeasured(judged, variant.name, experiment, loaded[key])
                 afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
                 training = assemble(experiment, loaded[key])
+            told += cautions(training, loaded[key])
             unrecorded[variant.name] = training.graph_why
             if (need := need_of(training, loaded[key])) is not None:
                 needs[variant.name] = need

@@ -391,3 +391,13 @@ def test_no_ledger_is_told(tmp_path: Path) -> None:
     one = ledger.register("a", **METRIC)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs 5 results of either"):
         ledger.judge_results(one, baseline=BASE[:4], results=BASE[:4])
+
+
+def test_the_metric_s_name_tells_which_way_is_better(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    lower = ledger.register("worse", baseline="plain", metric="val_error", seeds=3)
+    assert ledger.judge_results(lower, baseline=[9.1, 9.4, 9.2], results=[12.2, 12.6, 12.3]).verdict == "hurts"
+    higher = ledger.register("better", baseline="plain", metric="val_error", higher_is_better=True, seeds=3)
+    assert ledger.judge_results(higher, baseline=[9.1, 9.4, 9.2], results=[12.2, 12.6, 12.3]).verdict == "helps"
+    with pytest.raises(InputError, match="higher_is_better must be given for a metric whose name does not end in"):
+        ledger.register("unknown", baseline="plain", metric="val_goodness", seeds=3)
