@@ -29,6 +29,7 @@ def notes(study: Study, asked: Asked) -> tuple[str, ...]:
         *_without_config(done),
         *_changed_data(done, asked),
         *_changed_sources(done),
+        *_shared_gpus(done),
     )
 
 
@@ -87,6 +88,17 @@ def _changed_sources(done: Sequence[Run]) -> Iterator[str]:
         if len(by_digest) > 1:
             parts = [f"{digest} in {_runs(runs)}" for digest, runs in by_digest.items()]
             yield f"{name} changed between runs, which are not comparable then: {'; '.join(parts)}."
+
+
+def _shared_gpus(done: Sequence[Run]) -> Iterator[str]:
+    """That runs had no GPU to themselves: their times hang on what the others did."""
+    at_once = [run.environment().get("runs_a_gpu", 1) for run in done]
+    shared = sum(runs > 1 for runs in at_once)
+    if shared:
+        yield (
+            f"{shared} of {len(done)} runs shared their GPU, up to {max(at_once)} at a time: their times hang on what "
+            "the others did meanwhile, and compare only roughly."
+        )
 
 
 def _runs(runs: Sequence[Run]) -> str:
