@@ -122,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(told + (of_seeds(tokens) if "--seeds" in told else ""))
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains
+        status = 141  # 128 + SIGPIPE, as a shell tells it: a check that was cut off has not passed
     except (InputError, OSError, MemoryError, RecursionError) as error:  # OSError: a full disk, a folder not writable
         if signals.status() is not None:  # made of a signal's exception, by an import say
             raise

@@ -16,7 +16,7 @@ from truelift.judging.metric import Better, named
 from truelift.judging.train_source import source_of
 from truelift.metrics import Metric
 from truelift.own import raised
-from truelift.records import Study, earlier_plans, leased, now, read_result, write_json
+from truelift.records import Study, earlier_plans, leased, make_room, now, read_result, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
 from truelift.report.standing import decide
@@ -24,7 +24,6 @@ from truelift.seeds import MOST_SEEDS
 from truelift.studies.growing import Growing
 from truelift.studies.looks import read_looks
 from truelift.studies.looks import record as looks_record
-from truelift.studies.study import make_room
 from truelift.verdicts import Looks
 from truelift.verdicts.checks import at_least_zero
 

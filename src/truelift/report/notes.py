@@ -115,6 +115,14 @@ def _seeds(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
+EARLY = (
+    "A look before the end: runs of the plan are still to come. Whoever stops a study at a look, or goes on with more "
+    "seeds because of it, finds effects that are not there more often than its p-values say; --until-decided plans "
+    "looks."
+)
+"""Of a study with a fixed number of seeds."""
+
+
 def second_look(asked: Asked) -> str | None:
     """That results were looked at before, with another number of seeds; None where they were not."""
     if not asked.earlier:

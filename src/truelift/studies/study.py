@@ -15,13 +15,11 @@ from truelift.records import (
     Run,
     Study,
     begin_folder,
-    clear_way,
     earlier_plans,
     leased,
+    make_room,
     now,
     read_config_file,
-    read_result,
-    set_aside,
     write_json,
     write_text,
 )
@@ -413,24 +411,6 @@ def _is_experiment(folder: Path, experiment: Experiment) -> bool:
 
 def _is_of(there: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     return all(there.get(name) == value for name, value in config.items())
-
-
-def make_room(folder: Path) -> list[str]:
-    """Set aside what is in the way of a run that is not finished: a damaged result, and what is no regular file.
-
-    Returns:
-        A sentence for each.
-    """
-    told = clear_way(folder)
-    result = folder / "result.json"
-    if result.exists():
-        try:
-            read_result(folder)
-            why = f"{result} lacks the metric, or its config.toml is missing or damaged, or is another run's."
-        except InputError as error:
-            why = str(error)
-        told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")
-    return told
 
 
 def folder_of(study: Path, run: PlannedRun) -> Path:
