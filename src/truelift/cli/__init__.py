@@ -63,7 +63,7 @@ _COMMANDS = {
     "options": ("truelift.cli.options:options", "List the settings of an experiment.", True),
     "schema": ("truelift.cli.schema:schema", "Print a JSON schema of study files, for editors.", False),
     "recipes": ("truelift.cli.recipes:recipes", "List the papers' studies and figures.", False),
-    "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that are no studies.", True),
+    "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that need no study.", True),
     "speedup": ("truelift.cli.speedup:speedup", "Predict what freezing layers saves, without training.", True),
 }
 

@@ -43,15 +43,15 @@ class StandardOptions:
     """What crop_padding adds: zeros, or the image mirrored at its border (a random shift by reflection)."""
 
     resized_crop_area: Annotated[float | None, SHARE_ABOVE_ZERO] = None
-    """In place of crop_padding: resize a random box to the image's size. The smallest share of the image's area that a
+    """Instead of crop_padding: resize a random box to the image's size. The smallest share of the image's area that a
     box may have, in (0, 1]; ImageNet's usual value is 0.08, the default with data.stream."""
 
     flip: bool | None = None
     """Mirror every second image on average. Default: the data set's own (CIFAR yes, digits no)."""
 
     alternating_flip: bool = False
-    """Mirror each image in every other epoch, in the first one half of the images at random; in place of flip's draws
-    anew, which show some images one way round for epochs."""
+    """Mirror each image in every other epoch, starting with a random half of the images; flip draws anew each time, so
+    some images look the same for epochs."""
 
     colour_jitter: Annotated[float, SHARE] = 0.0
     """Multiply brightness, contrast and saturation each by a random factor in [1 - x, 1 + x]; x in [0, 1], colours

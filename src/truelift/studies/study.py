@@ -201,7 +201,7 @@ def run_study(
         watcher: Shows how it goes meanwhile, where this machine's processes run it.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
-        retries: How often a run whose process was killed is tried again, from its checkpoint.
+        retries: How many times a run whose process was killed is tried again, from its checkpoint.
         executor: What runs them; by default processes of this machine's, to which jobs and retries apply.
 
     Raises:

@@ -41,7 +41,7 @@ class Local:
     gpus: tuple[str, ...] = ()
     """Those that the processes share out among them."""
     retries: int = 0
-    """How often a run whose process was killed is tried again, from its checkpoint."""
+    """How many times a run whose process was killed is tried again, from its checkpoint."""
     keep_server: bool = False
     """Whether the process that runs are forked from is kept, for the next call in this process."""
 

@@ -29,7 +29,7 @@ class ExecutorOptions:
     """What runs the study: local, processes of this machine; slurm, a cluster's jobs; ray, a cluster's tasks."""
 
     retries: Annotated[int | None, at_least(0, 1000)] = None
-    """How often a run whose process was killed is tried again, from its checkpoint. Default: local 0, others 1."""
+    """How many times a run whose process was killed is tried again, from its checkpoint. Default: local 0, others 1."""
 
     address: Annotated[str | None, _WORD] = None
     """ray: HOST:PORT of the cluster's head, or auto for the one that runs on this machine. Default: the environment's
@@ -42,13 +42,13 @@ class ExecutorOptions:
     """ray: a YAML or JSON file with Ray's runtime environment, as `ray job submit --runtime-env` takes it."""
 
     autoscales: bool = False
-    """ray: nodes are started when they are asked for: a run may have more than any node that is there now."""
+    """ray: nodes are started on demand: a run may ask for more than any present node has."""
 
     partition: Annotated[str | None, _WORD] = None
     """slurm: the partition. Default: the cluster's."""
 
     account: Annotated[str | None, _WORD] = None
-    """slurm: whom it is charged to."""
+    """slurm: the account that is charged."""
 
     qos: Annotated[str | None, _WORD] = None
     """slurm: the quality of service."""
@@ -60,20 +60,20 @@ class ExecutorOptions:
     """slurm, ray: cores of a task, which are a run's threads."""
 
     gpus: Annotated[float, at_least(0, 64)] = 0
-    """slurm, ray: GPUs of a task; with ray a part too, such as 0.25."""
+    """slurm, ray: GPUs of a task; with ray also a part of one, such as 0.25."""
 
     memory: Annotated[str | None, _SIZE] = None
     """slurm, ray: memory of a task, such as 16G. Default: slurm the partition's, ray without a limit."""
 
     at_once: Annotated[int | None, at_least(1, 1_000_000)] = None
-    """slurm, ray: tasks at a time, at most."""
+    """slurm, ray: the most tasks at a time."""
 
     runs_per_task: Annotated[int | None, at_least(1, 1_000_000)] = None
-    """slurm: runs that one task makes, one after the other: several where they take seconds. Default: 1, or as many as
-    the cluster's longest array asks for."""
+    """slurm: runs that one task makes, one after the other: several if they take seconds. Default: 1, or as many as the
+    cluster's longest array requires."""
 
     requeues: Annotated[int, at_least(0, 10_000)] = 100
-    """slurm, ray: how often a task is queued again that was preempted, ran out of time or was killed, or whose node
+    """slurm, ray: how many times a task is queued again if it was preempted, ran out of time or was killed, or its node
     was lost."""
 
     args: str = ""
