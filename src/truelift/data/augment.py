@@ -17,12 +17,10 @@ from torch.nn import functional as F
 from truelift.errors import InputError
 from truelift.options import SHARE, SHARE_ABOVE_ZERO, Conflict, at_least
 from truelift.techniques.devices import moved
+from truelift.techniques.trivial_augment import grey_values
 
 # Values of float32 that a processor keeps near, in 2 MiB.
 _CACHED = 1 << 19
-
-# Of red, green and blue in a pixel's grey value (ITU-R BT.601).
-_GREY = (0.299, 0.587, 0.114)
 
 # Principal components of ImageNet's pixels on the scale 0..255: eigenvalues, and a row for each of red, green and blue
 # with its share of the three eigenvectors. The figures that all reimplementations of AlexNet's noise hand on, from
@@ -213,8 +211,8 @@ def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -
     )
     values = images.to(torch.float32, memory_format=torch.channels_last)
     values = (values * b).clamp_(0, 255)
-    values = torch.lerp(_grey(values).mean((2, 3), keepdim=True), values, c).clamp_(0, 255)
-    return _to_bytes(torch.lerp(_grey(values), values, s))
+    values = torch.lerp(grey_values(values).mean((2, 3), keepdim=True), values, c).clamp_(0, 255)
+    return _to_bytes(torch.lerp(grey_values(values), values, s))
 
 
 def lighting(images: Tensor, sd: float, generator: torch.Generator) -> Tensor:
@@ -383,11 +381,6 @@ def _origins(share: Tensor, place: Tensor, length: int) -> Tensor:
     """
     middles = torch.arange(length, device=share.device).mul(2).add(1).div(length).sub(1)
     return share[:, None] * middles + ((1 - share) * place)[:, None]
-
-
-def _grey(values: Tensor) -> Tensor:
-    """The grey value of each pixel, (N, 1, H, W), of red, green and blue (N, 3, H, W)."""
-    return _GREY[0] * values[:, :1] + _GREY[1] * values[:, 1:2] + _GREY[2] * values[:, 2:]
 
 
 def _to_bytes(values: Tensor) -> Tensor:
