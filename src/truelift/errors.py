@@ -252,8 +252,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The question that follows an unknown name, with a space before it; empty where no known name is near.
 
+    Near is a name that is spelt alike, or that begins with the unknown one.
+
     >>> did_you_mean("resnet21x", ["resnet20", "vgg16"])
     ' Did you mean "resnet20"?'
+    >>> did_you_mean("shared", ["identity", "shared-diagonal"])
+    ' Did you mean "shared-diagonal"?'
+    >>> did_you_mean("diagram", ["identity", "learned"])
+    ''
     """
-    nearest = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.5)  # a name may have any length
+    known = list(known)
+    nearest = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.6)  # a name may have any length
+    nearest += [whole for whole in known if len(name) > 2 and whole.startswith(name)]
     return f' Did you mean "{nearest[0]}"?' if nearest else ""

@@ -192,6 +192,15 @@ class Metric:
         kind = _kind(self.name)
         return kind is not None and kind.ending in ("parameters", "operations")
 
+    @property
+    def against_its_name(self) -> str | None:
+        """A sentence where it is judged the other way round than its name tells, else None."""
+        kind = _kind(self.name)
+        if kind is None or kind.higher_is_better == self.higher_is_better:
+            return None
+        better = "higher" if self.higher_is_better else "lower"
+        return f"{self.name} is judged as better where it is {better}, as asked; its name says the opposite."
+
     def of_trainings(self) -> "Metric":
         """As truelift's own trainings log it: in points. Of a user's own metric the scale stays unknown."""
         ours = any(logged.name == self.name for logged in LOGGED)

@@ -123,7 +123,7 @@ def blamed(kind: str, path: str) -> Iterator[None]:
 
 
 def sources(path: str, kind: str) -> list[Path]:
-    """The source files of a user's own part: its module's, and those of modules beside it that it imports.
+    """The source files of a user's own part: its module's, and those that it imports from its package or its folder.
 
     Installed packages and the standard library are not among them: their versions are in the run's environment.
 
@@ -133,6 +133,7 @@ def sources(path: str, kind: str) -> list[Path]:
     first = _locate(path.partition(":")[0], path, kind)
     if first is None or _is_installed(first):
         return []
+    roots = _roots(first)
     found: list[Path] = []
     waiting = [first]
     while waiting:
@@ -140,7 +141,7 @@ def sources(path: str, kind: str) -> list[Path]:
         if file in found:
             continue
         found.append(file)
-        waiting += _beside(file)
+        waiting += _imported(file, roots)
     return sorted(found)
 
 
@@ -238,21 +239,31 @@ def _is_installed(file: Path) -> bool:
     return any(file.is_relative_to(place) for place in places if place)
 
 
-def _beside(file: Path) -> Iterator[Path]:
-    """The files that a file imports from its own folder, or from packages and modules there."""
+def _roots(file: Path) -> list[Path]:
+    """The folders from which a module finds others of the user's: its own, and the one that holds its package."""
+    roots = [file.parent]
+    while (roots[-1] / "__init__.py").is_file() and roots[-1] != roots[-1].parent:
+        roots.append(roots[-1].parent)
+    return roots
+
+
+def _imported(file: Path, roots: Sequence[Path]) -> Iterator[Path]:
+    """The files that a file imports from the roots, or by a relative import."""
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            wanted = [alias.name for alias in node.names]
+            places, wanted = roots, [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            places = list(file.parents)[node.level - 1 : node.level] if node.level else roots
             base = node.module or ""
             wanted = [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)]
         else:
             continue
         for name in wanted:
-            place = file.parent.joinpath(*name.split("."))
-            candidates = (place.with_suffix(".py"), place / "__init__.py") if name else ()
-            yield from (candidate.resolve() for candidate in candidates if candidate.is_file())
+            for root in places:
+                place = root.joinpath(*filter(None, name.split(".")))
+                candidates = [place / "__init__.py", *([place.with_suffix(".py")] if name else [])]
+                yield from (candidate.resolve() for candidate in candidates if candidate.is_file())

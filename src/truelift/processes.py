@@ -44,6 +44,16 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
 
 
+RUNS_A_GPU = "TRUELIFT_RUNS_A_GPU"
+"""In a run's environment: how many runs of its study share its GPU at most, where they do."""
+
+
+def shared_gpu() -> dict[str, int]:
+    """`RUNS_A_GPU` as environment.json has it; empty where this process has a GPU to itself, or none."""
+    runs = os.environ.get(RUNS_A_GPU, "")
+    return {"runs_a_gpu": int(runs)} if runs.isdecimal() and len(runs) < 9 else {}
+
+
 def end_with_parent(parent: int) -> None:
     """Have Linux kill this process when `parent` ends; elsewhere nothing is done."""
     if _LIBC is not None:

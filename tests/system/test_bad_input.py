@@ -114,10 +114,13 @@ def test_other_commands_refuse(truelift: Truelift, tmp_path: Path) -> None:
 def test_equal_variants_and_one_seed_are_warned_of(truelift: Truelift, tmp_path: Path) -> None:
     experiment = "[experiment]\nmodel = 'resnet8'\nmodel.width = 4\nepochs = 1\ndata.train_images = 100\n"
     experiment = experiment.replace("model = 'resnet8'", "model.name = 'resnet8'")
-    (tmp_path / "study.toml").write_text(experiment + "[variants.a]\n[variants.b]\n")
+    asked = "metric = 'test_accuracy'\nhigher_is_better = false\nguards = { test_loss = 1.0 }\n"
+    (tmp_path / "study.toml").write_text(asked + experiment + "[variants.a]\n[variants.b]\n")
     done = truelift("study", "study.toml", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert 'warning: variants "a" and "b" have equal settings' in done.stderr
+    assert done.stderr.count("its name says the opposite") == 1
+    assert "warning: test_accuracy is judged as better where it is lower, as asked" in done.stderr
     assert "warning: one seed decides nothing" in done.stderr
     assert "undecided" in done.stdout
 

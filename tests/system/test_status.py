@@ -43,10 +43,14 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
     assert watched.returncode == 0
     assert "5 of 6 runs done, 1 failed" in watched.stdout
     assert "accuracy (points)" in watched.stdout
-    assert "a look before the end" not in watched.stdout
+    assert "look before the end" not in watched.stdout
     runs = [run.folder for run in Study.read(folder).runs]
     for run in (runs[0], runs[5]):
         (run / "result.json").unlink()
+    early = truelift("report", folder, "--json", "--require", "not-hurts")
+    form = json.loads(early.stdout)
+    assert (early.returncode, form["complete"]) == (4, False)
+    assert any(note.startswith("A look before the end") for note in form["notes"])
     worked = truelift("work", folder, "--runs", runs[5].relative_to(folder).as_posix())
     assert (worked.returncode, worked.stdout) == (0, "[1/1] b seed 2: done\n")
     assert truelift("work", folder).stdout == "[1/1] a seed 0: done\n"
@@ -85,3 +89,16 @@ def test_none_of_them_needs_torch() -> None:
     names = ("status", "watch", "cancel", "work")
     script = f"import sys, {', '.join(f'truelift.cli.{name}' for name in names)}\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=100)
+
+
+def test_a_check_whose_output_nobody_reads_has_not_passed(tmp_path: Path) -> None:
+    rows = ["variant,seed,accuracy", *(f"{v},{s},{80 + s + (5 + s % 2) * (v == 'b')}" for v in "ab" for s in range(5))]
+    (tmp_path / "runs.csv").write_text("\n".join(rows))
+    command = [sys.executable, "-m", "truelift", "judge", "runs.csv", "--baseline", "a", "--require", "not-hurts"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert process.stderr.read() == b""

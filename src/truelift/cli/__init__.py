@@ -63,7 +63,7 @@ _COMMANDS = {
     "options": ("truelift.cli.options:options", "List the settings of an experiment.", True),
     "schema": ("truelift.cli.schema:schema", "Print a JSON schema of study files, for editors.", False),
     "recipes": ("truelift.cli.recipes:recipes", "List the papers' studies and figures.", False),
-    "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that are no studies.", True),
+    "figure": ("truelift.cli.figure:figure", "Draw one of the papers' figures that need no study.", True),
     "speedup": ("truelift.cli.speedup:speedup", "Predict what freezing layers saves, without training.", True),
 }
 
@@ -122,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(told + (of_seeds(tokens) if "--seeds" in told else ""))
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains
+        status = 141  # 128 + SIGPIPE, as a shell tells it: a check that was cut off has not passed
     except (InputError, OSError, MemoryError, RecursionError) as error:  # OSError: a full disk, a folder not writable
         if signals.status() is not None:  # made of a signal's exception, by an import say
             raise

@@ -26,7 +26,7 @@ def clean(
 
     Args:
         folder: Studies and runs in it and below.
-        cache: Also the cache of decoded images (TRUELIFT_CACHE), which is made again when it is needed.
+        cache: Also remove the cache of decoded images (TRUELIFT_CACHE), which is made again when needed.
         yes: Do not ask.
     """
     found = [one for entry in entries(folder) for one in leftovers(entry)]

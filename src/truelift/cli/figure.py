@@ -19,10 +19,10 @@ def figure(
     out: Path = Path("runs/figures"),
     data: DataOptions = DataOptions(),  # noqa: B008
 ) -> int:
-    """Draw one of the papers' figures that are no studies, as SVG and PNG.
+    """Draw one of the papers' figures that need no study, as SVG and PNG.
 
     Args:
-        name: One of those that `truelift recipes` lists.
+        name: A figure that `truelift recipes` lists.
         out: Folder of the pictures.
         data: Where a figure of images finds them, in place of its study's own.
     """

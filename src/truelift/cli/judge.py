@@ -44,20 +44,20 @@ def judge(
         baseline: The variant that the others are compared with. Default: the one named plain, baseline or the like.
         metric: What is judged. Default: the first usual one that is there.
         smallest_effect: The smallest difference that matters, in units of the differences.
-        variant: Column or setting that tells variants apart, or several. Default: found by its name or the baseline.
+        variant: Column or setting that distinguishes variants, or several. Default: found by its name or the baseline.
         seed: Column or setting of the seed, by which runs are paired. Default: found by its name.
         step: Column of steps or epochs. Default: found by its name.
-        at: Where a run has several rows: last, best-validation, best=METRIC or step=N. Default: last.
+        at: If a run has several rows: last, best-validation, best=METRIC or step=N. Default: last.
         better: higher or lower, for a metric whose name does not say it.
-        scale: points, fraction or none: of the metric. Default: as its name tells it. Fractions are judged in points.
-        guard: METRIC=LIMIT, or several: by how much other metrics may get worse at most, in their unit or in percent
-            ("test_loss=3%"). A variant helps only where all hold.
+        scale: Of the metric: points, fraction or none. Default: by its name. Fractions are judged in points.
+        guard: METRIC=LIMIT, or several: how much worse other metrics may get at most, in their unit or in percent
+            ("test_loss=3%"). A variant helps only if all hold.
         unpaired: Compare all runs with all of the baseline, although there are seeds.
         question: For the report. Default: which of the variants is best.
         out: Folder of the report. Default: runs/judge/NAME.
         json: Print the report as JSON and nothing else (docs/json.md).
-        require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
-            where it is undecided.
+        require: helps, not-hurts or no-effect: end with status 0 if that holds for every variant, 3 if not, 4 if it is
+            undecided.
         ledger: A referee's ledger of alpha spending (docs/referee.md): variants are registered in it and judged at its
             levels.
         again: With --ledger: another look at variants that it has judged by other runs, at another level.

@@ -24,12 +24,12 @@ def ledger(
     """Begin a referee's ledger, or show its candidates, levels, what is spent and the promotions.
 
     Args:
-        file: The ledger, a JSON-lines file. It is made where a rule, a budget or a number of candidates is given.
+        file: The ledger, a JSON-lines file. It is created if a rule, a budget or a number of candidates is given.
         rule: spending: alpha spending, for the chance of any false promotion, whatever the dependence; lord or saffron:
             for the false discovery rate, with seeds fresh for each candidate.
         alpha: The budget. Default: 0.05.
-        candidates: How many there will be at most, which share the budget evenly. For spending.
-        promote: Number of a candidate that passed: it is the baseline from here on.
+        candidates: For spending: how many there will be at most; they share the budget evenly.
+        promote: Number of a candidate that passed: it is the baseline from then on.
         json: Print it as JSON and nothing else.
     """
     if not file.exists() and rule is None and alpha is None and candidates is None:

@@ -34,8 +34,8 @@ def plan(
     """Say how many seeds a study needs, or what a study file plans.
 
     Args:
-        source: A study file, or the name of a recipe, whose plan of runs is told. Without one, --effect and --sd or
-            --like.
+        source: A study file, or the name of a recipe, whose plan of runs is shown. Without one, give --effect and --sd
+            or --like.
         scale: Of the study file.
         seeds: As for truelift study.
         until_decided: Likewise.
@@ -43,7 +43,7 @@ def plan(
         looks: Likewise.
         effect: The smallest difference that matters, in the metric's unit; above 0.
         sd: Standard deviation of one variant's results over seeds, in the same unit; above 0.
-        like: In place of --sd: a study whose differences in test error were measured, such as
+        like: Instead of --sd: a study whose differences in test error were measured, such as
             cifar10/usual-techniques-94, or the recipe that one is built on, cifar10/short-94-half; --effect is then in
             points.
         power: Chance to find such an effect; in (0, 1).

@@ -39,10 +39,10 @@ def predict(
     Args:
         run: Folder of a finished run, such as runs/train/NAME.
         images: Image files, and folders of them, which are searched at any depth.
-        top: Number of classes to tell of each image.
+        top: Number of classes to show for each image.
         json: Print JSON and nothing else (docs/json.md).
         csv: Print CSV and nothing else.
-        fit: Bring images of another size than the network's to it: the shorter side resized, the centre square kept.
+        fit: Bring images of other sizes to the network's: the shorter side resized, the centre square kept.
         device: auto, cpu, cuda or cuda:N.
     """
     if json and csv:

@@ -9,7 +9,7 @@ def recipes(name: str | None = None, /) -> int:
     """List the papers' studies and figures; `truelift study NAME` runs one, `truelift figure NAME` draws one.
 
     Args:
-        name: Print this study's file instead, to be changed: truelift recipes NAME > mine.toml
+        name: Print this study's file instead, for you to change: truelift recipes NAME > mine.toml
     """
     if name is not None:
         print(find(name).read_text(encoding="utf-8"), end="")

@@ -31,16 +31,17 @@ def report(
     Args:
         folder: The study's folder; with --all the folder of all studies, by default runs.
         json: Print the report as JSON and nothing else (docs/json.md).
-        require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
-            where it is undecided.
-        serve: Show the page at an address of this machine alone, kept up to date while the study runs, until Ctrl-C.
-        port: With --serve: the address's port. Default: any that is free.
+        require: helps, not-hurts or no-effect: end with status 0 if that holds for every variant, 3 if not, 4 if it is
+            undecided.
+        serve: Serve the page at an address that only this machine can reach, kept up to date while the study runs,
+            until Ctrl-C.
+        port: With --serve: the port. Default: any free one.
         all: Write index.html, a page with a line for every study below the folder.
-        metric: Judge by another metric than the planned one, with nothing run again: one of the runs' results, or of
-            their kept predictions: balanced_accuracy, macro_f1, top5_accuracy, calibration_error, log_loss,
+        metric: Judge by a metric other than the planned one, without running anything again: one of the runs' results,
+            or of their kept predictions: balanced_accuracy, macro_f1, top5_accuracy, calibration_error, log_loss,
             CLASS_recall. The report's files go into FOLDER/by-METRIC.
         smallest_effect: With --metric: the smallest difference that matters, in units of its differences. Default: the
-            study's, where both are in points; else 0.
+            study's, if both are in points; else 0.
     """
     _check_together(folder, json or require is not None, serve, port, all)
     if metric is not None and (all or serve):

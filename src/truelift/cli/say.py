@@ -31,7 +31,8 @@ def show(summary: Summary, folder: Path, *, json: bool, require: Requirement | N
         require: What the exit status tells.
 
     Returns:
-        The exit status: 0 without a requirement, or where it holds; 3 where it fails; 4 where it is undecided.
+        The exit status: 0 without a requirement, or where it holds; 3 where it fails; 4 where it is undecided, or
+        runs are to come.
     """
     pages = write_forms(replace(summary, folder=folder))
     if json:
@@ -45,4 +46,6 @@ def show(summary: Summary, folder: Path, *, json: bool, require: Requirement | N
         print(f"report: {pages[0]}")
     if require is None:
         return 0
+    if not summary.complete:
+        return _STATUS["undecided"]
     return _STATUS[met(require, (found.verdict for found in summary.comparisons.values()))]

@@ -65,33 +65,33 @@ def study(
     """Compare variants over paired seeds. The same command goes on where it was stopped.
 
     Any setting that all variants share may follow, such as `--epochs 10`: `truelift options` lists them, and
-    `truelift study --help-all` all.
+    `truelift study --help-all` shows all options.
 
     Args:
         source: A study file (TOML), or the name of a recipe.
-        scale: One of the file's scales, a shorter form most likely; paper: the file as it stands.
+        scale: One of the file's scales, usually a shorter form; paper: the file as it is.
         seeds: Run seeds 0 to SEEDS-1, whatever the file says.
         until_decided: Judge while it runs, and run no more seeds than a variant needs; at most MAX_SEEDS.
-        max_seeds: With --until-decided: seeds of a variant at most.
+        max_seeds: With --until-decided: the most seeds per variant.
         looks: With --until-decided: at how many seeds to judge, such as 3,5,8,12. Default: at every one from the third.
         dry_run: Say what would run, what is done and what it will cost: time from some steps of each variant, disk and
-            memory. Nothing is written but the cache of decoded images. With --executor slurm or ray: print what would
-            be handed over.
-        jobs: Runs at a time, cores and GPUs shared out among them. Default: one a GPU, or one a core.
+            memory. Nothing is written except the cache of decoded images. With --executor slurm or ray: print what
+            would be handed over.
+        jobs: Runs at a time, with cores and GPUs divided among them. Default: one per GPU, or one per core.
         out: Folder of the study. Default: runs/NAME, or runs/NAME-SCALE.
         checkpoint_seconds: Seconds between a run's checkpoints.
-        quiet: Say nothing while it runs, but for warnings.
-        verbose: Also tell what the runs print.
-        json: Print the report as JSON (docs/json.md); how the runs go is told on the standard error.
-        require: helps, not-hurts or no-effect: end with status 0 where that holds of every variant, 3 where not, 4
-            where it is undecided.
-        ledger: A referee's ledger, made where it is missing (docs/referee.md): variants are registered before they run,
+        quiet: Say nothing while it runs, except warnings.
+        verbose: Also show what the runs print.
+        json: Print the report as JSON (docs/json.md); progress goes to the standard error.
+        require: helps, not-hurts or no-effect: end with status 0 if that holds for every variant, 3 if not, 4 if it is
+            undecided.
+        ledger: A referee's ledger, created if it is missing (docs/referee.md): variants are registered before they run,
             on seeds that the ledger draws, and judged at its levels.
         again: With --ledger: another look at variants that it has judged, on fresh seeds and at another level.
-        confirm: With --ledger: the last confirmation, by a metric on images that it has never judged by.
+        confirm: With --ledger: the last confirmation, by a metric on images that it has never used to judge.
         wait: With --executor slurm: wait until all runs have ended, and then report.
         executor: What runs the study (docs/clusters.md).
-        experiment: Settings shared by all variants, in place of the file's.
+        experiment: Settings shared by all variants, instead of the file's.
     """
     if started_by_torchrun():
         raise InputError("study starts its own processes, --jobs at a time: give it without torchrun.")
@@ -112,7 +112,7 @@ def study(
         raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor {options.name}.")
     for first, second in plan.equal_variants():
         warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
-    for line in plan.without_effect():
+    for line in (*plan.against_their_names(), *plan.without_effect()):
         warn(line)
     if len(plan.seeds) == 1:
         warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")

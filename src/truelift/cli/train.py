@@ -41,12 +41,13 @@ def train(
     """Train once. The same command goes on where it was stopped.
 
     Args:
-        config: A TOML file of settings; options on the command line take their place.
+        config: A TOML file of settings; options on the command line override them.
         out: Folder of the run. Default: runs/train/MODEL-DATA-seed-SEED-FINGERPRINT.
         threads: CPU threads. Default: OMP_NUM_THREADS, or all cores.
         checkpoint_seconds: Seconds between checkpoints.
         print_config: Print what would run, as TOML, and stop.
-        dry_run: Say what it will cost, from some steps, and stop. Nothing is written but the cache of decoded images.
+        dry_run: Say what it will cost, from some steps, and stop. Nothing is written except the cache of decoded
+            images.
         quiet: Say nothing while it trains.
         verbose: A line for every line of metrics.jsonl.
         experiment: The experiment's options.

@@ -12,12 +12,6 @@ from truelift.errors import InputError, real
 from truelift.records import Study
 from truelift.records.progress import StudyProgress, seen_from_outside
 
-LOOK = (
-    "a look before the end: the table is of the runs that have ended. Whoever stops a study at a look, or goes on with "
-    "more seeds because of it, finds effects that are not there more often than its p-values say; --until-decided "
-    "plans looks."
-)
-
 
 def watch(
     folder: Annotated[Path | None, Parameter(name="folder")] = None, /, *, seconds: float = 5.0, table: bool = True
@@ -68,7 +62,7 @@ def _goes_on(found: StudyProgress) -> bool:
 
 
 def _table(study: Study, found: StudyProgress, width: int) -> str:
-    """The table so far, marked as a look while runs are missing."""
+    """The table so far."""
     from rich.console import Console
 
     from truelift.report import print_summary, summarise
@@ -81,4 +75,4 @@ def _table(study: Study, found: StudyProgress, width: int) -> str:
             print_summary(summarise(study), console)
     except InputError as error:  # no result to begin with, say
         return str(error)
-    return captured.get() + (LOOK if _goes_on(found) else "")
+    return captured.get()

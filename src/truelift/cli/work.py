@@ -31,13 +31,13 @@ def work(
 
     Args:
         folder: The study's folder.
-        runs: Folders of runs as study.json has them, with commas between. Default: all that are not finished.
+        runs: Folders of runs as in study.json, separated by commas. Default: all that are not finished.
         tasks: A file with lists of such folders, of which --task names one.
         task: Its number, from 0.
         jobs: Runs at a time.
-        threads: CPU threads of each. Default: the cores, shared out.
+        threads: CPU threads of each. Default: the cores divided by the number of runs.
         checkpoint_seconds: Seconds between a run's checkpoints.
-        retries: How often a run whose process was killed is tried again, from its checkpoint.
+        retries: How many times a run whose process was killed is tried again, from its checkpoint.
     """
     whole("jobs", jobs, 1, 1024)
     whole("threads", 1 if threads is None else threads, 1, 4096)

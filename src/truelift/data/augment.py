@@ -17,12 +17,10 @@ from torch.nn import functional as F
 from truelift.errors import InputError
 from truelift.options import SHARE, SHARE_ABOVE_ZERO, Conflict, at_least
 from truelift.techniques.devices import moved
+from truelift.techniques.trivial_augment import grey_values
 
 # Values of float32 that a processor keeps near, in 2 MiB.
 _CACHED = 1 << 19
-
-# Of red, green and blue in a pixel's grey value (ITU-R BT.601).
-_GREY = (0.299, 0.587, 0.114)
 
 # Principal components of ImageNet's pixels on the scale 0..255: eigenvalues, and a row for each of red, green and blue
 # with its share of the three eigenvectors. The figures that all reimplementations of AlexNet's noise hand on, from
@@ -43,15 +41,15 @@ class StandardOptions:
     """What crop_padding adds: zeros, or the image mirrored at its border (a random shift by reflection)."""
 
     resized_crop_area: Annotated[float | None, SHARE_ABOVE_ZERO] = None
-    """In place of crop_padding: resize a random box to the image's size. The smallest share of the image's area that a
+    """Instead of crop_padding: resize a random box to the image's size. The smallest share of the image's area that a
     box may have, in (0, 1]; ImageNet's usual value is 0.08, the default with data.stream."""
 
     flip: bool | None = None
     """Mirror every second image on average. Default: the data set's own (CIFAR yes, digits no)."""
 
     alternating_flip: bool = False
-    """Mirror each image in every other epoch, in the first one half of the images at random; in place of flip's draws
-    anew, which show some images one way round for epochs."""
+    """Mirror each image in every other epoch, starting with a random half of the images; flip draws anew each time, so
+    some images look the same for epochs."""
 
     colour_jitter: Annotated[float, SHARE] = 0.0
     """Multiply brightness, contrast and saturation each by a random factor in [1 - x, 1 + x]; x in [0, 1], colours
@@ -213,8 +211,8 @@ def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -
     )
     values = images.to(torch.float32, memory_format=torch.channels_last)
     values = (values * b).clamp_(0, 255)
-    values = torch.lerp(_grey(values).mean((2, 3), keepdim=True), values, c).clamp_(0, 255)
-    return _to_bytes(torch.lerp(_grey(values), values, s))
+    values = torch.lerp(grey_values(values).mean((2, 3), keepdim=True), values, c).clamp_(0, 255)
+    return _to_bytes(torch.lerp(grey_values(values), values, s))
 
 
 def lighting(images: Tensor, sd: float, generator: torch.Generator) -> Tensor:
@@ -383,11 +381,6 @@ def _origins(share: Tensor, place: Tensor, length: int) -> Tensor:
     """
     middles = torch.arange(length, device=share.device).mul(2).add(1).div(length).sub(1)
     return share[:, None] * middles + ((1 - share) * place)[:, None]
-
-
-def _grey(values: Tensor) -> Tensor:
-    """The grey value of each pixel, (N, 1, H, W), of red, green and blue (N, 3, H, W)."""
-    return _GREY[0] * values[:, :1] + _GREY[1] * values[:, 1:2] + _GREY[2] * values[:, 2:]
 
 
 def _to_bytes(values: Tensor) -> Tensor:

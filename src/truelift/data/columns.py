@@ -29,19 +29,19 @@ class ColumnOptions:
     """What the columns of a parquet file or of a table hold."""
 
     image_column: Annotated[str | None, OPERATIONAL] = None
-    """Column with the images or their files' names; found by itself where only one can be meant."""
+    """Column with the images or their files' names. Default: found if only one fits."""
 
     label_column: Annotated[str | None, OPERATIONAL] = None
-    """Column with the labels; found by itself where only one can be meant. Of shards with KEY.json the key there."""
+    """Column with the labels; for shards, the key in KEY.json. Default: found if only one fits."""
 
     label_columns: Annotated[tuple[str, ...] | None, In("names of columns", bool)] = None
-    """Several labels an image: columns with 0 and 1, one for each class, in this order."""
+    """Several labels per image: columns with 0 and 1, one for each class, in this order."""
 
     label_separator: Annotated[str | None, In("text between two labels", bool)] = None
-    """Several labels an image: what divides them in the label column of a table, such as "|" or " "."""
+    """Several labels per image: what separates them in the label column of a table, such as "|" or " "."""
 
     image_folder: Annotated[str | None, OPERATIONAL] = None
-    """Folder that the file names in a table begin from. Default: the table's own, or one there that has them."""
+    """Folder to which the file names in a table are relative. Default: the table's own, or one in it that has them."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""

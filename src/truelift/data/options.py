@@ -31,17 +31,17 @@ class DataOptions(ColumnOptions, SplitOptions, SamplingOptions, StreamOptions):
     """Your own data set's arguments: --data.args.NAME VALUE."""
 
     path: Annotated[str | None, OPERATIONAL] = None
-    """Read from here, not from the hub: a folder of class folders, or zip or tar files of such; a table (.csv, .tsv,
+    """Read from here, not from the hub: a folder of class folders, or zip or tar files of them; a table (.csv, .tsv,
     .jsonl, .txt) with files and labels, or a folder with some; parquet files, webdataset shards (.tar) or what
-    save_to_disk has left (.arrow), or a folder of one of these."""
+    save_to_disk wrote (.arrow), or a folder of one of these."""
 
     folders: Literal["auto", "classes"] = "auto"
     """Class folders. auto: folders named train, val, test and the like are splits. classes: every folder is a class,
     whatever its name."""
 
     unlabelled_test: Literal["stop", "cut"] = "stop"
-    """A test set without labels can be predicted, not judged. stop: refuse it. cut: leave it aside, and cut a test set
-    off training (test_fraction)."""
+    """A test set without labels can be predicted, not judged. stop: refuse it. cut: set it aside, and split a test set
+    off the training images (test_fraction)."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""

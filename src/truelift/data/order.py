@@ -38,8 +38,8 @@ class SamplingOptions:
     """Which training images an epoch shows."""
 
     sampling: Sampling = "shuffle"
-    """Training images of an epoch. shuffle: each once. balanced: each class as often as any other, in as many images;
-    those of small classes come several times, of large ones some come in another epoch."""
+    """Training images of an epoch. shuffle: each once. balanced: the same number of images, each class equally often;
+    images of small classes come several times, and some of large ones only in another epoch."""
 
 
 def balanced(labels: Tensor, generator: torch.Generator) -> Tensor:

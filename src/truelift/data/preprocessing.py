@@ -164,8 +164,8 @@ class PreprocessingOptions:
     """From pixels to the network's input, by figures of the training images."""
 
     name: Annotated[str, OneOf(PREPROCESSINGS)] = "channels"
-    """channels: each channel minus its mean, over its standard deviation. none: pixels/255. mean-image: minus the mean
-    image, over one standard deviation. zca: the same, then whitened."""
+    """channels: each channel minus its mean, divided by its standard deviation. none: pixels/255. mean-image: minus the
+    mean image, divided by one standard deviation. zca: the same, then whitened."""
 
     epsilon: Annotated[float, POSITIVE, Only("name", "zca")] = 0.1
     """zca: added to every variance, in units of the mean variance of a pixel; above 0."""

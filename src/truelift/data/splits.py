@@ -25,27 +25,27 @@ class SplitOptions:
     """Which images are for training, which for validation and which for the test."""
 
     train_images: Annotated[int | None, _COUNT] = None
-    """Number of training images to keep, the same share of each class, chosen by the split seed. A validation set that
-    has to be cut is cut from these."""
+    """Number of training images to keep, the same share of each class, chosen by the split seed. If a validation set
+    has to be split off, it comes from these."""
 
     test_images: Annotated[int | None, _COUNT] = None
     """Number of test images to keep, the same share of each class; the same ones for every seed."""
 
     validation_fraction: Annotated[float, SHARE_BELOW_ONE] = 0.1
-    """Share of the training images cut off, class by class, for validation where the data has no validation set; in
+    """Share of the training images split off, class by class, for validation if the data has no validation set; in
     [0, 1), 0 for none."""
 
     validation_images: Annotated[int | None, _COUNT] = None
-    """In place of validation_fraction: the number of training images, the last ones in the data's order for every seed,
-    where the data has no validation set."""
+    """Instead of validation_fraction: the number of training images, the last ones in the data's order for every seed,
+    if the data has no validation set."""
 
     test_fraction: Annotated[float, In("in (0, 1)", lambda value: 0 < value < 1)] = 0.2
-    """Share of the training images cut off first, class by class, for the test where the data has no test set; in
+    """Share of the training images split off first, class by class, for the test if the data has no test set; in
     (0, 1). The same images whatever the seed."""
 
     folds: Annotated[int | None, at_least(2, 1000)] = None
-    """Cut the training images into so many folds, class by class, and hold fold data.fold out as the test set, whatever
-    the seed; a test set of the data's own is left aside. A study with replicates = "folds" sets both."""
+    """Cut the training images into this many folds, class by class, and hold out fold data.fold as the test set,
+    whatever the seed; the data's own test set is set aside. A study with replicates = "folds" sets both."""
 
     fold: Annotated[int | None, at_least(0, 999)] = None
     """Which of data.folds is held out, from 0."""

@@ -42,22 +42,15 @@ class StreamedBatches:
     A damaged photograph stops the training with its name or, where it is to be skipped, is named once and the next one
     of the set takes its place, so that every batch is full; evaluation leaves it out.
 
+    Arguments that are not told here are as for `Batches`.
+
     Args:
         images: The photographs.
-        batch_size: B, at least 1.
-        mean: Of each channel, in [0, 1].
-        std: Of each channel, in the same unit, above 0.
-        preprocess: In place of the normalisation by `mean` and `std`.
-        order_seed: Shuffles anew each epoch and drops a last batch that is smaller; None keeps the stored order and
-            every image.
         augmentation: Resolved options, with a random resized crop; None: the centre of each photograph.
-        augment_seed: Needed with `augmentation`, and only then.
         sides: S in each epoch of the training, the last of them from there on; by default the photographs' own.
         device: Where the batches go. Decoding is the processor's.
         share: Decode and yield this part of every batch alone. What is changed on the device is drawn for each part.
-        changes: What else is changed in training batches.
-        sampling: Which photographs an epoch of training shows (see `SamplingOptions`); one that comes several times has
-            the same box each time.
+        sampling: As there; a photograph that comes several times has the same box each time.
 
     Raises:
         InputError: The batch size is below 1, there is no photograph, or the augmentation does not fit.

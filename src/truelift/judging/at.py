@@ -114,9 +114,9 @@ def warnings(at: At, metric: Metric, table: RunTable) -> list[str]:
     elif at.kind == "best" and at.chosen_by == metric.name:
         found.append(f"{metric.name} is judged at the step it was chosen by itself, and so looks better than it is.")
     if at.kind == "last":
-        ends = {run.label: end for run in table.runs if (end := at.step_of(run, metric.name)) is not None}
-        usual = Counter(ends.values()).most_common(1)
-        other = [f"{label} at {end:g}" for label, end in ends.items() if end != usual[0][0]]
+        ends = [(run.label, end) for run in table.runs if (end := at.step_of(run, metric.name)) is not None]
+        usual = Counter(end for _, end in ends).most_common(1)
+        other = [f"{label} at {end:g}" for label, end in ends if end != usual[0][0]]
         if other and usual[0][1] > 1:
             more = f" and {len(other) - 5} more" if len(other) > 5 else ""
             found.append(f"Most runs end at {usual[0][0]:g}, but {'; '.join(other[:5])}{more}.")

@@ -1,12 +1,10 @@
 """Any training function, over variants and seeds: recorded, resumed and judged."""
 
-import ast
 import hashlib
 import inspect
 import json
 import math
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +13,10 @@ from typing import Any, Literal
 from truelift.errors import FailedError, InputError, known, require
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
+from truelift.judging.train_source import source_of
 from truelift.metrics import Metric
 from truelift.own import raised
-from truelift.records import Run, Study, earlier_plans, leased, now, write_json
+from truelift.records import Study, earlier_plans, leased, make_room, now, read_result, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
 from truelift.report.standing import decide
@@ -141,7 +140,7 @@ def _looks(
 def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -> None:
     """Run seed by seed what is needed."""
     runs = {home / run.folder: run for run in planned}
-    pending = [path for path in runs if not (path / "result.json").exists()]
+    pending = [path for path in runs if not _is_done(path)]
     growing = Growing(
         home,
         {path: (run.variant, run.seed) for path, run in runs.items()},
@@ -155,7 +154,7 @@ def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -
         runner.run(run, f"[{growing.runs_ended + 1} of at most {growing.runs_at_most}] {run.variant} seed {run.seed}")
         for line in growing.ended(path):
             runner.say(line)
-    if runner.reasons and not any((path / "result.json").exists() for path in runs):
+    if runner.reasons and not any(_is_done(path) for path in runs):
         raise FailedError(f"all {len(runner.reasons)} runs failed; the first: {runner.reasons[0]}")
 
 
@@ -196,7 +195,7 @@ def _plan(
     Raises:
         InputError: `train` does not take a variant's settings, or they are not of JSON.
     """
-    source = _source(train)
+    source = source_of(train)
     digests = {name: _settings_text(name, variants[name]) for name in names}
     for name in names:
         try:
@@ -226,16 +225,6 @@ def _settings_text(name: str, settings: Mapping[str, Any]) -> str:
         ) from None
 
 
-def _source(train: Train) -> str:
-    """The function's source without comments and layout; its name where it has none."""
-    if not callable(train):
-        raise InputError(f"train must be a function train(seed, **settings), got {type(train).__name__}.")
-    try:
-        return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(train))))
-    except (OSError, TypeError, SyntaxError):
-        return getattr(train, "__qualname__", type(train).__qualname__)
-
-
 def _digest(source: str, settings: str) -> str:
     return hashlib.sha256(f"{source}\0{settings}".encode()).hexdigest()[:8]
 
@@ -261,10 +250,12 @@ class _Runner:
             InputError: What `train` returns is no dict of numbers, or has not what is judged.
         """
         path = self._home / run.folder
-        if (path / "result.json").exists():
-            found = Run(run.variant, run.seed, path).result()["metrics"]
+        if _is_done(path):
+            found = read_result(path)["metrics"]
             self.results.append(found[self._learn(found).name])
             return
+        for line in make_room(path):
+            self.say(line)
         (path / "failure.json").unlink(missing_ok=True)
         try:
             found = self._train(run.seed, **run.settings)
@@ -297,6 +288,13 @@ class _Runner:
         """Print a line, unless it is to be quiet."""
         if not self._quiet:
             print(line, flush=True)
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        return bool(read_result(folder))
+    except InputError:  # missing or damaged
+        return False
 
 
 def _numbers(found: Any) -> dict[str, float]:

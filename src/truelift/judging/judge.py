@@ -12,7 +12,7 @@ from truelift.judging import metric as of_metric
 from truelift.judging.guards import read as read_guards
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better
-from truelift.judging.refereed import refereed
+from truelift.judging.refereed import judged_by_ledger
 from truelift.judging.studied import Asked, study_of
 from truelift.records.elsewhere import Wanted, read_runs
 from truelift.report import summarise
@@ -95,7 +95,7 @@ def judge(
     studied = study_of(runs, asked)
     summary = summarise(studied.study)
     if ledger is not None:
-        summary = refereed(studied.study, summary, ledger, again=again)
+        summary = judged_by_ledger(studied.study, summary, ledger, again=again)
     elif again:
         raise InputError("again needs a ledger.")
     summary = replace(summary, problems=(*summary.problems, *studied.missing))

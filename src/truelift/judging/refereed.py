@@ -14,7 +14,7 @@ _NOTE = (
 )
 
 
-def refereed(study: Study, summary: Summary, path: str | Path, *, again: bool) -> Summary:
+def judged_by_ledger(study: Study, summary: Summary, path: str | Path, *, again: bool) -> Summary:
     """The report at the ledger's levels; every variant is registered, and judged at once.
 
     The same runs judged once more keep their verdict and cost nothing.

@@ -1,7 +1,7 @@
 """Runs that were made elsewhere as a study: paired by seed where they have seeds, each with the number that counts."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,25 +89,15 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
+    opposite = [asked.metric.against_its_name, *(guard.metric.against_its_name for guard in asked.guards)]
     plan["notes"] = [
         *asked.notes,
         *table.notes,
-        *_against_its_name(asked.metric),
+        *(line for line in opposite if line is not None),
         *notes,
         *steps.warnings(asked.at, asked.metric, table),
     ]
     return Studied(Study(folder, plan, runs), missing)
-
-
-def _against_its_name(metric: Metric) -> Iterator[str]:
-    """That a metric is judged the other way round than its name tells."""
-    try:
-        by_name = Metric.named(metric.name)
-    except InputError:  # the name tells nothing
-        return
-    if by_name.higher_is_better != metric.higher_is_better:
-        better = "higher" if metric.higher_is_better else "lower"
-        yield f"{metric.name} is judged as better where it is {better}, as asked; its name says the opposite."
 
 
 def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[int], paired: bool) -> dict[str, Any]:

@@ -54,16 +54,15 @@ class NameOptions:
     (cifar-resnet50); preact-resnetDEPTH is ImageNet's activated before each convolution; densenetDEPTH, a DenseNet-BC
     of 6n+4 layers; wrn-DEPTH-FACTOR, a wide residual network of 6n+4 layers; vgg11, 13, 16 or 19; small-cnn, two
     convolutions for small grey images; short-cnn, seven convolutions, wide, for trainings of minutes on images of some
-    32 pixels.
-    Or your own, package.module:name or file.py:name: a callable that gives a torch.nn.Module from images to logits.
-    timm:NAME and torchvision:NAME are theirs, where they are installed."""
+    32 pixels. Or your own, package.module:name or file.py:name: a callable that gives a torch.nn.Module from images to
+    logits. timm:NAME and torchvision:NAME are those libraries' networks, if installed."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Your own network's arguments: --model.args.NAME VALUE. timm's pretrained weights: pretrained = true;
     torchvision's: weights = "DEFAULT"."""
 
     head: str | None = None
-    """Your own network's classifier head, by its dotted name (blocks.3.fc), where it is not found by itself."""
+    """Your own network's classifier head, by its dotted name (blocks.3.fc), if it is not found automatically."""
 
     weights: str | None = None
     """A file of weights to start from (safetensors, or a state dict of torch.save), with the network's own names or,

@@ -18,7 +18,7 @@ Each record has one reader, which trusts nothing: a folder may come from another
 files of the same names. What is damaged is an `InputError` that names the file and what is wrong with it.
 """
 
-from truelift.records.aside import clear_way, set_aside
+from truelift.records.aside import clear_way, make_room, set_aside
 from truelift.records.config_file import read_config_file
 from truelift.records.earlier import earlier_plans, looks_before, shown_looks
 from truelift.records.features import Features
@@ -61,6 +61,7 @@ __all__ = [
     "leased",
     "log_tail",
     "looks_before",
+    "make_room",
     "now",
     "read_bytes",
     "read_config_file",

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+from truelift.errors import InputError
 from truelift.records.files import is_regular
+from truelift.records.json_files import read_result
 
 # What a run writes, and log.txt of the study beside.
 _WRITTEN = (
@@ -39,4 +41,22 @@ def clear_way(folder: Path) -> list[str]:
     for path in (folder / name for name in _WRITTEN if name in there):
         if not is_regular(path):
             told.append(f"{path} is no regular file: it is {set_aside(path).name} now.")
+    return told
+
+
+def make_room(folder: Path) -> list[str]:
+    """Set aside what is in the way of a run that is not finished: a damaged result, and what is no regular file.
+
+    Returns:
+        A sentence for each.
+    """
+    told = clear_way(folder)
+    result = folder / "result.json"
+    if result.exists():
+        try:
+            read_result(folder)
+            why = f"{result} lacks the metric, or its config.toml is missing or damaged, or is another run's."
+        except InputError as error:
+            why = str(error)
+        told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")
     return told

@@ -60,6 +60,7 @@ class _Environment(Struct):
     precision: str | UnsetType = UNSET
     threads: Count | UnsetType = UNSET
     processes: Count | UnsetType = UNSET
+    runs_a_gpu: Count | UnsetType = UNSET
     commit: str | UnsetType | None = UNSET
     patched: bool | UnsetType = UNSET
     untracked: list[str] | UnsetType = UNSET

@@ -124,7 +124,7 @@ def read_head(path: Path) -> tuple[int, str] | None:
     if not file.exists():
         return None
     found = read_json(file)
-    lines, hashed = found.get("lines"), found.get("hash")
+    lines, hashed = (found.get("lines"), found.get("hash")) if isinstance(found, dict) else (None, None)
     if not isinstance(lines, int) or isinstance(lines, bool) or not isinstance(hashed, str) or lines < 1:
         raise InputError(f"{file} is damaged: it must hold the number of lines and a hash, got {found}.")
     return lines, hashed

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, one_line, require
+from truelift.metrics import Metric
 from truelift.records import appended_file, now, read_bytes
 from truelift.referee import chain as chains
 from truelift.referee.account import Account
@@ -126,7 +127,7 @@ class Ledger:
         baseline: str,
         metric: str,
         baseline_settings: Any = None,
-        higher_is_better: bool = True,
+        higher_is_better: bool | None = None,
         smallest_effect: float = 0.0,
         seeds: int = 5,
         images: str | None = None,
@@ -141,7 +142,7 @@ class Ledger:
             baseline: The name of what it is compared with.
             metric: What it will be judged by.
             baseline_settings: What the baseline sets.
-            higher_is_better: Whether a larger metric is better.
+            higher_is_better: Whether a larger metric is better; by default as its name tells.
             smallest_effect: The smallest difference that matters, at least 0.
             seeds: How many to draw, at least 3.
             images: What the metric is computed on; by default as its name tells.
@@ -171,7 +172,7 @@ class Ledger:
         baseline: str,
         metric: str,
         baseline_settings: Any = None,
-        higher_is_better: bool = True,
+        higher_is_better: bool | None = None,
         smallest_effect: float = 0.0,
         seeds: int = 5,
         images: str | None = None,
@@ -213,6 +214,7 @@ class Ledger:
             raise InputError(f"candidates must be one or more, all different, got {', '.join(candidates) or 'none'}.")
         if base.digest in {one.digest for one in wanted}:
             raise InputError(f'a candidate must not be the baseline "{baseline}" itself.')
+        better = Metric.named(metric, higher_is_better).higher_is_better
         where = images or images_of(metric)
         with self._writing() as writer:
             state = writer.state
@@ -222,7 +224,7 @@ class Ledger:
                     f"{self.path} has the rule {state.opened.rule}, which needs seeds that the ledger draws: runs "
                     "that are there already can be judged with spending alone."
                 )
-            asked = (metric, higher_is_better, smallest_effect, where, confirm)
+            asked = (metric, better, smallest_effect, where, confirm)
             found = _same(state, wanted, base, asked, given if not drawn else seeds)
             # Another look that a crash cut off goes on; one that was judged is no new one.
             if found is not None and (not again or confirm or any(one.decision is None for one in found)):
@@ -249,7 +251,7 @@ class Ledger:
                 Registered(
                     baseline=base,
                     metric=metric,
-                    higher_is_better=higher_is_better,
+                    higher_is_better=better,
                     smallest_effect=float(smallest_effect),
                     images=where,
                     seeds=chosen,

@@ -133,6 +133,7 @@ class ReportForm(Struct, forbid_unknown_fields=True):
     earlier: list[EarlierForm]
     paired: bool
     replicates: str
+    complete: bool
     variants: list[VariantForm]
     other_metrics: dict[str, list[VariantForm]]
     problems: list[str]
@@ -216,6 +217,7 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         earlier=[EarlierForm(seeds, when) for seeds, when in asked.earlier],
         paired=asked.paired,
         replicates=asked.replicates,
+        complete=summary.complete,
         variants=[_variant(row, summary.asked.guard_names) for row in summary.rows],
         other_metrics={
             name: [_variant(row, summary.asked.guard_names) for row in rows] for name, rows in summary.others.items()

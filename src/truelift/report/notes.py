@@ -29,6 +29,7 @@ def notes(study: Study, asked: Asked) -> tuple[str, ...]:
         *_without_config(done),
         *_changed_data(done, asked),
         *_changed_sources(done),
+        *_shared_gpus(done),
     )
 
 
@@ -89,6 +90,17 @@ def _changed_sources(done: Sequence[Run]) -> Iterator[str]:
             yield f"{name} changed between runs, which are not comparable then: {'; '.join(parts)}."
 
 
+def _shared_gpus(done: Sequence[Run]) -> Iterator[str]:
+    """That runs had no GPU to themselves: their times hang on what the others did."""
+    at_once = [run.environment().get("runs_a_gpu", 1) for run in done]
+    shared = sum(runs > 1 for runs in at_once)
+    if shared:
+        yield (
+            f"{shared} of {len(done)} runs shared their GPU, up to {max(at_once)} at a time: their times hang on what "
+            "the others did meanwhile, and compare only roughly."
+        )
+
+
 def _runs(runs: Sequence[Run]) -> str:
     return ", ".join(f"{variant} {seeds}" for variant, seeds in _seeds(runs).items())
 
@@ -101,6 +113,14 @@ def _seeds(runs: Sequence[Run]) -> dict[str, str]:
         variant: f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
         for variant, seeds in found.items()
     }
+
+
+EARLY = (
+    "A look before the end: runs of the plan are still to come. Whoever stops a study at a look, or goes on with more "
+    "seeds because of it, finds effects that are not there more often than its p-values say; --until-decided plans "
+    "looks."
+)
+"""Of a study with a fixed number of seeds."""
 
 
 def second_look(asked: Asked) -> str | None:

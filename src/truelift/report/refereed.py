@@ -6,7 +6,7 @@ from typing import Any
 
 from truelift.verdicts import Comparison
 
-RULES = {
+_RULES_TOLD = {
     "spending": "alpha spending: the chance that any passes without being better",
     "lord": "LORD++: the false discovery rate",
     "saffron": "SAFFRON: the false discovery rate",
@@ -60,7 +60,7 @@ def read_referee(plan: Mapping[str, Any]) -> Referee | None:
 def refereed_line(name: str, referee: Referee, comparison: Comparison) -> str:
     """The level at which a variant was judged, in one sentence."""
     one = referee.candidates[name]
-    rule = RULES.get(referee.rule, referee.rule)
+    rule = _RULES_TOLD.get(referee.rule, referee.rule)
     if referee.confirmation:
         kind = f"confirmation {referee.confirmation}, on images that the ledger had never judged by"
     else:

@@ -14,7 +14,7 @@ from truelift.report.environments import Environment, environments
 from truelift.report.growing import Grown, by_run, grown
 from truelift.report.judged import Found, Results, judged, rows_of
 from truelift.report.kept import Key
-from truelift.report.notes import notes
+from truelift.report.notes import EARLY, notes
 from truelift.report.objectives import LOSS, other_losses, why_losses_differ
 from truelift.report.panels import Panel, panels
 from truelift.report.published import Beside, beside
@@ -53,8 +53,11 @@ class Summary:
     """The other metrics, by name."""
     problems: tuple[str, ...]
     """Failed and missing runs, one line for each variant and reason."""
+    complete: bool
+    """Whether no run of the plan is to come."""
     cautions: tuple[str, ...]
-    """The difference with failed runs counted as the worst, outlying runs, and metrics that were left out."""
+    """That runs are to come; the difference with failed runs counted as the worst, outlying runs, and metrics that were
+    left out."""
     published: tuple[Beside, ...]
     """Published figures beside ours."""
     trade_off: TradeOff
@@ -132,15 +135,18 @@ def summarise(study: Study) -> Summary:
         if row.comparison is not None
     ]
     headlines = {one.variant: one for one in decided_first(found)}
+    complete = not goes_on(statuses, growth)
     return Summary(
         folder=study.folder,
         asked=asked,
         rows=rows,
         headlines=headlines,
-        answer=answered(asked, headlines.values(), so_far=goes_on(statuses, growth)),
+        answer=answered(asked, headlines.values(), so_far=not complete),
         others=others,
         problems=_problems(statuses, metric, every_result, pairs),
+        complete=complete,
         cautions=(
+            *([EARLY] if growth is None and not complete else []),
             *_refereed(asked, rows, results),
             *_cautions(asked, rows, metric.resolution(records.images)),
             *left_out,

@@ -21,6 +21,7 @@ _VERDICTS = {
     "failed": "magenta",
     "baseline": "dim",
 }
+_MOST_UNDECIDED = 12
 _AGREEMENTS = {"agrees": "green", "differs": "red"}
 
 
@@ -34,8 +35,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     counted = pairs if summary.asked.paired else "not paired by seed"
     console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
     console.print()
-    verdicts = (headline.line for headline in summary.headlines.values())
-    for line in (*verdicts, *path.lines(summary), *summary.problems, *summary.cautions):
+    for line in (*_verdicts(summary), *path.lines(summary), *summary.problems, *summary.cautions):
         _print(console, line)
     if compared := summary.trade_off.at_equal_time:
         console.print()
@@ -46,6 +46,16 @@ def print_summary(summary: Summary, console: Console) -> None:
         _print(console, f"note: {line}", style="yellow")
     if (more := len(summary.notes) - MOST_AT_ONCE) > 0:
         _print(console, f"note: {more} more are in the report.", style="yellow")
+
+
+def _verdicts(summary: Summary) -> list[str]:
+    """Each variant's, but for the undecided ones where these are too many to be read."""
+    found = summary.headlines.values()
+    undecided = sum(one.verdict == "undecided" for one in found)
+    if undecided <= _MOST_UNDECIDED:
+        return [one.line for one in found]
+    decided = [one.line for one in found if one.verdict != "undecided"]
+    return [*decided, f"undecided · {undecided} variants: the report says of each why."]
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

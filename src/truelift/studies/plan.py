@@ -176,6 +176,11 @@ class StudyPlan:
         names = list(tried)
         return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if tried[a] == tried[b]]
 
+    def against_their_names(self) -> list[str]:
+        """A sentence for each metric, guards among them, that is judged the other way round than its name tells."""
+        told = [metric.against_its_name for metric in (self.metric, *(guard.metric for guard in self.guards))]
+        return [line for line in told if line is not None]
+
     def without_effect(self) -> list[str]:
         """A sentence for each setting that changes nothing in any variant that has it, since it belongs to another."""
         idle = {name: without_effect(experiment) for name, experiment in self._resolved.items()}

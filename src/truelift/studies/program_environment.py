@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from truelift import __version__
-from truelift.processes import processor_name
+from truelift.processes import processor_name, shared_gpu
 from truelift.records import now
 
 _GIT_SECONDS = 20.0
@@ -27,6 +27,7 @@ def describe(command: Sequence[str]) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor_name(),
         **({"threads": int(threads)} if threads.isdecimal() and len(threads) < 9 else {}),
+        **shared_gpu(),
         "commit": commit,
         "patched": patched,
         "command": list(command),

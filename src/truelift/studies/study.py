@@ -15,13 +15,11 @@ from truelift.records import (
     Run,
     Study,
     begin_folder,
-    clear_way,
     earlier_plans,
     leased,
+    make_room,
     now,
     read_config_file,
-    read_result,
-    set_aside,
     write_json,
     write_text,
 )
@@ -42,6 +40,7 @@ from truelift.studies.room import Room, room_for
 from truelift.studies.sources import check_inputs, check_program
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
+from truelift.training.cautions import cautions
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import pick_device, threads_of, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
@@ -119,7 +118,7 @@ class Looked(NamedTuple):
 
     told: list[str]
     """A sentence for each data set: its classes, the sizes of its sets, and where one test image is worth more than the
-    effect that matters."""
+    effect that matters; and one for each caution about a variant's training."""
     needs: dict[str, Need]
     """What memory a run takes, by variant, of those that train and as far as it is known."""
     unrecorded: dict[str, str]
@@ -152,6 +151,7 @@ def preflight(plan: StudyPlan) -> Looked:
                 refuse_unmeasured(judged, variant.name, experiment, loaded[key])
                 afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
                 training = assemble(experiment, loaded[key])
+            told += cautions(training, loaded[key])
             unrecorded[variant.name] = training.graph_why
             if (need := need_of(training, loaded[key])) is not None:
                 needs[variant.name] = need
@@ -201,7 +201,7 @@ def run_study(
         watcher: Shows how it goes meanwhile, where this machine's processes run it.
         jobs: Processes at a time, at least 1; by default one a GPU or, without, one a core.
         checkpoint_seconds: Time between a run's checkpoints, at least 0.
-        retries: How often a run whose process was killed is tried again, from its checkpoint.
+        retries: How many times a run whose process was killed is tried again, from its checkpoint.
         executor: What runs them; by default processes of this machine's, to which jobs and retries apply.
 
     Raises:
@@ -411,24 +411,6 @@ def _is_experiment(folder: Path, experiment: Experiment) -> bool:
 
 def _is_of(there: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     return all(there.get(name) == value for name, value in config.items())
-
-
-def make_room(folder: Path) -> list[str]:
-    """Set aside what is in the way of a run that is not finished: a damaged result, and what is no regular file.
-
-    Returns:
-        A sentence for each.
-    """
-    told = clear_way(folder)
-    result = folder / "result.json"
-    if result.exists():
-        try:
-            read_result(folder)
-            why = f"{result} lacks the metric, or its config.toml is missing or damaged, or is another run's."
-        except InputError as error:
-            why = str(error)
-        told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")
-    return told
 
 
 def folder_of(study: Path, run: PlannedRun) -> Path:

@@ -36,13 +36,13 @@ def brightness(x: Tensor, m: Tensor) -> Tensor:
 
 def colour(x: Tensor, m: Tensor) -> Tensor:
     """Between the pixel's grey value (m = −1, nearly) and twice its distance from it."""
-    grey = _grey(x)
+    grey = grey_values(x)
     return grey + (1 + 0.99 * _wide(m)) * (x - grey)
 
 
 def contrast(x: Tensor, m: Tensor) -> Tensor:
     """Between the image's mean grey value (m = −1, nearly) and twice the distance from it."""
-    mean = _grey(x).mean((1, 2, 3), keepdim=True)
+    mean = grey_values(x).mean((1, 2, 3), keepdim=True)
     return mean + (1 + 0.99 * _wide(m)) * (x - mean)
 
 
@@ -195,8 +195,8 @@ def _wide(m: Tensor) -> Tensor:
     return m[:, None, None, None]
 
 
-def _grey(x: Tensor) -> Tensor:
-    """The grey value of each pixel, (N, 1, H, W); ITU-R BT.601."""
+def grey_values(x: Tensor) -> Tensor:
+    """The grey value of each pixel, (N, 1, H, W), of any channels (N, C, H, W); of three by ITU-R BT.601."""
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
     return 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from truelift.processes import processor_name
+from truelift.processes import processor_name, shared_gpu
 from truelift.records import now
 
 PACKAGE = Path(__file__).parent.parent
@@ -25,6 +25,7 @@ def describe(device: str, precision: str, threads: int, processes: int) -> tuple
         "precision": precision,
         "threads": threads,
         "processes": processes,
+        **shared_gpu(),
         "commit": commit,
         "patched": bool(patch),
         "untracked": untracked,

@@ -69,46 +69,48 @@ class Experiment:
     """Passes over the training images; at least 1."""
 
     batch_size: Annotated[int, at_least(1, 10_000_000)] = 128
-    """Images a step; at least 1."""
+    """Images per step; at least 1."""
 
     batch_norm_momentum: Annotated[float | Literal["dynamic"], _MOMENTUM] = 0.1
     """Weight of the newest batch in the running statistics, in (0, 1]; dynamic: 1/(1+n), n = 0 at an epoch's start.
     0.1 leaves your own network's momentum as it is."""
 
     on_divergence: Literal["stop", "skip-step"] = "stop"
-    """Where a loss or gradient is not finite. stop: the training ends, and says at which step and in which layer.
-    skip-step: the step is left out and counted (skipped_steps); after 10 in a row the training ends all the same."""
+    """What to do if a loss or gradient is not finite. stop: the training ends, and says at which step and in which
+    layer. skip-step: the step is skipped and counted (skipped_steps); after 10 in a row the training ends all the
+    same."""
 
     evaluate_every_epochs: Annotated[int, at_least(1, 1_000_000), OPERATIONAL] = 1
     """Epochs between two evaluations on validation and test images, for the curves; nothing is chosen by them. The last
     epoch is always evaluated."""
 
     evaluation_views: Views = "one"
-    """What of an image evaluation averages its logits over. one: itself. flip: itself and its mirror image. flip-shift:
-    these, and both shifted by a pixel to two sides. Detection and probe see the image itself."""
+    """The views of an image over which evaluation averages the logits. one: the image itself. flip: itself and its
+    mirror image. flip-shift: these, and both shifted by a pixel to two sides. Detection and probe see the image
+    itself."""
 
     precision: Precision = "auto"
     """bf16: matrix products and convolutions in bfloat16, weights in float32. fp16: in float16, with losses scaled and
-    steps that overflow left out. auto: bf16 where the device has it, else fp16 on a GPU, fp32 on a processor."""
+    steps that overflow skipped. auto: bf16 if the device has it, else fp16 on a GPU, fp32 on a processor."""
 
     channels_last: Annotated[bool, OPERATIONAL] = True
     """Keep images and weights channels-last in memory; faster on nearly every device."""
 
     compile: Annotated[bool | Literal["auto"], Parameter(negative="--no-compile"), OPERATIONAL] = "auto"
-    """Compile the network with torch.compile: 15 s or more on a CPU before the first step, faster steps after it.
-    auto: where a training is long enough to earn that back, as far as it can be told beforehand."""
+    """Compile the network with torch.compile: 15 s or more on a CPU before the first step, faster steps after it. auto:
+    if a training is long enough to earn that back, as far as can be foreseen."""
 
     cuda_graphs: Annotated[bool, OPERATIONAL] = True
-    """On a CUDA GPU: record a step's passes once and replay them, where a step's Python takes the same path each time
-    (not with two tasks, adaptive freezing or parts of your own): small networks train several times as fast. false:
+    """On a CUDA GPU: record a step's passes once and replay them, if a step's Python takes the same path each time (not
+    with two tasks, adaptive freezing or parts of your own): small networks train several times as fast. false:
     never."""
 
     device: Annotated[str, OPERATIONAL] = "auto"
-    """auto, cpu, cuda or cuda:N; auto: the GPU where there is one."""
+    """auto, cpu, cuda or cuda:N; auto: the GPU if there is one."""
 
     tracker: Annotated[str, OneOf(TRACKERS), OPERATIONAL] = "none"
-    """Where curves are sent beside metrics.jsonl: tensorboard, wandb, trackio or mlflow, where these are installed; or
-    your own, package.module:name or file.py:name (docs/trackers.md)."""
+    """Where curves are sent besides metrics.jsonl: tensorboard, wandb, trackio or mlflow, if installed; or your own,
+    package.module:name or file.py:name (docs/trackers.md)."""
 
     seed: Annotated[int, In("from -2⁶³ to 2⁶³ − 1", lambda seed: -(2**63) <= seed < 2**63)] = 0
     """The run's seed. Initialisation, order of the data, augmentation and split each derive their own from it."""

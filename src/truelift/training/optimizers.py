@@ -131,7 +131,7 @@ class OptimizerOptions:
     name: Annotated[str, OneOf(OPTIMIZERS)] = "sgd"
     """sgd, adamw, rmsprop, adagrad or adadelta: torch.optim's optimizer of that name. muon: orthogonal steps for
     convolutions' filters, SGD for the rest. Or any other one, as package.module:name or file.py:name
-    (torch.optim:NAdam); it is given lr and, where it takes it, weight_decay."""
+    (torch.optim:NAdam); it is given lr and, if it takes it, weight_decay."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Another optimizer's further arguments: --optimizer.args.NAME VALUE."""
@@ -159,16 +159,16 @@ class OptimizerOptions:
     """Weight decay as torch's optimizer of that name means it (AdamW, muon: decoupled; else added to the gradient)."""
 
     decoupled_weight_decay: bool = False
-    """SGD: shrink the weights by lr·weight_decay before each step, past the momentum, as AdamW does."""
+    """SGD: shrink the weights by lr·weight_decay before each step, bypassing the momentum, as AdamW does."""
 
     decay_norms_and_biases: bool = True
     """Whether weight decay also acts on norms and biases, as in He et al."""
 
     bias_lr_factor: Annotated[float, POSITIVE] = 1.0
-    """Learning rate of batch norm's biases, in that of the rest; above 0."""
+    """Learning rate of batch norm's biases, as a multiple of the others'; above 0."""
 
     clip_norm: Annotated[float | None, POSITIVE] = None
-    """Scale the gradient down to this norm where it is larger."""
+    """Scale the gradient down to this norm if it is larger."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""

@@ -29,6 +29,7 @@ from truelift.records import (
 from truelift.training import afterwards
 from truelift.training.afterwards import End
 from truelift.training.build import assemble, inputs_of, load_data
+from truelift.training.cautions import cautions
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
 from truelift.training.data_changes import refuse_changed_data
@@ -37,7 +38,7 @@ from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe
 from truelift.training.evaluation import scores
 from truelift.training.experiment import Experiment
-from truelift.training.hardware import Precision, keep_pages, slow_precision
+from truelift.training.hardware import Precision, keep_pages
 from truelift.training.identity import differences, fingerprint, identity, write_config
 from truelift.training.loop import evaluate, evaluation_line, fit
 from truelift.training.parts import Training
@@ -81,9 +82,9 @@ def run(
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
     precision, compiled = _earlier_choices(folder, experiment)
     training = assemble(experiment, splits, world, precision, compiled)
-    slow = slow_precision(training.precision, training.device)
-    if slow is not None and world.first:
-        print(f"truelift: {slow}", file=sys.stderr)
+    if world.first:
+        for caution in cautions(training, splits):
+            print(f"truelift: {caution}", file=sys.stderr)
     compile_now(training)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():

@@ -57,8 +57,8 @@ class ScheduleOptions:
     """From the step to a factor on the learning rate."""
 
     name: Annotated[str, OneOf(SCHEDULES)] = "cosine"
-    """constant: 1. step: times gamma at each milestone. cosine, linear: from 1 after the warm-up to final_factor at
-    the end; behind a long warm-up linear is the triangular rate and cosine the one-cycle rate. Or your own,
+    """constant: 1. step: times gamma at each milestone. cosine, linear: from 1 after the warm-up to final_factor at the
+    end; after a long warm-up linear is the triangular rate and cosine the one-cycle rate. Or your own,
     package.module:name or file.py:name, torch's (torch.optim.lr_scheduler:OneCycleLR) among them."""
 
     args: dict[str, Any] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class ScheduleOptions:
         Only("warmup_steps"),
         Only("warmup", "until-error"),
     ] = 0.0
-    """The warm-up's first factor, in [0, 1]; above 0 where the warm-up is not linear."""
+    """The warm-up's first factor, in [0, 1]; above 0 if the warm-up is not linear."""
 
     warmup_error_percent: Annotated[
         float, In("in (0, 100]", lambda percent: 0 < percent <= 100), Only("warmup", "until-error")

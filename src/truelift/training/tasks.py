@@ -24,10 +24,11 @@ class TaskOptions:
     auxiliary_batch_size: Annotated[
         int | None, at_least(1, 10_000_000), Only("auxiliary"), Only("auxiliary_rotation")
     ] = None
-    """Images of the auxiliary task a step; at least 1. Default: batch_size."""
+    """Images of the auxiliary task per step; at least 1. Default: batch_size."""
 
     batch_norm: Annotated[StatisticsRule, Only("auxiliary"), Only("auxiliary_rotation")] = "main"
-    """Whose batches move the trunk's running statistics: main, joint (both tasks'), or separate ones for each."""
+    """Which task's batches update the trunk's running statistics: main, joint (both tasks'), or separate ones for
+    each."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""

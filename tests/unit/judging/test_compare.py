@@ -1,5 +1,6 @@
 """Any function as a training: recorded, resumed after a kill, judged."""
 
+import functools
 import os
 import random
 import signal
@@ -68,6 +69,57 @@ def test_another_setting_or_another_source_is_another_run(tmp_path: Path) -> Non
 
     judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
     assert judged.summary.rows[0].values == (80, 81, 82)
+
+
+def offset(value: float) -> Callable[..., dict[str, float]]:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": 80 + seed + alpha + value}
+
+    return train
+
+
+def shifted(seed: int, alpha: float = 0.0, *, by: float, data: object = None) -> dict[str, float]:
+    return {"accuracy": 80 + seed + alpha + by}
+
+
+class Trainer:
+    def __init__(self, value: float) -> None:
+        self.value, self.calls = value, []  # type: ignore[var-annotated]
+
+    def __call__(self, seed: int, alpha: float = 0.0) -> dict[str, float]:
+        self.calls.append(seed)
+        return {"accuracy": 80 + seed + alpha + self.value}
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [offset, lambda value: functools.partial(shifted, by=value, data=object()), Trainer, lambda v: Trainer(v).__call__],
+    ids=["closure", "partial", "object", "method"],
+)
+def test_other_values_bound_to_the_function_are_another_run(
+    tmp_path: Path, bound: Callable[[float], Callable[..., dict[str, float]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value, runs in ((0.0, 6), (0.0, 0), (7.0, 6)):
+        judged = truelift.compare(bound(value), variants=VARIANTS, seeds=3, folder=tmp_path)
+        assert judged.summary.rows[0].values == (80 + value, 81 + value, 82 + value)
+        assert capsys.readouterr().out.count(": accuracy") == runs
+
+
+def test_one_of_several_lambdas_is_refused(tmp_path: Path) -> None:
+    one, _ = lambda seed, alpha=0.0: {"accuracy": seed}, lambda seed, alpha=0.0: {"accuracy": alpha}
+    with pytest.raises(InputError, match="got one of several lambdas in a statement: use def"):
+        truelift.compare(one, variants=VARIANTS, seeds=3, folder=tmp_path)
+
+
+def test_a_damaged_result_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: Calls = []
+    first = truelift.compare(counting(calls), variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    damaged = next(tmp_path.glob("runs/mixup/seed-1-*/result.json"))
+    damaged.write_text('{"metrics": {"accu')
+    again = truelift.compare(counting(calls), variants=VARIANTS, seeds=3, folder=tmp_path)
+    assert calls[6:] == [(1, 0.2)]
+    assert again.summary.rows == first.summary.rows
+    assert "The run is made again; the file is result.json.unusable now." in capsys.readouterr().out
 
 
 def test_numbers_of_other_libraries(tmp_path: Path) -> None:

@@ -127,6 +127,18 @@ def test_the_best_on_the_test_set_is_warned_about() -> None:
     assert "looks better than it is" in of_itself[-1]
 
 
+def test_runs_without_seeds_that_end_early_are_told() -> None:
+    table = [
+        {"variant": variant, "run": f"{variant}{run}", "epoch": epoch, "test_accuracy": 70.0 + run + epoch / 10}
+        for variant in ("plain", "mixup")
+        for run in range(4)
+        for epoch in range(1, 5 - (run == 1))
+    ]
+    told = " ".join(truelift.judge(table, baseline="plain").notes)
+    assert "Most runs end at 4, but" in told
+    assert told.count(" at 3") == 2
+
+
 def test_a_run_that_ends_early_is_named() -> None:
     table = [row for row in epochs() if (row["variant"], row["seed"]) != ("mixup", 1) or row["epoch"] < 3]
     assert 'Most runs end at 4, but variant "mixup", seed 1 at 2.' in truelift.judge(table).notes

@@ -391,3 +391,22 @@ def test_no_ledger_is_told(tmp_path: Path) -> None:
     one = ledger.register("a", **METRIC)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs 5 results of either"):
         ledger.judge_results(one, baseline=BASE[:4], results=BASE[:4])
+
+
+def test_the_metric_s_name_tells_which_way_is_better(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    lower = ledger.register("worse", baseline="plain", metric="val_error", seeds=3)
+    assert ledger.judge_results(lower, baseline=[9.1, 9.4, 9.2], results=[12.2, 12.6, 12.3]).verdict == "hurts"
+    higher = ledger.register("better", baseline="plain", metric="val_error", higher_is_better=True, seeds=3)
+    assert ledger.judge_results(higher, baseline=[9.1, 9.4, 9.2], results=[12.2, 12.6, 12.3]).verdict == "helps"
+    with pytest.raises(InputError, match="higher_is_better must be given for a metric whose name does not end in"):
+        ledger.register("unknown", baseline="plain", metric="val_goodness", seeds=3)
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "{}"])
+def test_a_head_that_holds_something_else_is_damaged(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path).register("a", baseline="plain", metric="val_accuracy", seeds=3)
+    Path(f"{path}.head").write_text(content)
+    with pytest.raises(InputError, match="is damaged: it must hold the number of lines and a hash"):
+        Ledger(path).register("b", baseline="plain", metric="val_accuracy", seeds=3)

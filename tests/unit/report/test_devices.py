@@ -128,3 +128,13 @@ def test_what_a_variant_sets_is_what_is_compared(tmp_path: Path) -> None:
             forms = {"compiled": True, "cuda_graphs": "the network is compiled"} if variant == "a_b" else {}
             ran_on(folder, variant, seed, **{"compiled": False, "cuda_graphs": True, **forms})
     assert summarise(Study.read(folder)).notes == ()
+
+
+def test_runs_that_shared_a_gpu_are_told(mixed: Path) -> None:
+    for variant in ACCURACY:
+        for seed in range(5):
+            ran_on(mixed, variant, seed, device="H100", **({"runs_a_gpu": 3 + seed} if seed else {}))
+    assert summarise(Study.read(mixed)).notes == (
+        f"{4 * len(ACCURACY)} of {5 * len(ACCURACY)} runs shared their GPU, up to 7 at a time: their times hang on "
+        "what the others did meanwhile, and compare only roughly.",
+    )

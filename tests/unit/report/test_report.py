@@ -230,6 +230,21 @@ def test_terminal_table_shows_every_column_in_80_columns(study: Path) -> None:
     assert max(map(len, printed.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("undecided", [12, 13])
+def test_a_terminal_says_of_many_undecided_variants_in_one_line(tmp_path: Path, undecided: int) -> None:
+    noisy: list[float | None] = [89.0, 92.0, 91.5]
+    names = [f"v{i}" for i in range(undecided)]
+    values: dict[str, list[float | None]] = {"base": [90.0, 91.0, 92.0], "bad": [50.0, 51.0, 52.01]}
+    folder = make_study(tmp_path / "made", values | dict.fromkeys(names, noisy), 3)
+    console = Console(file=io.StringIO(), width=80)
+    print_summary(summarise(Study.read(folder)), console)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "hurts · bad:" in printed
+    assert printed.count("undecided · v") == (12 if undecided == 12 else 0)
+    assert ("undecided · 13 variants: the report says of each why." in printed) == (undecided == 13)
+
+
 def test_a_verdict_without_an_interval(tmp_path: Path) -> None:
     """Six seeds that all differ by the same decide by their signs alone; not where the baseline ignores its seed."""
     equal: dict[str, list[float | None]] = {"base": [10.0] * 6, "better": [8.0] * 6}

@@ -10,9 +10,9 @@ from tests.unit.report.conftest import make_study
 
 from truelift.cli import main
 from truelift.errors import InputError
-from truelift.records import Run, leased, write_json
+from truelift.records import Run, leased, make_room, write_json
 from truelift.studies.held import refuse_other, source_from
-from truelift.studies.study import is_finished, make_room
+from truelift.studies.study import is_finished
 from truelift.studies.study_file import read_plan
 from truelift.training.identity import write_config
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from truelift import own
 from truelift.errors import InputError
 from truelift.options import hints
 from truelift.training import Experiment, fingerprint, identity, resolve
@@ -120,6 +121,31 @@ def test_what_it_imports_from_beside_it_belongs_to_it(tmp_path: Path) -> None:
     first = identity(experiment(**settings))
     (tmp_path / "mine_helper.py").write_text("SCALE = 2.0\n")
     assert identity(experiment(**settings)) != first
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("mine3", "from ..scales import SCALE"),
+        ("mine4", "from mine4.scales import SCALE"),
+        ("mine5", "from .. import scales"),
+        ("mine6", "import mine6.scales"),
+    ],
+)
+def test_what_it_imports_of_its_package_belongs_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, line: str
+) -> None:
+    for folder in (tmp_path / package, tmp_path / package / "losses"):
+        folder.mkdir()
+        (folder / "__init__.py").write_text("")
+    (tmp_path / package / "scales.py").write_text("SCALE = 1.0\n")
+    (tmp_path / package / "losses/of_mine.py").write_text(f"{line}\n{LOSS}")
+    monkeypatch.chdir(tmp_path)
+    names = [f"{package}.losses.of_mine:loss", f"{package}/losses/of_mine.py:loss"]
+    digests = [own.digest(names[0], "objective")]
+    (tmp_path / package / "scales.py").write_text("SCALE = 2.0\n")
+    digests += [own.digest(name, "objective") for name in names]
+    assert digests[0] != digests[1] == digests[2] != ""
 
 
 def test_every_option_has_a_type_that_toml_can_hold() -> None:

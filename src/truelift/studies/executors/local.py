@@ -1,6 +1,7 @@
 """Runs in parallel processes on this machine, with its cores shared out."""
 
 import contextlib
+import math
 import signal
 import time
 from collections import deque
@@ -40,12 +41,17 @@ class Local:
     gpus: tuple[str, ...] = ()
     """Those that the processes share out among them."""
     retries: int = 0
-    """How often a run whose process was killed is tried again, from its checkpoint."""
+    """How many times a run whose process was killed is tried again, from its checkpoint."""
     keep_server: bool = False
     """Whether the process that runs are forked from is kept, for the next call in this process."""
 
     def check(self, study: Path, *, one_by_one: bool = False) -> None:
         """Nothing can be wrong that the study itself does not see."""
+
+    def _told(self) -> dict[str, str]:
+        """What each run finds in its environment of how many share its GPU, where they do."""
+        shared = self.gpus and self.jobs > len(self.gpus)
+        return {processes.RUNS_A_GPU: str(math.ceil(self.jobs / len(self.gpus)))} if shared else {}
 
     def run(self, folders: Iterable[Path], work: Work) -> Generator[Path]:
         """Run every folder's config.toml in a process of its own.
@@ -79,7 +85,7 @@ class Local:
 
         with (
             side_by_side(self.jobs, self.gpus) as shared,
-            contextlib.closing(_Workers(self.threads, self.keep_server, shared)) as workers,
+            contextlib.closing(_Workers(self.threads, self.keep_server, shared | self._told())) as workers,
             ThreadPoolExecutor(self.jobs) as pool,
         ):
             try:

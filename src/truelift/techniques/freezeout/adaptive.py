@@ -150,14 +150,7 @@ class AdaptiveFreezing(Front):
         """
         check_state(state, self.state_dict())
         check_state(state["settings"], self._settings)
-        for name, mine in self._settings.items():
-            if state["settings"][name] != mine:
-                raise InputError(
-                    f"the state must be of the same settings, got {name} {state['settings'][name]}, not {mine}."
-                )
-        self._check_later(state["made"])
-        self._made = int(state["made"])
-        self.begun = bool(state.get("begun", False))
+        self._go_on(state, "settings", state["settings"], self._settings)
         self.stages, self._quiet = list(state["stages"]), list(state["quiet"])
         self._freeze_first(int(state["frozen"]))
         self._signal.load_state_dict(state["signal"])

@@ -18,7 +18,7 @@ from truelift.techniques.freezeout.draws import Draws
 from truelift.techniques.freezeout.front import Front
 from truelift.techniques.freezeout.kept import Form, alike
 from truelift.techniques.freezeout.place import behind, behind_each, called, passing_on
-from truelift.techniques.freezeout.untouched import untouched
+from truelift.techniques.freezeout.restoring import restoring
 
 
 class ActivationCache:
@@ -205,7 +205,7 @@ class ActivationCache:
         others = _others(images)
         layers = [called(layer) for layer in self.freezing.layers]
         unkept: list[str] = []
-        with untouched(self.network), torch.no_grad():
+        with restoring(self.network), torch.no_grad():
             large, _ = behind_each(self.network, others, layers)
             self.network.eval()  # nothing at random, to compare with; what draws all the same draws the same
             drawn = torch.get_rng_state()
@@ -260,7 +260,7 @@ class ActivationCache:
         """
         kept = self._rows_of(torch.arange(len(self._probe)))
         draws = Draws()
-        with untouched(self.network), draws.watching():
+        with restoring(self.network), draws.watching():
             now = self._behind(self._probe, 0, self.layer)
         if draws.seen:
             first, self.layer = self.layer, 0

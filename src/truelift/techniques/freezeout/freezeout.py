@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from truelift.errors import InputError
 from truelift.techniques.compiled_graphs import allow_graphs
 from truelift.techniques.freezeout.front import Front, check_state
 from truelift.techniques.freezeout.layers import Layers, find_layers
@@ -110,12 +109,7 @@ class FreezeOut(Front):
             InputError: The state is of another schedule; nothing is changed then.
         """
         check_state(state, self.state_dict())
-        for name, mine in self._schedule().items():
-            if state[name] != mine:
-                raise InputError(f"the state must be of the same schedule, got {name} {state[name]}, not {mine}.")
-        self._check_later(state["made"])
-        self._made = int(state["made"])
-        self.begun = bool(state.get("begun", False))
+        self._go_on(state, "schedule", state, self._schedule())
         self._freeze_first(self._due(self._made - 1))
 
     def _schedule(self) -> dict[str, Any]:

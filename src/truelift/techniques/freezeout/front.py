@@ -159,15 +159,21 @@ class Front(ABC):
                 stacklevel=4,
             )
 
-    def _check_later(self, made: int) -> None:
-        """Refuse the state of an earlier step, or of one after the end.
+    def _go_on(self, state: dict[str, Any], kind: str, settings: dict[str, Any], mine: dict[str, Any]) -> None:
+        """Go on at the step of a state; `kind` is what its settings are called.
 
         Raises:
-            InputError: It is of one.
+            InputError: They are not this rule's, or the step is an earlier one or after the end.
         """
+        for name, value in mine.items():
+            if settings[name] != value:
+                raise InputError(f"the state must be of the same {kind}, got {name} {settings[name]}, not {value}.")
+        made = state["made"]
         whole("the state's steps made", made, 0, self.steps)
         if made < self._made:
             raise InputError(f"the state must be of a later step than {self._made}, got {made}: nothing thaws.")
+        self._made = int(made)
+        self.begun = bool(state.get("begun", False))
 
     def _freeze_first(self, layers: int) -> list[int]:
         fresh = list(range(self._frozen, layers))

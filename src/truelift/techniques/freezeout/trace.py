@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from truelift.errors import InputError
-from truelift.techniques.freezeout.untouched import untouched
+from truelift.techniques.freezeout.restoring import restoring
 
 Example = Tensor | tuple[Any, ...] | dict[str, Any]
 
@@ -82,7 +82,7 @@ def trace(network: nn.Module, example: Example) -> Trace:
         raise InputError(f"network must be initialised by a pass of its own first, got {lazy[0]} without a shape.")
     args, kwargs = _arguments(example)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(untouched(network))
+        stack.enter_context(restoring(network))
         network.eval()
         recorder = _Recorder(network, [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)])
         stack.enter_context(recorder.calls(network))

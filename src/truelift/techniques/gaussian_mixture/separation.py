@@ -392,12 +392,7 @@ def _(
     means: Tensor,
     precisions: Tensor | None,
     bias: Tensor | None,
-    labels: Tensor,
-    centre: Tensor,
-    difference: Tensor,
-    kept: Tensor,
-    block_sums: Tensor,
-    bf16: bool,
+    *_: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     empty = means.new_empty(0)
     return (

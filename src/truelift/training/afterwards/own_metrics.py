@@ -28,8 +28,8 @@ class MetricsOptions:
     names: Annotated[
         tuple[str, ...], OneOf(METRICS), In("import paths, package.module:name or file.py:name", is_import_path)
     ] = ()
-    """Functions of your own, package.module:name or file.py:name, of a run's predictions on validation and test
-    images. What one called NAME gives is the run's test_NAME; a study may judge by it."""
+    """Functions of your own, package.module:name or file.py:name, of a run's predictions on validation and test images.
+    The value of one called NAME is the run's test_NAME; a study may judge by it."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Arguments of your own metrics: --metrics.args.NAME VALUE; each takes those that it names."""

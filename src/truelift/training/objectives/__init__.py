@@ -41,7 +41,7 @@ class ObjectiveOptions(gaussian_mixture.MixtureOptions):
     """From a batch to named losses."""
 
     name: Annotated[str, OneOf(OBJECTIVES)] = "softmax"
-    """softmax: a linear head and cross entropy. gaussian-mixture: a Gaussian a class and the L-GM loss.
+    """softmax: a linear head and cross entropy. gaussian-mixture: one Gaussian per class and the L-GM loss.
     binary-cross-entropy: each class by itself, for images with several labels or one. Or your own: package.module:name
     or file.py:name."""
 

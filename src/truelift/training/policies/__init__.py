@@ -23,7 +23,7 @@ class PolicyOptions(averaged_weights.AveragedWeightsOptions, lookahead.Lookahead
     """What else follows the progress of the training, beside schedule and freezing."""
 
     names: Annotated[tuple[str, ...], OneOf(POLICIES)] = ()
-    """Further policies, in this order. averaged-weights: an exponential moving average of the weights (EMA) is what is
+    """Further policies, in this order. averaged-weights: an exponential moving average of the weights (EMA) is
     evaluated. lookahead: every few steps the weights go back part of the way. Or your own, package.module:name or
     file.py:name: a class with FreezeOut's interface, at most one."""
 

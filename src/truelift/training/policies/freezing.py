@@ -42,7 +42,8 @@ class FreezeOutOptions:
     """freezeout: divide each layer's learning rate by its freezing point."""
 
     freeze_every: Annotated[int, at_least(1, 1_000_000), Only("name", "freezeout")] = 1
-    """freezeout: number of layers frozen at a time, at least 1. A graph that compile makes of all is made anew."""
+    """freezeout: number of layers frozen at a time, at least 1. If compile makes one graph of the network, each time
+    compiles it anew."""
 
     const_time: bool = False
     """freezeout: lengthen the training, in whole epochs, until its counted operations are those of the plain one."""
@@ -70,7 +71,7 @@ class AdaptiveOptions:
     """adaptive-representation: a layer is quiet below that share of its largest movement; in [0, 1]."""
 
     patience: Annotated[int, at_least(1, 1_000_000), Only("name", "adaptive-gradient", "adaptive-representation")] = 1
-    """adaptive: how many measurements running a layer must be quiet; at least 1."""
+    """adaptive: for how many measurements in a row a layer must be quiet; at least 1."""
 
     warmup: Annotated[float, SHARE, Only("name", "adaptive-gradient", "adaptive-representation")] = 0.2
     """adaptive: share of the training before which nothing freezes; in [0, 1]."""
@@ -138,7 +139,7 @@ class FreezingOptions(FreezeOutOptions, AdaptiveOptions, kept_activations.CacheO
 
     name: Annotated[str, OneOf(FREEZINGS)] = "none"
     """freezeout: one layer after the other, from the first, each with a cosine to zero; use schedule.name constant.
-    adaptive-gradient, adaptive-representation: the next layer when its gradient, or what it makes of some training
+    adaptive-gradient, adaptive-representation: the next layer when its gradient, or its output for some training
     images, has settled; learning rates as the schedule has them. Or your own, package.module:name or file.py:name: a
     class like FreezeOut, called with (network, optimizer, steps=…)."""
 

@@ -21,7 +21,7 @@ class CacheOptions:
     """Where the output of frozen layers is kept."""
 
     cache: Literal["none", "device", "host", "file"] = "none"
-    """Compute what the frozen layers give once for each image and keep it: on the training's device, in the machine's
+    """Compute the frozen layers' output once for each image and keep it: on the training's device, in the machine's
     memory, or in a file mapped into it (in TMPDIR). For training without augmentation, or with augmentation.views."""
 
     cache_gigabytes: Annotated[float, above(0, 1e6), Only("cache", "device", "host", "file")] = 4.0

@@ -44,11 +44,14 @@ def test_each_run_has_a_gpu_to_itself(tmp_path: Path) -> None:
     for gpu in (3, 7):
         mine = sorted((run["began"], run["ended"]) for run in found if run["gpu"] == gpu)
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(mine))
+    assert "runs_a_gpu" not in json.loads((tmp_path / "run-0/environment.json").read_text())
 
 
 def test_more_jobs_than_gpus_share_them(tmp_path: Path) -> None:
     found = given(tmp_path, 2, 2, ("5",))
     assert [run["gpu"] for run in found] == [5, 5]
+    told = [json.loads((tmp_path / f"run-{number}/environment.json").read_text())["runs_a_gpu"] for number in range(2)]
+    assert told == [2, 2]
 
 
 def test_without_gpus_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

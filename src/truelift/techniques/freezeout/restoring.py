@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def untouched(network: nn.Module) -> Iterator[None]:
+def restoring(network: nn.Module) -> Iterator[None]:
     """What happens within it to the network's modes, attributes and tensors, and to the generators, is undone."""
     attributes = [(module, vars(module).copy(), _containers(module)) for module in network.modules()]
     tensors = [*network.parameters(), *network.buffers()]
