@@ -66,12 +66,8 @@ def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, 
     if missing:
         told = ", ".join(offered) or "nothing"
         raise InputError(f'{kind} "{path}" needs args.{missing[0]}, which is not given (offered are {told}).')
-    try:
+    with blamed(kind, path):
         return function(**given)
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # it may be a script's, which ends the process
-        raise InputError(f'{kind} "{path}" {raised(error)}.') from error
 
 
 def refuse_unknown(kind: str, path: str, args: Mapping[str, Any], takes: Sequence[str]) -> None:
@@ -118,7 +114,7 @@ def blamed(kind: str, path: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # it may be a script's, which ends the process
         raise InputError(f'{kind} "{path}" {raised(error)}.') from error
 
 
