@@ -11,7 +11,7 @@ from truelift.data.crops import Choose, centre_box, cut
 from truelift.data.decode import SIDE, DecodeOptions, attempted, cannot_decode
 from truelift.data.listing import IntArray, Listing
 from truelift.errors import require
-from truelift.options import OPERATIONAL, SHARE_ABOVE_ZERO, Conflict, at_least
+from truelift.options import OPERATIONAL, SHARE_ABOVE_ZERO, Conflict, Only, at_least
 
 # Photographs that the mean and the standard deviation are taken from.
 _SAMPLE = 1000
@@ -27,7 +27,7 @@ class StreamOptions(DecodeOptions):
     workers: Annotated[int | None, at_least(0, 4096), OPERATIONAL] = None
     """stream: processes that decode, 0 for none but the training's own. Default: the run's CPU threads."""
 
-    evaluation_crop: Annotated[float, SHARE_ABOVE_ZERO] = 0.875
+    evaluation_crop: Annotated[float, SHARE_ABOVE_ZERO, Only("stream", "true")] = 0.875
     """stream: the share of the shorter side that evaluation keeps, in (0, 1]; 0.875 is 224 of 256."""
 
     progressive: Annotated[tuple[int, ...] | None, SIDE] = None

@@ -22,7 +22,7 @@ from truelift.data.cache import kept
 from truelift.data.dataset import Splits
 from truelift.data.photographs import Photographs
 from truelift.errors import InputError, require
-from truelift.options import POSITIVE, Conflict, OneOf, Registry
+from truelift.options import POSITIVE, Conflict, OneOf, Only, Registry
 
 Preprocess = Callable[[Tensor], Tensor]
 """From uint8 (N, C, H, W) to float32 (N, C, H, W), channels-last."""
@@ -167,7 +167,7 @@ class PreprocessingOptions:
     """channels: each channel minus its mean, divided by its standard deviation. none: pixels/255. mean-image: minus the
     mean image, divided by one standard deviation. zca: the same, then whitened."""
 
-    epsilon: Annotated[float, POSITIVE] = 0.1
+    epsilon: Annotated[float, POSITIVE, Only("name", "zca")] = 0.1
     """zca: added to every variance, in units of the mean variance of a pixel; above 0."""
 
     def conflicts(self) -> Iterable[Conflict]:
