@@ -98,12 +98,13 @@ class Muon(Optimizer):
         group = self.param_groups[-1]
         least = min((p.ndim for p in group["params"]), default=2)
         if group["orthogonal"] and least < 2:
+            self.param_groups.pop()
             raise InputError(f"orthogonal must be false for parameters of fewer than 2 dimensions, got one of {least}.")
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Make a step."""
-        assert closure is None, "the gradient is there already"
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Make a step, behind the closure, if there is one; returns what that gives."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             moving = [p for p in group["params"] if p.grad is not None]
             if not moving:
@@ -123,6 +124,7 @@ class Muon(Optimizer):
             if group["weight_decay"]:
                 torch._foreach_mul_(moving, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(moving, steps, alpha=-group["lr"])
+        return loss
 
 
 def _orthogonal(step: Tensor) -> Tensor:
