@@ -88,7 +88,7 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
 
     Args:
         folder: Of a run.
-        device: auto, cpu, cuda, cuda:N or mps: where it shall run.
+        device: auto, cpu, mps, cuda or cuda:N: where it shall run.
 
     Raises:
         InputError: It is no folder of a finished training, its weights are not kept or damaged, or a part of the user's
