@@ -48,7 +48,7 @@ class Photographs:
     Attributes:
         listing: Where they are.
         indices: int64 (N,), which of the listing's.
-        labels: int64 (N,), class numbers from 0.
+        labels: Class numbers, int64 (N,); or of several labels an image uint8 (N, K), 1 where it has the class's label.
         side: S, in evaluation and, where nothing else is said, in training.
         crop: Share of the shorter side that evaluation keeps, in (0, 1].
         skip: Whether one that cannot be decoded is passed over.
