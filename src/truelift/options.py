@@ -151,7 +151,7 @@ def refuse(options: Any, conflicts: Iterable[Conflict], prefix: str = "") -> Non
     """Refuse the first of the rules that does not hold.
 
     Raises:
-        InputError: It does not.
+        InputError: One does not hold; the first is told.
     """
     for name, holds, rule in conflicts:
         value = options

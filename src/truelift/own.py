@@ -74,7 +74,7 @@ def refuse_unknown(kind: str, path: str, args: Mapping[str, Any], takes: Sequenc
     """Refuse args that a user's own part does not take.
 
     Raises:
-        InputError: It is among them; the nearest name is told.
+        InputError: One is not taken; the nearest name is told.
     """
     for name in args:
         if name not in takes:
