@@ -128,7 +128,7 @@ def one_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def named(place: str) -> Iterator[None]:
-    """Have bad input found in the block say where it stands, unless it says so already.
+    """Have bad input found in the block say where it stands, unless it begins with that.
 
     Raises:
         InputError: "PLACE: MESSAGE".
@@ -136,7 +136,8 @@ def named(place: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(str(error) if place in str(error) else f"{place}: {error}") from None
+        begins = re.match(rf"{re.escape(place)}(?!\w)", str(error))
+        raise InputError(str(error) if begins else f"{place}: {error}") from None
 
 
 def require(name: str, value: object, holds: bool, rule: str) -> None:

@@ -57,24 +57,29 @@ class Only:
 
     Args:
         option: The other option.
-        names: The names. None are given: the other option need only be given, and not be false or 0.
+        names: The names; "true" or "false" of one that is so. None are given: the other option need only be given.
+        above: In place of names: what the other option must be more than.
     """
 
-    def __init__(self, option: str, *names: str) -> None:
+    def __init__(self, option: str, *names: str, above: float | None = None) -> None:
         self.option = option
         self.names = names
+        self.above = above
 
     def holds(self, options: Any) -> bool:
         """Whether it is so in a group of options."""
         value = getattr(options, self.option)
         chosen = value if isinstance(value, tuple) else (value,)
+        if self.above is not None:
+            return value is not None and bool(value > self.above)
         if not self.names:
-            return value not in (None, (), False)
-        return any(name in self.names or is_import_path(str(name)) for name in chosen)
+            return value not in (None, ())
+        return any(_told(name) in self.names or is_import_path(str(name)) for name in chosen)
 
     def told(self, prefix: str) -> str:
         """Completes "it has an effect only with …"."""
-        return f"{prefix}{self.option}{f' {_either(self.names)}' if self.names else ''}"
+        rest = _either(self.names) if self.above is None else f"above {self.above:g}"
+        return f"{prefix}{self.option} {rest}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def refuse(options: Any, conflicts: Iterable[Conflict], prefix: str = "") -> Non
     """Refuse the first of the rules that does not hold.
 
     Raises:
-        InputError: It does not.
+        InputError: One does not hold; the first is told.
     """
     for name, holds, rule in conflicts:
         value = options
@@ -179,7 +184,7 @@ def without_effect_told(name: str, only: str) -> str:
 
 
 def _either(names: Sequence[str]) -> str:
-    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    return " or ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def operational(options: type) -> frozenset[str]:

@@ -66,19 +66,15 @@ def call(kind: str, path: str, function: Callable[..., Any], args: Mapping[str, 
     if missing:
         told = ", ".join(offered) or "nothing"
         raise InputError(f'{kind} "{path}" needs args.{missing[0]}, which is not given (offered are {told}).')
-    try:
+    with blamed(kind, path):
         return function(**given)
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # it may be a script's, which ends the process
-        raise InputError(f'{kind} "{path}" {raised(error)}.') from error
 
 
 def refuse_unknown(kind: str, path: str, args: Mapping[str, Any], takes: Sequence[str]) -> None:
     """Refuse args that a user's own part does not take.
 
     Raises:
-        InputError: It is among them; the nearest name is told.
+        InputError: One is not taken; the nearest name is told.
     """
     for name in args:
         if name not in takes:
@@ -118,24 +114,33 @@ def blamed(kind: str, path: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # it may be a script's, which ends the process
         raise InputError(f'{kind} "{path}" {raised(error)}.') from error
 
 
-def sources(path: str, kind: str) -> list[Path]:
+def sources(path: str, kind: str, module: str = "") -> list[Path]:
     """The source files of a user's own part: its module's, and those that it imports from its package or its folder.
 
     Installed packages and the standard library are not among them: their versions are in the run's environment.
 
+    Args:
+        path: The import path.
+        kind: For messages.
+        module: The name by which a file is imported, as `python -m` does it; empty where it is loaded as a file.
+
     Raises:
         InputError: There is no such module or file.
     """
-    first = _locate(path.partition(":")[0], path, kind)
+    place = path.partition(":")[0]
+    module = module if place.endswith(".py") else place
+    first = _locate(place, path, kind)
     if first is None or _is_installed(first):
         return []
-    roots = _roots(first)
+    # A package needs no __init__.py: then where it lies is known from the module's name alone.
+    depth = module.count(".") + (bool(module) and first.name == "__init__.py")
+    roots = _roots(first, depth)
     found: list[Path] = []
-    waiting = [first]
+    waiting = [first, *_packages(module, roots[: depth + 1][-1])]
     while waiting:
         file = waiting.pop()
         if file in found:
@@ -239,12 +244,26 @@ def _is_installed(file: Path) -> bool:
     return any(file.is_relative_to(place) for place in places if place)
 
 
-def _roots(file: Path) -> list[Path]:
-    """The folders from which a module finds others of the user's: its own, and the one that holds its package."""
+def _roots(file: Path, depth: int) -> list[Path]:
+    """The folders from which a module finds others of the user's: its own, and up to the one that holds its package.
+
+    Args:
+        file: The module's.
+        depth: In how many packages it lies at least.
+    """
     roots = [file.parent]
-    while (roots[-1] / "__init__.py").is_file() and roots[-1] != roots[-1].parent:
+    while (len(roots) <= depth or (roots[-1] / "__init__.py").is_file()) and roots[-1] != roots[-1].parent:
         roots.append(roots[-1].parent)
     return roots
+
+
+def _packages(module: str, root: Path) -> Iterator[Path]:
+    """What runs before a module of this name does: the `__init__.py` of each package around it."""
+    names = module.split(".")
+    for depth in range(1, len(names)):
+        file = root.joinpath(*names[:depth], "__init__.py")
+        if file.is_file() and file.stat().st_size:  # an empty one does nothing
+            yield file.resolve()
 
 
 def _imported(file: Path, roots: Sequence[Path]) -> Iterator[Path]:
@@ -267,3 +286,4 @@ def _imported(file: Path, roots: Sequence[Path]) -> Iterator[Path]:
                 place = root.joinpath(*filter(None, name.split(".")))
                 candidates = [place / "__init__.py", *([place.with_suffix(".py")] if name else [])]
                 yield from (candidate.resolve() for candidate in candidates if candidate.is_file())
+                yield from _packages(name, root)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from truelift import cli
-from truelift.errors import is_out_of_memory, one_line
+from truelift.errors import InputError, is_out_of_memory, named, one_line
 
 
 def test_an_error_of_the_system_s_is_its_reason_and_the_file(tmp_path: Path) -> None:
@@ -45,3 +45,19 @@ def test_the_command_line_says_so_in_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("truelift: error: there is not enough memory: ")
+
+
+@pytest.mark.parametrize(
+    ("place", "message", "told"),
+    [
+        ("a", "data must be a number", "a: data must be a number"),  # it has the place in it by chance
+        ("a", "all is wrong", "a: all is wrong"),
+        ("a.csv", "a.csv does not exist.", "a.csv does not exist."),
+        ("runs", "runs/x.csv: line 3 has no number", "runs/x.csv: line 3 has no number"),
+        ('variant "a"', 'variant "a": lr must be above 0', 'variant "a": lr must be above 0'),
+    ],
+)
+def test_where_it_stands_is_said_once(place: str, message: str, told: str) -> None:
+    with pytest.raises(InputError) as raised, named(place):
+        raise InputError(message)
+    assert str(raised.value) == told

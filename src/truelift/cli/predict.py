@@ -43,7 +43,7 @@ def predict(
         json: Print JSON and nothing else (docs/json.md).
         csv: Print CSV and nothing else.
         fit: Bring images of other sizes to the network's: the shorter side resized, the centre square kept.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, mps, cuda or cuda:N.
     """
     if json and csv:
         raise InputError("json and csv exclude each other.")

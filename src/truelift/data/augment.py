@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from truelift.errors import InputError
-from truelift.options import SHARE, SHARE_ABOVE_ZERO, Conflict, at_least
+from truelift.options import SHARE, SHARE_ABOVE_ZERO, Conflict, Only, at_least
 from truelift.techniques.devices import moved
 from truelift.techniques.trivial_augment import grey_values
 
@@ -37,7 +37,7 @@ class StandardOptions:
     """Zero pixels added on each side before a random crop back to the image's size. Default: the data set's own (CIFAR
     4), or 0 with resized_crop_area."""
 
-    crop_padding_mode: Literal["zeros", "reflect"] = "zeros"
+    crop_padding_mode: Annotated[Literal["zeros", "reflect"], Only("crop_padding", above=0)] = "zeros"
     """What crop_padding adds: zeros, or the image mirrored at its border (a random shift by reflection)."""
 
     resized_crop_area: Annotated[float | None, SHARE_ABOVE_ZERO] = None

@@ -127,7 +127,8 @@ class Batches:
             stop: Number of the first batch not to yield, from `start` on. Default: all are.
 
         Yields:
-            Images, float32 (B, C, H, W), channels-last, normalised; and labels, int64 (B,).
+            Images, float32 (B, C, H, W), channels-last, normalised; and labels, int64 (B,), or uint8 (B, K) where
+            `several_labels`.
 
         Raises:
             InputError: `start` or `stop` is out of range.
@@ -147,7 +148,7 @@ class Batches:
         return epoch % (views or 1)
 
     def indices(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Which images `epoch` yields: their places in the stored order, int64 (B,), and their labels, int64 (B,)."""
+        """Which images `epoch` yields: their places in the stored order, int64 (B,), and their labels, as `epoch`'s."""
         order = self._ordered(epoch)
         for number in range(start, self.batches_per_epoch):
             indices = self._order.batch(order, number)

@@ -19,7 +19,7 @@ class ImageSet:
 
     Attributes:
         images: uint8 (N, C, H, W), stored channels-last, values 0..255.
-        labels: int64 (N,), class numbers from 0.
+        labels: Class numbers, int64 (N,); or of several labels an image uint8 (N, K), 1 where it has the class's label.
     """
 
     images: Tensor

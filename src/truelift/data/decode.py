@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 from truelift.data.listing import IntArray, Labels, Listing, Opener
 from truelift.errors import InputError, one_line
 from truelift.options import OPERATIONAL, at_least
+from truelift.processes import total_memory
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -197,8 +198,8 @@ def _room(n: int, image: Pixels) -> Pixels:
     Raises:
         InputError: The machine has less.
     """
-    wanted, there = n * image.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > there:
+    wanted, there = n * image.size, total_memory()
+    if there is not None and wanted > there:
         raise InputError(
             f"{n} images of {_size(image)} (width x height) need {wanted / 2**30:.1f} GiB of memory, this machine has "
             f"{there / 2**30:.1f}; set --data.resize, or --data.stream"

@@ -109,7 +109,7 @@ def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None) -> Numb
 
 
 def from_columns(columns: Mapping[str, Sequence[Any]], place: Place) -> list[list[str]]:
-    """For each image the names of the columns that say yes: 1, true or yes; 0, false, no and nothing are no.
+    """For each image the names of the columns that say yes: 1, true or yes; 0, -1, false, no and nothing are no.
 
     Raises:
         InputError: A value says neither.

@@ -162,7 +162,7 @@ def _from_items(where: str, given: Any) -> Given:
 def _item(where: str, given: Any, index: int) -> Any:
     try:
         item = given[index]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{where} image {index}: the data set {raised(error)}.") from error
     if not isinstance(item, tuple | list) or len(item) != 2:
         raise InputError(f"{where} image {index}: must be (image, label), got {type(item).__name__}.")

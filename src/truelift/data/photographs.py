@@ -27,7 +27,7 @@ class StreamOptions(DecodeOptions):
     workers: Annotated[int | None, at_least(0, 4096), OPERATIONAL] = None
     """stream: processes that decode, 0 for none but the training's own. Default: the run's CPU threads."""
 
-    evaluation_crop: Annotated[float, SHARE_ABOVE_ZERO, Only("stream")] = 0.875
+    evaluation_crop: Annotated[float, SHARE_ABOVE_ZERO, Only("stream", "true")] = 0.875
     """stream: the share of the shorter side that evaluation keeps, in (0, 1]; 0.875 is 224 of 256."""
 
     progressive: Annotated[tuple[int, ...] | None, SIDE] = None
@@ -48,7 +48,7 @@ class Photographs:
     Attributes:
         listing: Where they are.
         indices: int64 (N,), which of the listing's.
-        labels: int64 (N,), class numbers from 0.
+        labels: Class numbers, int64 (N,); or of several labels an image uint8 (N, K), 1 where it has the class's label.
         side: S, in evaluation and, where nothing else is said, in training.
         crop: Share of the shorter side that evaluation keeps, in (0, 1].
         skip: Whether one that cannot be decoded is passed over.

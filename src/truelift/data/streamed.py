@@ -120,7 +120,8 @@ class StreamedBatches:
             stop: Number of the first batch not to yield, from `start` on. Default: all are.
 
         Yields:
-            Images, float32 (B, 3, S, S), channels-last, normalised; and labels, int64 (B,).
+            Images, float32 (B, 3, S, S), channels-last, normalised; and labels, int64 (B,), or uint8 (B, K) where
+            `several_labels`.
 
         Raises:
             InputError: `start` or `stop` is out of range; or, while it runs, a photograph cannot be decoded.

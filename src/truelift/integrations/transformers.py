@@ -39,7 +39,7 @@ class Freezing(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Leave the network as it is."""
+        """Take the hook off the network again."""
         if self._handle is not None:
             self._handle.remove()
 

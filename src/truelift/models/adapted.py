@@ -167,7 +167,7 @@ def _tried(network: nn.Module, path: str, images: Tensor, classes: int | None, *
     try:
         with untouched(network, training=training):
             logits: Any = network(images)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f'model "{path}", given images of {size} in {mode} mode, {raised(error)}.') from error
     wanted = f"logits ({len(images)}, {'K' if classes is None else classes}) of {len(images)} images in {mode} mode"
     if not isinstance(logits, Tensor):

@@ -139,7 +139,7 @@ def _line(path: Path, before: Sequence[Line], number: int, raw: bytes) -> Line:
     """A line of the file, which follows those before it.
 
     Raises:
-        InputError: It does not.
+        InputError: It is damaged, or does not follow them.
     """
     found = _decode(raw)
     if found is None:

@@ -467,4 +467,6 @@ def _content(file: int, path: Path) -> bytes:
     size = os.fstat(file).st_size
     if size > MOST_BYTES:
         raise InputError(f"{path} has {size:,} bytes, more than the {MOST_BYTES:,} that it may have.")
-    return os.pread(file, size, 0)
+    with open(file, "rb", closefd=False) as stream:  # not os.pread, which Windows has not
+        stream.seek(0)
+        return stream.read()

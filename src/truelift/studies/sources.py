@@ -50,11 +50,11 @@ def source_digests(config: Mapping[str, Any], out: Path) -> dict[str, str]:
     for given in config.get("inputs", ()):
         path = Path(given).expanduser()
         found[_name(path)] = _digest_of_folder(path, out) if path.is_dir() else _digest(path)
-    for word in _words(command_line(config, out)):
+    for word, module in _words(command_line(config, out)):
         path = Path(word)
         if not _is_source(path, out):
             continue
-        for file in (path, *_beside(path)):
+        for file in (path, *_beside(path, module)):
             found[_name(file)] = _digest(file)
     return dict(sorted(found.items()))
 
@@ -64,14 +64,17 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
 
 
-def _words(command: list[str]) -> Iterator[str]:
+def _words(command: list[str]) -> Iterator[tuple[str, str]]:
+    """What may be a file, and the name by which Python imports it, where it does."""
     for place, word in enumerate(command):
-        yield word
+        yield word, ""
         if "=" in word:
-            yield word.partition("=")[2]
+            yield word.partition("=")[2], ""
         if place and command[place - 1] == "-m":
             module = Path(*word.split("."))
-            yield from map(str, (module.with_suffix(".py"), module / "__main__.py", module / "__init__.py"))
+            yield str(module.with_suffix(".py")), word
+            yield str(module / "__main__.py"), f"{word}.__main__"
+            yield str(module / "__init__.py"), word
         if " " in word:
             try:
                 inner = shlex.split(word)
@@ -91,11 +94,11 @@ def _is_source(path: Path, out: Path) -> bool:
         return False
 
 
-def _beside(path: Path) -> list[Path]:
+def _beside(path: Path, module: str) -> list[Path]:
     if path.suffix != ".py":
         return []
     try:
-        return sources(f"{path}:main", "program")
+        return sources(f"{path}:main", "program", module)
     except (InputError, OSError, ValueError):
         return []
 

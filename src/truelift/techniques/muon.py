@@ -97,6 +97,7 @@ class Muon(Optimizer):
         group = self.param_groups[-1]
         least = min((p.ndim for p in group["params"]), default=2)
         if group["orthogonal"] and least < 2:
+            self.param_groups.pop()
             raise InputError(f"orthogonal must be false for parameters of fewer than 2 dimensions, got one of {least}.")
 
     @torch.no_grad()
@@ -109,10 +110,7 @@ class Muon(Optimizer):
         Returns:
             The closure's loss.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             moving = [p for p in group["params"] if p.grad is not None]
             if not moving:

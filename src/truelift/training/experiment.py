@@ -106,7 +106,7 @@ class Experiment:
     never."""
 
     device: Annotated[str, OPERATIONAL] = "auto"
-    """auto, cpu, cuda or cuda:N; auto: the GPU if there is one."""
+    """auto, cpu, mps, cuda or cuda:N; auto: the GPU if there is one."""
 
     tracker: Annotated[str, OneOf(TRACKERS), OPERATIONAL] = "none"
     """Where curves are sent besides metrics.jsonl: tensorboard, wandb, trackio or mlflow, if installed; or your own,

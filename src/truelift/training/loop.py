@@ -145,7 +145,8 @@ def make_step(training: Training, batch: Batch, step_seed: int, guard: Guard | N
     if t.loss_scale is not None:
         logged = t.loss_scale.unscale(t.optimizer, logged)
     if experiment.optimizer.clip_norm is not None:
-        clip_grad_norm_(t.network.parameters(), experiment.optimizer.clip_norm)
+        everything = (*t.network.parameters(), *t.objective.parameters())  # a loss may have weights of its own
+        clip_grad_norm_(everything, experiment.optimizer.clip_norm)
     overflowed = None
     if t.loss_scale is None:
         t.optimizer.step()

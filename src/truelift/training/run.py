@@ -234,11 +234,13 @@ def _end_recording(folder: Path, training: Training) -> None:
 
 
 def _keep_sources(folder: Path, experiment: Experiment) -> None:
-    """Copy the source of the user's own parts into the run's folder."""
-    for path in experiment.own:
-        for source in sources(path, "part"):
-            (folder / "own").mkdir(exist_ok=True)
-            shutil.copyfile(source, folder / "own" / source.name)
+    """Copy the source of the user's own parts into the run's folder, each as it lies below their common folder."""
+    found = {source for path in experiment.own for source in sources(path, "part")}
+    common = os.path.commonpath([source.parent for source in found]) if found else ""
+    for source in found:
+        copy = folder / "own" / source.relative_to(common)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
 
 
 def _is_before(line: dict[str, Any], training: Training) -> bool:

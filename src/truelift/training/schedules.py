@@ -23,6 +23,7 @@ Shape = Callable[["ScheduleOptions", int, int, int], Callable[[int], float]]
 
 _STEPS = at_least(0, 1_000_000_000)
 _EPOCHS = at_least(0, 1_000_000)
+_WHERE_IT_HAS_A_LENGTH = tuple(Only(f"warmup_{unit}", above=0) for unit in ("percent", "epochs", "steps"))
 
 # Over one batch of 128 the error is known to 4 points, over these to 1; and the device waits for nobody in between.
 _STEPS_MEASURED = 20
@@ -88,18 +89,13 @@ class ScheduleOptions:
     warmup_steps: Annotated[int | None, _STEPS] = None
     """The same in steps, at least 0."""
 
-    warmup: Literal["linear", "constant", "until-error"] = "linear"
+    warmup: Annotated[
+        Literal["linear", "constant", "until-error"], Only("warmup", "until-error"), *_WHERE_IT_HAS_A_LENGTH
+    ] = "linear"
     """linear: the warm-up rises in a line from warmup_factor to 1. constant: it stays there, and then jumps to 1.
     until-error: the same, but it lasts until the training error is under warmup_error_percent, whatever that takes."""
 
-    warmup_factor: Annotated[
-        float,
-        SHARE,
-        Only("warmup_percent"),
-        Only("warmup_epochs"),
-        Only("warmup_steps"),
-        Only("warmup", "until-error"),
-    ] = 0.0
+    warmup_factor: Annotated[float, SHARE, Only("warmup", "until-error"), *_WHERE_IT_HAS_A_LENGTH] = 0.0
     """The warm-up's first factor, in [0, 1]; above 0 if the warm-up is not linear."""
 
     warmup_error_percent: Annotated[

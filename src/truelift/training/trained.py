@@ -88,7 +88,7 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
 
     Args:
         folder: Of a run.
-        device: auto, cpu, cuda, cuda:N or mps: where it shall run.
+        device: auto, cpu, mps, cuda or cuda:N: where it shall run.
 
     Raises:
         InputError: It is no folder of a finished training, its weights are not kept or damaged, or a part of the user's
@@ -199,8 +199,8 @@ def _as_planned(name: str, kind: str, planned: Mapping[str, str], folder: Path) 
     file, _, called = name.partition(":")
     paths = [name]
     if file.endswith(".py"):
-        places = (Path(file), folder / "own" / Path(file).name)
-        paths = [f"{place}:{called}" for place in places if place.is_file()]
+        copies = [copy for copy in sorted((folder / "own").rglob("*.py")) if copy.name == Path(file).name]
+        paths = [f"{place}:{called}" for place in (Path(file), *copies) if place.is_file()]
     for path in paths:
         if digest(path, kind) == planned[name]:
             return path

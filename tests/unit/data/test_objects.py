@@ -116,6 +116,7 @@ def test_several_labels_and_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ([(pixels(0).astype(float), 0)] * 4, r"train image 0: images must be uint8, 0 to 255, got float64"),
         (Vision([0, 1], transform=lambda _: torch.zeros(3, 4, 4)), r"train image 0: images must be uint8, .*float32"),
         (Vision([0, 1], transform=lambda image: image.nothing), r"train image 0: the data set raised AttributeError"),
+        (Vision([0, 1], transform=lambda _: sys.exit(3)), r"train image 0: the data set raised SystemExit: 3 "),
         ([(pixels(0), 0.5)] * 4, r"train image 0: a label must be a whole number, text, true or false, got 0.5"),
         ({"train": Vision([0, 1]), "tset": Vision([0])}, r'unknown part of data set .*"tset". Did you mean "test"'),
         ({"train": Vision([0, 1]), "test": Vision([0, 2])}, r"test image 1: a label must be in 0..1"),

@@ -83,6 +83,7 @@ def test_images_stay_channels_last(own: Callable[[str], str]) -> None:
         ("def f(images, labels): return images, labels.int()", {}, r"must give labels of torch.int64 \(8,\)"),
         ("def f(images, labels): return images, labels.new_ones((8, 4)).float()", {}, "shares of the classes, .*sum 1"),
         ("def f(images): return 1 / 0", {}, r'my.py:f" raised ZeroDivisionError: division by zero \(my.py, line 1\)'),
+        ("def f(images): exit(3)", {}, r'my.py:f" raised SystemExit: 3 \('),
         ("def f(images, most): return images", {"mots": 1}, r'takes no args.mots. Did you mean "most"\?'),
         ("def f(classes): return 3", {}, "must give a function of images .*got 3"),
         ("def f(classes): return lambda picture: picture", {}, "must give a function of images"),

@@ -162,6 +162,16 @@ def fewer(classes: int) -> nn.Module:
     return Named(classes - 1)
 
 
+def exiting() -> nn.Module:
+    """Ends the process when it is called with images."""
+
+    class Exiting(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise SystemExit(3)
+
+    return Exiting()
+
+
 def raising() -> nn.Module:
     """Raises when it is called with images."""
 

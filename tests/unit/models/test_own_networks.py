@@ -197,6 +197,7 @@ def test_weights_of_ones_own(tmp_path: Path) -> None:
         ("integers", "floating-point numbers, got torch.int64."),
         ("Auxiliary", "in training mode, a tensor, got SimpleNamespace."),
         ("raising", "given images of 3x16x16 in training mode, raised RuntimeError: no memory (own_networks.py, line "),
+        ("exiting", "in training mode, raised SystemExit: 3 (own_networks.py, line "),
         ("no_network", "must give a torch.nn.Module, got str."),
     ],
 )

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -401,6 +402,11 @@ def test_the_metric_s_name_tells_which_way_is_better(tmp_path: Path) -> None:
     assert ledger.judge_results(higher, baseline=[9.1, 9.4, 9.2], results=[12.2, 12.6, 12.3]).verdict == "helps"
     with pytest.raises(InputError, match="higher_is_better must be given for a metric whose name does not end in"):
         ledger.register("unknown", baseline="plain", metric="val_goodness", seeds=3)
+
+
+def test_a_system_without_pread_has_ledgers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pread")  # as Windows
+    assert len(filled(tmp_path / "ledger.jsonl").state().candidates) == 3
 
 
 @pytest.mark.parametrize("content", ["[]", '"text"', "{}"])

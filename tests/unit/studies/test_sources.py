@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (f"{sys.executable} train.py --seed {{seed}} --out {{out}}", ["helper.py", "train.py"]),
         ("sh job.sh {seed} {out}", ["job.sh"]),
         ("sh -c 'cd . && python train.py --config=conf.toml {seed}' {out}", ["conf.toml", "helper.py", "train.py"]),
-        ("python -m pkg.run {seed} {out}", ["pkg/run.py"]),
+        ("python -m pkg.run {seed} {out}", ["pkg/__init__.py", "pkg/run.py"]),
         ("python -m pkg {seed} {out}", ["pkg/__init__.py"]),
         ("./binary --conf {seed}.yaml {out}", ["3.yaml"]),
         ("python 'my file.py' {seed} {out}", ["my file.py"]),
@@ -43,6 +43,14 @@ def test_the_files_that_a_command_names(here: Path, command: str, files: list[st
     found = source_digests({**CONFIG, "command": command}, here / "out")
     assert sorted(found) == files
     assert all(len(digest) == 16 for digest in found.values())
+
+
+def test_a_module_finds_others_from_the_folder_that_holds_its_packages(here: Path) -> None:
+    (here / "ns/inner").mkdir(parents=True)
+    (here / "ns/inner/run.py").write_text("from ns.far import f\n")
+    (here / "ns/far.py").write_text("f = 1\n")
+    config = {**CONFIG, "command": "python -m ns.inner.run {seed} {out}"}
+    assert sorted(source_digests(config, here / "out")) == ["ns/far.py", "ns/inner/run.py"]
 
 
 def test_files_in_the_args_count_too(here: Path) -> None:

@@ -8,12 +8,14 @@ from typing import Any, get_args
 import pytest
 
 from truelift import recipes
-from truelift.options import OneOf, Only, hints, without_effect
+from truelift.options import OneOf, Only, bare, hints, without_effect
 from truelift.studies.study_file import read_plan
 from truelift.toml import read_toml
 from truelift.training.experiment import Experiment
 from truelift.training.settings import parse_experiment
 
+LENGTHS = "schedule.warmup_percent above 0, schedule.warmup_epochs above 0 or schedule.warmup_steps above 0"
+MIXTURE = {"objective.name": "gaussian-mixture"}
 RECIPES = [path for path in sorted(Path(recipes.__file__).parent.glob("*.toml")) if "variants" in read_toml(path)]
 
 
@@ -41,6 +43,33 @@ RECIPES = [path for path in sorted(Path(recipes.__file__).parent.glob("*.toml"))
         ({"tasks.batch_norm": "joint"}, {"tasks.batch_norm": "tasks.auxiliary or tasks.auxiliary_rotation"}),
         ({"tasks.batch_norm": "joint", "tasks.auxiliary": ["cat", "dog"]}, {}),
         ({"detection.images": 20, "detection.fgsm_epsilon": 1.0}, {}),
+        ({"preprocessing.epsilon": 0.2}, {"preprocessing.epsilon": "preprocessing.name zca"}),
+        ({"data.evaluation_crop": 1.0}, {"data.evaluation_crop": "data.stream true"}),
+        ({"data.evaluation_crop": 1.0, "data.stream": True}, {}),
+        (
+            {"augmentation.crop_padding_mode": "reflect", "augmentation.crop_padding": 0},
+            {"augmentation.crop_padding_mode": "augmentation.crop_padding above 0"},
+        ),
+        ({"augmentation.crop_padding_mode": "reflect", "augmentation.crop_padding": 2}, {}),
+        (
+            {"objective.name": "gaussian-mixture", "objective.margin_cap": 0.5, "objective.schedule_epochs": 3.0},
+            {
+                "objective.margin_cap": "objective.margin_schedule doubling",
+                "objective.schedule_epochs": (
+                    "objective.margin_schedule doubling or ramp or objective.likelihood_schedule ramp"
+                ),
+            },
+        ),
+        ({"objective.likelihood_schedule": "ramp", "objective.schedule_epochs": 3.0, **MIXTURE}, {}),
+        (
+            {"schedule.warmup": "constant", "schedule.warmup_factor": 0.1, "schedule.warmup_steps": 0},
+            {
+                "schedule.warmup": f"schedule.warmup until-error, {LENGTHS}",
+                "schedule.warmup_factor": f"schedule.warmup until-error, {LENGTHS}",
+            },
+        ),
+        ({"schedule.warmup": "until-error", "schedule.warmup_factor": 0.1, "schedule.warmup_steps": 0}, {}),
+        ({"schedule.warmup": "constant", "schedule.warmup_factor": 0.1, "schedule.warmup_epochs": 0.5}, {}),
     ],
     ids=str,
 )
@@ -67,7 +96,8 @@ def test_every_mark_names_an_option_of_its_group_and_names_that_it_may_have() ->
     for options, only in marks:
         hint = _hints(options)[only.option]  # it is there
         registries = [extra.registry for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, OneOf)]
-        known = {*(registries[0] if registries else get_args(hint))}
+        kind = bare(hint)
+        known = {*(registries[0] if registries else ("true", "false") if kind is bool else get_args(kind))}
         assert set(only.names) <= known
     assert without_effect(experiment) == {}
 

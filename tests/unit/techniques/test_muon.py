@@ -129,6 +129,32 @@ def test_frozen_parameters_stay_and_a_state_is_taken_up() -> None:
     assert torch.equal(layer.weight, other.weight)
 
 
+def test_a_step_with_a_closure_is_that_behind_its_passes() -> None:
+    weights = [nn.Parameter(drawn(4, 3)) for _ in range(2)]
+    optimizers = [Muon([weight]) for weight in weights]
+    for _ in range(2):
+        weights[0].square().sum().backward()
+        assert optimizers[0].step() is None
+        optimizers[0].zero_grad()
+
+        def closure() -> float:
+            optimizers[1].zero_grad()
+            loss = weights[1].square().sum()
+            loss.backward()
+            return float(loss.detach())
+
+        expected = float(weights[1].detach().square().sum())
+        assert optimizers[1].step(closure) == expected
+    assert torch.equal(weights[0], weights[1])
+
+
+def test_a_refused_group_is_not_added() -> None:
+    optimizer = Muon([nn.Parameter(torch.zeros(2, 2))])
+    with pytest.raises(InputError, match="got one of 1"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})
+    assert len(optimizer.param_groups) == 1
+
+
 def test_bad_values() -> None:
     weight, vector = nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))
     with pytest.raises(InputError, match=r"momentum must be in \[0, 1\), got 1"):

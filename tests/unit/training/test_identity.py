@@ -9,7 +9,7 @@ import pytest
 
 from truelift import own
 from truelift.errors import InputError
-from truelift.options import hints
+from truelift.options import OneOf, hints
 from truelift.training import Experiment, fingerprint, identity, resolve
 from truelift.training.identity import (
     DEFAULTS_VERSION,
@@ -20,6 +20,7 @@ from truelift.training.identity import (
     read_config,
     write_config,
 )
+from truelift.training.own_parts import PARTS
 from truelift.training.settings import OPTIONS, flatten, parse_experiment, to_dict
 
 # Each version has its own. Where a default has changed, raise DEFAULTS_VERSION and write the file of the new version;
@@ -146,6 +147,23 @@ def test_what_it_imports_of_its_package_belongs_to_it(
     (tmp_path / package / "scales.py").write_text("SCALE = 2.0\n")
     digests += [own.digest(name, "objective") for name in names]
     assert digests[0] != digests[1] == digests[2] != ""
+
+
+FROM_A_REGISTRY = [
+    name for name, hint in OPTIONS.items() if any(isinstance(e, OneOf) for e in getattr(hint, "__metadata__", ()))
+]
+
+
+@pytest.mark.parametrize("name", sorted({*FROM_A_REGISTRY} - OPERATIONAL_OPTIONS))
+def test_the_source_of_every_own_part_belongs_to_a_run_or_the_part_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.py").write_text("def part(): ...\n")
+    part, list_of = f"{tmp_path}/mine.py:part", isinstance(flatten(to_dict(Experiment()))[name], list)
+    settings = {name: [part] if list_of else part}
+    if name in PARTS:
+        assert set(experiment(**settings).own) == {part}
+        return
+    with pytest.raises(InputError, match=f"{name} must be one of .*, none of your own, got"):
+        experiment(**settings)
 
 
 def test_every_option_has_a_type_that_toml_can_hold() -> None:

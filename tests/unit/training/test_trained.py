@@ -1,5 +1,6 @@
 """A run's network out of its folder says what the run's evaluation said."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,24 @@ def test_own_network_as_it_was_when_the_run_was_made(tmp_path: Path, monkeypatch
     (tmp_path / "run" / "own" / source.name).unlink()
     with pytest.raises(InputError, match="is gone since this run was made"):
         restore(tmp_path / "run")
+
+
+def test_own_files_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "deeper").mkdir(parents=True)
+    (home / "width_of_mine.py").write_text("WIDTH = 4\n")
+    (home / "deeper/width_of_mine.py").write_text("KERNEL = 3\n")
+    (home / "net_of_two.py").write_text(
+        "from torch import nn\nfrom width_of_mine import WIDTH\nfrom deeper.width_of_mine import KERNEL\n"
+        "def net(classes, in_channels):\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, WIDTH, KERNEL), nn.AdaptiveAvgPool2d(1), nn.Flatten(),"
+        " nn.Linear(WIDTH, classes))\n"
+    )
+    trained(tmp_path / "run", **{"model.name": f"{home}/net_of_two.py:net"})
+    kept = {path.relative_to(home): path.read_text() for path in home.rglob("*.py")}
+    shutil.rmtree(home)
+    assert {path.relative_to(tmp_path / "run/own"): path.read_text() for path in tmp_path.rglob("*.py")} == kept
+    restore(tmp_path / "run")
 
 
 @pytest.mark.parametrize("preprocessing", ["channels", "zca"])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from truelift.data.augmentations.base import Stage
 from truelift.errors import InputError
-from truelift.own import call, parameters, raised, refuse_unknown
+from truelift.own import blamed, call, parameters, refuse_unknown
 
 _KIND = "augmentation"
 
@@ -48,12 +48,8 @@ class OwnChange:
             InputError: It raises, or gives images or labels of another shape or type.
         """
         there = {"images": images, "labels": labels, "generator": generator}
-        try:
+        with blamed(_KIND, self.path):
             found = self._function(**{name: there[name] for name in self._takes}, **self._args)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f'{_KIND} "{self.path}" {raised(error)}.') from error
         changed, of_classes = found if isinstance(found, tuple | list) and len(found) == 2 else (found, labels)
         self._check("images", changed, tuple(images.shape), images.dtype)
         if isinstance(of_classes, Tensor) and of_classes.is_floating_point():

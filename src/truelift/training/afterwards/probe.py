@@ -1,6 +1,6 @@
 """A linear support vector machine on what the network has learned. N images, D features, K classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import torch
 from truelift.data import ImageBatches, Splits
 from truelift.data.splits import subset
 from truelift.errors import require
-from truelift.options import POSITIVE, OneOf, Only, Registry, at_least
+from truelift.options import POSITIVE, Conflict, OneOf, Only, Registry, at_least
 from truelift.records import Predictions
 from truelift.seeds import derive
 from truelift.training.afterwards.base import Afterwards, End, require_every_class
@@ -88,6 +88,10 @@ class ProbeOptions:
 
     images: Annotated[int | None, at_least(1, 1_000_000_000), Only("name", "linear-svm")] = None
     """Largest number of training images to fit on, at least 1. Default: all."""
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """The rules between these options."""
+        yield "name", self.name in PROBES, f"one of {', '.join(PROBES)}, none of your own"
 
 
 def build(options: ProbeOptions, splits: Splits) -> Afterwards:

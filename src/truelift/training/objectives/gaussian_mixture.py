@@ -41,7 +41,7 @@ class MixtureOptions(SoftmaxOptions):
     margin_schedule: Annotated[Literal["constant", "doubling", "ramp"], Only("name", "gaussian-mixture")] = "constant"
     """doubling: α doubles every schedule_epochs, up to margin_cap. ramp: from 0 to α in schedule_epochs."""
 
-    margin_cap: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 0.3
+    margin_cap: Annotated[float, NONNEGATIVE, Only("margin_schedule", "doubling")] = 0.3
     """doubling: the largest α; at least margin."""
 
     likelihood_weight: Annotated[float, NONNEGATIVE, Only("name", "gaussian-mixture")] = 0.1
@@ -50,7 +50,9 @@ class MixtureOptions(SoftmaxOptions):
     likelihood_schedule: Annotated[Literal["constant", "ramp"], Only("name", "gaussian-mixture")] = "constant"
     """ramp: from 0 to λ in schedule_epochs."""
 
-    schedule_epochs: Annotated[float, POSITIVE, Only("name", "gaussian-mixture")] = 30.0
+    schedule_epochs: Annotated[
+        float, POSITIVE, Only("margin_schedule", "doubling", "ramp"), Only("likelihood_schedule", "ramp")
+    ] = 30.0
     """Length of the ramps, or between two doublings, in epochs; above 0."""
 
     covariance: Annotated[Covariance, Only("name", "gaussian-mixture")] = "identity"
