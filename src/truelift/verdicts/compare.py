@@ -254,7 +254,7 @@ def _compared(
                 refereed=asked.given is not None,
                 no_effect_level=no_effect_levels.get(name, asked.alpha),
                 looks=asked.looks,
-                folds=asked.held_out is not None,
+                replicates="seeds" if asked.held_out is None else "folds",
             ),
             tuple(one[name] for one in kept if name in one),
             second.get(name),

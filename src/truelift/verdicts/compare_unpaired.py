@@ -148,6 +148,7 @@ def _compared(
                 relative=asked.relative,
                 level=levels.get(name, alpha),
                 no_effect_level=no_effect_levels.get(name, alpha),
+                replicates="runs",
             ),
             second.get(name),
             without.get(name, Lost()),
@@ -219,6 +220,7 @@ def _comparison(
         more_seeds=judged.more_seeds,
         guards=(),
         with_failures=second,
+        replicates=rule.replicates,
     )
 
 
