@@ -103,7 +103,7 @@ class _Guard(Struct):
 class _UntilDecided(Struct):
     max_seeds: Annotated[int, Meta(ge=3, le=200)]
     looks: Annotated[list[Annotated[int, Meta(ge=3)]], Meta(min_length=1)]
-    alpha: Annotated[float, Meta(gt=0, lt=1)]
+    alpha: Annotated[float, Meta(gt=0, le=0.5)]
 
 
 class _EarlierPlan(Struct):
