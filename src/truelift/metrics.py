@@ -4,6 +4,7 @@ A metric of a user's own program is known by the ending of its name; otherwise t
 """
 
 import difflib
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,6 +28,9 @@ class Kind:
     scale: Scale | None = None
     """points: from 0 to 100, or from 0 to 1 in programs that write fractions; None: neither."""
 
+
+LARGEST = 1e100
+"""A result beyond it is none: its square would be no number."""
 
 PERCENT_OF_BASELINE = "percent of baseline"
 """The unit of relative differences."""
@@ -230,6 +234,13 @@ class Limit:
     metric: Metric
     most: float
     """In the metric's unit."""
+
+
+def no_result(value: float) -> str | None:
+    """Why a number cannot be judged, for a sentence "NAME is …"; None where it can."""
+    if abs(value) <= LARGEST:
+        return None
+    return f"beyond {LARGEST:g}" if abs(value) < math.inf else "no finite number"
 
 
 def is_time(name: str) -> bool:

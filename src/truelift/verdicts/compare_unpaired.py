@@ -17,7 +17,7 @@ from truelift.verdicts.guards import Guard
 from truelift.verdicts.judging import Tested, more_needed, with_failures
 from truelift.verdicts.paired import sample_sd
 from truelift.verdicts.power import POWER
-from truelift.verdicts.sample import FEWEST_SEEDS, margins
+from truelift.verdicts.sample import FEWEST_SEEDS, in_percent, margins
 from truelift.verdicts.scale import Scale, in_points
 from truelift.verdicts.several import holm_by_name
 from truelift.verdicts.student import noncentrality
@@ -179,7 +179,7 @@ def _comparison(
     k = min(base.size, variant.size)
 
     def shown(value: float) -> float:
-        return 100 * math.expm1(value) if rule.relative else value
+        return in_percent(value) if rule.relative else value
 
     def natural(values: Array) -> Array:
         return np.exp(values) if rule.relative else values
