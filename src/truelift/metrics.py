@@ -245,7 +245,8 @@ def no_result(value: float) -> str | None:
 
 def is_time(name: str) -> bool:
     """Whether a metric is a time or a speed, which another device changes as a whole."""
-    return name.endswith(("seconds", "images_per_second"))
+    kind = _kind(name)
+    return kind is not None and kind.ending in ("seconds", "images_per_second")
 
 
 def _kind(name: str) -> Kind | None:

@@ -1,7 +1,7 @@
 import pytest
 
 from truelift.errors import InputError
-from truelift.metrics import DRAWN, LOGGED, Metric
+from truelift.metrics import DRAWN, LOGGED, Metric, is_time
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,11 @@ def test_another_name_needs_the_direction(name: str) -> None:
 def test_names_of_other_libraries_are_known() -> None:
     for name in ("eval/F1", "val-accuracy", "valid.AUC", "acc"):
         assert (Metric.named(name).unit, Metric.named(name).higher_is_better) == ("points", True)
+
+
+def test_times_are_known_as_all_names_are() -> None:
+    assert all(map(is_time, ("train_seconds", "Train-Seconds", "eval/images per second", "seconds")))
+    assert not any(map(is_time, ("x_nanoseconds", "seconds_left", "test_accuracy", "dice")))
 
 
 def test_a_scale_that_is_said() -> None:
