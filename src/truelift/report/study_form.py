@@ -21,7 +21,7 @@ def study_file(plan: Mapping[str, Any]) -> str | None:
     Returns:
         None for runs that were made elsewhere or by a function, and for a ledger's, whose seeds it draws.
     """
-    if plan.get("notes") or plan.get("referee") or plan.get("paired") is False or not plan.get("source"):
+    if plan.get("made_elsewhere") or plan.get("referee") or plan.get("paired") is False or not plan.get("source"):
         return None
     tables: dict[str, Any] = {key: plan[key] for key in _KEPT if plan.get(key) is not None}
     if plan.get("metric_scale"):
