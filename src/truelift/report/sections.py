@@ -12,6 +12,8 @@ from truelift.verdicts import Looks
 from truelift.verdicts.numbers import number, p_value
 from truelift.verdicts.wording import percent
 
+SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆", "failed": "✕"}
+"""Before each verdict, for those who see no colours."""
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
     "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
