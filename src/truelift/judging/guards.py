@@ -9,12 +9,11 @@ from typing import Any
 from truelift.errors import InputError, known
 from truelift.judging import metric as of_metric
 from truelift.judging.scale import scaled
-from truelift.metrics import Metric
+from truelift.metrics import PERCENT_OF_BASELINE, Metric
 from truelift.records.elsewhere.names import resolved
 from truelift.verdicts import Scale
 
 _LIMIT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*")
-_RELATIVE = "percent of baseline"
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class AskedGuard:
         relative = self.relative or metric.relative
         form = {
             "limit": self.limit,
-            "unit": _RELATIVE if relative else metric.unit,
+            "unit": PERCENT_OF_BASELINE if relative else metric.unit,
             "higher_is_better": metric.higher_is_better,
             "relative": relative,
             "scale": "points" if metric.in_points and not relative else None,

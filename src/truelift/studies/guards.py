@@ -4,14 +4,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from truelift.errors import InputError, is_number, require, unknown_name
 from truelift.metrics import PERCENT_OF_BASELINE, Limit, Metric, Scale
-from truelift.verdicts import POOLINGS, Pooling
+from truelift.verdicts import POOLINGS, SCALES, Pooling
+from truelift.verdicts.pooled import FEWEST_VARIANTS
 
 _KEYS = ("limit", "higher_is_better", "scale")
-_NEEDED_FOR_POOLING = 3
 
 
 def read_scale(value: Any) -> Scale | None:
@@ -20,10 +20,9 @@ def read_scale(value: Any) -> Scale | None:
     Raises:
         InputError: It is another word.
     """
-    scales: tuple[Scale, ...] = get_args(Scale)
-    if value is None or value in scales:
+    if value is None or value in SCALES:
         return value  # type: ignore[no-any-return]  # a member of the literal
-    raise unknown_name("scale", str(value), scales)
+    raise unknown_name("scale", str(value), SCALES)
 
 
 def read_pooling(value: Any, variants: int) -> Pooling:
@@ -38,8 +37,8 @@ def read_pooling(value: Any, variants: int) -> Pooling:
     """
     if value not in POOLINGS:
         raise unknown_name("pooling", str(value), POOLINGS)
-    few = value == "guarded" and variants < _NEEDED_FOR_POOLING
-    require("variants beside the baseline", variants, not few, 'at least 3 where pooling = "guarded"')
+    few = value == "guarded" and variants < FEWEST_VARIANTS
+    require("variants beside the baseline", variants, not few, f'at least {FEWEST_VARIANTS} where pooling = "guarded"')
     return value  # type: ignore[no-any-return]  # a member of the literal
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from truelift.metrics import Scale
 from truelift.options import In, bare, hints
-from truelift.seeds import MOST_SEEDS
+from truelift.seeds import FEWEST_SEEDS, MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
 from truelift.studies.executors.options import EXECUTORS, ExecutorOptions
 from truelift.studies.folds import MOST_FOLDS, REPLICATES
@@ -19,7 +19,6 @@ from truelift.studies.study_file import KEYS
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS
 from truelift.verdicts import POOLINGS
-from truelift.verdicts.sample import FEWEST_SEEDS
 from truelift.verdicts.sequential import FIRST_LOOK
 from truelift.verdicts.sequential import MOST_SEEDS as MOST_LOOK
 

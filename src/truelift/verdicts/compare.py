@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, known, require
+from truelift.metrics import Scale
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
@@ -22,8 +24,8 @@ from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_v
 from truelift.verdicts.judging import Tested, judge
 from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
 from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_down_dunnett
-from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
-from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.sample import Sample, margins, sample_of
+from truelift.verdicts.scale import in_points
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look, path
 from truelift.verdicts.several import holm_by_name

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
+from truelift.metrics import Scale
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
 from truelift.verdicts.compare import Pooling
@@ -17,8 +19,8 @@ from truelift.verdicts.guards import Guard
 from truelift.verdicts.judging import Tested, more_needed, with_failures
 from truelift.verdicts.paired import sample_sd
 from truelift.verdicts.power import POWER
-from truelift.verdicts.sample import FEWEST_SEEDS, in_percent, margins
-from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.sample import in_percent, margins
+from truelift.verdicts.scale import in_points
 from truelift.verdicts.several import holm_by_name
 from truelift.verdicts.student import noncentrality
 from truelift.verdicts.unpaired import Welch, probability_better, welch

@@ -11,9 +11,6 @@ from truelift.metrics import LARGEST
 from truelift.verdicts.checks import Array, results_of
 from truelift.verdicts.paired import complete_pairs, exact_differences, spread
 
-FEWEST_SEEDS = 3
-"""Pairs below which nothing is decided: with two the t-test rests on normality alone, which two numbers cannot show."""
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -16,11 +16,12 @@ from itertools import pairwise
 import numpy as np
 
 from truelift.errors import InputError, real, require
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts.checks import Array
 from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
-FIRST_LOOK = 3  # two seeds decide nothing
+FIRST_LOOK = FEWEST_SEEDS
 MOST_SEEDS = 200
 MOST_ALPHA = 0.5  # above it a decision says nothing
 SHAPE = 1.5  # the level of a look grows with (k / K)^1.5: early looks cost little of the last one's
