@@ -236,6 +236,17 @@ class Limit:
     """In the metric's unit."""
 
 
+PERCENT = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*"
+"""A number in percent, as a regular expression."""
+
+
+def percent(text: object) -> float | None:
+    """The number of "3 %", at least 0; None where it is no text of that form."""
+    found = re.fullmatch(PERCENT, text) if isinstance(text, str) else None
+    number = math.inf if found is None else float(found[1])
+    return number if number < math.inf else None
+
+
 def no_result(value: float) -> str | None:
     """Why a number cannot be judged, for a sentence "NAME is …"; None where it can."""
     if abs(value) <= LARGEST:

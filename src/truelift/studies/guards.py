@@ -1,13 +1,12 @@
 """The keys `scale`, `guards` and `pooling` of a study file."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from truelift.errors import InputError, is_number, require, unknown_name
-from truelift.metrics import PERCENT_OF_BASELINE, Limit, Metric, Scale
+from truelift.metrics import PERCENT_OF_BASELINE, Limit, Metric, Scale, percent
 from truelift.verdicts import POOLINGS, SCALES, Pooling
 from truelift.verdicts.pooled import FEWEST_VARIANTS
 
@@ -83,8 +82,8 @@ def _limit(name: str, given: Any, *, metric: str, scale: Scale | None, programs:
 
 def _number(name: str, given: Any) -> tuple[float, bool]:
     """The limit and whether it is in percent of the baseline."""
-    if isinstance(given, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given)):
-        return float(found[1]), True
+    if (share := percent(given)) is not None:
+        return share, True
     if not is_number(given) or not math.isfinite(given) or given < 0:
         rule = 'a number of at least 0, or percent of the baseline such as "3 %"'
         raise InputError(f"guards.{name} must be {rule}, got {given!r}.")

@@ -9,7 +9,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from truelift.metrics import Scale
+from truelift.metrics import PERCENT, Scale
 from truelift.options import In, bare, hints
 from truelift.seeds import FEWEST_SEEDS, MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
@@ -23,7 +23,7 @@ from truelift.verdicts.sequential import FIRST_LOOK
 from truelift.verdicts.sequential import MOST_SEEDS as MOST_LOOK
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_PERCENT = {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"}
+_PERCENT = {"type": "string", "pattern": f"^{PERCENT}$"}
 
 
 def study_schema(told: Mapping[str, str]) -> dict[str, Any]:

@@ -247,6 +247,7 @@ def test_guards(tmp_path: Path) -> None:
     assert [guard["metric"] for variant in by_name for guard in variant["guards"]] == ["test_loss", "test_loss"]
     relative = truelift.judge(table, **asked, guards={"test_loss": "10 %"})
     assert relative["mixup"].guards[0].unit == "percent of baseline"
+    assert truelift.judge(table, **asked, guards={"test_loss": 1e-5})["mixup"].guards[0].limit == 1e-5
     for guards, words in (
         ({"loss": 1}, 'unknown guard "loss"'),
         ({"other": 1}, "cannot be a guard"),
