@@ -100,9 +100,19 @@ def compare(
         InputError: For an argument outside its range, arrays of different lengths, infinite values, or results whose
             scale cannot be told.
     """
-    at_least_zero("smallest_effect", smallest_effect)
-    at_least_zero("resolution", resolution)
-    fraction("confidence", confidence)
+    asked = Question(
+        higher_is_better=higher_is_better,
+        smallest_effect=smallest_effect,
+        relative=relative,
+        resolution=resolution,
+        confidence=confidence,
+        unit=unit,
+        may_be_constant=may_be_constant,
+        pooling=pooling,
+        looks=looks,
+        levels=levels,
+        held_out=held_out,
+    )
     known("pooling", pooling, POOLINGS)
     if looks is not None:
         require("looks' alpha", looks.alpha, math.isclose(looks.alpha, 1 - confidence), "1 - confidence")
@@ -114,23 +124,7 @@ def compare(
         _check_folds(held_out, pooling, looks, levels)
     if levels is not None:
         _check_levels(levels, variants, pooling, looks)
-    arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
-    if unit == "points" and not relative:
-        arms = in_points("the metric", arms, scale)
-    base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
-    asked = _Asked(
-        higher_is_better,
-        smallest_effect,
-        relative,
-        resolution,
-        confidence,
-        unit,
-        may_be_constant,
-        pooling,
-        looks,
-        levels,
-        held_out,
-    )
+    base, others = asked.arms(baseline, variants, scale)
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
     seeds = {name: _judged(values, flags[name], asked) for name, values in others.items()}
@@ -150,9 +144,13 @@ def compare(
     return _compared(base, others, asked, guards, second, without)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The arguments that are no results."""
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The arguments of `compare` that are no results; of runs that are no pairs too.
+
+    Raises:
+        InputError: One is outside its range.
+    """
 
     higher_is_better: bool
     smallest_effect: float
@@ -161,19 +159,33 @@ class _Asked:
     confidence: float
     unit: str
     may_be_constant: bool
-    pooling: Pooling
-    looks: Looks | None
-    given: Mapping[str, float] | None
-    """Levels of a referee's."""
-    held_out: float | None
-    """Of folds, n_test / n_train."""
+    pooling: Pooling = "none"
+    looks: Looks | None = None
+    levels: Mapping[str, float] | None = None
+    held_out: float | None = None
+
+    def __post_init__(self) -> None:
+        at_least_zero("smallest_effect", self.smallest_effect)
+        at_least_zero("resolution", self.resolution)
+        fraction("confidence", self.confidence)
+
+    def arms(
+        self, baseline: ArrayLike, variants: Mapping[str, ArrayLike], scale: Scale | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """The results of the baseline and of each variant, as percent where differences are in points."""
+        arms = [results_of("baseline", baseline), *(results_of(name, values) for name, values in variants.items())]
+        if self.unit == "points" and not self.relative:
+            arms = in_points("the metric", arms, scale)
+        return arms[0], dict(zip(variants, arms[1:], strict=True))
 
     @property
     def alpha(self) -> float:
+        """The level of the tests over all variants."""
         return 1 - self.confidence
 
     @property
     def evidence(self) -> Evidence:
+        """How pairs are tested."""
         if self.held_out is not None:
             return DependentFolds(self.held_out)
         return OneLook() if self.looks is None else AnyStop(self.looks)
@@ -199,7 +211,7 @@ def _check_folds(held_out: float, pooling: Pooling, looks: Looks | None, levels:
             raise InputError(f"{name} must be left out with folds: its tests are for independent pairs.")
 
 
-def _judged(results: Array, failed: Flags, asked: _Asked) -> int:
+def _judged(results: Array, failed: Flags, asked: Question) -> int:
     """How many seeds a variant is judged by: where it stopped, it has neither results nor failures from there on."""
     there = np.flatnonzero(~np.isnan(results) | failed)
     return results.size if asked.looks is None else int(there[-1]) + 1 if there.size else 0
@@ -208,7 +220,7 @@ def _judged(results: Array, failed: Flags, asked: _Asked) -> int:
 def _compared(
     base: Array,
     others: Mapping[str, Array],
-    asked: _Asked,
+    asked: Question,
     guards: Sequence[Guard],
     second: Mapping[str, WithFailures],
     without: Mapping[str, Lost],
@@ -224,7 +236,7 @@ def _compared(
     turned = [guard_samples(guard, evidence) for guard in guards]
     of_guards = [p_values(guard, one, evidence) for guard, one in zip(guards, turned, strict=True)]
     # A referee's budget is one-sided: of a level that is given for two sides, a guard has one.
-    sides = 1 if asked.given is None else 2
+    sides = 1 if asked.levels is None else 2
     both = {name: min(1.0, max(p, sides * worst_p_value(of_guards, name))) for name, p in tests.judged.items()}
     adjusted, levels = _corrected(both, asked)
     levels = {name: level / sides for name, level in levels.items()}
@@ -253,7 +265,7 @@ def _compared(
                 unit=asked.unit,
                 relative=asked.relative,
                 level=tests.levels.get(name, asked.alpha),
-                refereed=asked.given is not None,
+                refereed=asked.levels is not None,
                 no_effect_level=no_effect_levels.get(name, asked.alpha),
                 looks=asked.looks,
                 replicates="seeds" if asked.held_out is None else "folds",
@@ -279,7 +291,7 @@ class _Tests:
     """In working units."""
 
 
-def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Tests:
+def _tests(samples: Mapping[str, Sample], asked: Question) -> _Tests:
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted, levels = _corrected(p, asked)
 
@@ -296,16 +308,16 @@ def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Tests:
     return _Tests(p, adjusted, levels, intervals)
 
 
-def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float], dict[str, float]]:
+def _corrected(p: Mapping[str, float], asked: Question) -> tuple[dict[str, float], dict[str, float]]:
     """Adjusted p-values, and the level of each: Holm's, or a referee's."""
-    if asked.given is not None:
-        levels = {name: asked.given[name] for name in p}
+    if asked.levels is not None:
+        levels = {name: asked.levels[name] for name in p}
         return {name: min(1.0, value * asked.alpha / levels[name]) for name, value in p.items()}, levels
     return holm_by_name(p, asked.alpha)
 
 
 def _pooled(
-    samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: _Asked
+    samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: Question
 ) -> _Tests:
     """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two."""
     arms = list(samples.values())
@@ -322,7 +334,7 @@ def _pooled(
     return _Tests(p, adjusted, levels, intervals)
 
 
-def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> dict[str, float]:
+def _no_effect(samples: Mapping[str, Sample], asked: Question) -> dict[str, float]:
     """P-values of an effect as large as the smallest, either way; empty without a smallest effect."""
     if not asked.smallest_effect:
         return {}
