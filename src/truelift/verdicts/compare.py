@@ -1,4 +1,4 @@
-"""Is a variant better than the baseline by more than seed noise? Four verdicts over paired seeds.
+"""Is a variant better than the baseline by more than seed noise? Verdicts over paired seeds.
 
 Letters: k paired seeds, m variants; d is the array of k paired differences, variant - baseline; D the smallest effect.
 """
@@ -58,7 +58,7 @@ def compare(
     levels: Mapping[str, float] | None = None,
     held_out: float | None = None,
 ) -> dict[str, Comparison]:
-    """Each variant against the baseline over paired seeds, with one of four verdicts, or failed.
+    """Each variant against the baseline over paired seeds, with its verdict.
 
     - helps: the adjusted p <= 1 - confidence, the mean difference is at least D the better way, and every guard holds;
     - hurts: the same the worse way, or a guard is shown to be broken;

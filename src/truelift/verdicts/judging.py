@@ -1,4 +1,4 @@
-"""From p-values and intervals to one of four verdicts, from the plainest case to the subtlest."""
+"""From p-values and intervals to helps, hurts, no effect or undecided, from the plainest case to the subtlest."""
 
 import math
 from dataclasses import dataclass, replace
