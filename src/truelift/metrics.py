@@ -4,6 +4,7 @@ A metric of a user's own program is known by the ending of its name; otherwise t
 """
 
 import difflib
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -28,15 +29,19 @@ class Kind:
     """points: from 0 to 100, or from 0 to 1 in programs that write fractions; None: neither."""
 
 
+LARGEST = 1e100
+"""A result beyond it is none: its square would be no number."""
+
 PERCENT_OF_BASELINE = "percent of baseline"
 """The unit of relative differences."""
 
 KINDS = (
     Kind(ending="accuracy", unit="points", scale="points", higher_is_better=True),
     Kind(ending="error", unit="points", scale="points", higher_is_better=False),
+    Kind(ending="err", unit="points", scale="points", higher_is_better=False),
     *(
         Kind(ending=ending, unit="points", scale="points", higher_is_better=True)
-        for ending in ("acc", "auroc", "auc", "f1", "precision", "recall")
+        for ending in ("acc", "acc1", "top1", "auroc", "auc", "f1", "precision", "recall")
     ),
     Kind(ending="loss", higher_is_better=False),
     Kind(ending="seconds", unit=PERCENT_OF_BASELINE, relative=True, higher_is_better=False),
@@ -215,7 +220,7 @@ class Metric:
         """Its smallest step; 0 for a continuous metric.
 
         Args:
-            test_images: How many there are, at least 1; None where that is not known.
+            test_images: How many it is a share of, at least 1; None where that is not known.
         """
         step = _step(self.name)
         if step in ("test image", "some test images"):
@@ -232,9 +237,28 @@ class Limit:
     """In the metric's unit."""
 
 
+PERCENT = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*"
+"""A number in percent, as a regular expression."""
+
+
+def percent(text: object) -> float | None:
+    """The number of "3 %", at least 0; None where it is no text of that form."""
+    found = re.fullmatch(PERCENT, text) if isinstance(text, str) else None
+    number = math.inf if found is None else float(found[1])
+    return number if number < math.inf else None
+
+
+def no_result(value: float) -> str | None:
+    """Why a number cannot be judged, for a sentence "NAME is …"; None where it can."""
+    if abs(value) <= LARGEST:
+        return None
+    return f"beyond {LARGEST:g}" if abs(value) < math.inf else "no finite number"
+
+
 def is_time(name: str) -> bool:
     """Whether a metric is a time or a speed, which another device changes as a whole."""
-    return name.endswith(("seconds", "images_per_second"))
+    kind = _kind(name)
+    return kind is not None and kind.ending in ("seconds", "images_per_second")
 
 
 def _kind(name: str) -> Kind | None:
@@ -244,4 +268,6 @@ def _kind(name: str) -> Kind | None:
 
 
 def _step(name: str) -> Step | None:
+    if name.startswith("test_") and name.endswith("_recall"):  # of a class
+        return "some test images"
     return next((logged.step for logged in (*LOGGED, *PREDICTED) if logged.name == name), None)

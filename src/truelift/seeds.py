@@ -7,6 +7,9 @@ its own, derived from the run's seed and the source's name, so that drawing more
 import hashlib
 import json
 
+FEWEST_SEEDS = 3
+"""Pairs below which nothing is decided: with two the t-test rests on normality alone, which two numbers cannot show."""
+
 MOST_SEEDS = 100_000
 """Of a study. Each is a folder with records, and their list is in memory several times."""
 

@@ -1,7 +1,7 @@
 import pytest
 
 from truelift.errors import InputError
-from truelift.metrics import DRAWN, LOGGED, Metric
+from truelift.metrics import DRAWN, LOGGED, Metric, is_time
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,14 @@ def test_another_name_needs_the_direction(name: str) -> None:
 
 
 def test_names_of_other_libraries_are_known() -> None:
-    for name in ("eval/F1", "val-accuracy", "valid.AUC", "acc"):
+    for name in ("eval/F1", "val-accuracy", "valid.AUC", "acc", "val_acc1", "Top1"):
         assert (Metric.named(name).unit, Metric.named(name).higher_is_better) == ("points", True)
+    assert (Metric.named("test-err").unit, Metric.named("test-err").higher_is_better) == ("points", False)
+
+
+def test_times_are_known_as_all_names_are() -> None:
+    assert all(map(is_time, ("train_seconds", "Train-Seconds", "eval/images per second", "seconds")))
+    assert not any(map(is_time, ("x_nanoseconds", "seconds_left", "test_accuracy", "dice")))
 
 
 def test_a_scale_that_is_said() -> None:
@@ -47,6 +53,8 @@ def test_the_smallest_step() -> None:
     assert Metric.named("test_error").resolution(400) == 0.25
     assert Metric.named("test_error").resolution(None) == 0
     assert Metric.named("validation_accuracy").resolution(400) == 0  # of other images than the test set's
+    assert Metric.named("test_cat_recall").resolution(40) == 2.5
+    assert not Metric.named("test_cat_recall").over_test_images  # of some alone
     assert Metric.named("parameters").resolution(None) == 1
     assert Metric.named("train_seconds").resolution(400) == 0
 

@@ -9,6 +9,7 @@ from truelift.metrics import LOGGED
 from truelift.records import Run
 from truelift.referee import Decision, Ledger, images_of
 from truelift.report import Summary
+from truelift.seeds import FEWEST_SEEDS
 from truelift.studies.plan import StudyPlan
 from truelift.studies.study import preflight
 from truelift.training.identity import without_seed
@@ -34,8 +35,8 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
         )
     if plan.metric.relative and confirm:
         raise InputError(f"a confirmation is on other images, and {plan.metric.name} is computed on none.")
-    if len(plan.seeds) < 3:
-        raise InputError(f"a ledger needs 3 seeds or more, got {len(plan.seeds)}.")
+    if len(plan.seeds) < FEWEST_SEEDS:
+        raise InputError(f"a ledger needs {FEWEST_SEEDS} seeds or more, got {len(plan.seeds)}.")
     if plan.folds is not None:
         raise InputError("a ledger draws fresh seeds, and folds are always the same: give seeds.")
     preflight(plan)

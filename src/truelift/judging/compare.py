@@ -14,7 +14,7 @@ from truelift.errors import FailedError, InputError, known, require
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.judging.train_source import source_of
-from truelift.metrics import Metric
+from truelift.metrics import Metric, no_result
 from truelift.own import raised
 from truelift.records import Study, earlier_plans, leased, make_room, now, read_result, write_json
 from truelift.records.elsewhere.names import METRICS, find
@@ -264,10 +264,10 @@ class _Runner:
             return
         metrics = _numbers(found)
         judged_by = self._learn(metrics).name
-        if not math.isfinite(metrics[judged_by]):
-            self._fail(path, f"{judged_by} is no finite number", told)
+        if (why := no_result(metrics[judged_by])) is not None:
+            self._fail(path, f"{judged_by} is {why}", told)
             return
-        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        finite = {name: value for name, value in metrics.items() if no_result(value) is None}
         settings = {"seed": run.seed, "settings": dict(run.settings)}
         write_json(path / "result.json", {"metrics": finite, "finished": now(), **settings})
         self.results.append(metrics[judged_by])
@@ -311,6 +311,8 @@ def _numbers(found: Any) -> dict[str, float]:
             if isinstance(value, bool | str | bytes):
                 raise TypeError
             numbers[str(name)] = float(value)
+        except OverflowError:  # a whole number beyond all others
+            numbers[str(name)] = math.inf
         except (TypeError, ValueError, RuntimeError):  # a tensor of several numbers
             raise InputError(f"train must return numbers, got {name}: {_shown(value)}.") from None
     return numbers

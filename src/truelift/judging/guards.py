@@ -1,7 +1,5 @@
 """Guards: other metrics that may get worse by a limit at most."""
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +7,10 @@ from typing import Any
 from truelift.errors import InputError, known
 from truelift.judging import metric as of_metric
 from truelift.judging.scale import scaled
-from truelift.metrics import Metric
+from truelift.metrics import PERCENT_OF_BASELINE, Metric, percent
+from truelift.records.elsewhere.cells import finite
 from truelift.records.elsewhere.names import resolved
 from truelift.verdicts import Scale
-
-_LIMIT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*")
-_RELATIVE = "percent of baseline"
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class AskedGuard:
         relative = self.relative or metric.relative
         form = {
             "limit": self.limit,
-            "unit": _RELATIVE if relative else metric.unit,
+            "unit": PERCENT_OF_BASELINE if relative else metric.unit,
             "higher_is_better": metric.higher_is_better,
             "relative": relative,
             "scale": "points" if metric.in_points and not relative else None,
@@ -90,7 +86,9 @@ def parse(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _limit(name: str, given: float | str) -> tuple[float, bool]:
-    match = _LIMIT.fullmatch(str(given)) if not isinstance(given, bool) else None
-    if match is None or not math.isfinite(float(match[1])):
+    if (share := percent(given)) is not None:
+        return share, True
+    most = None if isinstance(given, bool) else finite(str(given))
+    if most is None or most < 0:
         raise InputError(f'guard {name} must have a limit of at least 0, or percent such as "3 %", got {given}.')
-    return float(match[1]), bool(match[2])
+    return most, False

@@ -116,6 +116,7 @@ def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[i
         "baseline": names[0],
         "seeds": list(seeds),
         "paired": paired,
+        "made_elsewhere": True,
         "metric_scale": "points" if asked.scale == "fraction" else asked.scale,
         "shared": shared,
         "runs": [],

@@ -11,8 +11,8 @@ from typing import Any
 from truelift.errors import InputError
 from truelift.records.json_files import read_plan
 from truelift.records.run import Run, fingerprint_of
+from truelift.seeds import FEWEST_SEEDS
 
-FEWEST_SEEDS = 3
 LOST = ""
 """In place of a time: study.json was lost."""
 

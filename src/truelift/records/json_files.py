@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from truelift.errors import InputError, one_line
+from truelift.metrics import Scale
 from truelift.records.files import read_bytes
 
 MOST_BYTES = 2**24
@@ -77,9 +78,6 @@ class _PlannedRun(Struct):
     folder: str
 
 
-_Scale = Literal["points", "fraction", "none"]
-
-
 class _Variant(Struct):
     settings: dict[str, Any]
     command: str | None = None
@@ -97,13 +95,13 @@ class _Guard(Struct):
     unit: str
     higher_is_better: bool
     relative: bool
-    scale: _Scale | None = None
+    scale: Scale | None = None
 
 
 class _UntilDecided(Struct):
     max_seeds: Annotated[int, Meta(ge=3, le=200)]
     looks: Annotated[list[Annotated[int, Meta(ge=3)]], Meta(min_length=1)]
-    alpha: Annotated[float, Meta(gt=0, lt=1)]
+    alpha: Annotated[float, Meta(gt=0, le=0.5)]
 
 
 class _EarlierPlan(Struct):
@@ -144,7 +142,7 @@ class _Plan(Struct):
     repeat: str
     created: str
     scale: str | None = None
-    metric_scale: _Scale | None = None
+    metric_scale: Scale | None = None
     guards: dict[str, _Guard] | UnsetType = UNSET
     pooling: Literal["none", "guarded"] = "none"
     published: dict[str, list[_Published]] | UnsetType = UNSET

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from truelift.errors import InputError, require
-from truelift.records.files import write_text
-from truelift.records.json_files import read_json
+from truelift.records.files import read_bytes, write_text
+from truelift.records.json_files import MOST_BYTES, read_json
 from truelift.records.study import Study
 
 _OF_A_RUN = ("config.toml", "environment.json", "result.json", "failure.json")
@@ -22,11 +22,18 @@ def records_of(study: Path) -> dict[str, str]:
     """The small records of a study's folder, by their places in it.
 
     Raises:
-        InputError: It is no study's folder.
+        InputError: It is no study's folder, or one of its records is no text file of records' usual size.
     """
     folders = sorted(run.folder for run in Study.read(study).runs)
     places = [study / "study.json", *(folder / name for folder in folders for name in _OF_A_RUN)]
-    return {p.relative_to(study).as_posix(): p.read_text(encoding="utf-8") for p in places if p.exists()}
+    return {p.relative_to(study).as_posix(): _text(p) for p in places if p.exists()}
+
+
+def _text(record: Path) -> str:
+    try:
+        return read_bytes(record, MOST_BYTES).decode()
+    except UnicodeDecodeError as bad:
+        raise InputError(f"{record} cannot be read: byte {bad.start} is not UTF-8.") from None
 
 
 def pack(records: dict[str, str], file: Path) -> None:

@@ -129,17 +129,19 @@ def measure(name: str, runs: Sequence[Run]) -> Measure | None:
     """
     if name in METRICS:
         return Measure(name, METRICS[name])
+    number = class_of(name, runs)
+    return None if number is None else Measure(name, lambda p: recall(p, number))
+
+
+def class_of(name: str, runs: Sequence[Run]) -> int | None:
+    """The number of the class whose recall a metric is, as `measure` finds it; None for any other metric."""
     if not (name.startswith(PREFIX) and name.endswith(RECALL)):
         return None
     wanted = name.removeprefix(PREFIX).removesuffix(RECALL)
     classes = class_names(runs)
     if wanted in classes:
-        number = classes.index(wanted)
-    elif wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and not classes:
-        number = int(wanted)
-    else:
-        return None
-    return Measure(name, lambda p: recall(p, number))
+        return classes.index(wanted)
+    return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and not classes else None
 
 
 def class_names(runs: Sequence[Run]) -> tuple[str, ...]:

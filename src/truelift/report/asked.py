@@ -66,6 +66,8 @@ class Asked:
     """The metric that the study was planned with, where it is judged by another one afterwards; else empty."""
     notes: tuple[str, ...]
     """How runs that were made elsewhere were read, and what a reader should know of it."""
+    made_elsewhere: bool
+    """Whether its runs were read, and are none of truelift's."""
 
     @property
     def replicates(self) -> Replicates:
@@ -76,11 +78,6 @@ class Asked:
     def guard_names(self) -> dict[str, str]:
         """The metrics' names that programs read, by the words for them."""
         return {guard.metric.label: guard.metric.name for guard in self.guards}
-
-    @property
-    def made_elsewhere(self) -> bool:
-        """Whether its runs were read, and are none of truelift's."""
-        return bool(self.notes)
 
     @property
     def programs(self) -> bool:
@@ -150,6 +147,7 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         folds=plan.get("folds"),
         planned_metric=str(plan.get("planned_metric") or ""),
         notes=tuple(plan.get("notes", ())),
+        made_elsewhere=plan.get("made_elsewhere", False),
     )
 
 

@@ -50,6 +50,10 @@ class Found:
         found = self.predictions.get(run)
         return None if found is None else len(found.labels)
 
+    def step(self, metric: Metric) -> float:
+        """A metric's smallest step; of a class's recall it is that of one image of the class."""
+        return metric.resolution(self.predictions.images_of_class(metric.name) or self.images)
+
     def example_errors(self, asked: Asked) -> Mapping[str, float]:
         """Each variant's standard error over test images, once for all metrics (`_example_errors`)."""
         on = asked.order, asked.seeds, asked.folds
@@ -99,7 +103,7 @@ def rows_of(asked: Asked, metric: Metric, found: Found, comparisons: Mapping[str
     values = values_of(asked, metric, found.results)
     # In points, so of no use beside a difference in percent.
     errors = found.example_errors(asked) if metric.over_test_images else {}
-    step = metric.resolution(found.images) if asked.paired and not metric.relative else 0.0
+    step = found.step(metric) if asked.paired and not metric.relative else 0.0
     return tuple(
         Row(
             name,
@@ -137,7 +141,7 @@ def compared(
         higher_is_better=metric.higher_is_better,
         smallest_effect=smallest_effect,
         relative=metric.relative,
-        resolution=metric.resolution(found.images),
+        resolution=found.step(metric),
         unit=metric.unit,
         scale="none",  # `values_of` has looked
         may_be_constant=metric.may_be_constant,
@@ -197,7 +201,7 @@ def _guard(asked: Asked, limit: Limit, found: Found) -> Guard:
         variants={name: values[name] for name in asked.order[1:]},
         relative=limit.metric.relative,
         unit=limit.metric.unit,
-        resolution=limit.metric.resolution(found.images),
+        resolution=found.step(limit.metric),
     )
 
 

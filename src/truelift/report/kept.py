@@ -2,7 +2,10 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+import numpy as np
+
 from truelift.records import Predictions, Run
+from truelift.records.predicted import class_of
 
 Key = tuple[str, int]
 """Of a run: variant and seed."""
@@ -30,6 +33,14 @@ class KeptPredictions(Mapping[Key, Predictions]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def images_of_class(self, name: str) -> int | None:
+        """Test images of the class whose recall a metric is, that every run has; None of any other metric."""
+        number = class_of(name, list(self._runs.values()))
+        if number is None:
+            return None
+        counts = (int(np.count_nonzero(p.labels == number)) for p in self.values() if not p.several)
+        return min(filter(None, counts), default=None)
 
     def only(self, keys: Collection[Key]) -> "KeptPredictions":
         """Those of some runs, none read twice."""

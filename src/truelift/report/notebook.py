@@ -5,9 +5,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from truelift.report import sections
 from truelift.report.summary import Summary
 
-SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "●", "undecided": "◆", "failed": "✕"}
-"""Before each verdict, for those who see no colours."""
-
 
 def notebook_html(summary: Summary) -> str:
     """What a notebook shows: escaped, with its own few styles, without script."""
@@ -17,5 +14,5 @@ def notebook_html(summary: Summary) -> str:
         asked=summary.asked,
         header=sections.HEADER,
         rows=sections.cells(summary.rows),
-        symbols=SYMBOLS,
+        symbols=sections.SYMBOLS,
     )

@@ -34,8 +34,6 @@ from truelift.report.security import policy, script
 from truelift.report.summary import Summary
 from truelift.report.tradeoff_figure import tradeoff_figure
 
-SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆", "failed": "✕"}
-
 
 @dataclass(frozen=True)
 class _Figures:
@@ -116,7 +114,7 @@ def templates() -> Environment:
         keep_trailing_newline=True,
     )
     made.globals |= {
-        "symbols": SYMBOLS,
+        "symbols": sections.SYMBOLS,
         "light": _variables(PALETTE, CLASS_PALETTE, VERDICT_COLOURS),
         "dark": _variables(DARK_PALETTE, DARK_CLASS_PALETTE, DARK_VERDICT_COLOURS),
     }
@@ -129,7 +127,7 @@ def templates() -> Environment:
 
 def _tone(verdict: str) -> str:
     """The class of what has a verdict's colour; empty for the baseline and anything else."""
-    return verdict.replace(" ", "-") if verdict in SYMBOLS else ""
+    return verdict.replace(" ", "-") if verdict in sections.SYMBOLS else ""
 
 
 def _verdict_second(cells: Sequence[str]) -> tuple[str, ...]:

@@ -6,18 +6,27 @@ from collections.abc import Collection, Sequence
 from truelift.metrics import Metric
 from truelift.report.asked import setting
 from truelift.report.environments import differing
+from truelift.report.notes import HEADING
 from truelift.report.rows import Row, difference_digits, mean_and_sd, mean_digits
 from truelift.report.summary import Summary
 from truelift.verdicts import Looks
 from truelift.verdicts.numbers import number, p_value
 from truelift.verdicts.wording import percent
 
+SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆", "failed": "✕"}
+"""Before each verdict, for those who see no colours."""
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
 HEADER_LEGEND = (
     "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
     "interval: 95 % for one variant; for several at the level of the verdict's correction, so that it holds 0 exactly "
     "where p does not decide. P(better): share "
     "of the pairs in which the variant is better; p: paired t, corrected for all variants."
+)
+LEDGER_LEGEND = (
+    "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
+    "interval at the level that the ledger gave the variant, so that it holds 0 exactly where p does not decide. "
+    "P(better): share of the pairs in which the variant is better; p: paired t, scaled so that 0.05 stands for that "
+    "level."
 )
 UNTIL_DECIDED_LEGEND = (
     "Mean and standard deviation over the seeds that were judged; difference to the baseline, mean over paired seeds, "
@@ -56,6 +65,8 @@ def header_legend(summary: Summary) -> str:
         return UNTIL_DECIDED_LEGEND
     if summary.asked.folds is not None:
         return FOLDS_LEGEND
+    if summary.asked.referee is not None:
+        return LEDGER_LEGEND
     return HEADER_LEGEND if summary.asked.paired else UNPAIRED_LEGEND
 
 
@@ -232,10 +243,13 @@ def reading(summary: Summary) -> list[str]:
     if summary.asked.folds is not None:
         return [*smaller, *_folds(summary, matters), *_guards(summary)]
     p = "paired-t p-value" if looks is None else "p-value over all looks"
+    held = "corrected for all variants, is at most 0.05"
+    if summary.asked.referee is not None:
+        held = f"uncorrected, is at most the level that the ledger gave the variant (see {HEADING})"
     return [
         *smaller,
         f"{_pairs(summary)} A variant helps (or hurts) where the mean "
-        f"difference {matters} in that direction and its {p}, corrected for all variants, is at most 0.05."
+        f"difference {matters} in that direction and its {p}, {held}."
         " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
         "Everything else is undecided: that proves nothing.",
         *_guards(summary),

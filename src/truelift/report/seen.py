@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from truelift.metrics import no_result
 from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked, read_asked
 from truelift.report.devices import Unlike, unlike, without_times
@@ -42,7 +43,7 @@ def seen(study: Study) -> Seen:
     statuses = tuple((run, run.status) for run in study.runs)
     done = [run for run, status in statuses if status == "done"]
     found = Found(
-        {(run.variant, run.seed): run.result()["metrics"] for run in done},
+        {(run.variant, run.seed): _metrics(run) for run in done},
         KeptPredictions({(run.variant, run.seed): run for run in done}),
         {(run.variant, run.seed): run for run, status in statuses if status == "failed"},
         {(run.variant, run.seed): count for run in done if (count := run.result().get("test_images"))},
@@ -50,6 +51,11 @@ def seen(study: Study) -> Seen:
     )
     asked, found = measured(asked, found, done)
     return Seen(asked, statuses, unlike(done, asked), found)
+
+
+def _metrics(run: Run) -> dict[str, float]:
+    """Those that can be judged; earlier versions took larger numbers."""
+    return {name: value for name, value in run.result()["metrics"].items() if no_result(value) is None}
 
 
 def _held_out(run: Run) -> float | None:

@@ -1,6 +1,7 @@
 """The study as a study file, made again from study.json: what a reader of the page can run."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import tomli_w
@@ -20,20 +21,19 @@ def study_file(plan: Mapping[str, Any]) -> str | None:
     Returns:
         None for runs that were made elsewhere or by a function, and for a ledger's, whose seeds it draws.
     """
-    if plan.get("notes") or plan.get("referee") or plan.get("paired") is False or not plan.get("source"):
+    if plan.get("made_elsewhere") or plan.get("referee") or plan.get("paired") is False or not plan.get("source"):
         return None
     tables: dict[str, Any] = {key: plan[key] for key in _KEPT if plan.get(key) is not None}
     if plan.get("metric_scale"):
         tables["scale"] = plan["metric_scale"]
     if plan.get("vary_split") is False:
         tables["vary_split"] = False
-    if until := plan.get("until_decided"):
+    if folds := plan.get("folds"):
+        tables |= {"replicates": "folds", "folds": folds}
+    elif until := plan.get("until_decided"):
         tables["until_decided"] = {"max_seeds": until["max_seeds"], "looks": until["looks"]}
     else:
         tables["seeds"] = plan["seeds"]
-    if plan.get("folds"):
-        del tables["seeds"]
-        tables |= {"replicates": "folds", "folds": plan["folds"]}
     if guards := plan.get("guards"):
         tables["guards"] = {name: _guard(guard) for name, guard in guards.items()}
     tables["experiment"] = _set(plan["shared"])
@@ -53,6 +53,6 @@ def _set(settings: Mapping[str, object]) -> dict[str, object]:
 
 def _guard(guard: Mapping[str, Any]) -> dict[str, Any]:
     percent = guard["relative"] and guard["unit"] == PERCENT_OF_BASELINE
-    found = {"limit": f"{guard['limit']:f} %" if percent else guard["limit"]}
+    found = {"limit": f"{Decimal(repr(guard['limit'])).normalize():f} %" if percent else guard["limit"]}
     found["higher_is_better"] = guard["higher_is_better"]
     return found | ({"scale": guard["scale"]} if guard.get("scale") else {})

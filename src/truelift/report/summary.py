@@ -148,7 +148,7 @@ def summarise(study: Study) -> Summary:
         cautions=(
             *([EARLY] if growth is None and not complete else []),
             *_refereed(asked, rows, results),
-            *_cautions(asked, rows, metric.resolution(records.images)),
+            *_cautions(asked, rows, records.step(metric)),
             *left_out,
         ),
         published=beside(rows, asked.published, comparable=not asked.changed),

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from truelift.errors import InputError, require, unknown_name, whole
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts.comparison import Replicates
-from truelift.verdicts.sample import FEWEST_SEEDS
 
 REPLICATES: tuple[Replicates, ...] = get_args(Replicates)
 MOST_FOLDS = 1000

@@ -1,17 +1,16 @@
 """The keys `scale`, `guards` and `pooling` of a study file."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from truelift.errors import InputError, is_number, require, unknown_name
-from truelift.metrics import PERCENT_OF_BASELINE, Limit, Metric, Scale
-from truelift.verdicts import POOLINGS, Pooling
+from truelift.metrics import PERCENT_OF_BASELINE, Limit, Metric, Scale, percent
+from truelift.verdicts import POOLINGS, SCALES, Pooling
+from truelift.verdicts.pooled import FEWEST_VARIANTS
 
 _KEYS = ("limit", "higher_is_better", "scale")
-_NEEDED_FOR_POOLING = 3
 
 
 def read_scale(value: Any) -> Scale | None:
@@ -20,10 +19,9 @@ def read_scale(value: Any) -> Scale | None:
     Raises:
         InputError: It is another word.
     """
-    scales: tuple[Scale, ...] = get_args(Scale)
-    if value is None or value in scales:
+    if value is None or value in SCALES:
         return value  # type: ignore[no-any-return]  # a member of the literal
-    raise unknown_name("scale", str(value), scales)
+    raise unknown_name("scale", str(value), SCALES)
 
 
 def read_pooling(value: Any, variants: int) -> Pooling:
@@ -38,8 +36,8 @@ def read_pooling(value: Any, variants: int) -> Pooling:
     """
     if value not in POOLINGS:
         raise unknown_name("pooling", str(value), POOLINGS)
-    few = value == "guarded" and variants < _NEEDED_FOR_POOLING
-    require("variants beside the baseline", variants, not few, 'at least 3 where pooling = "guarded"')
+    few = value == "guarded" and variants < FEWEST_VARIANTS
+    require("variants beside the baseline", variants, not few, f'at least {FEWEST_VARIANTS} where pooling = "guarded"')
     return value  # type: ignore[no-any-return]  # a member of the literal
 
 
@@ -84,8 +82,8 @@ def _limit(name: str, given: Any, *, metric: str, scale: Scale | None, programs:
 
 def _number(name: str, given: Any) -> tuple[float, bool]:
     """The limit and whether it is in percent of the baseline."""
-    if isinstance(given, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given)):
-        return float(found[1]), True
+    if (share := percent(given)) is not None:
+        return share, True
     if not is_number(given) or not math.isfinite(given) or given < 0:
         rule = 'a number of at least 0, or percent of the baseline such as "3 %"'
         raise InputError(f"guards.{name} must be {rule}, got {given!r}.")

@@ -1,19 +1,17 @@
 """A variant's settings in percent of the shared ones, so that they keep their proportion at every scale."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from truelift.errors import InputError, is_number
+from truelift.metrics import percent
 from truelift.training import to_dict
 from truelift.training.settings import flatten, parse_experiment
-
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 
 
 def is_relative(value: Any) -> bool:
     """Whether a setting is in percent: "80 %"."""
-    return isinstance(value, str) and _PERCENT.fullmatch(value) is not None
+    return percent(value) is not None
 
 
 def settings_in_full(shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,9 +41,9 @@ def absolute(settings: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str,
 
 
 def _share(name: str, value: str, of: Any) -> float:
-    percent = _PERCENT.fullmatch(value)
-    assert percent is not None
     if not is_number(of):
         raise InputError(f"{name} must be a number for all variants where one has {value} of it, got {of}.")
-    share = float(percent[1]) / 100 * of
+    number = percent(value)
+    assert number is not None
+    share = number / 100 * of
     return round(share) if isinstance(of, int) else share

@@ -9,9 +9,9 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from truelift.metrics import Scale
+from truelift.metrics import PERCENT, Scale
 from truelift.options import In, bare, hints
-from truelift.seeds import MOST_SEEDS
+from truelift.seeds import FEWEST_SEEDS, MOST_SEEDS
 from truelift.studies.command import PROGRAM_KEYS
 from truelift.studies.executors.options import EXECUTORS, ExecutorOptions
 from truelift.studies.folds import MOST_FOLDS, REPLICATES
@@ -19,12 +19,11 @@ from truelift.studies.study_file import KEYS
 from truelift.training.experiment import Experiment
 from truelift.training.settings import NAMED_GROUPS
 from truelift.verdicts import POOLINGS
-from truelift.verdicts.sample import FEWEST_SEEDS
 from truelift.verdicts.sequential import FIRST_LOOK
 from truelift.verdicts.sequential import MOST_SEEDS as MOST_LOOK
 
 _NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_PERCENT = {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"}
+_PERCENT = {"type": "string", "pattern": f"^{PERCENT}$"}
 
 
 def study_schema(told: Mapping[str, str]) -> dict[str, Any]:

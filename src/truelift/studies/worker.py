@@ -11,7 +11,6 @@ the status is `ELSEWHERE` then, and nothing is written.
 
 import contextlib
 import json
-import math
 import os
 import signal
 import sys
@@ -25,6 +24,7 @@ from typing import Any, NoReturn
 from truelift import processes, signals
 from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, is_number, one_line
+from truelift.metrics import no_result
 from truelift.records import ANOTHER_TRY, Predictions, Run, leased, now, read_config_file, write_json
 from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
@@ -274,7 +274,8 @@ def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float
         raise InputError(f"{rule}, got {_shown(found)}")
     left_out = [name for name in found if name not in metrics]
     for name in left_out:
-        print(f"truelift: {path.name}: {_shown(name)} is left out, since it is no finite number: {_shown(found[name])}")
+        why = (is_number(found[name]) and no_result(found[name])) or "no finite number"
+        print(f"truelift: {path.name}: {_shown(name)} is left out, since it is {why}: {_shown(found[name])}")
     return metrics, [_shown(name)[1:-1] for name in left_out]
 
 
@@ -295,8 +296,8 @@ def _is_metric(name: str, value: Any) -> bool:
         return False
     try:
         name.encode()  # half a character, which JSON can have, can be written nowhere
-        return math.isfinite(value)
-    except (UnicodeEncodeError, OverflowError):
+        return no_result(value) is None
+    except UnicodeEncodeError:
         return False
 
 

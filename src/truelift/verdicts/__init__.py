@@ -5,6 +5,7 @@
 'helps'
 """
 
+from truelift.metrics import Scale
 from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
 from truelift.verdicts.compare import POOLINGS, Pooling, compare
 from truelift.verdicts.compare_unpaired import compare_unpaired
@@ -25,7 +26,7 @@ from truelift.verdicts.pareto import pareto_front
 from truelift.verdicts.pooled import dunnett_p_value, step_down_dunnett
 from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
 from truelift.verdicts.requirement import Met, Requirement, met
-from truelift.verdicts.scale import SCALES, Scale, in_points
+from truelift.verdicts.scale import SCALES, in_points
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look
 from truelift.verdicts.several import holm, holm_levels

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from truelift.errors import InputError, real, whole
+from truelift.metrics import LARGEST
 
 Array = NDArray[np.float64]
 
@@ -19,8 +20,9 @@ def results_of(name: str, values: ArrayLike) -> Array:
         raise InputError(f'results of "{name}" must be one number a seed, got {values!r}.') from None
     if results.ndim != 1:
         raise InputError(f'results of "{name}" must be one number a seed, got shape {results.shape}.')
-    if np.isinf(results).any():
-        raise InputError(f'results of "{name}" must be finite, or NaN for a missing run, got {results.tolist()}.')
+    if (np.abs(results) > LARGEST).any():
+        rule = f"finite and at most {LARGEST:g}, or NaN for a missing run"
+        raise InputError(f'results of "{name}" must be {rule}, got {results.tolist()}.')
     return results
 
 
@@ -41,8 +43,8 @@ def differences_of(values: ArrayLike, *, fewest: int) -> Array:
     d = np.asarray(values, dtype=np.float64)
     if d.ndim != 1 or d.size < fewest:
         raise InputError(f"differences must be {fewest} numbers or more, got shape {d.shape}.")
-    if not np.isfinite(d).all():
-        raise InputError(f"differences must be finite, got {d.tolist()}.")
+    if not (np.abs(d) <= 2 * LARGEST).all():
+        raise InputError(f"differences must be finite and at most {2 * LARGEST:g}, got {d.tolist()}.")
     return d
 
 

@@ -1,4 +1,4 @@
-"""Is a variant better than the baseline by more than seed noise? Four verdicts over paired seeds.
+"""Is a variant better than the baseline by more than seed noise? Verdicts over paired seeds.
 
 Letters: k paired seeds, m variants; d is the array of k paired differences, variant - baseline; D the smallest effect.
 """
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, known, require
+from truelift.metrics import Scale
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array, arms_of, at_least_zero, fraction
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
@@ -22,8 +24,8 @@ from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_v
 from truelift.verdicts.judging import Tested, judge
 from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
 from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_down_dunnett
-from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins, sample_of
-from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.sample import Sample, margins, sample_of
+from truelift.verdicts.scale import in_points
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look, path
 from truelift.verdicts.several import holm_by_name
@@ -56,7 +58,7 @@ def compare(
     levels: Mapping[str, float] | None = None,
     held_out: float | None = None,
 ) -> dict[str, Comparison]:
-    """Each variant against the baseline over paired seeds, with one of four verdicts, or failed.
+    """Each variant against the baseline over paired seeds, with its verdict.
 
     - helps: the adjusted p <= 1 - confidence, the mean difference is at least D the better way, and every guard holds;
     - hurts: the same the worse way, or a guard is shown to be broken;
@@ -98,10 +100,19 @@ def compare(
         InputError: For an argument outside its range, arrays of different lengths, infinite values, or results whose
             scale cannot be told.
     """
-    arms = arms_of(baseline, variants)
-    at_least_zero("smallest_effect", smallest_effect)
-    at_least_zero("resolution", resolution)
-    fraction("confidence", confidence)
+    asked = Question(
+        higher_is_better=higher_is_better,
+        smallest_effect=smallest_effect,
+        relative=relative,
+        resolution=resolution,
+        confidence=confidence,
+        unit=unit,
+        may_be_constant=may_be_constant,
+        pooling=pooling,
+        looks=looks,
+        levels=levels,
+        held_out=held_out,
+    )
     known("pooling", pooling, POOLINGS)
     if looks is not None:
         require("looks' alpha", looks.alpha, math.isclose(looks.alpha, 1 - confidence), "1 - confidence")
@@ -113,22 +124,7 @@ def compare(
         _check_folds(held_out, pooling, looks, levels)
     if levels is not None:
         _check_levels(levels, variants, pooling, looks)
-    if unit == "points" and not relative:
-        arms = in_points("the metric", arms, scale)
-    base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
-    asked = _Asked(
-        higher_is_better,
-        smallest_effect,
-        relative,
-        resolution,
-        confidence,
-        unit,
-        may_be_constant,
-        pooling,
-        looks,
-        levels,
-        held_out,
-    )
+    base, others = asked.arms(baseline, variants, scale)
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
     seeds = {name: _judged(values, flags[name], asked) for name, values in others.items()}
@@ -148,9 +144,13 @@ def compare(
     return _compared(base, others, asked, guards, second, without)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The arguments that are no results."""
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The arguments of `compare` that are no results; of runs that are no pairs too.
+
+    Raises:
+        InputError: One is outside its range.
+    """
 
     higher_is_better: bool
     smallest_effect: float
@@ -159,19 +159,33 @@ class _Asked:
     confidence: float
     unit: str
     may_be_constant: bool
-    pooling: Pooling
-    looks: Looks | None
-    given: Mapping[str, float] | None
-    """Levels of a referee's."""
-    held_out: float | None
-    """Of folds, n_test / n_train."""
+    pooling: Pooling = "none"
+    looks: Looks | None = None
+    levels: Mapping[str, float] | None = None
+    held_out: float | None = None
+
+    def __post_init__(self) -> None:
+        at_least_zero("smallest_effect", self.smallest_effect)
+        at_least_zero("resolution", self.resolution)
+        fraction("confidence", self.confidence)
+
+    def arms(
+        self, baseline: ArrayLike, variants: Mapping[str, ArrayLike], scale: Scale | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """The results of the baseline and of each variant, as percent where differences are in points."""
+        arms = arms_of(baseline, variants)
+        if self.unit == "points" and not self.relative:
+            arms = in_points("the metric", arms, scale)
+        return arms[0], dict(zip(variants, arms[1:], strict=True))
 
     @property
     def alpha(self) -> float:
+        """The level of the tests over all variants."""
         return 1 - self.confidence
 
     @property
     def evidence(self) -> Evidence:
+        """How pairs are tested."""
         if self.held_out is not None:
             return DependentFolds(self.held_out)
         return OneLook() if self.looks is None else AnyStop(self.looks)
@@ -197,7 +211,7 @@ def _check_folds(held_out: float, pooling: Pooling, looks: Looks | None, levels:
             raise InputError(f"{name} must be left out with folds: its tests are for independent pairs.")
 
 
-def _judged(results: Array, failed: Flags, asked: _Asked) -> int:
+def _judged(results: Array, failed: Flags, asked: Question) -> int:
     """How many seeds a variant is judged by: where it stopped, it has neither results nor failures from there on."""
     there = np.flatnonzero(~np.isnan(results) | failed)
     return results.size if asked.looks is None else int(there[-1]) + 1 if there.size else 0
@@ -206,7 +220,7 @@ def _judged(results: Array, failed: Flags, asked: _Asked) -> int:
 def _compared(
     base: Array,
     others: Mapping[str, Array],
-    asked: _Asked,
+    asked: Question,
     guards: Sequence[Guard],
     second: Mapping[str, WithFailures],
     without: Mapping[str, Lost],
@@ -222,7 +236,7 @@ def _compared(
     turned = [guard_samples(guard, evidence) for guard in guards]
     of_guards = [p_values(guard, one, evidence) for guard, one in zip(guards, turned, strict=True)]
     # A referee's budget is one-sided: of a level that is given for two sides, a guard has one.
-    sides = 1 if asked.given is None else 2
+    sides = 1 if asked.levels is None else 2
     both = {name: min(1.0, max(p, sides * worst_p_value(of_guards, name))) for name, p in tests.judged.items()}
     adjusted, levels = _corrected(both, asked)
     levels = {name: level / sides for name, level in levels.items()}
@@ -251,10 +265,10 @@ def _compared(
                 unit=asked.unit,
                 relative=asked.relative,
                 level=tests.levels.get(name, asked.alpha),
-                refereed=asked.given is not None,
+                refereed=asked.levels is not None,
                 no_effect_level=no_effect_levels.get(name, asked.alpha),
                 looks=asked.looks,
-                folds=asked.held_out is not None,
+                replicates="seeds" if asked.held_out is None else "folds",
             ),
             tuple(one[name] for one in kept if name in one),
             second.get(name),
@@ -277,7 +291,7 @@ class _Tests:
     """In working units."""
 
 
-def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Tests:
+def _tests(samples: Mapping[str, Sample], asked: Question) -> _Tests:
     p = {name: sample.p_value for name, sample in samples.items() if sample.p_value is not None}
     adjusted, levels = _corrected(p, asked)
 
@@ -294,16 +308,16 @@ def _tests(samples: Mapping[str, Sample], asked: _Asked) -> _Tests:
     return _Tests(p, adjusted, levels, intervals)
 
 
-def _corrected(p: Mapping[str, float], asked: _Asked) -> tuple[dict[str, float], dict[str, float]]:
+def _corrected(p: Mapping[str, float], asked: Question) -> tuple[dict[str, float], dict[str, float]]:
     """Adjusted p-values, and the level of each: Holm's, or a referee's."""
-    if asked.given is not None:
-        levels = {name: asked.given[name] for name in p}
+    if asked.levels is not None:
+        levels = {name: asked.levels[name] for name in p}
         return {name: min(1.0, value * asked.alpha / levels[name]) for name, value in p.items()}, levels
     return holm_by_name(p, asked.alpha)
 
 
 def _pooled(
-    samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: _Asked
+    samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: Question
 ) -> _Tests:
     """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two."""
     arms = list(samples.values())
@@ -320,7 +334,7 @@ def _pooled(
     return _Tests(p, adjusted, levels, intervals)
 
 
-def _no_effect(samples: Mapping[str, Sample], asked: _Asked) -> dict[str, float]:
+def _no_effect(samples: Mapping[str, Sample], asked: Question) -> dict[str, float]:
     """P-values of an effect as large as the smallest, either way; empty without a smallest effect."""
     if not asked.smallest_effect:
         return {}

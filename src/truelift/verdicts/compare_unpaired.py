@@ -2,37 +2,27 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
+from truelift.metrics import Scale
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts import wording
-from truelift.verdicts.checks import Array, arms_of, at_least_zero, fraction
-from truelift.verdicts.compare import Pooling
+from truelift.verdicts.checks import Array
+from truelift.verdicts.compare import Pooling, Question
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.failures import Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.guards import Guard
 from truelift.verdicts.judging import Tested, more_needed, with_failures
 from truelift.verdicts.paired import sample_sd
 from truelift.verdicts.power import POWER
-from truelift.verdicts.sample import FEWEST_SEEDS, margins
-from truelift.verdicts.scale import Scale, in_points
+from truelift.verdicts.sample import in_percent, margins
 from truelift.verdicts.several import holm_by_name
 from truelift.verdicts.student import noncentrality
 from truelift.verdicts.unpaired import Welch, probability_better, welch
-
-
-@dataclass(frozen=True)
-class _Asked:
-    higher_is_better: bool
-    smallest_effect: float
-    relative: bool
-    resolution: float
-    confidence: float
-    unit: str
-    may_be_constant: bool
 
 
 def compare_unpaired(
@@ -78,14 +68,16 @@ def compare_unpaired(
     """
     if guards or pooling != "none":
         raise InputError("guards and pooling need runs that are pairs.")
-    at_least_zero("smallest_effect", smallest_effect)
-    at_least_zero("resolution", resolution)
-    fraction("confidence", confidence)
-    arms = arms_of(baseline, variants)
-    if unit == "points" and not relative:
-        arms = in_points("the metric", arms, scale)
-    base, others = arms[0], dict(zip(variants, arms[1:], strict=True))
-    asked = _Asked(higher_is_better, smallest_effect, relative, resolution, confidence, unit, may_be_constant)
+    asked = Question(
+        higher_is_better=higher_is_better,
+        smallest_effect=smallest_effect,
+        relative=relative,
+        resolution=resolution,
+        confidence=confidence,
+        unit=unit,
+        may_be_constant=may_be_constant,
+    )
+    base, others = asked.arms(baseline, variants, scale)
     flags = {name: flags_of(name, (failed or {}).get(name), values) for name, values in others.items()}
     base_flags = flags_of("baseline", baseline_failed, base)
     second = second_line(
@@ -103,7 +95,7 @@ def compare_unpaired(
 def _compared(
     base: Array,
     others: Mapping[str, Array],
-    asked: _Asked,
+    asked: Question,
     second: Mapping[str, WithFailures],
     without: Mapping[str, Lost],
 ) -> dict[str, Comparison]:
@@ -115,8 +107,7 @@ def _compared(
         for name, values in samples.items()
         if min(ours.size, values.size) >= 2
     }
-    alpha = 1 - asked.confidence
-    adjusted, levels = holm_by_name({name: test.p_value for name, test in tests.items()}, alpha)
+    adjusted, levels = holm_by_name({name: test.p_value for name, test in tests.items()}, asked.alpha)
     low, high = margins(asked.smallest_effect, relative=asked.relative)
     equivalent = (
         {
@@ -126,7 +117,7 @@ def _compared(
         if asked.smallest_effect
         else {}
     )
-    no_effect, no_effect_levels = holm_by_name(equivalent, alpha)
+    no_effect, no_effect_levels = holm_by_name(equivalent, asked.alpha)
     constant = not asked.may_be_constant and ours.size > 0 and float(np.ptp(ours)) == 0
     return {
         name: _comparison(
@@ -146,8 +137,9 @@ def _compared(
                 tests=max(1, len(tests)),
                 unit=asked.unit,
                 relative=asked.relative,
-                level=levels.get(name, alpha),
-                no_effect_level=no_effect_levels.get(name, alpha),
+                level=levels.get(name, asked.alpha),
+                no_effect_level=no_effect_levels.get(name, asked.alpha),
+                replicates="runs",
             ),
             second.get(name),
             without.get(name, Lost()),
@@ -156,7 +148,7 @@ def _compared(
     }
 
 
-def _working(name: str, results: Array, asked: _Asked) -> Array:
+def _working(name: str, results: Array, asked: Question) -> Array:
     """The results that are there; their logarithms where differences are relative."""
     there = results[~np.isnan(results)]
     if not asked.relative:
@@ -178,7 +170,7 @@ def _comparison(
     k = min(base.size, variant.size)
 
     def shown(value: float) -> float:
-        return 100 * math.expm1(value) if rule.relative else value
+        return in_percent(value) if rule.relative else value
 
     def natural(values: Array) -> Array:
         return np.exp(values) if rule.relative else values
@@ -219,6 +211,7 @@ def _comparison(
         more_seeds=judged.more_seeds,
         guards=(),
         with_failures=second,
+        replicates=rule.replicates,
     )
 
 

@@ -32,8 +32,8 @@ Ground = Literal[
     "too wide",  # the interval holds 0 and effects that matter
 ]
 
-Replicates = Literal["seeds", "folds"]
-"""What pairs are: seeds of one experiment, or the folds of one data set."""
+Replicates = Literal["seeds", "folds", "runs"]
+"""What is compared: pairs under one seed, pairs on one fold of a data set, or runs that are no pairs."""
 
 Ended = Literal["decided", "futile", "last look"]
 """Why a variant needs no more seeds."""
@@ -55,12 +55,12 @@ class Rule:
     no_effect_level: float = 0.05  # the same in the family of equivalence tests
     looks: Looks | None = None  # of a study that is judged while it grows
     refereed: bool = False  # the level is a referee's, in place of Holm's
-    folds: bool = False  # the pairs are folds of one data set
+    replicates: Replicates = "seeds"
 
     @property
-    def replicates(self) -> Replicates:
-        """What the pairs are."""
-        return "folds" if self.folds else "seeds"
+    def folds(self) -> bool:
+        """Whether the pairs are folds of one data set, which are as many as it was cut into."""
+        return self.replicates == "folds"
 
     @property
     def alpha(self) -> float:
@@ -142,7 +142,7 @@ class Comparison:
     guards: tuple[Guarded, ...]  # in the order given
     with_failures: WithFailures | None  # None where no run of the variant or the baseline failed
     path: tuple[Look, ...] = ()  # every look so far, of a study that is judged while it grows; else empty
-    replicates: Replicates = "seeds"  # what the pairs are
+    replicates: Replicates = "seeds"
     stop: Stop | None = None  # where such a study stopped for this variant
 
     @property

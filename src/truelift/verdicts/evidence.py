@@ -8,11 +8,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts.checks import Array
 from truelift.verdicts.equivalence import below_p_value, equivalence_p_value
 from truelift.verdicts.paired import paired_t_p_value, spread
 from truelift.verdicts.power import detectable_effect
-from truelift.verdicts.sample import FEWEST_SEEDS, Sample
+from truelift.verdicts.sample import Sample
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.student import critical
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from truelift.verdicts.checks import at_least_zero
 from truelift.verdicts.evidence import Evidence
-from truelift.verdicts.sample import Sample, sample_of
+from truelift.verdicts.sample import Sample, in_percent, sample_of
 from truelift.verdicts.several import holm_by_name
 
 
@@ -141,7 +141,7 @@ def _worse(guard: Guard, value: float) -> float:
     """In the unit of the limit: of a ratio turned around, percent of the baseline that are missing."""
     if not guard.relative:
         return value
-    return -100 * math.expm1(-value) if guard.higher_is_better else 100 * math.expm1(value)
+    return -in_percent(-value) if guard.higher_is_better else in_percent(value)
 
 
 def worst_p_value(guards: Sequence[Mapping[str, float | None]], name: str) -> float:

@@ -1,11 +1,12 @@
-"""From p-values and intervals to one of four verdicts, from the plainest case to the subtlest."""
+"""From p-values and intervals to helps, hurts, no effect or undecided, from the plainest case to the subtlest."""
 
 import math
 from dataclasses import dataclass, replace
 
+from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts.comparison import MOST_MORE_SEEDS, Judgement, Rule
 from truelift.verdicts.power import POWER, power_paired_t, seeds_needed
-from truelift.verdicts.sample import FEWEST_SEEDS, Sample, margins
+from truelift.verdicts.sample import Sample, margins
 from truelift.verdicts.student import spread_range
 
 

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
+from truelift.metrics import LARGEST
 from truelift.verdicts.checks import Array, results_of
 from truelift.verdicts.paired import complete_pairs, exact_differences, spread
-
-FEWEST_SEEDS = 3
-"""Pairs below which nothing is decided: with two the t-test rests on normality alone, which two numbers cannot show."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Sample:
 
     def shown(self, value: float) -> float:
         """A value in working units for a reader: percent of the baseline where relative."""
-        return 100 * math.expm1(value) if self.relative else value
+        return in_percent(value) if self.relative else value
 
     def turned(self) -> "Sample":
         """With the sign of its differences changed."""
@@ -74,6 +72,11 @@ def sample_of(name: str, baseline: ArrayLike, variant: ArrayLike, *, relative: b
     else:
         d = exact_differences(base, other)
     return Sample(base, other, d, relative, step, spread(d, resolution=step) if d.size >= 2 else None)
+
+
+def in_percent(log_ratio: float) -> float:
+    """100 (ratio - 1); an interval's end may lie beyond all numbers, and is then 100 `LARGEST`."""
+    return 100 * math.expm1(min(log_ratio, math.log(LARGEST)))
 
 
 def margins(smallest_effect: float, *, relative: bool) -> tuple[float, float]:

@@ -5,15 +5,15 @@ point. So what is not certain is asked, and never guessed.
 """
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, known
+from truelift.metrics import Scale
 from truelift.verdicts.checks import Array
 
-Scale = Literal["points", "fraction", "none"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
 FAR_APART = 20.0

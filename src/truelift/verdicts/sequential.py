@@ -15,13 +15,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from truelift.errors import InputError, require
-from truelift.verdicts.checks import Array, fraction
+from truelift.errors import InputError, real, require
+from truelift.seeds import FEWEST_SEEDS
+from truelift.verdicts.checks import Array
 from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
-FIRST_LOOK = 3  # two seeds decide nothing
+FIRST_LOOK = FEWEST_SEEDS
 MOST_SEEDS = 200
+MOST_ALPHA = 0.5  # above it a decision says nothing
 SHAPE = 1.5  # the level of a look grows with (k / K)^1.5: early looks cost little of the last one's
 _STATES, _NODES = 65, 32
 _FINE = 4  # times as many states below 5 seeds, where v still has kinks of its own
@@ -35,7 +37,7 @@ class Looks:
     """At which numbers of seeds a study is judged, all fixed before its first run.
 
     Raises:
-        InputError: Looks that do not rise, below 3 or above 200, or a level outside (0, 1).
+        InputError: Looks that do not rise, below 3 or above 200, or a level outside (0, 0.5].
     """
 
     seeds: tuple[int, ...]
@@ -44,7 +46,7 @@ class Looks:
     """The chance, over all looks, that a variant without an effect is decided."""
 
     def __post_init__(self) -> None:
-        fraction("alpha", self.alpha)
+        real("alpha", self.alpha, lambda value: 0 < value <= MOST_ALPHA, f"above 0 and at most {MOST_ALPHA}")
         fits = bool(self.seeds) and all(a < b for a, b in pairwise(self.seeds))
         require("looks", list(self.seeds), fits, "numbers of seeds that rise")
         within = self.seeds[0] >= FIRST_LOOK and self.seeds[-1] <= MOST_SEEDS
@@ -102,9 +104,7 @@ def nominal_level(looks: tuple[int, ...], alpha: float) -> float:
     from scipy import optimize
 
     return float(
-        optimize.brentq(
-            lambda level: tabulated_probability(looks, level) - alpha, 1e-3 * alpha, min(0.999, 2 * alpha), rtol=1e-12
-        )
+        optimize.brentq(lambda level: tabulated_probability(looks, level) - alpha, 1e-3 * alpha, 2 * alpha, rtol=1e-12)
     )
 
 

@@ -112,6 +112,8 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return f"{_all_failed(judged).capitalize()}."
         case "baseline failed":
             return f"There is nothing to compare with, as the baseline {_all_failed(judged)}."
+        case "no pairs" if pairs == "runs":
+            return "The baseline or the variant has no run with a result."
         case "no pairs":
             return f"No {pairs[:-1]} has a result of both the baseline and the variant."
         case "one seed":
@@ -155,8 +157,9 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "failures":
             second, without = judged.with_failures, _amount(judged.difference, rule, "+")
             assert second is not None
+            compared = "runs" if pairs == "runs" else "pairs"
             return (
-                f"{without} in {k} pairs without failure ({_p(judged.p_adjusted)}), but with {_failed(second)} "
+                f"{without} in {k} {compared} without failure ({_p(judged.p_adjusted)}), but with {_failed(second)} "
                 f"{_amount(second.difference, rule, '+')}, {second.verdict}."
             )
         case "equivalent":
@@ -165,6 +168,10 @@ def reason(judged: Judgement, rule: Rule) -> str:
             real = f"Real ({_p(judged.p_adjusted)}), but no" if is_real else "No"
             shown = f"all {same}" if judged.interval is None else f"the {_interval(judged, rule, ' is ')}"
             return f"{real} effect as large as {effect}: {shown}."
+        case "no spread" if pairs == "runs":
+            apart = _amount(judged.difference, rule, "+")
+            alike = f"All runs of each gave one number, {apart} apart, so there is no noise to hold it against"
+            return f"{alike}: more runs decide nothing, pairs of runs under one seed can."
         case "no spread":
             return f"All {same}, so there is no noise to hold it against{_more(judged, rule)}."
         case "chance":
@@ -329,14 +336,15 @@ def _more(judged: Judgement, rule: Rule) -> str:
     # Folds are as many as the data set was cut into; of a growing study `stopped` says whether it goes on.
     if rule.folds or rule.looks is not None:
         return ""
+    pairs = rule.replicates
     if judged.more_seeds is None:
-        return f"; more than {MOST_MORE_SEEDS} more seeds would be needed to decide"
+        return f"; more than {MOST_MORE_SEEDS} more {pairs} would be needed to decide"
     fewest, most = judged.more_seeds
     if most is None:
-        return f"; {fewest} to more than {MOST_MORE_SEEDS} more seeds would be needed, as the noise turns out"
+        return f"; {fewest} to more than {MOST_MORE_SEEDS} more {pairs} would be needed, as the noise turns out"
     if fewest == most:
-        return f"; about {fewest} more {'seed' if fewest == 1 else 'seeds'} would be needed"
-    return f"; some {fewest} to {most} more seeds would be needed, as the noise turns out"
+        return f"; about {fewest} more {pairs[:-1] if fewest == 1 else pairs} would be needed"
+    return f"; some {fewest} to {most} more {pairs} would be needed, as the noise turns out"
 
 
 def _p(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """Any function as a training: recorded, resumed after a kill, judged."""
 
 import functools
+import json
 import os
 import random
 import signal
@@ -262,3 +263,22 @@ def test_a_killed_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
     (whole / "script.py").write_text((tmp_path / "script.py").read_text())
     at_once = subprocess.run([*command, "0"], cwd=whole, capture_output=True, text=True, check=True)
     assert at_once.stdout.split("Which of")[1] == done.stdout.split("Which of")[1]
+
+
+def test_numbers_too_large_to_be_judged_are_named(tmp_path: Path) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"loss": 10**400 if seed == 2 and alpha else 1e200 if seed == 1 else seed + alpha, "train_loss": 1e200}
+
+    judged = truelift.compare(train, variants=VARIANTS, seeds=5, folder=tmp_path, quiet=True)
+    assert judged.summary.problems == (
+        "plain, seed 1: failed: loss is beyond 1e+100",
+        "mixup, seed 1: failed: loss is beyond 1e+100",
+        "mixup, seed 2: failed: loss is no finite number",
+    )
+    assert judged.summary.rows[0].values[0] == 0
+    result = next(tmp_path.glob("**/result.json"))
+    found = json.loads(result.read_text())
+    assert list(found["metrics"]) == ["loss"]
+    result.write_text(json.dumps({**found, "metrics": {"loss": 1e200}}))  # as earlier versions took it
+    again = truelift.compare(train, variants=VARIANTS, seeds=5, folder=tmp_path, quiet=True)
+    assert any("the result has no loss" in problem for problem in again.summary.problems)

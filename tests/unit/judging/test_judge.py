@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,7 @@ def test_guards(tmp_path: Path) -> None:
     assert [guard["metric"] for variant in by_name for guard in variant["guards"]] == ["test_loss", "test_loss"]
     relative = truelift.judge(table, **asked, guards={"test_loss": "10 %"})
     assert relative["mixup"].guards[0].unit == "percent of baseline"
+    assert truelift.judge(table, **asked, guards={"test_loss": 1e-5})["mixup"].guards[0].limit == 1e-5
     for guards, words in (
         ({"loss": 1}, 'unknown guard "loss"'),
         ({"other": 1}, "cannot be a guard"),
@@ -319,3 +321,16 @@ def test_in_a_notebook_its_text_is_the_table_and_has_no_colours(monkeypatch: pyt
     assert str(judged) == plain
     assert "mixup" in plain
     assert "\x1b" not in plain
+
+
+def test_runs_of_which_a_reader_notes_nothing_are_none_of_truelifts() -> None:
+    asked = truelift.judge(rows()).summary.asked
+    assert asked.made_elsewhere
+    assert replace(asked, notes=()).made_elsewhere
+
+
+def test_a_verdict_has_one_symbol_on_the_page_and_in_a_notebook(tmp_path: Path) -> None:
+    judged = truelift.judge(rows(), baseline="plain", smallest_effect=5)
+    assert judged.verdicts["noise"] == "no effect"
+    assert "■ no effect" in judged._repr_html_()
+    assert "■ no effect" in judged.write(tmp_path).read_text()

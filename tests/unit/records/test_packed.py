@@ -1,5 +1,6 @@
 """A study's small records in one file, and out of it again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
     with pytest.raises(InputError, match=message):
         unpack(tmp_path / "other.json", tmp_path / "into")
     assert not (tmp_path / "into").exists()
+
+
+def test_a_damaged_record_is_named(study: Path) -> None:
+    file = next(study.rglob("result.json"))
+    file.write_bytes(b'{"metrics": {"\xff": 1}}')
+    with pytest.raises(InputError, match=r"result\.json cannot be read: byte 14 is not UTF-8"):
+        records_of(study)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(InputError, match="regular file"):
+        records_of(study)

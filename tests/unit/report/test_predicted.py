@@ -12,10 +12,12 @@ from sklearn import metrics
 
 from truelift.cli import main
 from truelift.errors import InputError
+from truelift.metrics import Metric
 from truelift.records import Inputs, Predictions, Study, write_json
 from truelift.records import predicted as of
 from truelift.report import summarise
 from truelift.report.predicted import judged_by
+from truelift.report.seen import seen
 from truelift.training.evaluation import _rank
 
 
@@ -157,6 +159,13 @@ def test_recall_of_a_class_by_its_name(tmp_path: Path, given: str) -> None:
     assert other.rows[1].values == (100.0,) * 4
     assert other.compared[0].comparison is not None
     assert other.compared[0].comparison.verdict == "helps"
+
+
+def test_the_step_of_a_recall_is_that_of_an_image_of_its_class(tmp_path: Path) -> None:
+    for names, metric in ((True, "test_c7_recall"), (False, "test_7_recall")):
+        left = seen(Study.read(study(tmp_path / metric, names=names))).left
+        assert left.step(Metric.named(metric)) == 100 / 20
+        assert left.step(Metric.named("test_accuracy")) == 100 / (7 * 200 + 20)
 
 
 def test_recall_by_number_where_no_names_are_kept(tmp_path: Path) -> None:

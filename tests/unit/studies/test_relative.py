@@ -21,7 +21,18 @@ epochs = "80 %"
 
 @pytest.mark.parametrize(
     ("value", "relative"),
-    [("80 %", True), ("12.5%", True), ("80", False), ("-5 %", False), ("% 80", False), (8, False)],
+    [
+        ("80 %", True),
+        ("12.5%", True),
+        (" 80  % ", True),
+        (".5 %", True),
+        ("3. %", True),
+        ("9" * 400 + " %", False),
+        ("80", False),
+        ("-5 %", False),
+        ("% 80", False),
+        (8, False),
+    ],
 )
 def test_what_is_in_percent(value: Any, relative: bool) -> None:
     assert is_relative(value) == relative

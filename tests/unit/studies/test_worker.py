@@ -23,7 +23,7 @@ def left(tmp_path: Path, content: str | bytes, metric: str | None = "a") -> dict
 
 @pytest.mark.parametrize(
     "stray",
-    ['"text"', "NaN", "-Infinity", "1e999", "null", "true", "[1]", '{"c": 1}', str(10**400), "[[[[]]]]"],
+    ['"text"', "NaN", "-Infinity", "1e999", "null", "true", "[1]", '{"c": 1}', str(10**400), "1e200", "[[[[]]]]"],
 )
 def test_a_stray_value_is_left_out(tmp_path: Path, stray: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert left(tmp_path, f'{{"a": 1.5, "b": {stray}, "c": 3}}') == {"a": 1.5, "c": 3}

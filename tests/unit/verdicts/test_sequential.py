@@ -52,6 +52,10 @@ def test_intervals_of_all_looks_cover_together() -> None:
     assert held.mean() == pytest.approx(0.95, abs=0.003)
 
 
+def test_levels_up_to_a_half() -> None:
+    assert 0.3 < Looks((3, 5), 0.5).level(5) < 0.5
+
+
 def test_p_value_and_level_decide_alike() -> None:
     looks = Looks((3, 5, 8))
     reached = looks.level(5)
@@ -109,7 +113,7 @@ def _effect_of_80_percent(k: int) -> float:
         ((5, 3), 0.05, "looks must be numbers of seeds that rise, got"),
         ((2, 5), 0.05, "looks must be between 3 and 200, got"),
         ((3, 201), 0.05, "looks must be between 3 and 200, got"),
-        ((3, 5), 1.0, "alpha must be between 0 and 1, got"),
+        ((3, 5), 0.51, "alpha must be above 0 and at most 0.5, got"),
     ],
 )
 def test_bad_plans_are_refused(seeds: tuple[int, ...], alpha: float, said: str) -> None:

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,27 @@ def test_failed_runs_count_as_the_worst() -> None:
     found = compare_unpaired(base, {"v": variant}, **args, failed={"v": [False, False, False, True]})["v"]
     assert found.with_failures is not None
     assert (found.with_failures.runs, found.verdict, found.ground) == (1, "undecided", "failures")
+
+
+def test_numbers_without_noise_are_never_decided_by_more_runs() -> None:
+    found = compare_unpaired([5] * 7, {"v": [6] * 7}, higher_is_better=True, may_be_constant=True)["v"]
+    assert (found.ground, found.more_seeds) == ("no spread", None)
+    told = "All runs of each gave one number, +1 apart, so there is no noise to hold it against"
+    assert found.reason == f"{told}: more runs decide nothing, pairs of runs under one seed can."
+
+
+@pytest.mark.parametrize(
+    ("variant", "ground"),
+    [
+        ([], "no pairs"),
+        ([1.0], "one seed"),
+        ([1.0, 2.0], "two seeds"),
+        ([1.0, 2.1, 3.2], "too wide"),
+        ([11.0, 12.0, 13.0], "more than noise"),
+    ],
+)
+def test_runs_that_are_no_pairs_are_not_told_as_seeds(variant: list[float], ground: str) -> None:
+    found = compare_unpaired([1, 2, 3], {"v": variant}, higher_is_better=True)["v"]
+    assert (found.ground, found.replicates) == (ground, "runs")
+    assert " run" in found.reason.lower()
+    assert not re.search(r"seeds?(?! noise)", found.reason)

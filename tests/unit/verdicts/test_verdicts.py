@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from truelift.errors import InputError
+from truelift.metrics import LARGEST
 from truelift.verdicts import (
     Comparison,
+    Guard,
     agreement_interval,
     compare,
     compare_unpaired,
@@ -479,7 +481,7 @@ def test_another_unit_changes_the_unit_alone(pairs: list[tuple[int, int]], facto
         ({"confidence": 0.0}, "confidence must be between 0 and 1, got 0.0."),
         ({"confidence": 95.0}, "confidence must be between 0 and 1, got 95.0."),
         ({"variant": [1.0, 2.0]}, 'results of "variant" must pair with 5 of the baseline, got 2.'),
-        ({"variant": [1.0, 2.0, 3.0, 4.0, math.inf]}, "must be finite, or NaN for a missing run"),
+        ({"variant": [1.0, 2.0, 3.0, 4.0, math.inf]}, "must be finite and at most 1e+100, or NaN for a missing run"),
         ({"baseline": [1.0, 2.0, 3.0, 4.0, -math.inf]}, 'results of "baseline" must be finite'),
         ({"baseline": [[1.0, 2.0]]}, "must be one number a seed, got shape (1, 2)."),
         (
@@ -514,3 +516,23 @@ def test_variants_are_results_by_name(function: Any) -> None:
         function([90.0, 91.0], [92.0, 93.0], higher_is_better=True)
     with pytest.raises(InputError, match='results of "mixup" must be one number a seed, got'):
         function([90.0, 91.0], {"mixup": ["a", "b"]}, higher_is_better=True)
+
+
+def test_numbers_at_the_edge_of_all_numbers() -> None:
+    with pytest.raises(InputError, match=r'"v" must be finite and at most 1e\+100, or NaN for a missing run'):
+        compare([1, 2, 3], {"v": [1, 2, 1e154]}, higher_is_better=True)
+    for judge in (compare, compare_unpaired):
+        for better in (True, False):
+            found = judge([1e-100, 2e-100, 1e-100], {"v": [1e100, 1e90, 1e-20]}, higher_is_better=better, relative=True)
+            assert found["v"].difference == pytest.approx(100 * LARGEST)  # a ratio beyond all numbers
+            assert found["v"].interval is not None
+    slower = Guard(
+        metric="t",
+        limit=3,
+        higher_is_better=False,
+        baseline=[1e-100, 2e-100, 1e-100],
+        variants={"v": [1e100, 1e90, 1e-20]},
+        relative=True,
+    )
+    guarded = compare([1, 2, 3], {"v": [2, 3.1, 4.2]}, higher_is_better=True, guards=[slower])["v"].guards
+    assert guarded[0].worse == pytest.approx(100 * LARGEST)

@@ -4,13 +4,11 @@ import math
 import re
 
 from truelift.errors import InputError
+from truelift.metrics import LARGEST
 from truelift.records.elsewhere.run_table import Fact
 
 MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "–"})
 """Texts of a cell without a number."""
-
-LARGEST = 1e100
-"""A result of more is none: its square would be no number."""
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}(\.0+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
