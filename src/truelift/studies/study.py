@@ -23,7 +23,7 @@ from truelift.records import (
     write_json,
     write_text,
 )
-from truelift.records.locks import InUseError
+from truelift.records.locks import InUseError, check_folder
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.again import tried_again
@@ -106,9 +106,14 @@ def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
 
     Args:
         runs: Of a study.
-        jobs: At a time; None: as many as the machine is made for.
+        jobs: At a time, at least 1; None: as many as the machine is made for.
+
+    Raises:
+        InputError: A number that cannot be, or a device is not there.
     """
     # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+    if jobs is not None:
+        whole("jobs", jobs, 1, MOST_JOBS)
     devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs}
     return Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
 
@@ -123,6 +128,57 @@ class Looked(NamedTuple):
     """What memory a run takes, by variant, of those that train and as far as it is known."""
     unrecorded: dict[str, str]
     """Why each variant's steps are not recorded as CUDA graphs, of those that train; empty where they are."""
+
+
+def check_study(
+    plan: StudyPlan,
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    checkpoint_seconds: float = 30.0,
+    retries: int = 0,
+    executor: Executor | None = None,
+) -> Executor:
+    """Refuse what shows before the seeds are known, no data loaded and nothing written.
+
+    Args:
+        plan: As for `run_study`, as all others.
+        folder: The study's.
+        jobs: Processes at a time.
+        checkpoint_seconds: Time between a run's checkpoints.
+        retries: How often a run whose process was killed is tried again.
+        executor: What runs them.
+
+    Returns:
+        What runs them: the executor, or this machine's processes.
+
+    Raises:
+        InputError: An argument is out of its range, a device is not there, or the folder cannot be one, or is another
+            study's.
+    """
+    check_seconds("checkpoint_seconds", checkpoint_seconds)
+    check_folder(folder)
+    refuse_other(folder, plan.source, plan.scale, None)
+    if executor is not None:
+        return executor
+    shares = shares_for(plan.runs(), jobs)
+    return Local(shares.jobs, shares.threads, shares.gpus, retries)
+
+
+def look(plan: StudyPlan, executor: Executor) -> Looked:
+    """All that can be seen of a plan here, before anything is written, as the executor's runs will have it.
+
+    Raises:
+        InputError: As `preflight`, or a program is not there; where the runs are made elsewhere, a path.
+    """
+    if not isinstance(executor, Local):  # this machine may be none to load data on
+        check_paths(plan)
+        return Looked([], {}, {})
+    for variant in plan.variants:
+        if variant.program is not None:
+            check_program(variant.program.command)
+    with threads_of(executor.threads):  # what is fitted and kept is then what the runs would fit
+        return preflight(plan)
 
 
 def preflight(plan: StudyPlan) -> Looked:
@@ -207,9 +263,9 @@ def run_study(
     Raises:
         InputError: Bad input, found before anything is written; or the folder holds another study.
     """
-    if jobs is not None:
-        whole("jobs", jobs, 1, MOST_JOBS)
-    check_seconds("checkpoint_seconds", checkpoint_seconds)
+    chosen = check_study(
+        plan, folder, jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=retries, executor=executor
+    )
     runs = by_folder(plan, folder)
     found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), found)
@@ -218,8 +274,7 @@ def run_study(
     earlier_plans(folder, record)
     fingerprints = _fingerprints(runs)
     pending = pending_of(plan, runs)
-    chosen = _local(plan, jobs, retries) if executor is None else executor
-    if pending or executor is None:
+    if pending:
         chosen.check(folder, one_by_one=plan.looks is not None)
     # Of a study until decided it is not known yet whether any of them is needed.
     looked: Looked | None = None
@@ -227,17 +282,9 @@ def run_study(
     def check() -> Looked:
         nonlocal looked
         if looked is None:
-            if isinstance(chosen, Local):
-                for variant in plan.variants:
-                    if variant.program is not None:
-                        check_program(variant.program.command)
-                with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
-                    looked = preflight(plan)
-                for line in looked.told:
-                    tell(line)
-            else:  # where runs are made elsewhere, this machine may be none to load data on
-                check_paths(plan)
-                looked = Looked([], {}, {})
+            looked = look(plan, chosen)
+            for line in looked.told:
+                tell(line)
         return looked
 
     def prepare(path: Path) -> None:
@@ -319,16 +366,6 @@ def pending_of(plan: StudyPlan, runs: Mapping[Path, PlannedRun]) -> list[Path]:
 
 def _fingerprints(runs: Mapping[Path, PlannedRun]) -> frozenset[str]:
     return frozenset(fingerprint_of(path.name) for path in runs)
-
-
-def _local(plan: StudyPlan, jobs: int | None, retries: int) -> Local:
-    """This machine's processes, its cores and GPUs shared out.
-
-    Raises:
-        InputError: A device is not there.
-    """
-    shares = shares_for(plan.runs(), jobs)
-    return Local(shares.jobs, shares.threads, shares.gpus, retries)
 
 
 def _within_memory(
