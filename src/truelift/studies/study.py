@@ -1,6 +1,7 @@
 """Run a study: check everything first, then run what is not done yet."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -267,75 +268,53 @@ def run_study(
         plan, folder, jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=retries, executor=executor
     )
     runs = by_folder(plan, folder)
-    found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
-    record = plan.record(repeat, now(), found)
-    record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
-    refuse_other(folder, plan.source, plan.scale, list(found.values()))
-    earlier_plans(folder, record)
-    fingerprints = _fingerprints(runs)
+    record = _record(plan, folder, runs, repeat)
     pending = pending_of(plan, runs)
+    fingerprints = _fingerprints(runs)
     if pending:
         chosen.check(folder, one_by_one=plan.looks is not None)
-    # Of a study until decided it is not known yet whether any of them is needed.
-    looked: Looked | None = None
 
-    def check() -> Looked:
-        nonlocal looked
-        if looked is None:
-            looked = look(plan, chosen)
-            for line in looked.told:
-                tell(line)
-        return looked
+    @functools.cache
+    def looked() -> Looked:
+        """Once, and of a study until decided not before it is known that a run is needed."""
+        found = look(plan, chosen)
+        for line in found.told:
+            tell(line)
+        return found
 
     def prepare(path: Path) -> None:
-        check()
-        config = tomli_w.dumps(runs[path].config)
-        if begin_folder(path / "config.toml", config):
-            return
-        with contextlib.suppress(InUseError), leased(path, briefly=True):  # who has it has made it ready
-            if is_finished(path, runs[path], fingerprints, plan.metric.name):  # meanwhile
-                return
-            for line in make_room(path):
-                warn(line)
-            (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
-            write_text(path / "config.toml", config)
+        looked()
+        _make_ready(path, runs[path], fingerprints, plan.metric.name, warn)
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
-        seen = check()
+        seen = looked()
         if isinstance(chosen, Local):
             asked = jobs is not None or executor is not None
             chosen = _within_memory(chosen, runs, pending, seen.needs, asked=asked, tell=tell, warn=warn)
             for misleading in times_that_mislead(plan, chosen, seen.unrecorded):
                 warn(misleading)
-    with leased(folder, wait_seconds=_WAIT_SECONDS):
-        for line in (
-            refuse_other(folder, plan.source, plan.scale, list(found.values())),
-            *edited(runs, pending),
-        ):
-            if line is not None:
-                warn(line)
-        write_json(folder / "study.json", record | {"earlier": earlier_plans(folder, record)})
+    _write_plan(plan, folder, record, runs, pending, warn)
+    of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
     growing = None
     if plan.looks is None:
-        waiting = [Run(runs[path].variant, runs[path].seed, path) for path in pending]
+        waiting = [Run(*of_runs[path], path) for path in pending]
         for line in tried_again([run for run in waiting if run.status == "failed"]):
             tell(line)
         for path in pending:
             prepare(path)
     else:
         assert decide is not None, "a plan with looks is judged while it grows"
-        of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
         growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
     work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=growing is not None)
     if not isinstance(chosen, Local):
         watcher = None
     elif watcher is not None:
-        watcher.begin([Run(r.variant, r.seed, path, fingerprints) for path, r in runs.items()], pending, chosen.jobs)
+        watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, chosen.jobs)
         work = replace(work, begun=watcher.begun)
     running = chosen.run(pending if growing is None else growing.folders(), work)
     with contextlib.closing(running):  # the workers end whatever ends this
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
-            run = Run(runs[path].variant, runs[path].seed, path)
+            run = Run(*of_runs[path], path)
             if watcher is not None:
                 watcher.ended(path)
             if growing is None:
@@ -346,6 +325,53 @@ def run_study(
                 for line in settled:
                     tell(line)
     return Study.read(folder)
+
+
+def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repeat: str) -> dict[str, Any]:
+    """What study.json is to have, but for earlier plans.
+
+    Raises:
+        InputError: The folder holds another study, or this one planned otherwise.
+    """
+    places = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
+    record = plan.record(repeat, now(), places)
+    record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
+    refuse_other(folder, plan.source, plan.scale, list(places.values()))
+    earlier_plans(folder, record)
+    return record
+
+
+def _write_plan(
+    plan: StudyPlan,
+    folder: Path,
+    record: Mapping[str, Any],
+    runs: Mapping[Path, PlannedRun],
+    pending: Sequence[Path],
+    warn: Callable[[str], None],
+) -> None:
+    """Write study.json, unless another command has made the folder another study's meanwhile."""
+    with leased(folder, wait_seconds=_WAIT_SECONDS):
+        places = [run["folder"] for run in record["runs"]]
+        for line in (refuse_other(folder, plan.source, plan.scale, places), *edited(runs, pending)):
+            if line is not None:
+                warn(line)
+        write_json(folder / "study.json", {**record, "earlier": earlier_plans(folder, record)})
+
+
+def _make_ready(
+    path: Path, planned: PlannedRun, fingerprints: frozenset[str], metric: str, warn: Callable[[str], None]
+) -> None:
+    """Give a run's folder its config.toml, and set aside what is in its way; nothing where it is finished meanwhile."""
+    config = tomli_w.dumps(planned.config)
+    if begin_folder(path / "config.toml", config):
+        return
+    with contextlib.suppress(InUseError), leased(path, briefly=True):  # who has it has made it ready
+        if is_finished(path, planned, fingerprints, metric):
+            return
+        for line in make_room(path):
+            warn(line)
+        (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
+        write_text(path / "config.toml", config)
 
 
 def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
