@@ -10,8 +10,8 @@ from tests.unit.records.test_leases import elsewhere
 from tests.unit.report.conftest import make_study
 from tests.unit.studies.test_growing import made, run_all
 
-import truelift.cli.watch as of_watch
 from truelift.cli.status import lines, status
+from truelift.cli.watch import watch
 from truelift.records import Run, Study, leased, write_json
 from truelift.records.progress import run_progress, seen_from_outside
 from truelift.report.standing import not_needed
@@ -73,8 +73,8 @@ def test_what_a_decided_study_does_not_need_waits_for_nothing(
     form = json.loads(capsys.readouterr().out)
     assert (form["done"], form["waiting"], form["not_needed"]) == (done, 0, len(runs) - done)
     assert [one["state"] for one in form["runs"]].count("not needed") == len(runs) - done > 0
-    monkeypatch.setattr(of_watch.time, "sleep", lambda seconds: pytest.fail("it waits for runs that never come"))
-    assert of_watch.watch(tmp_path) == 0
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits for runs that never come"))
+    assert watch(tmp_path) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"s: {done} of {len(runs)} runs done, {len(runs) - done} not needed\n")
     assert "a look before the end" not in out
