@@ -114,6 +114,27 @@ def test_killed_between_registration_and_verdict(truelift: Truelift, tmp_path: P
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+def test_how_a_study_cannot_run_costs_no_level(truelift: Truelift, tmp_path: Path) -> None:
+    study = write_study(tmp_path, LIFTED)
+    (tmp_path / "file").touch()
+    other = write_study(tmp_path, LIFTED, name="other.toml")
+    assert truelift("study", other, "--out", "of-other").returncode == 0
+    misspelt = tmp_path / "misspelt.toml"
+    misspelt.write_text(other.read_text().replace(sys.executable, "pyhton"))
+    for arguments, told in (
+        ((study, "--jobs", "0"), "jobs must be at least 1, got 0"),
+        ((study, "--checkpoint-seconds", "-1"), "checkpoint_seconds must be"),
+        ((study, "--out", "file/x"), "file/x must be a folder: a file is in its way"),
+        ((study, "--out", "of-other"), "of-other holds the study of"),
+        ((misspelt,), "command must begin with a program that is there"),
+    ):
+        refused = truelift("study", *arguments, "--ledger", "l.jsonl")
+        assert refused.returncode == 2, told
+        assert told in refused.stderr
+        assert not (tmp_path / "l.jsonl").exists(), told
+        assert not (tmp_path / "runs").exists(), told
+
+
 def test_what_cannot_run_costs_no_level(truelift: Truelift, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(
         'metric = "no_accuracy"\nhigher_is_better = true\nseeds = 3\n[variants.a]\n[variants.b]\nepochs = 2\n'

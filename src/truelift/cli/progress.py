@@ -8,7 +8,7 @@ from rich.text import Text
 from truelift.cli.amounts import time
 from truelift.records.progress import RunProgress, State, StudyProgress
 
-_NOT_DONE: tuple[State, ...] = ("failed", "running", "waiting")
+_NOT_DONE: tuple[State, ...] = ("failed", "running", "waiting", "not needed")
 
 
 def progress_table(progress: StudyProgress, now: float, most_rows: int = 20) -> Table:
@@ -53,7 +53,7 @@ def where(run: RunProgress, now: float) -> str:
 
 
 def progress_line(progress: StudyProgress, *, until_decided: bool = False) -> str:
-    """The whole study: how many runs are done, run and wait, and the time left."""
+    """The whole study: how many runs are in each state, and the time left."""
     total = len(progress.runs)
     parts = [f"{progress.count('done')} of {'at most ' if until_decided else ''}{total} runs done"]
     counts = {state: progress.count(state) for state in _NOT_DONE}

@@ -1,5 +1,6 @@
 """A study whose variants are candidates of a referee's ledger."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,24 +11,36 @@ from truelift.records import Run
 from truelift.referee import Decision, Ledger, images_of
 from truelift.report import Summary
 from truelift.seeds import FEWEST_SEEDS
+from truelift.studies.executors import Executor
+from truelift.studies.executors.local import Local
 from truelift.studies.plan import StudyPlan
-from truelift.studies.study import preflight
+from truelift.studies.study import look, preflight
 from truelift.training.identity import without_seed
 
 
-def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> StudyPlan:
+def entered(
+    plan: StudyPlan,
+    folder: Path,
+    path: Path,
+    *,
+    check: Callable[[StudyPlan, Path], Executor],
+    again: bool,
+    confirm: bool,
+) -> StudyPlan:
     """The plan with the seeds that the ledger draws, its variants registered at their levels.
 
     Everything is checked before anything is registered: what cannot run costs no level.
 
     Args:
         plan: How many seeds it has is how many are drawn.
+        folder: The study's.
         path: The ledger; made where it is missing.
+        check: `check_study`, with how it is to run.
         again: Take another look at variants that were registered before.
         confirm: The last confirmation.
 
     Raises:
-        InputError: The ledger refuses; or the plan pools its variants.
+        InputError: The study cannot run; the ledger refuses; or the plan pools its variants.
     """
     if plan.pooling != "none":
         raise InputError(
@@ -39,7 +52,11 @@ def entered(plan: StudyPlan, path: Path, *, again: bool, confirm: bool) -> Study
         raise InputError(f"a ledger needs {FEWEST_SEEDS} seeds or more, got {len(plan.seeds)}.")
     if plan.folds is not None:
         raise InputError("a ledger draws fresh seeds, and folds are always the same: give seeds.")
-    preflight(plan)
+    executor = check(plan, folder)
+    executor.check(folder)
+    look(plan, executor)
+    if not isinstance(executor, Local):  # a mistake would cost a level: what can be seen here is looked at too
+        preflight(plan)
     settings = _settings(plan)
     images = _images(plan)
     names = [variant.name for variant in plan.variants if variant.name != plan.baseline]

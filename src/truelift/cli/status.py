@@ -16,6 +16,7 @@ from truelift.errors import InputError
 from truelift.records import Study
 from truelift.records.catalogue import places
 from truelift.records.progress import RunProgress, StudyProgress, seen_from_outside
+from truelift.report.standing import not_needed
 
 _MOST_SHOWN = 20
 """Of the runs that run, or have failed."""
@@ -29,7 +30,7 @@ def status(folder: Annotated[Path | None, Parameter(name="folder")] = None, /, *
         json: Print it as JSON (docs/json.md).
     """
     study = Study.read(folder or last_study())
-    found = seen_from_outside(study.runs, time.time())
+    found = seen_from_outside(study.runs, time.time(), not_needed(study))
     if json:
         print(dumps(status_form(study, found), indent=2, allow_nan=False))
     else:
@@ -80,6 +81,7 @@ def status_form(study: Study, found: StudyProgress) -> dict[str, Any]:
         "failed": found.count("failed"),
         "running": found.count("running"),
         "waiting": found.count("waiting"),
+        "not_needed": found.count("not needed"),
         "seconds_left": found.seconds_left,
         "runs": [
             {

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.executors import ExecutorOptions, Work, cluster_of, executor_options
 from truelift.studies.looks import GivenLooks
-from truelift.studies.study import run_study, unfinished
+from truelift.studies.study import check_study, run_study, unfinished
 from truelift.studies.study_file import read_plan
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
@@ -151,7 +152,14 @@ def study(
     if ledger is not None:
         from truelift.cli import refereed  # a referee is wanted seldom
 
-        plan = refereed.entered(plan, ledger, again=again, confirm=confirm)
+        check = partial(
+            check_study,
+            jobs=jobs,
+            checkpoint_seconds=checkpoint_seconds,
+            retries=options.retries or 0,
+            executor=cluster,
+        )
+        plan = refereed.entered(plan, folder, ledger, check=check, again=again, confirm=confirm)
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
     if dry_run and cluster is not None:

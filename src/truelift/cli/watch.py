@@ -11,6 +11,7 @@ from truelift.cli.status import failures, last_study
 from truelift.errors import InputError, real
 from truelift.records import Study
 from truelift.records.progress import StudyProgress, seen_from_outside
+from truelift.report.standing import not_needed
 
 
 def watch(
@@ -32,7 +33,7 @@ def watch(
 
     def shown() -> tuple[RenderableType, bool]:
         study, now = Study.read(place), time.time()
-        found = seen_from_outside(study.runs, now)
+        found = seen_from_outside(study.runs, now, not_needed(study))
         parts: list[RenderableType] = [Text(f"{study.plan['name']}: {progress_line(found)}", style="bold")]
         if found.count("running"):
             parts.append(progress_table(found, now))

@@ -52,6 +52,19 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder} must be a folder: a file is in its way.") from None
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a place where no folder can be, or nothing be written, before anything is made there.
+
+    Raises:
+        InputError: A file is in its place, or in that of one above it; or it is not to be written.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise InputError(f"{folder} must be a folder: a file is in its way.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} must be a folder that can be written: {there} cannot.")
+
+
 @contextlib.contextmanager
 def appended_file(path: Path) -> Iterator[int]:
     """Open a file that is only ever appended to, made where it is missing, and hold it against other writers.

@@ -20,7 +20,7 @@ from truelift.records.files import end_of
 from truelift.records.leases import Holder, holder_of
 from truelift.records.run import Run
 
-State = Literal["done", "failed", "running", "waiting"]
+State = Literal["done", "failed", "running", "waiting", "not needed"]
 
 _TAIL_BYTES = 2**15
 
@@ -94,19 +94,22 @@ def study_progress(
     return StudyProgress(tuple(found), _left(found, jobs))
 
 
-def seen_from_outside(runs: Iterable[Run], now: float) -> StudyProgress:
+def seen_from_outside(runs: Iterable[Run], now: float, not_needed: Collection[tuple[str, int]] = ()) -> StudyProgress:
     """Look at the runs of a study, whoever runs it: the leases say which ones run, and where.
 
     Args:
         runs: All of the study, in the order in which they start.
         now: The time in seconds, as of `time.time`.
+        not_needed: The variants and seeds of runs that wait for nothing, since the study is decided without them.
     """
     found = []
     for run in runs:
         # As far as names tell, so that ten thousand finished runs take a second.
         ended = os.path.lexists(run.folder / "result.json") and run.status == "done"
         holder = None if ended else _holder(run.folder)
-        found.append(run_progress(run) if holder is None else replace(_of_running(run, now), holder=holder))
+        one = run_progress(run) if holder is None else replace(_of_running(run, now), holder=holder)
+        over = one.state == "waiting" and (run.variant, run.seed) in not_needed
+        found.append(replace(one, state="not needed") if over else one)
     return StudyProgress(tuple(found), _left(found, max(1, sum(one.state == "running" for one in found))))
 
 

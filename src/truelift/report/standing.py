@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from truelift.errors import InputError
 from truelift.records import Run, Status, Study
 from truelift.report.asked import Asked
 from truelift.report.growing import Grown, by_run, grown
@@ -24,6 +26,8 @@ class Standing:
     """By variant, the baseline left out."""
     goes_on: bool
     """Whether runs are to come that may change them."""
+    not_needed: frozenset[Key]
+    """Runs, by variant and seed, that a study until decided was decided without."""
 
 
 def standing(study: Study) -> Standing:
@@ -42,12 +46,21 @@ def standing(study: Study) -> Standing:
         growth = grown(asked, found, by_run(statuses), begun(study))
         counted = [(run, status) for run, status in statuses if (run.variant, run.seed) not in growth.uncounted]
         comparisons = growth.comparisons
-    return Standing(asked, statuses, comparisons, goes_on(counted, growth))
+    unneeded = frozenset[Key]() if growth is None else growth.not_needed
+    return Standing(asked, statuses, comparisons, goes_on(counted, growth), unneeded)
 
 
 def decide(study: Study) -> Mapping[str, Comparison]:
     """The comparisons of `standing`, which a study until decided asks for after each of its runs."""
     return standing(study).comparisons
+
+
+def not_needed(study: Study) -> frozenset[Key]:
+    """The `not_needed` of `standing`; empty where nothing can be judged yet, or seeds are a fixed number."""
+    with suppress(InputError):
+        if study.plan["until_decided"] is not None:
+            return standing(study).not_needed
+    return frozenset()
 
 
 def begun(study: Study) -> frozenset[Key]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from truelift.errors import InputError
 from truelift.records import Run
+from truelift.records.locks import check_folder
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.edited import edited
 from truelift.studies.held import refuse_other
@@ -120,6 +121,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
 def _refused(plan: StudyPlan, folder: Path) -> Iterator[str]:
     """Why the study itself would not begin there."""
     try:
+        check_folder(folder)
         refuse_other(folder, plan.source, plan.scale, [run.folder for run in plan.runs()])
     except InputError as error:
         yield str(error)

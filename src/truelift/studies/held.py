@@ -14,14 +14,15 @@ def source_from(folder: Path, source: Path) -> str:
     return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
 
 
-def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str]) -> str | None:
+def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] | None) -> str | None:
     """Refuse a folder that holds another study.
 
     Args:
         folder: The study's, which need not be there.
         source: The study file.
         scale: The one that is applied, or None.
-        runs: The folders of the planned runs, as study.json has them.
+        runs: The folders of the planned runs, as study.json has them. None before a ledger has drawn their seeds: a
+            study file that is gone is then taken for one that was moved, and runs that are being made for these.
 
     Returns:
         A sentence where study.json cannot be read, so that nobody can tell.
@@ -36,7 +37,7 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str])
         there = read_plan(folder)
     except InputError as error:
         return f"{error} It is written anew."
-    planned = set(runs)
+    planned = {run["folder"] for run in there["runs"]} if runs is None else set(runs)
     other = _other(folder, there, source, scale, planned)
     if other is not None:
         raise InputError(f"{folder} holds {other}: give this one another --out.")

@@ -1,6 +1,7 @@
 """Run a study: check everything first, then run what is not done yet."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from truelift.records import (
     write_json,
     write_text,
 )
-from truelift.records.locks import InUseError
+from truelift.records.locks import InUseError, check_folder
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.again import tried_again
@@ -106,9 +107,14 @@ def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
 
     Args:
         runs: Of a study.
-        jobs: At a time; None: as many as the machine is made for.
+        jobs: At a time, at least 1; None: as many as the machine is made for.
+
+    Raises:
+        InputError: A number that cannot be, or a device is not there.
     """
     # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
+    if jobs is not None:
+        whole("jobs", jobs, 1, MOST_JOBS)
     devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs}
     return Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
 
@@ -123,6 +129,57 @@ class Looked(NamedTuple):
     """What memory a run takes, by variant, of those that train and as far as it is known."""
     unrecorded: dict[str, str]
     """Why each variant's steps are not recorded as CUDA graphs, of those that train; empty where they are."""
+
+
+def check_study(
+    plan: StudyPlan,
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    checkpoint_seconds: float = 30.0,
+    retries: int = 0,
+    executor: Executor | None = None,
+) -> Executor:
+    """Refuse what shows before the seeds are known, no data loaded and nothing written.
+
+    Args:
+        plan: As for `run_study`, as all others.
+        folder: The study's.
+        jobs: Processes at a time.
+        checkpoint_seconds: Time between a run's checkpoints.
+        retries: How often a run whose process was killed is tried again.
+        executor: What runs them.
+
+    Returns:
+        What runs them: the executor, or this machine's processes.
+
+    Raises:
+        InputError: An argument is out of its range, a device is not there, or the folder cannot be one, or is another
+            study's.
+    """
+    check_seconds("checkpoint_seconds", checkpoint_seconds)
+    check_folder(folder)
+    refuse_other(folder, plan.source, plan.scale, None)
+    if executor is not None:
+        return executor
+    shares = shares_for(plan.runs(), jobs)
+    return Local(shares.jobs, shares.threads, shares.gpus, retries)
+
+
+def look(plan: StudyPlan, executor: Executor) -> Looked:
+    """All that can be seen of a plan here, before anything is written, as the executor's runs will have it.
+
+    Raises:
+        InputError: As `preflight`, or a program is not there; where the runs are made elsewhere, a path.
+    """
+    if not isinstance(executor, Local):  # this machine may be none to load data on
+        check_paths(plan)
+        return Looked([], {}, {})
+    for variant in plan.variants:
+        if variant.program is not None:
+            check_program(variant.program.command)
+    with threads_of(executor.threads):  # what is fitted and kept is then what the runs would fit
+        return preflight(plan)
 
 
 def preflight(plan: StudyPlan) -> Looked:
@@ -207,88 +264,57 @@ def run_study(
     Raises:
         InputError: Bad input, found before anything is written; or the folder holds another study.
     """
-    if jobs is not None:
-        whole("jobs", jobs, 1, MOST_JOBS)
-    check_seconds("checkpoint_seconds", checkpoint_seconds)
+    chosen = check_study(
+        plan, folder, jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=retries, executor=executor
+    )
     runs = by_folder(plan, folder)
-    found = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
-    record = plan.record(repeat, now(), found)
-    record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
-    refuse_other(folder, plan.source, plan.scale, list(found.values()))
-    earlier_plans(folder, record)
-    fingerprints = _fingerprints(runs)
+    record = _record(plan, folder, runs, repeat)
     pending = pending_of(plan, runs)
-    chosen = _local(plan, jobs, retries) if executor is None else executor
-    if pending or executor is None:
+    fingerprints = _fingerprints(runs)
+    if pending:
         chosen.check(folder, one_by_one=plan.looks is not None)
-    # Of a study until decided it is not known yet whether any of them is needed.
-    looked: Looked | None = None
 
-    def check() -> Looked:
-        nonlocal looked
-        if looked is None:
-            if isinstance(chosen, Local):
-                for variant in plan.variants:
-                    if variant.program is not None:
-                        check_program(variant.program.command)
-                with threads_of(chosen.threads):  # what is fitted and kept is then what the runs would fit
-                    looked = preflight(plan)
-                for line in looked.told:
-                    tell(line)
-            else:  # where runs are made elsewhere, this machine may be none to load data on
-                check_paths(plan)
-                looked = Looked([], {}, {})
-        return looked
+    @functools.cache
+    def looked() -> Looked:
+        """Once, and of a study until decided not before it is known that a run is needed."""
+        found = look(plan, chosen)
+        for line in found.told:
+            tell(line)
+        return found
 
     def prepare(path: Path) -> None:
-        check()
-        config = tomli_w.dumps(runs[path].config)
-        if begin_folder(path / "config.toml", config):
-            return
-        with contextlib.suppress(InUseError), leased(path, briefly=True):  # who has it has made it ready
-            if is_finished(path, runs[path], fingerprints, plan.metric.name):  # meanwhile
-                return
-            for line in make_room(path):
-                warn(line)
-            (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
-            write_text(path / "config.toml", config)
+        looked()
+        _make_ready(path, runs[path], fingerprints, plan.metric.name, warn)
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
-        seen = check()
+        seen = looked()
         if isinstance(chosen, Local):
             asked = jobs is not None or executor is not None
             chosen = _within_memory(chosen, runs, pending, seen.needs, asked=asked, tell=tell, warn=warn)
             for misleading in times_that_mislead(plan, chosen, seen.unrecorded):
                 warn(misleading)
-    with leased(folder, wait_seconds=_WAIT_SECONDS):
-        for line in (
-            refuse_other(folder, plan.source, plan.scale, list(found.values())),
-            *edited(runs, pending),
-        ):
-            if line is not None:
-                warn(line)
-        write_json(folder / "study.json", record | {"earlier": earlier_plans(folder, record)})
+    _write_plan(plan, folder, record, runs, pending, warn)
+    of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
     growing = None
     if plan.looks is None:
-        waiting = [Run(runs[path].variant, runs[path].seed, path) for path in pending]
+        waiting = [Run(*of_runs[path], path) for path in pending]
         for line in tried_again([run for run in waiting if run.status == "failed"]):
             tell(line)
         for path in pending:
             prepare(path)
     else:
         assert decide is not None, "a plan with looks is judged while it grows"
-        of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
         growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
     work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=growing is not None)
     if not isinstance(chosen, Local):
         watcher = None
     elif watcher is not None:
-        watcher.begin([Run(r.variant, r.seed, path, fingerprints) for path, r in runs.items()], pending, chosen.jobs)
+        watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, chosen.jobs)
         work = replace(work, begun=watcher.begun)
     running = chosen.run(pending if growing is None else growing.folders(), work)
     with contextlib.closing(running):  # the workers end whatever ends this
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
-            run = Run(runs[path].variant, runs[path].seed, path)
+            run = Run(*of_runs[path], path)
             if watcher is not None:
                 watcher.ended(path)
             if growing is None:
@@ -299,6 +325,53 @@ def run_study(
                 for line in settled:
                     tell(line)
     return Study.read(folder)
+
+
+def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repeat: str) -> dict[str, Any]:
+    """What study.json is to have, but for earlier plans.
+
+    Raises:
+        InputError: The folder holds another study, or this one planned otherwise.
+    """
+    places = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
+    record = plan.record(repeat, now(), places)
+    record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
+    refuse_other(folder, plan.source, plan.scale, list(places.values()))
+    earlier_plans(folder, record)
+    return record
+
+
+def _write_plan(
+    plan: StudyPlan,
+    folder: Path,
+    record: Mapping[str, Any],
+    runs: Mapping[Path, PlannedRun],
+    pending: Sequence[Path],
+    warn: Callable[[str], None],
+) -> None:
+    """Write study.json, unless another command has made the folder another study's meanwhile."""
+    with leased(folder, wait_seconds=_WAIT_SECONDS):
+        places = [run["folder"] for run in record["runs"]]
+        for line in (refuse_other(folder, plan.source, plan.scale, places), *edited(runs, pending)):
+            if line is not None:
+                warn(line)
+        write_json(folder / "study.json", {**record, "earlier": earlier_plans(folder, record)})
+
+
+def _make_ready(
+    path: Path, planned: PlannedRun, fingerprints: frozenset[str], metric: str, warn: Callable[[str], None]
+) -> None:
+    """Give a run's folder its config.toml, and set aside what is in its way; nothing where it is finished meanwhile."""
+    config = tomli_w.dumps(planned.config)
+    if begin_folder(path / "config.toml", config):
+        return
+    with contextlib.suppress(InUseError), leased(path, briefly=True):  # who has it has made it ready
+        if is_finished(path, planned, fingerprints, metric):
+            return
+        for line in make_room(path):
+            warn(line)
+        (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
+        write_text(path / "config.toml", config)
 
 
 def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
@@ -319,16 +392,6 @@ def pending_of(plan: StudyPlan, runs: Mapping[Path, PlannedRun]) -> list[Path]:
 
 def _fingerprints(runs: Mapping[Path, PlannedRun]) -> frozenset[str]:
     return frozenset(fingerprint_of(path.name) for path in runs)
-
-
-def _local(plan: StudyPlan, jobs: int | None, retries: int) -> Local:
-    """This machine's processes, its cores and GPUs shared out.
-
-    Raises:
-        InputError: A device is not there.
-    """
-    shares = shares_for(plan.runs(), jobs)
-    return Local(shares.jobs, shares.threads, shares.gpus, retries)
 
 
 def _within_memory(

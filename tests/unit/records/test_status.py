@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from tests.unit.records.test_leases import elsewhere
 from tests.unit.report.conftest import make_study
+from tests.unit.studies.test_growing import made, run_all
 
-from truelift.cli.status import lines
+from truelift.cli.status import lines, status
+from truelift.cli.watch import watch
 from truelift.records import Run, Study, leased, write_json
 from truelift.records.progress import run_progress, seen_from_outside
+from truelift.report.standing import not_needed
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
@@ -59,6 +62,29 @@ def test_a_run_of_this_process_runs(tmp_path: Path) -> None:
         assert one.holder is not None
         write_json(run / "result.json", {"metrics": {"test_accuracy": 1.0}})
     assert seen_from_outside(Study.read(folder).runs, BEGAN).count("done") == 2
+
+
+def test_what_a_decided_study_does_not_need_waits_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = made(tmp_path)
+    done = len(run_all(tmp_path, runs)[0])
+    assert status(tmp_path, json=True) == 0
+    form = json.loads(capsys.readouterr().out)
+    assert (form["done"], form["waiting"], form["not_needed"]) == (done, 0, len(runs) - done)
+    assert [one["state"] for one in form["runs"]].count("not needed") == len(runs) - done > 0
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits for runs that never come"))
+    assert watch(tmp_path) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"s: {done} of {len(runs)} runs done, {len(runs) - done} not needed\n")
+    assert "a look before the end" not in out
+
+
+def test_of_a_study_that_is_not_decided_the_rest_waits(tmp_path: Path) -> None:
+    run_all(tmp_path, made(tmp_path), most=4)
+    study = Study.read(tmp_path)
+    assert not_needed(study) == frozenset()
+    assert seen_from_outside(study.runs, BEGAN, not_needed(study)).count("waiting") == 20
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ experiment.data.test_images = 40
 experiment.data.validation_fraction = {validation}
 experiment.model.name = "small-cnn"
 experiment.epochs = 1
+experiment.batch_size = 20
 [variants.plain]
 [variants.smoothed]
 objective.label_smoothing = 0.1

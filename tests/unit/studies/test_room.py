@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from truelift.errors import InputError
 from truelift.studies import room as of_room
 from truelift.studies import study as of_study
+from truelift.studies.cost import study_cost
 from truelift.studies.executors.base import Work
 from truelift.studies.executors.local import Local
 from truelift.studies.need import Need
@@ -94,6 +96,16 @@ def test_one_is_tried_where_not_even_one_fits(tmp_path: Path, jobs: int) -> None
 def test_nothing_is_said_where_all_fit_or_fewer_are_left(tmp_path: Path) -> None:
     assert within(tmp_path, 2, Need(2 * GIB), asked=False) == (Local(2, 1), [], [])
     assert within(tmp_path, 8, Need(4 * GIB // 6), asked=False) == (Local(8, 1), [], [])  # there are six runs
+
+
+@pytest.mark.parametrize("jobs", [0, 1025])
+def test_a_number_of_jobs_that_cannot_be_is_refused_by_the_study_and_its_dry_run(tmp_path: Path, jobs: int) -> None:
+    (tmp_path / "study.toml").write_text(STUDY)
+    plan = read_plan(tmp_path / "study.toml")
+    with pytest.raises(InputError, match="jobs must be at"):
+        of_study.check_study(plan, tmp_path / "out", jobs=jobs)
+    with pytest.raises(InputError, match="jobs must be at"):
+        study_cost(plan, tmp_path / "out", jobs=jobs)
 
 
 @pytest.mark.parametrize(("jobs", "runs"), [(None, 1), (3, 3)])
