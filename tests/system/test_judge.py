@@ -118,7 +118,9 @@ def test_a_plan_by_a_measured_spread(truelift: Truelift) -> None:
     told = truelift(*options).stdout
     assert told.startswith(f"{plan.seeds} seeds a variant, or {plan.most_seeds} with")
     assert "sd and like exclude each other" in truelift(*options, "--sd", "1").stderr
-    assert "without a study file" in truelift("plan", "digits", *options[1:3]).stderr
+    for option in ("--like", "--effect", "--sd", "--power", "--alpha"):  # none is taken and left unused
+        refused = truelift("plan", "digits", option, "0.9").stderr
+        assert refused.endswith(f"{option[2:]} is for the number of seeds alone: give it without a study file.\n")
     assert "--effect is missing" in truelift(*options[:3]).stderr
     assert "effect must be above 0" in truelift(*options[:4], "0").stderr
 
