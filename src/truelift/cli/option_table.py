@@ -21,7 +21,7 @@ COMMANDS = ("study", "train")
 
 
 def option_table() -> dict[str, Any]:
-    """Names without hyphens, and what their values are: "int", "float", "flag", choices, a registry's names, or null."""
+    """Names without hyphens, each with its kind: "int", "float", "flag", choices, a registry's names, or null."""
     registries = _registries(Experiment)
     kinds = {command: _kinds(command, registries) for command in COMMANDS}
     shared = {name: kind for name, kind in kinds["train"].items() if name.split(".")[0] in hints(Experiment)}
