@@ -88,7 +88,8 @@ def _told(found: "StudyPlan") -> list[str]:
     names = ", ".join(variant.name for variant in found.variants)
     lines = [found.question, f"variants: {names}; the baseline is {found.baseline}"]
     if found.looks is None:
-        return [*lines, f"{len(found.seeds)} seeds each, {runs} runs, judged once"]
+        replicates = "seeds" if found.folds is None else "folds"
+        return [*lines, f"{len(found.seeds)} {replicates} each, {runs} runs, judged once"]
     lines.append(
         f"until decided: at most {found.looks.most_seeds} seeds each, {runs} runs at most; "
         f"looks at {shown_looks(found.looks.seeds)} pairs, {found.looks.alpha:.0%} false verdicts over all looks"
