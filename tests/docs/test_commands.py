@@ -45,6 +45,13 @@ def test_a_command_within_a_sentence_is_understood(command: str) -> None:
         understood(command)
 
 
+def test_an_option_is_written_with_hyphens() -> None:
+    """In one way: whoever searches for it would find half. An own part's arguments are named as it names them."""
+    option = re.compile(r"--(?!\S*\.args\.)[a-z][\w.-]*_[\w.-]*")
+    texts = {page.name: page.read_text("utf-8") for page in PAGES if "results" not in page.parts}
+    assert [(name, found) for name, text in texts.items() for found in option.findall(text)] == []
+
+
 def test_they_are_found() -> None:
     assert len(IN_BLOCKS) > 20
     assert len(IN_LINES) > 20
