@@ -29,6 +29,7 @@ MISSPELT = [
 RIGHT = [
     ("train", "--help", "--nonsense"),
     ("train", "--batch-size", "3", "--batch_norm_momentum", "dynamic"),
+    ("train", "--no-cuda-graphs", "--no-compile"),
     ("train", "--objective", "my.py:Loss", "--objective.args.alpha", "0.5", "--optimizer", "my.own:Sgd"),
     ("train", "--model", "resnet20", "--augmentation", "flip", "crop", "--seed", "-3"),
     ("study", "digits", "--executor", "slurm", "--executor.partition", "gpu", "--quiet"),
