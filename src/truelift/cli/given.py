@@ -48,7 +48,7 @@ def _refuse_fraction(name: str, hint: Any, text: str) -> None:
     """Refuse a number with a fraction where a whole one is wanted: the parser would round it.
 
     Raises:
-        InputError: It is such a one.
+        InputError: It has a fraction.
     """
     if int in (hint, *get_args(hint)) and float not in (hint, *get_args(hint)) and "." in text:
         raise InputError(f"{name} must be a whole number, got {text}.")
