@@ -6,7 +6,9 @@ import shlex
 import pytest
 
 from tests.docs.blocks import ALL, PAGES, ROOT
-from truelift.cli import app, prepared
+from truelift.cli import _COMMANDS, app, prepared
+from truelift.cli.given import OPTION_STYLE
+from truelift.training.settings import NAMED_GROUPS
 
 COMMAND = re.compile(r"(?:^|\s|'|`)(?:truelift|-m truelift) +([a-z][^\n]*)")
 
@@ -43,6 +45,23 @@ def test_a_command_within_a_sentence_is_understood(command: str) -> None:
     assert name in app
     if len(options) > 1 or (options and not options[0].startswith("-")):
         understood(command)
+
+
+def test_an_option_is_written_with_hyphens() -> None:
+    """In one way: whoever searches for it would find half. An own part's arguments are named as it names them."""
+    option = re.compile(r"--(?!\S*\.args\.)[a-z][\w.-]*_[\w.-]*")
+    texts = {page.name: page.read_text("utf-8") for page in PAGES if "results" not in page.parts}
+    assert [(name, found) for name, text in texts.items() for found in option.findall(text)] == []
+
+
+def test_an_option_that_is_named_is_one_of_a_command_s() -> None:
+    of_commands = [app[name].assemble_argument_collection(default_parameter=OPTION_STYLE) for name in _COMMANDS]
+    names = [name for arguments in of_commands for argument in arguments for name in argument.names]
+    known = {name.removeprefix("--").replace("-", "_") for name in names}
+    texts = {page.name: page.read_text("utf-8") for page in PAGES if "results" not in page.parts}
+    named = {(name, found) for name, text in texts.items() for found in re.findall(r"`--([a-z][\w.-]*)", text)}
+    unknown = {(name, option) for name, option in named if option.replace("-", "_") not in known | set(NAMED_GROUPS)}
+    assert {(name, option) for name, option in unknown if ".args" not in option} == {("glossary.md", "help")}
 
 
 def test_they_are_found() -> None:

@@ -49,6 +49,7 @@ def image_folder(folder: Path, classes: int = 2, size: int = 12, images: int = 2
         (["--augmentation.crop_padding", "8"], ["crop_padding", "8"]),
         (["--config", "missing.toml"], ["missing.toml"]),
         (["--threads", "0"], ["threads", "at least 1"]),
+        (["--threads", "0", "--dry-run"], ["threads", "at least 1"]),
         (["--checkpoint_seconds", "-1"], ["checkpoint_seconds"]),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.system.conftest import Truelift
 
+from truelift.cli.judge import _place
 from truelift.cli.predict import _form as predict_form
 from truelift.cli.status import status_form
 from truelift.records import Run, Study
@@ -118,7 +119,9 @@ def test_a_plan_by_a_measured_spread(truelift: Truelift) -> None:
     told = truelift(*options).stdout
     assert told.startswith(f"{plan.seeds} seeds a variant, or {plan.most_seeds} with")
     assert "sd and like exclude each other" in truelift(*options, "--sd", "1").stderr
-    assert "without a study file" in truelift("plan", "digits", *options[1:3]).stderr
+    for option in ("--like", "--effect", "--sd", "--power", "--alpha"):  # none is taken and left unused
+        refused = truelift("plan", "digits", option, "0.9").stderr
+        assert refused.endswith(f"{option[2:]} is for the number of seeds alone: give it without a study file.\n")
     assert "--effect is missing" in truelift(*options[:3]).stderr
     assert "effect must be above 0" in truelift(*options[:4], "0").stderr
 
@@ -139,6 +142,25 @@ def test_the_exit_status_says_whether_it_holds(
     path = write(tmp_path, {"plain": RESULTS["plain"], "mixup": variant})
     done = truelift("judge", path, "--baseline", "plain", "--smallest-effect", "0.1", "--require", require)
     assert done.returncode == status, done.stderr + done.stdout
+
+
+def test_each_table_has_a_report_of_its_own(truelift: Truelift, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        table = write(tmp_path / folder, RESULTS)
+        shown = truelift("judge", table).stdout.splitlines()[-1]
+        assert shown == f"report: runs/judge/{folder}/results/report.html"
+
+
+def test_where_a_report_goes_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    for folder in ("runs.1", "runs.2"):
+        (here / folder).mkdir(parents=True)
+    monkeypatch.chdir(here)
+    given = ("results.csv", "runs.1", "runs.2/", ".", "sqlite:///mlflow.db", "../x.csv", str(here / "x" / "y.csv"))
+    found = [_place(source).relative_to("runs/judge") for source in given]
+    above = tmp_path.relative_to(tmp_path.anchor)
+    assert found == [*map(Path, ("results", "runs.1", "runs.2", "runs", "mlflow")), above / "x", Path("x/y")]
 
 
 def test_options_that_are_wrong(truelift: Truelift, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from truelift import recipes
+from truelift.cli.early import without_options
 from truelift.errors import printable, shortened
 from truelift.processes import available_cores
 from truelift.studies import start
@@ -59,7 +60,7 @@ def begin(tokens: Sequence[str]) -> None:
 
 def _study_file(tokens: Sequence[str]) -> tuple[Path, dict[str, Any]] | None:
     """The study's file and what it holds; None where there is none that can be read."""
-    for token in tokens:
+    for token in without_options(tokens):
         with suppress(Exception):  # whatever is wrong with it, reading it in earnest says so
             path = recipes.study_file(token)
             return path, read_toml(path)

@@ -29,11 +29,10 @@ def refuse_misspelt(tokens: Sequence[str]) -> None:
     """
     if not tokens or tokens[0] not in ("study", "train") or _ASKS & set(tokens):
         return
-    table = json.loads(files("truelift.cli").joinpath(TABLE).read_text(encoding="utf-8"))
-    known: dict[str, Any] = table["experiment"] | table[tokens[0]]
-    given = list(_options(tokens[1:], table["groups"][tokens[0]], known))
+    known, groups, args_of = _table(tokens[0])
+    given = list(_options(tokens[1:], groups, known))
     for name, _ in given:
-        part = any(name.startswith(f"{args}.") for args in table["args"])
+        part = any(name.startswith(f"{args}.") for args in args_of)
         if _plain(name) not in known and not part:
             _refuse_name(name, known, of_study=tokens[0] == "study")
     for name, value in given:
@@ -42,11 +41,30 @@ def refuse_misspelt(tokens: Sequence[str]) -> None:
             _refuse_value(name, value, kind)
 
 
+def without_options(tokens: Sequence[str]) -> Iterator[str]:
+    """What of the tokens behind `truelift study` is no option, and does not stand behind one that takes a value."""
+    known, _, _ = _table("study")
+    takes_value = False
+    for token in tokens:
+        if token.startswith("-"):
+            takes_value = token != "--" and "=" not in token and known.get(_plain(token[2:])) != "flag"
+            continue
+        if not takes_value:
+            yield token
+        takes_value = False
+
+
 def of_seeds(tokens: Sequence[str]) -> str:
     """What to do where `truelift study` was given a list of seeds, beginning with a space; else empty."""
     given = any(token == "--seeds" or token.startswith("--seeds=") for token in tokens)
     listed = " --seeds is how many; a list of seeds stands in the study file: seeds = [3, 4, 5]."
     return listed if given and tokens[0] == "study" else ""
+
+
+def _table(command: str) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """The kinds of its options, the groups that are options too, and those of which any part is one."""
+    table = json.loads(files("truelift.cli").joinpath(TABLE).read_text(encoding="utf-8"))
+    return table["experiment"] | table[command], table["groups"][command], table["args"]
 
 
 def _options(tokens: Sequence[str], groups: dict[str, str], known: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

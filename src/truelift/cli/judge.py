@@ -1,5 +1,6 @@
 """`truelift judge`."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def judge(
             ("test_loss=3%"). A variant helps only if all hold.
         unpaired: Compare all runs with all of the baseline, although there are seeds.
         question: For the report. Default: which of the variants is best.
-        out: Folder of the report. Default: runs/judge/NAME.
+        out: Folder of the report. Default: runs/judge/SOURCE, its path without an ending.
         json: Print the report as JSON and nothing else (docs/json.md).
         require: helps, not-hurts or no-effect: end with status 0 if that holds for every variant, 3 if not, 4 if it is
             undecided.
@@ -84,5 +85,11 @@ def judge(
     print(first, file=sys.stderr if json else sys.stdout)
     for note in others:
         warn(note)
-    folder = out or Path("runs/judge") / (Path(source).stem or "runs")
-    return show(judged.summary, folder, json=json, require=require)
+    return show(judged.summary, out or _place(source), json=json, require=require)
+
+
+def _place(source: str) -> Path:
+    """Another for each source: two tables may both be named results.csv."""
+    path, here = Path(os.path.abspath(source.removeprefix("sqlite:///"))), Path.cwd()
+    below = path.relative_to(here if path.is_relative_to(here) else path.anchor)
+    return Path("runs/judge") / (below if path.is_dir() else below.with_suffix("")) / ("" if below.parts else "runs")

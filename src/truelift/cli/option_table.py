@@ -21,7 +21,7 @@ COMMANDS = ("study", "train")
 
 
 def option_table() -> dict[str, Any]:
-    """Names without hyphens, with what their values are: "int", "float", choices, a registry's names, or null."""
+    """Names without hyphens, each with its kind: "int", "float", "flag", choices, a registry's names, or null."""
     registries = _registries(Experiment)
     kinds = {command: _kinds(command, registries) for command in COMMANDS}
     shared = {name: kind for name, kind in kinds["train"].items() if name.split(".")[0] in hints(Experiment)}
@@ -37,13 +37,15 @@ def _kinds(command: str, registries: dict[str, dict[str, Any]]) -> dict[str, Any
             if given.startswith("--"):
                 name = given.removeprefix("--").replace("-", "_")
                 negative = given in argument.negatives
-                found[name] = None if negative else registries.get(name) or _kind(argument.hint)
+                found[name] = "flag" if negative else registries.get(name) or _kind(argument.hint)
     return found
 
 
 def _kind(hint: Any) -> Any:
     if hint in (int, float):
         return hint.__name__
+    if hint is bool:
+        return "flag"
     of_text = get_origin(hint) is Literal and all(isinstance(choice, str) for choice in get_args(hint))
     return {"one of": list(get_args(hint))} if of_text else None
 

@@ -27,8 +27,8 @@ def plan(
     effect: float | None = None,
     sd: float | None = None,
     like: str | None = None,
-    power: float = 0.8,
-    alpha: float = 0.05,
+    power: float | None = None,
+    alpha: float | None = None,
     json: bool = False,
 ) -> int:
     """Say how many seeds a study needs, or what a study file plans.
@@ -46,8 +46,8 @@ def plan(
         like: Instead of --sd: a study whose differences in test error were measured, such as
             cifar10/usual-techniques-94, or the recipe that one is built on, cifar10/short-94-half; --effect is then in
             points.
-        power: Chance to find such an effect; in (0, 1).
-        alpha: Chance to find one where there is none; in (0, 1).
+        power: Chance to find such an effect; in (0, 1). Default: 0.8.
+        alpha: Chance to find one where there is none; in (0, 1). Default: 0.05.
         json: Print it as JSON (docs/json.md).
     """
     given = GivenLooks(until_decided, max_seeds, looks)
@@ -60,12 +60,14 @@ def plan(
         if seeds is not None or given != GivenLooks() or scale != "paper":
             raise InputError("scale, seeds and looks are of a study: give its file.")
         assert effect is not None
+        power, alpha = 0.8 if power is None else power, 0.05 if alpha is None else alpha
         if like is not None:
             return _needed_like(like, effect, power, alpha, json=json)
         assert sd is not None
         return _needed(effect, sd, power, alpha, json=json)
-    if effect is not None or sd is not None or like is not None:
-        raise InputError("effect, sd and like are for the number of seeds alone: give them without a study file.")
+    for name, value in {"effect": effect, "sd": sd, "like": like, "power": power, "alpha": alpha}.items():
+        if value is not None:
+            raise InputError(f"{name} is for the number of seeds alone: give it without a study file.")
     # Here, because they take the time that PyTorch takes, which --effect does not need.
     from truelift import recipes
     from truelift.studies.study_file import read_plan
@@ -86,7 +88,8 @@ def _told(found: "StudyPlan") -> list[str]:
     names = ", ".join(variant.name for variant in found.variants)
     lines = [found.question, f"variants: {names}; the baseline is {found.baseline}"]
     if found.looks is None:
-        return [*lines, f"{len(found.seeds)} seeds each, {runs} runs, judged once"]
+        replicates = "seeds" if found.folds is None else "folds"
+        return [*lines, f"{len(found.seeds)} {replicates} each, {runs} runs, judged once"]
     lines.append(
         f"until decided: at most {found.looks.most_seeds} seeds each, {runs} runs at most; "
         f"looks at {shown_looks(found.looks.seeds)} pairs, {found.looks.alpha:.0%} false verdicts over all looks"

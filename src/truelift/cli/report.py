@@ -1,5 +1,6 @@
 """`truelift report`."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated
@@ -64,8 +65,14 @@ def report(
     if metric is None:
         return show(summarise(study), folder, json=json, require=require)
     other = judged_by(study, metric, smallest_effect)
-    place = folder / f"by-{re.sub(r'[^A-Za-z0-9_.-]+', '-', other.plan['metric'])}"
-    return show(summarise(other), place, json=json, require=require)
+    return show(summarise(other), folder / _place(other.plan["metric"]), json=json, require=require)
+
+
+def _place(metric: str) -> str:
+    """The name of a folder for the report by a metric, another for each."""
+    name = re.sub(r"[^\w.-]+", "-", metric)
+    digest = hashlib.sha256(metric.encode(errors="surrogatepass")).hexdigest()
+    return f"by-{name}" if name == metric else f"by-{name}-{digest[:6]}"
 
 
 def _check_together(folder: Path | None, printed: bool, serve: bool, port: int | None, of_all: bool) -> None:

@@ -187,8 +187,9 @@ def study(
             executor=cluster,
         )
     if cluster is not None and not cluster.waits and any(run.status == "unfinished" for run in records.runs):
+        place = shlex.quote(str(folder))
         told = {"how far it is": "status", "live": "watch", "to end it": "cancel", "when it has ended": "report"}
-        tell("; ".join(f"{what}: truelift {command} {folder}" for what, command in told.items()))
+        tell("; ".join(f"{what}: truelift {command} {place}" for what, command in told.items()))
         return 0
     summary = summarise(records)
     if ledger is not None:

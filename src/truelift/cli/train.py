@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tomli_w
+import torch
 from cyclopts import Group, Parameter
 
 from truelift.cli.given import GIVEN
 from truelift.cli.options import ExperimentOptions
 from truelift.errors import InputError
 from truelift.options import without_effect, without_effect_told
-from truelift.processes import available_cores
 from truelift.toml import read_toml
 from truelift.training import Experiment, fingerprint, identity, resolve, run
 from truelift.training.distributed import joined
@@ -70,16 +70,15 @@ def train(
     if os.environ.get("RANK", "0") == "0":
         for option, only in without_effect(resolved).items():
             print(f"truelift: warning: {without_effect_told(option, only)}", file=sys.stderr)
+    use_threads(threads)
     if dry_run:
         from truelift.cli.dry_run import show_training_cost  # the report and all of studies, which no training needs
         from truelift.studies.cost import disk_free
         from truelift.studies.probe import probe_all
 
-        cores = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
-        [cost] = probe_all({"this training": config_of(resolved)}, jobs=1, threads=cores)
+        [cost] = probe_all({"this training": config_of(resolved)}, jobs=1, threads=torch.get_num_threads())
         return show_training_cost(cost, folder, disk_free(folder))
     written = _written(folder / "result.json")
-    use_threads(threads)
     bar = is_terminal() and not quiet and not verbose
     plain: Reporter = QuietReporter() if quiet else PlainReporter(verbose=verbose)
     with (

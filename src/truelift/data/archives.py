@@ -86,7 +86,7 @@ def refuse_compressed(path: Path) -> None:
     """Refuse a tar file that is compressed as a whole: to read one image all before it would be unpacked.
 
     Raises:
-        InputError: It is such a one.
+        InputError: Its name ends as that of a compressed tar file.
     """
     if path.name.lower().endswith(COMPRESSED_TAR):
         raise InputError(

@@ -38,7 +38,7 @@ def _require_end(archive: tarfile.TarFile) -> None:
     """Refuse an archive without its end mark, or with more behind it: there was more that nobody has read.
 
     Raises:
-        tarfile.ReadError: It is such a one.
+        tarfile.ReadError: It has no end mark, or more behind it.
     """
     file = archive.fileobj
     assert file is not None, "it is open"

@@ -133,7 +133,7 @@ def _looks(
             raise InputError(f"{next(iter(given))} is for until_decided=True.")
         return None
     if seeds is not None:
-        raise InputError("seeds is a fixed number, which until_decided has not: give max_seeds.")
+        raise InputError("seeds fixes their number, and until_decided does not: give max_seeds instead.")
     return read_looks(given)
 
 

@@ -48,7 +48,7 @@ def _without_config(done: Sequence[Run]) -> Iterator[str]:
     missing = [run for run in done if not os.path.lexists(run.folder / "config.toml")]
     if len(missing) < len(done):
         for variant, seeds in _seeds(missing).items():
-            yield f"{variant}: config.toml is missing of {seeds}: nothing but the folder's name says what ran there."
+            yield f"{variant}: there is no config.toml of {seeds}: only the folder's name says what ran there."
 
 
 def _changed_data(done: Sequence[Run], asked: Asked) -> Iterator[str]:

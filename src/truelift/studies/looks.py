@@ -79,7 +79,7 @@ def chosen_looks(of_file: Looks | None, given: GivenLooks, seeds: int | None) ->
     if not (given.until_decided or table):
         return of_file if seeds is None else None
     if seeds is not None:
-        raise InputError(f"seeds = {seeds} is a fixed number, which --until-decided has not: give --max-seeds.")
+        raise InputError(f"seeds = {seeds} fixes their number, and --until-decided does not: give --max-seeds instead.")
     if of_file is None and not given.until_decided:
         raise InputError(f"{next(iter(table))} is for a study until decided: give --until-decided too.")
     if table:

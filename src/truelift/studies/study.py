@@ -442,7 +442,7 @@ def is_finished(
 ) -> bool:
     """Whether a run's folder holds its result, and its config.toml says that it is this run.
 
-    That it diverged is a result too: it would do so again. Without a config.toml, the result itself must say so.
+    Divergence counts as a result: the run would diverge again. Without a config.toml, the result itself must say so.
 
     Args:
         folder: The run's.

@@ -1,5 +1,6 @@
 """Data that changed while a run was stopped: half of a training on either would be the result of neither."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def refuse_changed_data(folder: Path, splits: Splits) -> None:
         return
     if before is None or splits.state is None or before["digest"] == splits.state.digest:
         return
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = shlex.quote(str(folder / "checkpoint.pt"))
     raise InputError(
         f"{folder}: the data changed since its checkpoint was written: {_told_change(before, splits.state.record())}. "
         f"Put them back as they were, or begin anew without the checkpoint: rm {checkpoint}"

@@ -100,7 +100,7 @@ class Experiment:
     """Compile the network with torch.compile: 15 s or more on a CPU before the first step, faster steps after it. auto:
     if a training is long enough to earn that back, as far as can be foreseen."""
 
-    cuda_graphs: Annotated[bool, OPERATIONAL] = True
+    cuda_graphs: Annotated[bool, Parameter(negative="--no-cuda_graphs"), OPERATIONAL] = True
     """On a CUDA GPU: record a step's passes once and replay them, if a step's Python takes the same path each time (not
     with two tasks, adaptive freezing or parts of your own): small networks train several times as fast. false:
     never."""

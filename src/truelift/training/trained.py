@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -100,7 +101,8 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
     if not checkpoint.is_file():
         raise InputError(
             f"{folder} has no weights: its checkpoint.pt is gone, as after `truelift clean`. To have them again, make "
-            f"the run anew in another folder: truelift train --config {folder / 'config.toml'} --out FOLDER"
+            f"the run anew in another folder: truelift train --config {shlex.quote(str(folder / 'config.toml'))} "
+            "--out FOLDER"
         )
     where = pick_device(device)
     experiment = _needed(recorded, folder)

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from truelift.cli import app, main, prepared
+from truelift.cli.ahead import _study_file
 from truelift.cli.early import TABLE, refuse_misspelt
 from truelift.cli.option_table import option_table
 from truelift.errors import InputError, one_line
@@ -27,6 +29,7 @@ MISSPELT = [
 RIGHT = [
     ("train", "--help", "--nonsense"),
     ("train", "--batch-size", "3", "--batch_norm_momentum", "dynamic"),
+    ("train", "--no-cuda-graphs", "--no-compile"),
     ("train", "--objective", "my.py:Loss", "--objective.args.alpha", "0.5", "--optimizer", "my.own:Sgd"),
     ("train", "--model", "resnet20", "--augmentation", "flip", "crop", "--seed", "-3"),
     ("study", "digits", "--executor", "slurm", "--executor.partition", "gpu", "--quiet"),
@@ -71,6 +74,22 @@ def test_a_list_of_seeds_is_told_where_it_stands(seeds: tuple[str, ...], capsys:
 @pytest.mark.parametrize("tokens", RIGHT, ids=" ".join)
 def test_what_is_not_certain_is_left_to_the_parser(tokens: tuple[str, ...]) -> None:
     refuse_misspelt(tokens)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--out", "digits", "mine.toml"),
+        ("--seeds=3", "mine.toml", "--executor.working-dir", "digits"),
+        ("--quiet", "mine.toml"),
+        ("--model.last-relu", "false", "--no-compile", "mine.toml"),
+        ("--scale", "quick", "--", "mine.toml"),
+    ],
+)
+def test_a_value_of_an_option_is_not_taken_for_the_study(options: tuple[str, ...], tmp_path: Path) -> None:
+    tokens = [str(tmp_path / token) if token.endswith(".toml") else token for token in options]
+    (tmp_path / "mine.toml").write_text('question = "Mine?"')
+    assert _study_file(tokens) == (tmp_path / "mine.toml", {"question": "Mine?"})
 
 
 def test_a_name_that_a_registry_lacks_is_refused_as_when_the_experiment_is_checked() -> None:

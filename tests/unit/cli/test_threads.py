@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from truelift.cli import main
+from truelift.training.hardware import threads_of
+
 STARTED = """
 import os, sys, truelift.cli
 def command():
@@ -33,3 +36,18 @@ def test_a_report_has_one_thread() -> None:
 def test_nothing_else_is_told_how_many() -> None:
     assert started("study")[0] == "None"
     assert started("report", OPENBLAS_NUM_THREADS="2")[0] == "2"  # the user's own wish
+
+
+def test_a_dry_run_takes_the_threads_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SeenError(Exception):
+        pass
+
+    def probe_all(configs: object, *, jobs: int, threads: int) -> None:
+        raise SeenError(threads)
+
+    monkeypatch.setattr("truelift.studies.probe.probe_all", probe_all)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # OpenMP's: 4, and 2 where parallel regions are nested
+    with threads_of(3), pytest.raises(SeenError, match=r"^3$"):  # as if torch had read it
+        main(["train", "--dry-run"])
+    with threads_of(3), pytest.raises(SeenError, match=r"^2$"):
+        main(["train", "--dry-run", "--threads", "2"])

@@ -184,7 +184,7 @@ def test_another_runs_result_is_not_taken(study: Path) -> None:
 def test_a_lost_config_is_told_where_others_have_one(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (Study.read(study).runs[0].folder / "config.toml").unlink()
     _, out, _ = report(study, capsys)
-    assert "note: base: config.toml is missing of seed 0" in out
+    assert "note: base: there is no config.toml of seed 0" in out
     for run in Study.read(study).runs:
         (run.folder / "config.toml").unlink(missing_ok=True)
     _, out, _ = report(study, capsys)

@@ -246,3 +246,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         with pytest.raises(SystemExit) as ended:
             main(["report", str(tmp_path), *wrong])
         assert ended.value.code == 2
+
+
+def test_metrics_of_any_name_have_a_report_each(tmp_path: Path) -> None:
+    study(tmp_path)
+    names = ("精度_accuracy", "回率_accuracy", "val/accuracy", "val:accuracy")
+    for number, run in enumerate(Study.read(tmp_path).runs):
+        found = dict.fromkeys(names, 80.0 + number)
+        write_json(run.folder / "result.json", {**run.result(), "metrics": {**run.result()["metrics"], **found}})
+    for name in names:
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(tmp_path), "--metric", name])
+        assert ended.value.code == 0
+    folders = {report.parent.name for report in tmp_path.glob("by-*/report.html")}
+    assert {f"by-{name}" for name in names[:2]} < folders
+    assert [name[:-6] for name in folders if "val" in name] == ["by-val-accuracy-"] * 2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.unit.report.test_predicted import study
 
+from truelift.cli.plan import _told
 from truelift.errors import InputError
 from truelift.records import Study, read_result, write_json
 from truelift.report import summarise
@@ -41,6 +42,7 @@ def test_each_run_holds_out_its_fold(tmp_path: Path) -> None:
     assert len({run.folder for run in plan.runs()}) == 8
     record = plan.record("truelift study s.toml", "now")
     assert record["folds"] == 4
+    assert "4 folds each, 8 runs, judged once" in _told(plan)
 
 
 @pytest.mark.parametrize(

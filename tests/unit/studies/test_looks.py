@@ -82,7 +82,7 @@ def test_a_wrong_table_is_one_line(table: object, said: str) -> None:
     [
         ("", "", {"looks": GivenLooks(until_decided=True)}, "--until-decided needs --max-seeds"),
         ("", "", {"looks": GivenLooks(max_seeds=5)}, "max_seeds is for a study until decided"),
-        ("", "", {"looks": GivenLooks(True, 5), "seeds": 5}, "seeds = 5 is a fixed number"),
+        ("", "", {"looks": GivenLooks(True, 5), "seeds": 5}, "seeds = 5 fixes their number, and --until-decided"),
         ("", "", {"looks": GivenLooks(True, None, "3;5")}, "looks must be whole numbers with commas"),
         ("seeds = 5", "[until_decided]\nmax_seeds = 5", {}, "seeds and until_decided exclude each other"),
         ('pooling = "guarded"', "[until_decided]\nmax_seeds = 5", {}, "has no form that holds at any stop"),

@@ -226,7 +226,7 @@ def make_folders(root: Path, images: int) -> None:
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     """Stopped in the middle; the message says what changed and what to type, and the typed command helps."""
-    data, folder = tmp_path / "data", tmp_path / "run"
+    data, folder = tmp_path / "data", tmp_path / "my run"
     make_folders(data, 20)
     settings = {"data.name": "mine", "data.path": str(data), "epochs": 2, "batch_size": 8, "model.name": "small-cnn"}
     experiment = resolve(parse_experiment(settings, "the test"))
@@ -245,7 +245,7 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     checkpoint = folder / "checkpoint.pt"
     assert str(raised.value) == (
         f"{folder}: the data changed since its checkpoint was written: train images 40, now 42. Put them back as they "
-        f"were, or begin anew without the checkpoint: rm {checkpoint}"
+        f"were, or begin anew without the checkpoint: rm '{checkpoint}'"
     )
     assert json.loads((folder / "environment.json").read_text())["data"] == before
     environment = json.loads((folder / "environment.json").read_text())

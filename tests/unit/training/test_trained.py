@@ -145,14 +145,14 @@ def test_what_cannot_be_restored_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "program" / "config.toml").write_text('command = "x"\nargs = ""\nseed = 0\n')
     with pytest.raises(InputError, match="a program of your own"):
         restore(tmp_path / "program")
-    folder = tmp_path / "run"
+    folder = tmp_path / "my run"
     trained(folder)
     whole = (folder / "checkpoint.pt").read_bytes()
     (folder / "checkpoint.pt").write_bytes(whole[:-3000] + bytes(2000) + whole[-1000:])
     with pytest.raises(InputError, match="of no use"):
         restore(folder)
     (folder / "checkpoint.pt").unlink()
-    with pytest.raises(InputError, match=r"has no weights: .*truelift clean.*truelift train --config"):
+    with pytest.raises(InputError, match=r"has no weights: .*truelift clean.*--config '.*/my run/config.toml' --out"):
         restore(folder)
     (folder / "result.json").unlink()
     with pytest.raises(InputError, match="is not finished"):

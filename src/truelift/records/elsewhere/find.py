@@ -1,6 +1,7 @@
 """The reader for what a user has: a file, a folder, or a table in memory."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _database(path: Path, wanted: Wanted) -> RunTable:
 
 def _folder(folder: Path, wanted: Wanted) -> RunTable:
     if (folder / "study.json").exists():
-        raise InputError(f"{folder} is a study of truelift's: `truelift report {folder}` judges it.")
+        raise InputError(f"{folder} is a study of truelift's: `truelift report {shlex.quote(str(folder))}` judges it.")
     if mlflow_runs.is_mlflow_folder(folder):
         return mlflow_runs.read_mlflow_folder(folder, wanted)
     if trainer_runs.state_files(folder):  # before event files, which a Trainer writes beside it

@@ -5,6 +5,7 @@ runs wait in it still, so that they are not handed over twice, and whether anyth
 """
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -208,7 +209,8 @@ def _waited(more: Callable[[dict[Path, None]], None], work: Work) -> Iterator[Pa
                     return
             time.sleep(max(_LOOK_SECONDS, 5 * (time.monotonic() - began)) if left else 0)
     except (KeyboardInterrupt, signals.PreemptedError):
-        work.tell(f"the jobs go on: truelift status {work.study} shows them, truelift cancel {work.study} ends them")
+        study = shlex.quote(str(work.study))
+        work.tell(f"the jobs go on: truelift status {study} shows them, truelift cancel {study} ends them")
         raise
 
 

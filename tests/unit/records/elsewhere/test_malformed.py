@@ -123,8 +123,10 @@ def test_other_files(tmp_path: Path, name: str, content: str, words: list[str]) 
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert "does not exist" in message(tmp_path / "missing.csv")
     assert "holds no runs that can be read" in message(tmp_path)
-    (tmp_path / "study.json").write_text("{}")
-    assert "is a study of truelift's: `truelift report" in message(tmp_path)
+    study = tmp_path / "my study"
+    study.mkdir()
+    (study / "study.json").write_text("{}")
+    assert f"{study} is a study of truelift's: `truelift report '{study}'` judges it." in message(study)
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:
