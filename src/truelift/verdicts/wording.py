@@ -137,7 +137,7 @@ def reason(judged: Judgement, rule: Rule) -> str:
         case "too small":
             small, matters = _amount(judged.difference, rule, "+"), _amount(rule.smallest_effect, rule)
             real = f"Real ({_p(judged.p_adjusted)}), {small}, but the {_interval(judged, rule, ', ')}"
-            return f"{real}, does not tell whether it reaches the {matters} that matter{_more(judged, rule)}."
+            return f"{real}, leaves open whether it reaches the {matters} that matter{_more(judged, rule)}."
         case "more than noise":
             word = "Better" if judged.verdict == "helps" else "Worse"
             size = _amount(abs(judged.difference), rule)
@@ -341,10 +341,10 @@ def _more(judged: Judgement, rule: Rule) -> str:
         return f"; more than {MOST_MORE_SEEDS} more {pairs} would be needed to decide"
     fewest, most = judged.more_seeds
     if most is None:
-        return f"; {fewest} to more than {MOST_MORE_SEEDS} more {pairs} would be needed, as the noise turns out"
+        return f"; {fewest} to more than {MOST_MORE_SEEDS} more {pairs} would be needed, depending on the noise"
     if fewest == most:
         return f"; about {fewest} more {pairs[:-1] if fewest == 1 else pairs} would be needed"
-    return f"; some {fewest} to {most} more {pairs} would be needed, as the noise turns out"
+    return f"; roughly {fewest} to {most} more {pairs} would be needed, depending on the noise"
 
 
 def _p(value: float | None) -> str:

@@ -382,7 +382,7 @@ class TestUndecided:
         result = one(BASELINE, VARIANT, smallest_effect=3, unit="points")
         assert (result.verdict, result.ground) == ("undecided", "too small")
         assert result.reason.startswith(
-            "Real (p = 0.0093), +2.4 points, but the 95 % interval, +0.98 to +3.82 points, does not tell whether it "
+            "Real (p = 0.0093), +2.4 points, but the 95 % interval, +0.98 to +3.82 points, leaves open whether it "
             "reaches the 3 points that matter; "
         )
 
