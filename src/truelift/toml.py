@@ -24,8 +24,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode) and not path.is_dir():  # a pipe would be waited for, a device never ends
-            raise InputError(f"{path} cannot be read as TOML: it is no regular file.")
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, a device never ends
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise InputError(f"{path} cannot be read as TOML: it is {kind}.")
         if found.st_size > MOST_BYTES:
             raise InputError(f"{path} cannot be read as TOML: it has {found.st_size:,} bytes, at most {MOST_BYTES:,}.")
         return parse_toml(path.read_text(encoding="utf-8"))

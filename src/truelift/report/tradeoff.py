@@ -173,6 +173,6 @@ def legend(found: TradeOff) -> str:
 EQUAL_TIME_LEGEND = (
     "To train for fewer epochs saves time too. Here each variant is compared with what the baseline reaches in the "
     "same time, seed by seed: in a line between the nearest two of the baseline and the variants that differ from it "
-    "in epochs alone, which flatters the variant where these lie far apart. Variants whose time lies beyond all of them "
-    "are not compared."
+    "in epochs alone, which flatters the variant where these lie far apart. Variants whose time lies beyond all of "
+    "them are not compared."
 )

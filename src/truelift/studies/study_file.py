@@ -152,10 +152,15 @@ def _check_settings(
     overrides: Mapping[str, Any],
     scales: Mapping[str, Scale],
 ) -> None:
-    """Refuse settings that would even out what is compared, seeds among them, and scales that cannot be applied."""
+    """Refuse settings that would even out what is compared or change nothing, and scales that cannot be applied."""
     if any(variant.program is None for variant in variants):
         for key, one in scales.items():  # whichever is applied
             parse_experiment(one.settings, f'scale "{key}"')
+    elif overrides:
+        raise InputError(
+            f"{next(iter(overrides))} is a setting of truelift's own training, and every variant is a program: give it "
+            "in the program's command or args."
+        )
     for variant in variants:
         for setting in variant.settings.keys() & overrides.keys():
             if not is_relative(variant.settings[setting]):

@@ -15,3 +15,6 @@ def cautions(training: Training, splits: Splits) -> Iterator[str]:
     batch, images = training.experiment.batch_size, len(splits.train)
     if batch > images:
         yield f"batch_size {batch:,} is more than the {images:,} training images: every step takes all of them."
+    sizes, epochs = len(training.experiment.data.progressive or ()), training.epochs
+    if sizes > epochs:
+        yield f"data.progressive has {sizes} sizes and the training {epochs} epochs: the last sizes are never used."
