@@ -105,6 +105,14 @@ def test_study_refuses(truelift: Truelift, tmp_path: Path, text: str, words: lis
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_study_of_programs_takes_no_settings_of_trainings(truelift: Truelift, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(
+        "command = 'true {args} {seed} {out}'\nmetric = 'accuracy'\n[variants.a]\n[variants.b]\n"
+    )
+    refused(truelift("study", "study.toml", "--epochs", "3"), "epochs is a setting of truelift's own training", "args")
+    refused(truelift("study", "."), ". cannot be read as TOML: it is a folder.")
+
+
 def test_other_commands_refuse(truelift: Truelift, tmp_path: Path) -> None:
     refused(truelift("study", "building-bloks-20"), "building-blocks-20")
     refused(truelift("report", "nowhere"), "nowhere")
@@ -151,4 +159,4 @@ def test_a_reader_that_has_read_enough() -> None:
         [sys.executable, "-m", "truelift", "recipes"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(write)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (141, "")
