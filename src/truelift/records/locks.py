@@ -62,7 +62,7 @@ def check_folder(folder: Path) -> None:
     if not there.is_dir():
         raise InputError(f"{folder} must be a folder: a file is in its way.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{folder} must be a folder that can be written: {there} cannot.")
+        raise InputError(f"{folder} must be a folder that can be written: {there} is none.")
 
 
 @contextlib.contextmanager

@@ -398,7 +398,7 @@ class TestUndecided:
         # Mean 0.2; squared deviations 3 * 0.64 + 2 * 1.44 = 4.8, sd = sqrt(1.2), of which 4.8 / chi2 at 10 and 90 %.
         low, high = (math.sqrt(4.8 / stats.chi2.ppf(q, 4)) for q in (0.9, 0.1))
         assert (fewest, most) == (seeds_needed(0.2, low) - 5, seeds_needed(0.2, high) - 5)
-        assert f"some {fewest} to {most} more seeds would be needed" in result.reason
+        assert f"roughly {fewest} to {most} more seeds would be needed" in result.reason
         # Planned from an effect that matters, where there is one.
         larger = one([0.0] * 5, [1.0, -1.0, 1.0, -1.0, 1.0], smallest_effect=1)
         assert larger.more_seeds == (max(1, seeds_needed(1, low) - 5), seeds_needed(1, high) - 5)
