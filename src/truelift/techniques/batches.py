@@ -7,7 +7,9 @@ from truelift.errors import InputError, require
 from truelift.techniques.devices import answers_at_once
 
 
-def check_batch(images: Tensor, labels: Tensor, generator: torch.Generator, dtype: torch.dtype | None = None) -> None:
+def check_batch(
+    images: Tensor, labels: Tensor | None, generator: torch.Generator, dtype: torch.dtype | None = None
+) -> None:
     """Refuse what is no batch of images with a generator on the CPU.
 
     Args:
