@@ -5,7 +5,8 @@ import functools
 import inspect
 import json
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType
 from typing import Any
 
 from truelift.errors import InputError
@@ -14,9 +15,9 @@ from truelift.errors import InputError
 def source_of(train: Callable[..., Any]) -> str:
     """The function's source without comments and layout, its name where it has none; and the values bound to it.
 
-    Bound are a partial's arguments, where of values that JSON does not have, such as a data set, the type counts; and
-    the numbers, texts and truth values that a nested function takes from the one around it, or an object has as
-    attributes. Their lists and dicts do not count: a function may keep account in them while it runs.
+    Bound are a partial's arguments, where the type stands for a value that JSON does not have, such as a data set; and
+    the numbers and truth values that a nested function takes from the one around it. Its texts may be paths and devices
+    of the machine; and an object's attributes may change while it runs: they do not count.
 
     Raises:
         InputError: It is no function, or one of several lambdas in a statement, which cannot be told apart.
@@ -25,12 +26,9 @@ def source_of(train: Callable[..., Any]) -> str:
         raise InputError(f"train must be a function train(seed, **settings), got {type(train).__name__}.")
     if isinstance(train, functools.partial):
         return source_of(train.func) + _values({str(i): value for i, value in enumerate(train.args)} | train.keywords)
-    if inspect.ismethod(train):
-        return _text(train) + _values(_unchanging(getattr(train.__self__, "__dict__", {})))
-    if not inspect.isfunction(train) and not isinstance(train, type) and hasattr(train, "__dict__"):
-        return _text(type(train)) + _values(_unchanging(vars(train)))
-    closure = inspect.getclosurevars(train).nonlocals if inspect.isfunction(train) else {}
-    return _text(train) + _values(_unchanging(closure))
+    if isinstance(train, FunctionType):
+        return _text(train) + _values(dict(_taken_from_around(train)))
+    return _text(train if inspect.isroutine(train) or isinstance(train, type) else type(train))
 
 
 def _text(train: Any) -> str:
@@ -38,16 +36,28 @@ def _text(train: Any) -> str:
         tree = ast.parse(textwrap.dedent(inspect.getsource(train)))
     except (OSError, TypeError, SyntaxError):
         return str(getattr(train, "__qualname__", type(train).__qualname__))
-    if (
-        getattr(train, "__name__", "") == "<lambda>"
-        and sum(isinstance(node, ast.Lambda) for node in ast.walk(tree)) > 1
-    ):
+    if getattr(train, "__name__", "") == "<lambda>" and len(list(_lambdas(tree))) > 1:
         raise InputError("train must have a source of its own, got one of several lambdas in a statement: use def.")
     return ast.dump(tree)
 
 
-def _unchanging(bound: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in bound.items() if isinstance(value, str | bool | int | float | tuple)}
+def _lambdas(node: ast.AST) -> Iterator[ast.Lambda]:
+    """Those that stand in no other one."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Lambda):
+            yield child
+        else:
+            yield from _lambdas(child)
+
+
+def _taken_from_around(function: FunctionType) -> Iterator[tuple[str, float]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # it is bound later
+            continue
+        if isinstance(value, int | float):
+            yield name, value
 
 
 def _values(bound: Mapping[str, Any]) -> str:
@@ -56,9 +66,9 @@ def _values(bound: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    if callable(value) and not isinstance(value, type):
-        return source_of(value)
     try:
+        if callable(value) and not isinstance(value, type):
+            return source_of(value)
         return json.dumps(value, sort_keys=True)
-    except (TypeError, ValueError, RecursionError):
+    except (InputError, TypeError, ValueError, RecursionError):
         return type(value).__qualname__

@@ -7,13 +7,14 @@ In a study file:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from truelift.errors import InputError, require, unknown_name, whole
 from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts.comparison import Replicates
 
-REPLICATES: tuple[Replicates, ...] = get_args(Replicates)
+REPLICATES: tuple[Replicates, ...] = ("seeds", "folds")
+"""Of a study; runs that are no pairs are found, never planned."""
 MOST_FOLDS = 1000
 _SET_BY_STUDY = ("data.folds", "data.fold")
 _OTHER_TEST_SETS = ("data.test_images", "data.test_fraction")

@@ -18,6 +18,7 @@ import pytest
 
 import truelift
 from truelift.errors import FailedError, InputError
+from truelift.judging.train_source import source_of
 from truelift.records import Study
 from truelift.report import summarise
 
@@ -83,19 +84,32 @@ def shifted(seed: int, alpha: float = 0.0, *, by: float, data: object = None) ->
     return {"accuracy": 80 + seed + alpha + by}
 
 
-class Trainer:
-    def __init__(self, value: float) -> None:
-        self.value, self.calls = value, []  # type: ignore[var-annotated]
+class Counting:
+    def __init__(self) -> None:
+        self.calls = 0
 
     def __call__(self, seed: int, alpha: float = 0.0) -> dict[str, float]:
-        self.calls.append(seed)
-        return {"accuracy": 80 + seed + alpha + self.value}
+        self.calls += 1
+        return {"accuracy": 80 + seed + alpha}
+
+
+class Otherwise(Counting):
+    def __call__(self, seed: int, alpha: float = 0.0) -> dict[str, float]:
+        self.calls += 1
+        return {"accuracy": 70 + seed + alpha}
+
+
+def test_an_object_is_told_by_its_class_and_not_by_what_it_counts(tmp_path: Path) -> None:
+    counting, otherwise = Counting(), Otherwise()
+    for train in (counting, counting, counting.__call__, otherwise):
+        truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path / str(type(train) is type(counting)))
+    assert (counting.calls, otherwise.calls) == (6 + 6, 6)
 
 
 @pytest.mark.parametrize(
     "bound",
-    [offset, lambda value: functools.partial(shifted, by=value, data=object()), Trainer, lambda v: Trainer(v).__call__],
-    ids=["closure", "partial", "object", "method"],
+    [offset, lambda value: functools.partial(shifted, by=value, data=object())],
+    ids=["closure", "partial"],
 )
 def test_other_values_bound_to_the_function_are_another_run(
     tmp_path: Path, bound: Callable[[float], Callable[..., dict[str, float]]], capsys: pytest.CaptureFixture[str]
@@ -104,6 +118,17 @@ def test_other_values_bound_to_the_function_are_another_run(
         judged = truelift.compare(bound(value), variants=VARIANTS, seeds=3, folder=tmp_path)
         assert judged.summary.rows[0].values == (80 + value, 81 + value, 82 + value)
         assert capsys.readouterr().out.count(": accuracy") == runs
+
+
+def test_a_lambda_may_hold_others_and_a_name_that_is_bound_later(tmp_path: Path) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": later + seed + alpha}
+
+    largest = lambda seed, alpha=0.0: {"accuracy": max(seed, alpha, key=lambda value: value)}  # noqa: E731
+    truelift.compare(largest, variants=VARIANTS, seeds=3, folder=tmp_path / "a", quiet=True)
+    first = source_of(train)
+    later = 80
+    assert source_of(train) != first
 
 
 def test_one_of_several_lambdas_is_refused(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_each_run_holds_out_its_fold(tmp_path: Path) -> None:
         ("folds = 4", "", 'folds must be given with replicates = "folds"'),
         ('replicates = "folds"', "", 'folds must be left out without replicates = "folds"'),
         ('"folds"', '"fold"', 'Did you mean "folds"'),
+        ('"folds"', '"runs"', 'unknown replicates "runs"'),
         ('model = "small-cnn"', "data.fold = 1", 'data.fold must be left out with replicates = "folds"'),
         ('model = "small-cnn"', "data.test_images = 100", "data.test_images must be left out with folds"),
         ("optimizer.lr = 0.2", 'command = "python x.py {seed} {out}"', "folds are for truelift's own trainings"),
