@@ -38,10 +38,9 @@ PERCENT_OF_BASELINE = "percent of baseline"
 KINDS = (
     Kind(ending="accuracy", unit="points", scale="points", higher_is_better=True),
     Kind(ending="error", unit="points", scale="points", higher_is_better=False),
-    Kind(ending="err", unit="points", scale="points", higher_is_better=False),
     *(
         Kind(ending=ending, unit="points", scale="points", higher_is_better=True)
-        for ending in ("acc", "acc1", "top1", "auroc", "auc", "f1", "precision", "recall")
+        for ending in ("acc", "auroc", "auc", "f1", "precision", "recall")
     ),
     Kind(ending="loss", higher_is_better=False),
     Kind(ending="seconds", unit=PERCENT_OF_BASELINE, relative=True, higher_is_better=False),

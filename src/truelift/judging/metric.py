@@ -1,14 +1,18 @@
 """Which metric is judged, and which way is better, where its name is somebody else's."""
 
 import re
+from dataclasses import replace
 from typing import Literal, get_args
 
 from truelift.errors import InputError, known
-from truelift.metrics import Metric
+from truelift.metrics import KINDS, Metric
 from truelift.records.elsewhere import RunTable
 from truelift.records.elsewhere.names import METRICS, STEPS, find, plain, resolved
 
 Better = Literal["higher", "lower"]
+
+_SHORT = {"acc": "accuracy", "acc1": "accuracy", "top1": "accuracy", "err": "error"}
+"""Short forms of endings that the catalogue knows."""
 
 _VALIDATION = ("validation", "valid", "val", "dev", "eval")
 _TEST = re.compile(r"(^|_)test(?=_|$)")
@@ -42,16 +46,18 @@ def choose(table: RunTable, wanted: str | None, better: Better | None) -> Metric
 
 
 def named(name: str, better: Better | None) -> Metric:
-    """The metric of that name, as the catalogue knows it.
+    """The metric of that name: what the catalogue knows of "Test-Acc" is what it knows of test_accuracy.
 
     Raises:
         InputError: Its direction cannot be told.
     """
     if better is not None:
         known("better", better, get_args(Better))
-    elif not Metric.shown(name).judged:
+    parts = plain(name).split("_")
+    usual = "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
+    if better is None and not any(usual == kind.ending or usual.endswith(f"_{kind.ending}") for kind in KINDS):
         raise InputError(f"--better must be higher or lower for a metric named {name}: its name does not say it.")
-    return Metric.named(name, None if better is None else better == "higher")
+    return replace(Metric.named(usual, None if better is None else better == "higher"), name=name)
 
 
 def is_of_validation(name: str) -> bool:
