@@ -52,8 +52,6 @@ def test_the_smallest_step() -> None:
     assert Metric.named("test_error").resolution(400) == 0.25
     assert Metric.named("test_error").resolution(None) == 0
     assert Metric.named("validation_accuracy").resolution(400) == 0  # of other images than the test set's
-    assert Metric.named("test_cat_recall").resolution(40) == 2.5
-    assert not Metric.named("test_cat_recall").over_test_images  # of some alone
     assert Metric.named("parameters").resolution(None) == 1
     assert Metric.named("train_seconds").resolution(400) == 0
 

@@ -52,7 +52,8 @@ class Found:
 
     def step(self, metric: Metric) -> float:
         """A metric's smallest step; of a class's recall it is that of one image of the class."""
-        return metric.resolution(self.predictions.images_of_class(metric.name) or self.images)
+        of_class = self.predictions.images_of_class(metric.name)
+        return 100 / of_class if of_class else metric.resolution(self.images)
 
     def example_errors(self, asked: Asked) -> Mapping[str, float]:
         """Each variant's standard error over test images, once for all metrics (`_example_errors`)."""
