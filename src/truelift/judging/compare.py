@@ -61,9 +61,9 @@ def compare(
     """Run `train(seed, **settings)` for every variant under every seed, and judge the results.
 
     Each result is recorded as soon as it is there. The same call goes on where it was stopped, however that was: what
-    is finished is not run again. A run is named by its settings, its seed, the source of `train` and what is bound to it (a
-    partial's arguments, numbers of a function around it), so what is changed runs anew; an object's attributes, and what
-    `train` calls, are not looked at.
+    is finished is not run again. A run is named by its settings, its seed, the source of `train` and what is bound to
+    it (a partial's arguments, numbers of a function around it), so what is changed runs anew; an object's attributes,
+    and what `train` calls, are not looked at.
 
     Args:
         train: Any function that returns a dict of numbers. It should draw everything from `seed`.

@@ -142,7 +142,8 @@ class Ledger:
             baseline: The name of what it is compared with.
             metric: What it will be judged by.
             baseline_settings: What the baseline sets.
-            higher_is_better: Whether a larger metric is better; by default as its name tells; of other names it must be given.
+            higher_is_better: Whether a larger metric is better; by default as its name tells. Of other names it must be
+                given.
             smallest_effect: The smallest difference that matters, at least 0.
             seeds: How many to draw, at least 3.
             images: What the metric is computed on; by default as its name tells.
