@@ -201,8 +201,9 @@ def _module_of(file: Path) -> ModuleType:
     name = f"truelift_own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    if str(file.parent) not in sys.path:  # it can import what lies beside it, as a script can
-        sys.path.append(str(file.parent))
+    for root in map(str, _roots(file, 0)):  # it can import what lies beside it, as a script can, and its own package
+        if root not in sys.path:
+            sys.path.append(root)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None, "a file that ends in .py has a loader"
     assert spec.loader is not None, "a file that ends in .py has a loader"

@@ -217,6 +217,27 @@ def test_own_files_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> N
     restore(tmp_path / "run")
 
 
+def test_an_own_network_within_packages_is_found_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "widths_of_mine/deeper").mkdir(parents=True)
+    (home / "widths_of_mine/__init__.py").touch()
+    (home / "widths_of_mine/deeper/__init__.py").touch()
+    (home / "widths_of_mine/four.py").write_text("WIDTH = 4\n")
+    (home / "widths_of_mine/deeper/net.py").write_text(
+        "from torch import nn\nimport widths_of_mine.four\n"
+        "def net(classes, in_channels):\n"
+        "    width = widths_of_mine.four.WIDTH\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),"
+        " nn.Linear(width, classes))\n"
+    )
+    trained(tmp_path / "run", **{"model.name": f"{home}/widths_of_mine/deeper/net.py:net"})
+    with (home / "widths_of_mine/deeper/net.py").open("a") as file:
+        file.write("# edited\n")
+    restore(tmp_path / "run")
+    shutil.rmtree(home)
+    restore(tmp_path / "run")
+
+
 @pytest.mark.parametrize("preprocessing", ["channels", "zca"])
 def test_exported_weights_give_the_network_s_outputs(tmp_path: Path, preprocessing: str) -> None:
     from safetensors.torch import load_file
