@@ -46,7 +46,7 @@ def test_noise_is_normal_and_labels_stay() -> None:
     assert torch.equal(RandomErasing(0.0)(images, LABELS, torch.Generator())[0], images)
 
 
-@pytest.mark.parametrize("pair", [list, np.array, torch.tensor, lambda area: tuple(np.float32(area))])
+@pytest.mark.parametrize("pair", [list, np.array, torch.tensor, lambda area: [np.float32(share) for share in area]])
 def test_an_area_of_any_kind_of_pair(pair: Any) -> None:
     images = torch.zeros(20, 1, 8, 8)
     found, expected = (
