@@ -1,6 +1,7 @@
 """A run's network out of its folder says what the run's evaluation said."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def test_own_files_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> N
     restore(tmp_path / "run")
 
 
-def test_an_own_network_within_packages_is_found_again(tmp_path: Path) -> None:
+def test_an_own_network_within_packages_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     (home / "widths_of_mine/deeper").mkdir(parents=True)
     (home / "widths_of_mine/__init__.py").touch()
@@ -234,6 +235,14 @@ def test_an_own_network_within_packages_is_found_again(tmp_path: Path) -> None:
     with (home / "widths_of_mine/deeper/net.py").open("a") as file:
         file.write("# edited\n")
     restore(tmp_path / "run")
+    # Nor is what it imports that of today, which is found from the folder in which a command is started.
+    (home / "widths_of_mine/four.py").write_text("WIDTH = 16\n")
+    for name in [name for name in sys.modules if "widths_of_mine" in name or name.startswith("truelift_own_net_")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.chdir(home)
+    restore(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
     shutil.rmtree(home)
     restore(tmp_path / "run")
 
