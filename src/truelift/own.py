@@ -185,6 +185,19 @@ def absolute(path: str, kind: str, *folders: Path) -> str:
     raise InputError(f'{kind} "{path}": there is no file {file}.')
 
 
+def import_first(copy: Path, original: Path) -> None:
+    """Have what a copy of a file imports be found beside the copy, before what has changed beside the original since.
+
+    Args:
+        copy: A file, in its packages.
+        original: The file that it is a copy of; it need not be there any more.
+    """
+    for here, there in zip(_roots(copy.resolve(), 0), original.resolve().parents, strict=False):
+        at = next((at for at, entry in enumerate(sys.path) if Path(entry).resolve() == there), None)
+        if at is not None and str(here) not in sys.path[:at]:
+            sys.path.insert(at, str(here))
+
+
 def _import(module_name: str, path: str, kind: str) -> ModuleType:
     file = _locate(module_name, path, kind)
     try:
@@ -201,8 +214,9 @@ def _module_of(file: Path) -> ModuleType:
     name = f"truelift_own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    if str(file.parent) not in sys.path:  # it can import what lies beside it, as a script can
-        sys.path.append(str(file.parent))
+    for root in map(str, _roots(file, 0)):  # it can import what lies beside it, as a script can, and its own package
+        if root not in sys.path:
+            sys.path.append(root)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None, "a file that ends in .py has a loader"
     assert spec.loader is not None, "a file that ends in .py has a loader"

@@ -64,11 +64,11 @@ class StochasticDepth:
 
     Args:
         branch_ends: For each residual block, in order, the module whose output is the residual branch's, before the
-            shortcut is added; called once a forward pass.
+            shortcut is added; called once a forward pass. None changes nothing.
         drop: The share of images that skip the last block, in [0, 1).
 
     Raises:
-        InputError: `drop` is out of range; branch ends are no modules, none, twice the same, or have it already; in a
+        InputError: `drop` is out of range; branch ends are no modules, twice the same, or have it already; in a
             forward pass, what one gives is no tensor.
 
     Example:
@@ -87,7 +87,6 @@ class StochasticDepth:
         several = isinstance(branch_ends, Iterable) and not isinstance(branch_ends, nn.Module)
         require("branch_ends", type(branch_ends).__name__, several, "a list of modules")
         branch_ends = list(branch_ends)
-        require("branch_ends", "none", bool(branch_ends), "at least one module")
         for end in branch_ends:
             require("branch_ends", f"one of type {type(end).__name__}", isinstance(end, nn.Module), "modules")
             has = any(isinstance(hook, _Drop) for hook in end._forward_hooks.values())

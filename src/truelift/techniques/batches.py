@@ -7,42 +7,50 @@ from truelift.errors import InputError, require
 from truelift.techniques.devices import answers_at_once
 
 
-def check_batch(
-    images: Tensor, labels: Tensor | None, generator: torch.Generator, dtype: torch.dtype | None = None
-) -> None:
-    """Refuse what is no batch of images with a generator on the CPU.
+def check_batch(images: Tensor, generator: torch.Generator) -> None:
+    """Refuse what is no batch of images, of whatever type, with a generator on the CPU.
 
     Args:
         images: (N, C, H, W).
-        labels: One of N entries or rows for each image; None where nothing is asked of them.
         generator: On the CPU.
-        dtype: That the images must have; default: any of floating point.
 
     Raises:
         InputError: An argument is something else.
     """
-    check_images(images, dtype)
-    if labels is not None:
-        _check_tensor("labels", labels)
-        wanted = f"as many as images, {len(images)}"
-        require("labels", tuple(labels.shape), labels.ndim > 0 and len(labels) == len(images), wanted)
+    _check_tensor("images", images)
+    require("images", tuple(images.shape), images.ndim == 4, "of the shape (N, C, H, W)")
     if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
         given = generator.device if isinstance(generator, torch.Generator) else type(generator).__name__
         raise InputError(f"generator must be a torch.Generator on the CPU, got {given}.")
 
 
-def check_images(images: Tensor, dtype: torch.dtype | None = None) -> None:
-    """Refuse what are no images (N, C, H, W) of `dtype`, or of floating point where it is None.
+def check_floating(images: Tensor) -> None:
+    """Refuse images that are not of floating point.
 
     Raises:
-        InputError: They are none.
+        InputError: They are not.
     """
-    _check_tensor("images", images)
-    require("images", tuple(images.shape), images.ndim == 4, "of the shape (N, C, H, W)")
-    if dtype is None:
-        require("images", _name(images.dtype), images.is_floating_point(), "of floating point, as after normalisation")
-    else:
-        require("images", _name(images.dtype), images.dtype == dtype, f"of type {_name(dtype)}, before normalisation")
+    require("images", _name(images.dtype), images.is_floating_point(), "of floating point, as after normalisation")
+
+
+def check_bytes(images: Tensor) -> None:
+    """Refuse images that are not of 8 bits.
+
+    Raises:
+        InputError: They are not.
+    """
+    require("images", _name(images.dtype), images.dtype == torch.uint8, "of type uint8, before normalisation")
+
+
+def check_count(labels: Tensor, images: Tensor) -> None:
+    """Refuse labels that are not one entry or row for each of N images.
+
+    Raises:
+        InputError: They are not.
+    """
+    _check_tensor("labels", labels)
+    holds = labels.ndim > 0 and len(labels) == len(images)
+    require("labels", tuple(labels.shape), holds, f"as many as images, {len(images)}")
 
 
 def check_labels(labels: Tensor, classes: int) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, whole
 from truelift.options import Only, above
-from truelift.techniques.batches import check_batch
+from truelift.techniques.batches import check_batch, check_count
 from truelift.techniques.devices import moved
 from truelift.techniques.mixup import beta
 from truelift.techniques.soft_labels import mixed_labels
@@ -95,8 +95,9 @@ class CutMix:
         self.alpha = alpha
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The mixed images and labels; see `cutmix` for the shapes. `generator` is on the CPU."""
-        check_batch(images, labels, generator)
+        """The mixed images, of whatever type, and labels; see `cutmix` for the shapes. `generator` is on the CPU."""
+        check_batch(images, generator)
+        check_count(labels, images)
         box = draw_box(beta(self.alpha, generator), images.shape[2], images.shape[3], generator)
         partners = moved(torch.randperm(len(images), generator=generator), images.device)
         return cutmix(images, labels, box, partners, self.classes)

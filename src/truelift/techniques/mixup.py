@@ -8,7 +8,7 @@ from torch import Tensor
 
 from truelift.errors import real, whole
 from truelift.options import Only, above
-from truelift.techniques.batches import check_batch
+from truelift.techniques.batches import check_batch, check_count, check_floating
 from truelift.techniques.devices import moved
 from truelift.techniques.soft_labels import mixed_labels
 
@@ -75,7 +75,9 @@ class Mixup:
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The mixed images and labels; see `mixup` for the shapes. `generator` is on the CPU."""
-        check_batch(images, labels, generator)
+        check_batch(images, generator)
+        check_floating(images)
+        check_count(labels, images)
         weight = beta(self.alpha, generator)
         partners = moved(torch.randperm(len(images), generator=generator), images.device)
         return mixup(images, labels, weight, partners, self.classes)

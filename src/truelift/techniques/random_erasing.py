@@ -1,16 +1,18 @@
 """Random erasing: a box of some images filled with noise. N images, C channels, H×W pixels."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from truelift.errors import is_number, real, require, shown
+from truelift.errors import real, require, shown
 from truelift.options import SHARE, Only
-from truelift.techniques.batches import check_batch
+from truelift.techniques.batches import check_batch, check_floating
 from truelift.techniques.devices import moved
+
+T = TypeVar("T")
 
 
 def erase(images: Tensor, boxes: Tensor, noise: Tensor) -> Tensor:
@@ -82,19 +84,31 @@ class RandomErasing:
 
     def __init__(self, probability: float = 0.5, area: tuple[float, float] = (0.02, 0.4)) -> None:
         real("probability", probability, lambda p: 0 <= p <= 1, "in [0, 1]")
-        pair = isinstance(area, Sequence) and len(area) == 2 and all(is_number(share) for share in area)
-        holds = pair and 0 <= area[0] <= area[1] <= 1
-        require("area", shown(area), holds, "two ascending shares in [0, 1]")
         self.probability = probability
-        self.area = area
+        self.area = _shares(area)
 
-    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The images, float (N, C, H, W), and their labels as they are. `generator` is on the CPU."""
-        check_batch(images, labels, generator)
+    def __call__(self, images: Tensor, labels: T, generator: torch.Generator) -> tuple[Tensor, T]:
+        """The images, float (N, C, H, W), and their labels as they are, of any kind. `generator` is on the CPU."""
+        check_batch(images, generator)
+        check_floating(images)
         n, _, height, width = images.shape
         boxes = moved(draw_boxes(n, height, width, self.probability, self.area, generator), images.device)
         noise = moved(torch.randn(images.shape, generator=generator), images.device, images.dtype)
         return erase(images, boxes, noise), labels
+
+
+def _shares(area: Any) -> tuple[float, float]:
+    """The smallest and largest share of a pair of numbers; an array or a tensor is one too.
+
+    Raises:
+        InputError: It is none, or they are out of range.
+    """
+    try:
+        low, high = (math.nan if isinstance(share, bool | str | bytes) else float(share) for share in area)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        low = high = math.nan
+    require("area", shown(area), 0 <= low <= high <= 1, "two ascending shares in [0, 1]")
+    return low, high
 
 
 def build(options: RandomErasingOptions, classes: int) -> Any:

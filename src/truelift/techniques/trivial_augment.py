@@ -6,7 +6,7 @@ Images are uint8 (N, C, H, W), grey or in colours, and stay so.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,10 @@ from torch import Tensor
 
 from truelift.errors import whole
 from truelift.options import Only, at_least
-from truelift.techniques.batches import check_batch
+from truelift.techniques.batches import check_batch, check_bytes
 from truelift.techniques.devices import moved
+
+T = TypeVar("T")
 
 STRENGTHS = 31
 """Strengths of an operation, 0 to 30; the paper's number."""
@@ -168,9 +170,10 @@ class TrivialAugment:
         whole("strengths", strengths, 2, 1000)
         self.strengths = strengths
 
-    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The changed images, uint8, channels-last where they were, and the labels as they are."""
-        check_batch(images, labels, generator, torch.uint8)
+    def __call__(self, images: Tensor, labels: T, generator: torch.Generator) -> tuple[Tensor, T]:
+        """The changed images, uint8, channels-last where they were, and the labels, of whatever kind, as they are."""
+        check_batch(images, generator)
+        check_bytes(images)
         n = len(images)
         chosen = torch.randint(len(OPERATIONS), (n,), generator=generator)
         strength = torch.randint(self.strengths, (n,), generator=generator) / (self.strengths - 1)

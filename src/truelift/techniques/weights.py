@@ -19,14 +19,14 @@ def check_network(network: object) -> None:
 
 
 def check_state(state: Any, names: Iterable[str]) -> None:
-    """Refuse what is no dictionary with these names.
+    """Refuse what is no mapping with these names.
 
     Raises:
         InputError: It is none.
     """
-    lacking = [name for name in names if not isinstance(state, dict) or name not in state]
+    lacking = [name for name in names if not isinstance(state, Mapping) or name not in state]
     if lacking:
-        got = f"one without {lacking[0]}" if isinstance(state, dict) else type(state).__name__
+        got = f"one without {lacking[0]}" if isinstance(state, Mapping) else type(state).__name__
         raise InputError(f"the state must be what state_dict gave, got {got}.")
 
 

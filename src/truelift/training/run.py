@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +11,6 @@ import torch
 
 from truelift.data import Splits
 from truelift.errors import DivergedError, InputError, check_seconds
-from truelift.own import sources
 from truelift.records import (
     MetricLines,
     clear_way,
@@ -41,6 +39,7 @@ from truelift.training.experiment import Experiment
 from truelift.training.hardware import Precision, keep_pages
 from truelift.training.identity import differences, fingerprint, identity, write_config
 from truelift.training.loop import evaluate, evaluation_line, fit
+from truelift.training.own_copies import keep_sources
 from truelift.training.parts import Training
 from truelift.training.progress import Reporter
 from truelift.training.tracking import tracking
@@ -218,7 +217,7 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)
-    _keep_sources(folder, training.experiment)
+    keep_sources(folder / "own", training.experiment.own)
     lines = MetricLines(metrics) if training.meters.step and metrics.exists() else ()
     with whole_file(metrics) as file:  # line by line, since there may be millions
         for line in lines:
@@ -231,16 +230,6 @@ def _end_recording(folder: Path, training: Training) -> None:
     graph, training.graph = training.graph, None
     if graph is not None and graph.failure is not None:
         write_json(folder / "environment.json", read_environment(folder) | {"cuda_graphs": graph.failure})
-
-
-def _keep_sources(folder: Path, experiment: Experiment) -> None:
-    """Copy the source of the user's own parts into the run's folder, each as it lies below their common folder."""
-    found = {source for path in experiment.own for source in sources(path, "part")}
-    common = os.path.commonpath([source.parent for source in found]) if found else ""
-    for source in found:
-        copy = folder / "own" / source.relative_to(common)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
 
 
 def _is_before(line: dict[str, Any], training: Training) -> bool:

@@ -17,7 +17,7 @@ from truelift.data import Preprocess, fit_preprocessing
 from truelift.data.augment import normalise
 from truelift.errors import InputError
 from truelift.models import Classifier
-from truelift.own import digest, is_import_path
+from truelift.own import digest, import_first, is_import_path
 from truelift.records import Inputs, Predictions, read_config_file, read_environment, read_result
 from truelift.training import objectives, policies
 from truelift.training.build import inputs_of, load_data
@@ -205,6 +205,8 @@ def _as_planned(name: str, kind: str, planned: Mapping[str, str], folder: Path) 
         paths = [f"{place}:{called}" for place in (Path(file), *copies) if place.is_file()]
     for path in paths:
         if digest(path, kind) == planned[name]:
+            if path != name:
+                import_first(Path(path.partition(":")[0]), Path(file))
             return path
     raise InputError(f"the source of {name} {'has changed' if paths else 'is gone'} since this run was made.")
 

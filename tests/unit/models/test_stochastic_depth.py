@@ -188,7 +188,6 @@ def _with_depth() -> nn.Module:
     ("ends", "says"),
     [
         (doubling(2), "a list of modules, got Sequential"),
-        ([], "at least one module"),
         (["layer1.bn2"], "modules, got one of type str"),
         ([nn.Identity()] * 2, "different modules"),
         ([_with_depth()], "without stochastic depth so far"),
@@ -197,6 +196,12 @@ def _with_depth() -> nn.Module:
 def test_branch_ends_are_different_modules(ends: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         StochasticDepth(ends, 0.5)
+
+
+def test_no_branch_ends_are_no_change() -> None:
+    depth = StochasticDepth([], 0.5)
+    assert depth.survival == []
+    depth.remove()
 
 
 def test_a_branch_that_gives_no_tensor_is_told() -> None:

@@ -54,26 +54,43 @@ def test_shares_in_few_bits_are_mixed_in_float32(mixing: Any, dtype: torch.dtype
     assert torch.equal(numbers, shares)
 
 
-CHANGES = [(Mixup(4), IMAGES, BYTES), (CutMix(4), IMAGES, BYTES), (RandomErasing(), IMAGES, BYTES)]
+CHANGES = [(Mixup(4), IMAGES, BYTES), (RandomErasing(), IMAGES, BYTES)]
 CHANGES.append((TrivialAugment(), BYTES, IMAGES))
+TAKING = [*((change, right) for change, right, _ in CHANGES), (CutMix(4), IMAGES)]
 
 
 @pytest.mark.parametrize(("change", "right", "wrong"), CHANGES, ids=lambda value: type(value).__name__)
-class TestEveryChange:
-    def test_takes_its_own_images_alone(self, change: Any, right: Tensor, wrong: Tensor) -> None:
-        assert change(right, LABELS, _generator())[0].shape == right.shape
-        with pytest.raises(InputError, match=r"images must be of .*normalisation"):
-            change(wrong, LABELS, _generator())
+def test_takes_its_own_images_alone(change: Any, right: Tensor, wrong: Tensor) -> None:
+    assert change(right, LABELS, _generator())[0].shape == right.shape
+    with pytest.raises(InputError, match=r"images must be of .*normalisation"):
+        change(wrong, LABELS, _generator())
 
-    def test_refuses_one_image_without_a_batch(self, change: Any, right: Tensor, wrong: Tensor) -> None:
+
+def test_cutmix_takes_images_of_any_type() -> None:
+    expected, _ = CutMix(4)(BYTES.float(), LABELS, _generator())
+    found, _ = CutMix(4)(BYTES, LABELS, _generator())
+    assert found.dtype == torch.uint8
+    assert torch.equal(found.float(), expected)
+    assert not torch.equal(found, BYTES)
+
+
+@pytest.mark.parametrize("labels", [None, (LABELS, "boxes"), ["a"] * 6, LABELS[:2]], ids=str)
+@pytest.mark.parametrize(("change", "images"), [(RandomErasing(), IMAGES), (TrivialAugment(), BYTES)])
+def test_labels_that_are_left_alone_may_be_anything(change: Any, images: Tensor, labels: Any) -> None:
+    assert change(images, labels, _generator())[1] is labels
+
+
+@pytest.mark.parametrize(("change", "right"), TAKING, ids=lambda value: type(value).__name__)
+class TestEveryChange:
+    def test_refuses_one_image_without_a_batch(self, change: Any, right: Tensor) -> None:
         with pytest.raises(InputError, match=r"\(N, C, H, W\), got \(3, 8, 8\)"):
             change(right[0], LABELS[0], _generator())
 
-    def test_refuses_a_seed_for_a_generator(self, change: Any, right: Tensor, wrong: Tensor) -> None:
+    def test_refuses_a_seed_for_a_generator(self, change: Any, right: Tensor) -> None:
         with pytest.raises(InputError, match=r"generator must be a torch.Generator on the CPU, got int"):
             change(right, LABELS, 3)
 
-    def test_takes_one_image_and_none(self, change: Any, right: Tensor, wrong: Tensor) -> None:
+    def test_takes_one_image_and_none(self, change: Any, right: Tensor) -> None:
         for n in (1, 0):
             assert len(change(right[:n], LABELS[:n], _generator())[0]) == n
 

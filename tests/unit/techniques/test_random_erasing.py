@@ -1,5 +1,8 @@
 """Random erasing: where, how often, with what."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
@@ -41,6 +44,16 @@ def test_noise_is_normal_and_labels_stay() -> None:
     assert float(noise.std()) == pytest.approx(1, abs=0.01)
     assert labels is LABELS
     assert torch.equal(RandomErasing(0.0)(images, LABELS, torch.Generator())[0], images)
+
+
+@pytest.mark.parametrize("pair", [list, np.array, torch.tensor, lambda area: [np.float32(share) for share in area]])
+def test_an_area_of_any_kind_of_pair(pair: Any) -> None:
+    images = torch.zeros(20, 1, 8, 8)
+    found, expected = (
+        RandomErasing(1.0, area)(images, LABELS[:20], torch.Generator().manual_seed(0))[0]
+        for area in (pair([0.25, 0.5]), (0.25, 0.5))
+    )
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize(("probability", "area"), [(1.5, (0.1, 0.2)), (0.5, (0.3, 0.2)), (0.5, (0.0, 1.2))])

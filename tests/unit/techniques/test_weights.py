@@ -1,6 +1,7 @@
 """Techniques that hold a network's weights: what they are given, and that autocast sees what they changed."""
 
 import contextlib
+import types
 from typing import Any
 
 import pytest
@@ -84,6 +85,12 @@ class TestHolders:
     def test_refuse_what_is_no_state(self, holder: Any, state: Any) -> None:
         with pytest.raises(InputError, match="the state must be what state_dict gave, got"):
             holder(made()).load_state_dict(state)
+
+    def test_take_a_state_that_is_no_dictionary(self, holder: Any) -> None:
+        held, other = holder(made()), holder(made())
+        held.update()
+        other.load_state_dict(types.MappingProxyType(held.state_dict()))
+        assert other.updates == 1
 
     @pytest.mark.parametrize("change", [{"updates": True}, {"updates": -1}, {"slow": None, "averages": None}])
     def test_refuse_a_state_with_other_values(self, holder: Any, change: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A run's network out of its folder says what the run's evaluation said."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,35 @@ def test_own_files_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> N
     kept = {path.relative_to(home): path.read_text() for path in home.rglob("*.py")}
     shutil.rmtree(home)
     assert {path.relative_to(tmp_path / "run/own"): path.read_text() for path in tmp_path.rglob("*.py")} == kept
+    restore(tmp_path / "run")
+
+
+def test_an_own_network_within_packages_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / "widths_of_mine/deeper").mkdir(parents=True)
+    (home / "widths_of_mine/__init__.py").touch()
+    (home / "widths_of_mine/deeper/__init__.py").touch()
+    (home / "widths_of_mine/four.py").write_text("WIDTH = 4\n")
+    (home / "widths_of_mine/deeper/net.py").write_text(
+        "from torch import nn\nimport widths_of_mine.four\n"
+        "def net(classes, in_channels):\n"
+        "    width = widths_of_mine.four.WIDTH\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),"
+        " nn.Linear(width, classes))\n"
+    )
+    trained(tmp_path / "run", **{"model.name": f"{home}/widths_of_mine/deeper/net.py:net"})
+    with (home / "widths_of_mine/deeper/net.py").open("a") as file:
+        file.write("# edited\n")
+    restore(tmp_path / "run")
+    # Nor is what it imports that of today, which is found from the folder in which a command is started.
+    (home / "widths_of_mine/four.py").write_text("WIDTH = 16\n")
+    for name in [name for name in sys.modules if "widths_of_mine" in name or name.startswith("truelift_own_net_")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.chdir(home)
+    restore(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(home)
     restore(tmp_path / "run")
 
 

@@ -144,7 +144,7 @@ class ActivationCache:
         taken = self._rows_of(indices)
         self._unwatch()
         if not self._inside:
-            self._watch = self.network.register_forward_pre_hook(_refuse(taken), with_kwargs=True)
+            self._watch = self.network.register_forward_pre_hook(_Refusing(taken), with_kwargs=True)
         return taken
 
     def _unwatch(self) -> None:
@@ -323,16 +323,22 @@ class ActivationCache:
             return behind(self.network, x, layers[end - 1], [module for later in layers[end:] for module in later])
 
 
-def _refuse(taken: Any) -> Callable[[Any, Any, Any], None]:
-    """A hook that refuses what was taken: where widths agree, frozen layers would run on their own output unseen."""
-    known = [weakref.ref(leaf) for leaf in tree_leaves(taken) if isinstance(leaf, Tensor)]
+class _Refusing:
+    """A hook that refuses what was taken: where widths agree, frozen layers would run on their own output unseen.
 
-    def refuse(module: nn.Module, args: Any, kwargs: Any) -> None:
+    Copied or pickled with its network it knows of nothing any more: what was taken belongs to this network alone.
+    """
+
+    def __init__(self, taken: Any = ()) -> None:
+        self._known = [weakref.ref(leaf) for leaf in tree_leaves(taken) if isinstance(leaf, Tensor)]
+
+    def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = {id(leaf) for leaf in tree_leaves((args, kwargs))}
-        if any(id(leaf) in given for leaf in (reference() for reference in known) if leaf is not None):
+        if any(id(leaf) in given for leaf in (reference() for reference in self._known) if leaf is not None):
             raise InputError("what take gave must be given to the network within skipping(), got it outside of it.")
 
-    return refuse
+    def __reduce__(self) -> tuple[type["_Refusing"], tuple[()]]:
+        return _Refusing, ()
 
 
 def _a_batch(batch: Any) -> Tensor:

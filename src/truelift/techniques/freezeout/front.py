@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from types import MethodType
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.optim import Optimizer
 
 from truelift.errors import InputError, whole
@@ -37,6 +40,8 @@ class Front(ABC):
     batches, call `step` before those batches alone for which it is False."""
     _without_gradient: int = 0
     _told_of_mode: bool = False
+    # Of the frozen layers, the modules that do something else in training mode.
+    _by_mode: tuple[nn.Module, ...] = ()
 
     def __init__(self, layers: list[Layer], optimizer: Optimizer, steps: int) -> None:
         whole("steps", steps, 1)
@@ -149,9 +154,8 @@ class Front(ABC):
             )
 
     def _check_mode(self) -> None:
-        """Warn, once, where frozen layers are in training mode when the step is made: it moves running statistics."""
-        frozen = (module for layer in self.layers[: self._frozen] for module in layer)
-        if any(inner.training for module in frozen for inner in module.modules()):
+        """Warn, once, where frozen layers do something else when the step is made, being in training mode."""
+        if any(module.training for module in self._by_mode):
             self._told_of_mode = True
             warnings.warn(
                 "frozen layers were in training mode in the step just made, in which batch norm goes by the batch and "
@@ -195,7 +199,19 @@ class Front(ABC):
             group["params"] = [group["params"][number] for number in kept]
         for module in self.layers[layer]:
             module.eval()
+            self._by_mode += tuple(filter(_goes_by_mode, module.modules()))
         self._frozen = layer + 1
+
+
+def _goes_by_mode(module: nn.Module) -> bool:
+    """Whether a module of torch's does something else in training mode than in inference mode."""
+    if isinstance(module, _BatchNorm | _InstanceNorm):
+        return module.running_mean is not None  # without running statistics it goes by the batch in either
+    if isinstance(module, _DropoutNd):
+        return module.p > 0
+    if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+        return module.dropout > 0
+    return isinstance(module, nn.RReLU)
 
 
 def unwrapped(optimizer: Optimizer) -> Optimizer:

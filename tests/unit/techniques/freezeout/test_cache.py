@@ -1,6 +1,7 @@
 """Kept activations: the same numbers as from the images, within the budget, and wherever they are kept."""
 
 import copy
+import pickle
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -419,6 +420,17 @@ def test_an_example_finds_the_places_at_once() -> None:
     network = make_network()
     cache = ActivationCache(network, Frozen(network, 2), samples=N, budget_bytes=10**9, example=IMAGES)  # type: ignore[arg-type]
     assert cache.advance(batches) == 2
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_a_network_can_be_copied_and_pickled_after_take(copied: Any) -> None:
+    network, cache = kept(nn.Linear(4, 4), nn.Linear(4, 4))
+    cache.advance(lambda: ROWS.split(5))
+    taken = cache.take(torch.arange(3))
+    other = copied(network)
+    assert torch.equal(other(ROWS), network(ROWS))
+    with pytest.raises(InputError, match=r"got it outside"):
+        network(taken)
 
 
 def test_what_was_taken_and_not_given_within_skipping_is_told() -> None:

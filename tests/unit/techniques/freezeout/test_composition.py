@@ -7,9 +7,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.unit.techniques.freezeout.freezeout_cases import STEPS, make_batches, make_network, sgd, train
-from torch import nn
+from torch import Tensor, nn
 
 from truelift.techniques.freezeout import FreezeOut, allow_recompilations
+
+
+class Recurrent(nn.Module):
+    """Two recurrent layers with dropout between them."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.inner = nn.GRU(4, 4, 2, dropout=dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.inner(x)[0]
+        return out
+
 
 EARLY: dict[str, Any] = {"t0": 0.2, "scaling": "linear"}
 
@@ -198,3 +211,34 @@ def test_training_mode_between_step_and_the_optimizers_is_told_once_and_held_it_
     assert trained(held=True) == []
     (message,) = trained(held=False)
     assert message.startswith("frozen layers were in training mode")
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        (nn.ReLU(), 0),
+        (nn.Dropout(0.0), 0),
+        (nn.BatchNorm1d(4, track_running_stats=False), 0),
+        (nn.Dropout(0.1), 1),
+        (nn.BatchNorm1d(4), 1),
+        (nn.Sequential(nn.Unflatten(1, (2, 2)), nn.InstanceNorm1d(2), nn.Flatten()), 0),
+        (nn.Sequential(nn.Unflatten(1, (2, 2)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten()), 1),
+        (Recurrent(0.0), 0),
+        (Recurrent(0.1), 1),
+    ],
+    ids=str,
+)
+def test_training_mode_is_told_where_frozen_layers_go_by_it(module: nn.Module, told: int) -> None:
+    network = nn.Sequential(nn.Sequential(nn.Linear(4, 4), module), nn.Linear(4, 4), nn.Linear(4, 3))
+    optimizer = sgd(network)
+    freezeout = FreezeOut(network, optimizer, steps=10, **EARLY)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for _ in range(10):
+            freezeout.step()
+            network.train()
+            optimizer.zero_grad()
+            network(torch.randn(6, 4)).sum().backward()
+            optimizer.step()
+    assert freezeout.frozen > 0
+    assert len(warned) == told
