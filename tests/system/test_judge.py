@@ -117,7 +117,7 @@ def test_a_plan_by_a_measured_spread(truelift: Truelift) -> None:
     plan = msgspec.json.decode(truelift(*options, "--json").stdout, type=json_form.PlanLikeForm)
     assert plan.seeds == seeds_needed(0.5, plan.sd) < plan.most_seeds == seeds_needed(0.5, plan.most_sd)
     told = truelift(*options).stdout
-    assert told.startswith(f"{plan.seeds} seeds a variant, or {plan.most_seeds} with")
+    assert told.startswith(f"{plan.seeds} seeds per variant, or {plan.most_seeds} with")
     assert "sd and like exclude each other" in truelift(*options, "--sd", "1").stderr
     for option in ("--like", "--effect", "--sd", "--power", "--alpha"):  # none is taken and left unused
         refused = truelift("plan", "digits", option, "0.9").stderr

@@ -119,7 +119,7 @@ def _needed(effect: float, sd: float, power: float, alpha: float, *, json: bool)
         print(to_json(plan_form(effect, sd, power, alpha, needed)))
         return 0
     for correlation, seeds in needed:
-        print(f"{seeds} seeds a variant where paired results correlate by {correlation:g}")
+        print(f"{seeds} seeds per variant where paired results correlate by {correlation:g}")
     print(
         f"to find a difference of {effect:g} between variants whose results have a standard deviation of {sd:g} "
         f"over seeds, {power:.0%} of the time, at a {alpha:.0%} level. Long trainings on one split correlate "
@@ -141,7 +141,7 @@ def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: 
         print(to_json(plan_like_form(found.name, effect, found.sd, found.most, power, alpha, needed, most)))
         return 0
     variants = f"{found.variants} variant{'' if found.variants == 1 else 's'}"
-    print(f"{needed} seeds a variant, or {most} with the noise of the variant that had the most")
+    print(f"{needed} seeds per variant, or {most} with the noise of the variant that had the most")
     print(
         f"to find a difference in test error of {effect:g} points, {power:.0%} of the time, at a {alpha:.0%} level. In "
         f"{found.name} ({found.network}, {found.epochs} epochs, {variants}, {found.seeds} seeds) the "
