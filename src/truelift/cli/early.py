@@ -7,6 +7,7 @@ decides: what is not certain here is left to it, ranges and rules between option
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -61,6 +62,7 @@ def of_seeds(tokens: Sequence[str]) -> str:
     return listed if given and tokens[0] == "study" else ""
 
 
+@cache
 def _table(command: str) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """The kinds of its options, the groups that are options too, and those of which any part is one."""
     table = json.loads(files("truelift.cli").joinpath(TABLE).read_text(encoding="utf-8"))

@@ -16,7 +16,6 @@ from truelift.errors import InputError
 from truelift.records import Study
 from truelift.records.catalogue import places
 from truelift.records.progress import RunProgress, StudyProgress, seen_from_outside
-from truelift.report.standing import not_needed
 
 _MOST_SHOWN = 20
 """Of the runs that run, or have failed."""
@@ -30,7 +29,7 @@ def status(folder: Annotated[Path | None, Parameter(name="folder")] = None, /, *
         json: Print it as JSON (docs/json.md).
     """
     study = Study.read(folder or last_study())
-    found = seen_from_outside(study.runs, time.time(), not_needed(study))
+    found = seen(study, time.time())
     if json:
         print(dumps(status_form(study, found), indent=2, allow_nan=False))
     else:
@@ -67,6 +66,15 @@ def lines(study: Study, found: StudyProgress, now: float) -> list[str]:
 def failures(failed: Sequence[RunProgress]) -> list[str]:
     """A line for each of the first that have failed."""
     return _listed([f"{name(one)}: failed: {one.reason}" for one in failed])
+
+
+def seen(study: Study, now: float) -> StudyProgress:
+    """How far a study is, at this time in seconds since 1970."""
+    if study.plan.get("until_decided") is None:
+        return seen_from_outside(study.runs, now)
+    from truelift.report.standing import not_needed  # the statistics, which a fixed number of seeds does not ask
+
+    return seen_from_outside(study.runs, now, not_needed(study))
 
 
 def status_form(study: Study, found: StudyProgress) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from truelift.cli.progress import progress_line, progress_table
-from truelift.cli.status import failures, last_study
+from truelift.cli.status import failures, last_study, seen
 from truelift.errors import InputError, real
 from truelift.records import Study
-from truelift.records.progress import StudyProgress, seen_from_outside
-from truelift.report.standing import not_needed
+from truelift.records.progress import StudyProgress
 
 
 def watch(
@@ -33,7 +32,7 @@ def watch(
 
     def shown() -> tuple[RenderableType, bool]:
         study, now = Study.read(place), time.time()
-        found = seen_from_outside(study.runs, now, not_needed(study))
+        found = seen(study, now)
         parts: list[RenderableType] = [Text(f"{study.plan['name']}: {progress_line(found)}", style="bold")]
         if found.count("running"):
             parts.append(progress_table(found, now))

@@ -141,7 +141,7 @@ def _looks(
 def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -> None:
     """Run seed by seed what is needed."""
     runs = {home / run.folder: run for run in planned}
-    pending = [path for path in runs if not _is_done(path)]
+    pending = [path for path in runs if _result(path) is None]
     growing = Growing(
         home,
         {path: (run.variant, run.seed) for path, run in runs.items()},
@@ -155,7 +155,7 @@ def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -
         runner.run(run, f"[{growing.runs_ended + 1} of at most {growing.runs_at_most}] {run.variant} seed {run.seed}")
         for line in growing.ended(path):
             runner.say(line)
-    if runner.reasons and not any(_is_done(path) for path in runs):
+    if runner.reasons and all(_result(path) is None for path in runs):
         raise FailedError(f"all {len(runner.reasons)} runs failed; the first: {runner.reasons[0]}")
 
 
@@ -251,8 +251,9 @@ class _Runner:
             InputError: What `train` returns is no dict of numbers, or has not what is judged.
         """
         path = self._home / run.folder
-        if _is_done(path):
-            found = read_result(path)["metrics"]
+        done = _result(path)
+        if done is not None:
+            found = done["metrics"]
             self.results.append(found[self._learn(found).name])
             return
         for line in make_room(path):
@@ -291,11 +292,12 @@ class _Runner:
             print(line, flush=True)
 
 
-def _is_done(folder: Path) -> bool:
+def _result(folder: Path) -> dict[str, Any] | None:
+    """A run's; None where it is missing or damaged."""
     try:
-        return bool(read_result(folder))
-    except InputError:  # missing or damaged
-        return False
+        return read_result(folder)
+    except InputError:
+        return None
 
 
 def _numbers(found: Any) -> dict[str, float]:

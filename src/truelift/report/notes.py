@@ -11,6 +11,13 @@ _ORDINALS = {1: "Second", 2: "Third", 3: "Fourth"}
 MOST_AT_ONCE = 20
 """Of what a terminal shows; the files have all."""
 
+EARLY = (
+    "A look before the end: runs of the plan are still to come. Whoever stops a study at a look, or goes on with more "
+    "seeds because of it, finds effects that are not there more often than its p-values say; --until-decided plans "
+    "looks."
+)
+"""Of a study with a fixed number of seeds."""
+
 
 def notes(study: Study, asked: Asked) -> tuple[str, ...]:
     """A sentence each; files are named as from the study's folder.
@@ -113,14 +120,6 @@ def _seeds(runs: Sequence[Run]) -> dict[str, str]:
         variant: f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
         for variant, seeds in found.items()
     }
-
-
-EARLY = (
-    "A look before the end: runs of the plan are still to come. Whoever stops a study at a look, or goes on with more "
-    "seeds because of it, finds effects that are not there more often than its p-values say; --until-decided plans "
-    "looks."
-)
-"""Of a study with a fixed number of seeds."""
 
 
 def second_look(asked: Asked) -> str | None:

@@ -58,8 +58,7 @@ def decide(study: Study) -> Mapping[str, Comparison]:
 def not_needed(study: Study) -> frozenset[Key]:
     """The `not_needed` of `standing`; empty where nothing can be judged yet, or seeds are a fixed number."""
     with suppress(InputError):
-        if study.plan["until_decided"] is not None:
-            return standing(study).not_needed
+        return standing(study).not_needed
     return frozenset()
 
 

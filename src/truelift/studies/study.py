@@ -112,9 +112,9 @@ def shares_for(runs: Iterable[PlannedRun], jobs: int | None) -> Shares:
     Raises:
         InputError: A number that cannot be, or a device is not there.
     """
-    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
     if jobs is not None:
         whole("jobs", jobs, 1, MOST_JOBS)
+    # A program of the user's takes a GPU as it finds one; a device with a number is somebody's choice.
     devices = {"cuda" if run.experiment is None else pick_device(run.experiment.device) for run in runs}
     return Shares.of_machine(jobs, visible_gpus() if devices == {"cuda"} else ())
 
