@@ -70,7 +70,7 @@ def keep(study: Path) -> Path:
     places |= {value for name, value in plan["shared"].items() if name.endswith(".path")}
     for record, text in records.items():
         for place in sorted(places, key=len, reverse=True):
-            text = text.replace(place, "FOLDER")
+            text = text.replace(place, f"FOLDER/{Path(place).name}")
         if record.endswith(".json"):
             told = {name: value for name, value in json.loads(text).items() if name not in _OF_THE_MACHINE}
             if record == "study.json":

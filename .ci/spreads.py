@@ -7,22 +7,18 @@ have three pairs or more. Times are left out: they are of their machine.
 """
 
 import json
-import math
 import tomllib
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from truelift import recipes
 from truelift.recipes.spreads import TABLE
 from truelift.records import Run, Study
 from truelift.records.packed import unpacked
-from truelift.verdicts.paired import sample_sd
+from truelift.verdicts.scatter import scatter
 
 RECORDS = Path(__file__).parents[1] / "docs/results/records"
 METRIC = "test_error"
-FEWEST_PAIRS = 3
 _DIGITS = 4
 
 
@@ -33,25 +29,24 @@ def row(study: Study) -> dict[str, Any] | None:
         for run in study.runs
         if run.status == "done" and METRIC in run.result()["metrics"]
     }
-    baseline, pairs = study.plan["baseline"], {}
+    baseline, pairs = study.plan["baseline"], []
     for name in study.plan["variants"]:
         both = [seed for seed in study.plan["seeds"] if {(name, seed), (baseline, seed)} <= results.keys()]
-        if name != baseline and len(both) >= FEWEST_PAIRS:
-            pairs[name] = np.array([results[name, seed] - results[baseline, seed] for seed in both])
-    if not pairs:
+        if name != baseline:
+            pairs.append([results[name, seed] - results[baseline, seed] for seed in both])
+    if (found := scatter(pairs)) is None:
         return None
-    sds = [sample_sd(differences) for differences in pairs.values()]
     config = _config(study)
     width = config["model"].get("width")
     return {
         "network": config["model"]["name"] + (f" of width {width}" if width else ""),
         "built_on": _built_on(study),
         "epochs": config["epochs"],
-        "sd": max(round(math.sqrt(np.mean(np.square(sds))), _DIGITS), 10**-_DIGITS),
-        "least": round(min(sds), _DIGITS),
-        "most": round(max(sds), _DIGITS),
-        "variants": len(pairs),
-        "seeds": min(map(len, pairs.values())),
+        "sd": max(round(found.sd, _DIGITS), 10**-_DIGITS),
+        "least": round(found.least, _DIGITS),
+        "most": round(found.most, _DIGITS),
+        "variants": found.variants,
+        "seeds": found.seeds,
     }
 
 

@@ -90,6 +90,14 @@ class Operational:
 OPERATIONAL = Operational()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Marks an option that is a path whose last part alone tells what is there: a run is the same wherever it lies."""
+
+
+PLACE = Place()
+
+
 _LARGEST = 10**9
 """Above any sensible factor, and far below what would overflow in a training."""
 
@@ -189,12 +197,21 @@ def _either(names: Sequence[str]) -> str:
 
 def operational(options: type) -> frozenset[str]:
     """The dotted names of all options that do not change what comes out of a run."""
+    return _marked(options, Operational)
+
+
+def places(options: type) -> frozenset[str]:
+    """The dotted names of all options of which only the last part of a path changes what comes out of a run."""
+    return _marked(options, Place)
+
+
+def _marked(options: type, mark: type) -> frozenset[str]:
     found = set()
     for name, hint in hints(options).items():
-        if any(isinstance(extra, Operational) for extra in _extras(hint)):
+        if any(isinstance(extra, mark) for extra in _extras(hint)):
             found.add(name)
         elif dataclasses.is_dataclass(group := bare(hint)) and isinstance(group, type):
-            found |= {f"{name}.{inner}" for inner in operational(group)}
+            found |= {f"{name}.{inner}" for inner in _marked(group, mark)}
     return frozenset(found)
 
 

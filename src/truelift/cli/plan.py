@@ -1,5 +1,7 @@
 """`truelift plan`."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from truelift.errors import InputError, require
@@ -9,7 +11,9 @@ from truelift.verdicts import Looks, seeds_needed
 from truelift.verdicts.student import critical
 
 if TYPE_CHECKING:
+    from truelift.recipes.spreads import Spread
     from truelift.studies.plan import StudyPlan
+    from truelift.verdicts.scatter import Scatter
 
 CORRELATIONS = (0.0, 0.5, 0.75)
 """Of paired results, for which seeds are told."""
@@ -43,9 +47,9 @@ def plan(
         looks: Likewise.
         effect: The smallest difference that matters, in the metric's unit; above 0.
         sd: Standard deviation of one variant's results over seeds, in the same unit; above 0.
-        like: Instead of --sd: a study whose differences in test error were measured, such as
-            cifar10/usual-techniques-94, or the recipe that one is built on, cifar10/short-94-half; --effect is then in
-            points.
+        like: Instead of --sd: the folder of a study that ran here; or one whose differences in test error were
+            measured, such as cifar10/usual-techniques-94, or the recipe that one is built on, cifar10/short-94-half.
+            --effect is then in the unit of the study's differences, mostly points.
         power: Chance to find such an effect; in (0, 1). Default: 0.8.
         alpha: Chance to find one where there is none; in (0, 1). Default: 0.05.
         json: Print it as JSON (docs/json.md).
@@ -129,23 +133,77 @@ def _needed(effect: float, sd: float, power: float, alpha: float, *, json: bool)
 
 
 def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: bool) -> int:
-    from truelift.recipes import spreads
-
-    found = spreads.find(like)
     require("effect", effect, effect > 0, "above 0")
+    noise = _of_study(Path(like)) if (Path(like) / "study.json").is_file() else _of_table(like)
     # The differences are paired already, so no correlation has to be supposed.
-    needed, most = (seeds_needed(effect, sd, power=power, alpha=alpha) for sd in (found.sd, found.most))
+    needed, most = (seeds_needed(effect, sd, power=power, alpha=alpha) for sd in (noise.sd, noise.most))
     if json:
         from truelift.report.json_form import plan_like_form, to_json
 
-        print(to_json(plan_like_form(found.name, effect, found.sd, found.most, power, alpha, needed, most)))
+        form = plan_like_form(noise.of, noise.metric, effect, noise.sd, noise.most, power, alpha, needed, most)
+        print(to_json(form))
         return 0
-    variants = f"{found.variants} variant{'' if found.variants == 1 else 's'}"
+    unit = f" {noise.unit}" if noise.unit else ""
     print(f"{needed} seeds per variant, or {most} with the noise of the variant that had the most")
     print(
-        f"to find a difference in test error of {effect:g} points, {power:.0%} of the time, at a {alpha:.0%} level. In "
-        f"{found.name} ({found.network}, {found.epochs} epochs, {variants}, {found.seeds} seeds) the "
-        f"paired differences have a standard deviation of {found.sd:.2g} points, from {found.least:.2g} to "
-        f"{found.most:.2g}."
+        f"to find a difference in {noise.metric.replace('_', ' ')} of {effect:g}{unit}, {power:.0%} of the time, at a "
+        f"{alpha:.0%} level. In {noise.of} ({noise.how}) the paired differences have a standard deviation of "
+        f"{noise.sd:.2g}{unit}, from {noise.least:.2g} to {noise.most:.2g}."
     )
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Noise:
+    """Of a study's paired differences, in their unit."""
+
+    of: str
+    """The study."""
+    how: str
+    """What is told of it."""
+    metric: str
+    unit: str
+    sd: float
+    least: float
+    most: float
+
+
+def _of_table(name: str) -> _Noise:
+    """Of a kept study."""
+    from truelift.recipes import spreads
+
+    found = spreads.find(name)
+    how = f"{found.network}, {found.epochs} epochs, {_counts(found)}"
+    return _Noise(
+        of=found.name, how=how, metric="test_error", unit="points", sd=found.sd, least=found.least, most=found.most
+    )
+
+
+def _of_study(folder: Path) -> _Noise:
+    """Of a study that ran here, by its own metric."""
+    from truelift.records import Study
+    from truelift.report import summarise
+    from truelift.verdicts.scatter import FEWEST_PAIRS, scatter
+
+    summary = summarise(Study.read(folder))
+    found = scatter(one.differences for one in summary.comparisons.values())
+    if found is None:
+        raise InputError(f"like must be a study with {FEWEST_PAIRS} complete pairs of a variant or more, got {folder}.")
+    if found.sd == 0:
+        raise InputError(
+            f"like must be a study whose differences scatter, got {folder}, where each variant has equal ones."
+        )
+    unit = summary.metric.unit
+    return _Noise(
+        of=str(folder),
+        how=_counts(found),
+        metric=summary.metric.name,
+        unit=unit,
+        sd=found.sd,
+        least=found.least,
+        most=found.most,
+    )
+
+
+def _counts(found: "Spread | Scatter") -> str:
+    return f"{found.variants} variant{'' if found.variants == 1 else 's'}, {found.seeds} seeds"

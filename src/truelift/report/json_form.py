@@ -168,6 +168,7 @@ class PlanLikeForm(Struct, forbid_unknown_fields=True):
     kind: str
     truelift: str
     like: str
+    metric: str
     effect: float
     sd: float
     most_sd: float
@@ -235,10 +236,20 @@ def plan_form(effect: float, sd: float, power: float, alpha: float, needed: Sequ
 
 
 def plan_like_form(
-    like: str, effect: float, sd: float, most_sd: float, power: float, alpha: float, seeds: int, most_seeds: int
+    like: str,
+    metric: str,
+    effect: float,
+    sd: float,
+    most_sd: float,
+    power: float,
+    alpha: float,
+    seeds: int,
+    most_seeds: int,
 ) -> PlanLikeForm:
     """The seeds that are needed, by the measured spread of a study."""
-    return PlanLikeForm(VERSION, "plan like", __version__, like, effect, sd, most_sd, power, alpha, seeds, most_seeds)
+    return PlanLikeForm(
+        VERSION, "plan like", __version__, like, metric, effect, sd, most_sd, power, alpha, seeds, most_seeds
+    )
 
 
 def study_plan_form(plan: Mapping[str, Any]) -> StudyPlanForm:

@@ -2,7 +2,8 @@
 
 It is made of the settings that differ from their defaults and the version of these defaults. So an option that is added
 later, with a default that changes nothing, leaves the identity of every run as it was. Options marked `OPERATIONAL`
-(where the data lie, how many processes decode, on which device a run runs) are no part of it.
+(where the data lie, how many processes decode, on which device a run runs) are no part of it; of those marked `PLACE`
+it is the last part of the path.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import tomli_w
 
 from truelift.errors import InputError
 from truelift.models import earlier_meaning
-from truelift.options import operational
+from truelift.options import operational, places
 from truelift.records import read_config_file, write_unless_there
 from truelift.training.experiment import Experiment
 from truelift.training.settings import flatten, parse_experiment, to_dict
@@ -27,6 +28,7 @@ DEFAULTS_VERSION = 1
 _VERSION = "defaults_version"
 OPERATIONAL_OPTIONS = operational(Experiment)
 """The dotted names of the options that are no part of an identity."""
+_PLACES = places(Experiment)
 
 _DEFAULTS = flatten(to_dict(Experiment()))
 
@@ -41,6 +43,7 @@ def identity_of(content: Mapping[str, Any]) -> dict[str, Any]:
     settings = flatten({name: value for name, value in content.items() if name != _VERSION})
     told = {name: value for name, value in settings.items() if name not in OPERATIONAL_OPTIONS}
     told = {name: value for name, value in told.items() if name not in _DEFAULTS or _DEFAULTS[name] != value}
+    told |= {name: Path(told[name]).name for name in _PLACES & told.keys()}
     digests = told.pop("own", {})
     parts = {path: f"{_without_folder(path)}#{digest}" for path, digest in digests.items()}
     return {name: _named(value, parts) for name, value in told.items()} | {_VERSION: DEFAULTS_VERSION}

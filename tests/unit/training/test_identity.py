@@ -66,6 +66,20 @@ def test_how_and_where_a_run_runs_is_no_part_of_it(name: str, value: Any) -> Non
     assert name in OPERATIONAL_OPTIONS
 
 
+def test_images_are_known_by_their_last_name_wherever_they_lie(tmp_path: Path) -> None:
+    here, there, other = tmp_path / "noise", tmp_path / "elsewhere" / "noise", tmp_path / "clouds"
+    for folder in (here, there, other):
+        folder.mkdir(parents=True)
+    first, moved, third = (experiment(**{"detection.outliers": str(folder)}) for folder in (here, there, other))
+    assert identity(first) == identity(moved)
+    assert identity(first)["detection.outliers"] == "noise"
+    assert identity(first) != identity(third)
+    # A run is found that was named by the whole path.
+    old = tmp_path / "seed-0-0a1b2c3d"
+    write_config(old, first)
+    assert find_folder(tmp_path / f"seed-0-{fingerprint(identity(moved))}", moved) == old
+
+
 @pytest.mark.parametrize("name", sorted(OPERATIONAL_OPTIONS))
 def test_operational_options_exist(name: str) -> None:
     assert name in OPTIONS

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from truelift.data import Batch, DataOptions, Images, Splits, load
 from truelift.errors import InputError
-from truelift.options import Only, above, at_least
+from truelift.options import PLACE, Only, above, at_least
 from truelift.techniques.gaussian_mixture import FeatureGaussians
 from truelift.training.afterwards.base import Afterwards, End, require_every_class
 from truelift.training.evaluation import evaluation_batches
@@ -36,8 +36,9 @@ if TYPE_CHECKING:  # its settings name what is here
 class DetectionOptions:
     """After training: how well test images can be told from images of another kind, as area under the ROC curve."""
 
-    outliers: str | None = None
-    """Images that belong to no class: a parquet file, or a folder of parquet files or class folders."""
+    outliers: Annotated[str | None, PLACE] = None
+    """Images that belong to no class: a parquet file, or a folder of parquet files or class folders. A run is known by
+    its name, wherever it lies."""
 
     fgsm_epsilon: Annotated[float | None, above(0, 255)] = None
     """FGSM: how far each pixel of a test image moves along the sign of the loss's gradient, in 1/255; above 0."""
