@@ -344,7 +344,19 @@ class GaussianMixtureHead(nn.Module):
     def parameter_groups(
         self, lr: float, *, means_factor: float = 2.0, variances_factor: float = 0.01
     ) -> list[dict[str, Any]]:
-        """Groups for a torch optimizer as the papers have them: means at 2·lr; variances at 0.01·lr, not decayed."""
+        """Groups for a torch optimizer as the papers have them: means at 2·lr; variances at 0.01·lr, not decayed.
+
+        Args:
+            lr: Of the rest of the network, at least 0.
+            means_factor: What the means' is times that, at least 0.
+            variances_factor: The same of learned variances.
+
+        Raises:
+            InputError: One of them is negative or not finite.
+        """
+        factors = {"lr": lr, "means_factor": means_factor, "variances_factor": variances_factor}
+        for name, value in factors.items():
+            real(name, value, lambda v: 0 <= v < math.inf, "at least 0, finite")
         groups: list[dict[str, Any]] = [{"params": [self.means], "lr": means_factor * lr}]
         if self.variances == "learned":
             groups.append({"params": [self.log_variances], "lr": variances_factor * lr, "weight_decay": 0.0})

@@ -156,6 +156,13 @@ def test_state_restores_the_logits(covariance: str, variances: str, priors: str)
     assert torch.equal(other(features), head(features))
 
 
+@pytest.mark.parametrize("name", ["lr", "means_factor", "variances_factor"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, True])
+def test_rates_of_parameter_groups_are_checked(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"{name} must be at least 0, finite, got"):
+        make_head("diagonal", "learned").parameter_groups(**{"lr": 0.1, name: value})
+
+
 def test_parameter_groups() -> None:
     head = make_head("diagonal", "learned")
     means, variances = head.parameter_groups(0.1)
