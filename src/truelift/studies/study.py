@@ -34,6 +34,7 @@ from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import refuse_other, source_from
+from truelift.studies.longest_first import LongestFirst
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
@@ -294,8 +295,8 @@ def run_study(
             for misleading in times_that_mislead(plan, chosen, seen.unrecorded):
                 warn(misleading)
     _write_plan(plan, folder, record, runs, pending, warn)
-    of_runs = {path: (run.variant, run.seed) for path, run in runs.items()}
-    growing = None
+    of_runs = _names(runs)
+    growing, order = None, LongestFirst(of_runs, pending)
     if plan.looks is None:
         waiting = [Run(*of_runs[path], path) for path in pending]
         for line in tried_again([run for run in waiting if run.status == "failed"]):
@@ -311,13 +312,14 @@ def run_study(
     elif watcher is not None:
         watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, chosen.jobs)
         work = replace(work, begun=watcher.begun)
-    running = chosen.run(pending if growing is None else growing.folders(), work)
+    running = chosen.run((growing or order).folders(), work)
     with contextlib.closing(running):  # the workers end whatever ends this
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             run = Run(*of_runs[path], path)
             if watcher is not None:
                 watcher.ended(path)
             if growing is None:
+                order.ended(path)
                 report_run(run, ended, len(runs))
             else:
                 settled = growing.ended(path)
@@ -376,12 +378,18 @@ def _make_ready(
 
 def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
     """The folders of the runs that have no result yet, of this study, in the order in which they are to run."""
-    return pending_of(plan, by_folder(plan, folder))
+    runs = by_folder(plan, folder)
+    return list(LongestFirst(_names(runs), pending_of(plan, runs)).folders())
 
 
 def by_folder(plan: StudyPlan, folder: Path) -> dict[Path, PlannedRun]:
-    """The runs by their folders, in the order in which they are to run."""
+    """The runs by their folders, seed by seed."""
     return {folder_of(folder, run): run for run in plan.runs()}
+
+
+def _names(runs: Mapping[Path, PlannedRun]) -> dict[Path, tuple[str, int]]:
+    """Their variants and seeds."""
+    return {path: (run.variant, run.seed) for path, run in runs.items()}
 
 
 def pending_of(plan: StudyPlan, runs: Mapping[Path, PlannedRun]) -> list[Path]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-
 from tests.unit.report.conftest import ACCURACY, make_study
+
 from truelift.cli.plan import plan
 from truelift.errors import InputError
 from truelift.report.json_form import PlanLikeForm
