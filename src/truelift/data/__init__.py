@@ -4,8 +4,9 @@ from truelift.data.augmentations import AugmentationOptions, build_changes
 from truelift.data.batch import Batch
 from truelift.data.batches import Batches
 from truelift.data.dataset import Images, ImageSet, Splits
+from truelift.data.digest import DataState
 from truelift.data.listing import Listing, Source
-from truelift.data.loading import Unlabelled, load, load_unlabelled
+from truelift.data.loading import Unlabelled, load, load_unlabelled, state_now
 from truelift.data.make import ImageBatches, growing_sides, make_batches
 from truelift.data.named import resolve_augmentation
 from truelift.data.options import DataOptions, resolve_data
@@ -21,6 +22,7 @@ __all__ = [
     "Batch",
     "Batches",
     "DataOptions",
+    "DataState",
     "ImageBatches",
     "ImageSet",
     "Images",
@@ -44,4 +46,5 @@ __all__ = [
     "resolve_augmentation",
     "resolve_data",
     "rotate",
+    "state_now",
 ]

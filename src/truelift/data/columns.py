@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from truelift.errors import InputError, known
-from truelift.options import OPERATIONAL, Conflict, In
+from truelift.options import PLACE, Conflict, In
 
 IMAGE_NAMES = (
     *("file_name", "filename", "file_path", "filepath", "image_path", "img_path", "image_file", "image_name"),
@@ -28,10 +28,10 @@ SPLIT_NAMES = ("split", "set", "subset", "partition")
 class ColumnOptions:
     """What the columns of a parquet file or of a table hold."""
 
-    image_column: Annotated[str | None, OPERATIONAL] = None
+    image_column: str | None = None
     """Column with the images or their files' names. Default: found if only one fits."""
 
-    label_column: Annotated[str | None, OPERATIONAL] = None
+    label_column: str | None = None
     """Column with the labels; for shards, the key in KEY.json. Default: found if only one fits."""
 
     label_columns: Annotated[tuple[str, ...] | None, In("names of columns", bool)] = None
@@ -40,7 +40,7 @@ class ColumnOptions:
     label_separator: Annotated[str | None, In("text between two labels", bool)] = None
     """Several labels per image: what separates them in the label column of a table, such as "|" or " "."""
 
-    image_folder: Annotated[str | None, OPERATIONAL] = None
+    image_folder: Annotated[str | None, PLACE] = None
     """Folder to which the file names in a table are relative. Default: the table's own, or one in it that has them."""
 
     def conflicts(self) -> Iterable[Conflict]:

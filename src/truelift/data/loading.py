@@ -10,7 +10,7 @@ import torch
 from truelift.data.dataset import Images, ImageSet, Splits
 from truelift.data.decode import Pixels, as_rgb, decode_indices
 from truelift.data.decoded import decode_splits
-from truelift.data.digest import state_of
+from truelift.data.digest import DataState, state_of
 from truelift.data.digits import read_digits
 from truelift.data.folds import fold_numbers
 from truelift.data.hub import download
@@ -117,6 +117,15 @@ def _require_decoded(source: Source, wanted: Labels, decoded: Labels) -> None:
         gone = np.setdiff1d(wanted, decoded)
     if len(gone):
         raise InputError(f'no training image of class "{source.classes[gone[0]]}" can be decoded')
+
+
+def state_now(options: DataOptions) -> DataState:
+    """The state of the data that `load` would read; nothing is decoded.
+
+    Raises:
+        InputError: The data cannot be found or read.
+    """
+    return state_of(find_source(options))
 
 
 def find_source(options: DataOptions) -> Source:

@@ -18,7 +18,7 @@ from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
 from truelift.studies.start import can_fork
-from truelift.studies.study import by_folder, pending_of, shares_for
+from truelift.studies.study import by_folder, pending_of, refuse_other_data, shares_for
 from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
@@ -123,6 +123,8 @@ def _refused(plan: StudyPlan, folder: Path) -> Iterator[str]:
     try:
         check_folder(folder)
         refuse_other(folder, plan.source, plan.scale, [run.folder for run in plan.runs()])
+        runs = by_folder(plan, folder)
+        refuse_other_data(runs, pending_of(plan, runs))
     except InputError as error:
         yield str(error)
 

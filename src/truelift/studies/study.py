@@ -43,6 +43,7 @@ from truelift.studies.sources import check_inputs, check_program
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.cautions import cautions
+from truelift.training.data_changes import OtherData
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import pick_device, threads_of, visible_gpus
 from truelift.training.identity import differences, find_folder, fingerprint
@@ -271,6 +272,7 @@ def run_study(
     runs = by_folder(plan, folder)
     record = _record(plan, folder, runs, repeat)
     pending = pending_of(plan, runs)
+    refuse_other_data(runs, pending)
     fingerprints = _fingerprints(runs)
     if pending:
         chosen.check(folder, one_by_one=plan.looks is not None)
@@ -390,6 +392,23 @@ def by_folder(plan: StudyPlan, folder: Path) -> dict[Path, PlannedRun]:
 def _names(runs: Mapping[Path, PlannedRun]) -> dict[Path, tuple[str, int]]:
     """Their variants and seeds."""
     return {path: (run.variant, run.seed) for path, run in runs.items()}
+
+
+def refuse_other_data(runs: Mapping[Path, PlannedRun], pending: Iterable[Path]) -> None:
+    """Refuse finished runs that were trained on other data than the plan names now.
+
+    Args:
+        runs: All of the plan, by their folders.
+        pending: The folders of those that are not finished.
+
+    Raises:
+        InputError: Such a run; the message says what differs.
+    """
+    other, waiting = OtherData(), set(pending)
+    for path, run in runs.items():
+        experiment = None if path in waiting else run.experiment
+        if experiment is not None and (told := other.of(path, experiment.data)) is not None:
+            raise InputError(f"{path} {told}. Give this study another --out.")
 
 
 def pending_of(plan: StudyPlan, runs: Mapping[Path, PlannedRun]) -> list[Path]:

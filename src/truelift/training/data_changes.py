@@ -1,13 +1,13 @@
-"""Data that changed while a run was stopped: half of a training on either would be the result of neither."""
+"""Data that changed while a run was stopped, or since it ended: results of either are those of neither."""
 
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from truelift.data import Splits
+from truelift.data import DataOptions, DataState, Splits, state_now
 from truelift.errors import InputError
-from truelift.records import read_environment
+from truelift.records import read_config_file, read_environment
 
 
 def refuse_changed_data(folder: Path, splits: Splits) -> None:
@@ -31,6 +31,52 @@ def refuse_changed_data(folder: Path, splits: Splits) -> None:
         f"{folder}: the data changed since its checkpoint was written: {_told_change(before, splits.state.record())}. "
         f"Put them back as they were, or begin anew without the checkpoint: rm {checkpoint}"
     )
+
+
+class OtherData:
+    """Tells finished runs that were trained on other data than an experiment names.
+
+    Where data lie is no part of a run's identity, so that it is found again where they were moved. But a path to other
+    data would find it too, and tell the results of the old.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[str, DataState | None] = {}
+        """As they are now; None where they cannot be read here."""
+
+    def of(self, folder: Path, options: DataOptions) -> str | None:
+        """What a finished run was trained on in place of these data, in words.
+
+        Args:
+            folder: The run's.
+            options: Resolved.
+
+        Returns:
+            None where its data lay at the same path, or are the same; and where nobody can tell: of a run of an earlier
+            version, or where the data cannot be read.
+        """
+        try:
+            there = read_config_file(folder).get("data", {}).get("path")
+            before = read_environment(folder).get("data")
+        except InputError:
+            return None
+        if None in (there, before, options.path) or Path(there).absolute() == Path(str(options.path)).absolute():
+            return None
+        key = repr(options)
+        if key not in self._states:
+            self._states[key] = _state(options)
+        now = self._states[key]
+        if now is None or before["digest"] == now.digest:
+            return None
+        changed = _told_change(before, now.record())
+        return f"was trained on other data, {there}, than data.path {options.path}: {changed}"
+
+
+def _state(options: DataOptions) -> DataState | None:
+    try:
+        return state_now(options)
+    except InputError:
+        return None
 
 
 def _told_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

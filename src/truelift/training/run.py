@@ -30,7 +30,7 @@ from truelift.training.build import assemble, inputs_of, load_data
 from truelift.training.cautions import cautions
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
-from truelift.training.data_changes import refuse_changed_data
+from truelift.training.data_changes import OtherData, refuse_changed_data
 from truelift.training.distributed import ALONE, World
 from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe
@@ -75,6 +75,8 @@ def run(
     _refuse_other(folder, experiment)
     finished = _finished(folder)
     if finished is not None:
+        if (told := OtherData().of(folder, experiment.data)) is not None:
+            raise InputError(f"{folder} {told}. Give this run another --out.")
         return finished
     keep_pages()
     splits = load_data(experiment)

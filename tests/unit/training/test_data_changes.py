@@ -1,0 +1,96 @@
+"""A run's name holds which columns were read, and finished runs of other data are not taken for those of these."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.data.test_tables import write_images
+
+from truelift.errors import InputError
+from truelift.studies.study import by_folder, refuse_other_data
+from truelift.studies.study_file import read_plan
+from truelift.training import Experiment, identity, resolve, run
+from truelift.training.identity import find_folder, write_config
+from truelift.training.settings import parse_experiment
+
+TINY = {
+    "data.label_column": "coarse",
+    "augmentation.crop_padding": 0,
+    "model.name": "resnet8",
+    "model.width": 4,
+    "epochs": 1,
+}
+
+
+def table(folder: Path, shift: int = 0) -> Path:
+    names = write_images(folder, 24, first=shift)
+    rows = [f"{name},{'ab'[number % 2]},{'wxyz'[number % 4]}" for number, name in enumerate(names)]
+    (folder / "table.csv").write_text("\n".join(["file,coarse,fine", *rows]))
+    return folder
+
+
+def experiment(path: Path, **settings: Any) -> Experiment:
+    return resolve(parse_experiment({"data.path": str(path), **TINY, **settings}, "test"))
+
+
+def quietly(line: object, step: int) -> None:
+    """Shows nothing."""
+
+
+@pytest.mark.parametrize("name", ["data.label_column", "data.image_column"])
+def test_another_column_is_another_run(tmp_path: Path, name: str) -> None:
+    photos = table(tmp_path / "photos")
+    one, other = (experiment(photos, **{name: column}) for column in ("coarse", "fine"))
+    assert identity(one) != identity(other)
+    # A run that was named before columns belonged to it is found all the same, by its config.toml.
+    write_config(tmp_path / "seed-0-0a1b2c3d", one)
+    assert find_folder(tmp_path / "seed-0-ffffffff", one).name == "seed-0-0a1b2c3d"
+    assert find_folder(tmp_path / "seed-0-ffffffff", other).name == "seed-0-ffffffff"
+
+
+def test_a_folder_of_images_is_known_by_its_name(tmp_path: Path) -> None:
+    one, moved, other = (experiment(tmp_path, **{"data.image_folder": f}) for f in ("/a/raw", "/b/raw", "/a/denoised"))
+    assert identity(one) == identity(moved) != identity(other)
+
+
+def test_a_finished_run_of_other_data_is_none_of_these(tmp_path: Path) -> None:
+    here, other = table(tmp_path / "here" / "photos"), table(tmp_path / "other" / "photos", shift=100)
+    moved = tmp_path / "moved" / "photos"
+    shutil.copytree(here, moved)
+    folder = tmp_path / "run"
+    result = run(experiment(here), folder, reporter=quietly)
+    assert run(experiment(moved), folder, reporter=quietly) == result, "the same data elsewhere"
+    with pytest.raises(
+        InputError, match=r"run was trained on other data, .*here/photos, than data\.path .*other/photos"
+    ):
+        run(experiment(other), folder, reporter=quietly)
+    shutil.rmtree(here)  # a path that is no more tells nothing of what the data were
+    assert run(experiment(moved), folder, reporter=quietly) == result
+    shutil.rmtree(moved)
+    assert run(experiment(moved), folder, reporter=quietly) == result, "nobody can tell: it is told as it was"
+
+
+def test_a_study_of_other_data_wants_another_folder(tmp_path: Path) -> None:
+    here, other = table(tmp_path / "here" / "photos"), table(tmp_path / "other" / "photos", shift=100)
+    file = tmp_path / "s.toml"
+    settings = "\n".join(
+        f"{name} = {str(value).lower() if value is False else repr(value)}" for name, value in TINY.items()
+    )
+    file.write_text(
+        f'metric = "test_accuracy"\nseeds = 1\n[experiment]\ndata.path = "{here}"\n{settings}\n'
+        "[variants.a]\n[variants.b]\nmodel.last_relu = false\n"
+    )
+    plan, study = read_plan(file), tmp_path / "study"
+    first = next(iter(by_folder(plan, study)))
+    planned = by_folder(plan, study)[first].experiment
+    assert planned is not None
+    run(planned, first, reporter=quietly)
+    runs = by_folder(plan, study)
+    refuse_other_data(runs, [path for path in runs if path != first])
+    file.write_text(file.read_text().replace(str(here), str(other)))
+    runs = by_folder(read_plan(file), study)
+    assert first in runs, "where data lie is no part of a run's name"
+    refuse_other_data(runs, list(runs))  # none is finished
+    with pytest.raises(InputError, match=r"trained on other data, .*Give this study another --out"):
+        refuse_other_data(runs, [path for path in runs if path != first])
