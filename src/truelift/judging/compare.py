@@ -88,7 +88,7 @@ def compare(
         FailedError: All runs failed.
     """
     at_least_zero("smallest_effect", smallest_effect)
-    home = Path(folder)
+    home = Path(folder).absolute()  # `train` may change the working directory
     names = _checked_names(variants, baseline)
     given = None if metric is None else named(metric, better)
     asked: dict[str, Any] = {

@@ -54,7 +54,7 @@ class Ledger:
         alpha: float | None = None,
         candidates: int | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # whoever uses it may change the working directory
         # First, so that nothing is made where it is refused.
         begun = Account(rule or "spending", alpha=0.05 if alpha is None else alpha, candidates=candidates)
         with self._writing() as writer:

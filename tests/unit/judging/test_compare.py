@@ -47,6 +47,25 @@ def test_every_variant_runs_under_every_seed(tmp_path: Path, capsys: pytest.Capt
     assert judged.write() == tmp_path / "s" / "report.html"
 
 
+def test_a_train_that_changes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    train = counting(calls)
+
+    def wandering(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        elsewhere = tmp_path / f"{seed}-{alpha}"
+        elsewhere.mkdir(exist_ok=True)
+        os.chdir(elsewhere)
+        return train(seed, alpha)
+
+    monkeypatch.chdir(tmp_path)
+    judged = truelift.compare(wandering, variants=VARIANTS, seeds=4, folder="s", smallest_effect=0.5, quiet=True)
+    assert judged.verdicts == {"mixup": "helps"}
+    assert len(list((tmp_path / "s").glob("runs/*/*/result.json"))) == 8
+    monkeypatch.chdir(tmp_path)
+    truelift.compare(wandering, variants=VARIANTS, seeds=4, folder="s", smallest_effect=0.5, quiet=True)
+    assert len(calls) == 8, "all are finished, and the folder is free"
+
+
 def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
     calls: Calls = []
     train = counting(calls)

@@ -56,6 +56,18 @@ def test_a_search_in_a_ledger(tmp_path: Path) -> None:
     assert ledger.head() == hashlib.sha256(lines[-1]).hexdigest()
 
 
+def test_a_search_that_changes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger("l.jsonl")
+    one = ledger.register("try", {"trick": 1}, **METRIC)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    ledger.judge_results(one, baseline=BASE, results=BASE + 3 + NOISE)
+    assert [one.decision is not None for one in ledger.state().candidates.values()] == [True]
+    assert not list(elsewhere.iterdir())
+
+
 def test_seeds_are_fresh_for_each_candidate_and_those_of_no_other_ledger(tmp_path: Path) -> None:
     one, other = filled(tmp_path / "l.jsonl").state(), filled(tmp_path / "m.jsonl").state()
     seeds = [seed for state in (one, other) for found in state.candidates.values() for seed in found.seeds]
