@@ -24,7 +24,7 @@ from truelift.seeds import MOST_SEEDS
 from truelift.studies.growing import Growing
 from truelift.studies.looks import read_looks
 from truelift.studies.looks import record as looks_record
-from truelift.verdicts import Looks
+from truelift.verdicts import Comparison, Looks
 from truelift.verdicts.checks import at_least_zero
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -107,7 +107,7 @@ def compare(
         )
         with leased(home):
             write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
-            _until_decided(_Runner(train, home, given, better, quiet), home, planned)
+            _until_decided(_Runner(train, home, given, better, quiet), home, planned, given, scale)
         return Judged(summarise(Study.read(home)), folder=home)
     planned = _plan(train, variants, names, _seeds(5 if seeds is None else seeds))
     earlier_plans(home, {"runs": _runs(planned), "seeds": _seeds_of(planned)})  # refuses what was planned otherwise
@@ -138,15 +138,29 @@ def _looks(
     return read_looks(given)
 
 
-def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -> None:
+def _until_decided(
+    runner: "_Runner",
+    home: Path,
+    planned: Sequence[_Planned],
+    metric: Metric,
+    scale: Literal["points", "none"] | None,
+) -> None:
     """Run seed by seed what is needed."""
     runs = {home / run.folder: run for run in planned}
+
+    def decide_in_scale(study: Study) -> Mapping[str, Comparison]:
+        results = (_result(path) for path in runs)
+        there = [found["metrics"][metric.name] for found in results if found and metric.name in found["metrics"]]
+        if there:
+            _scaled(metric, there, scale)
+        return decide(study)
+
     pending = [path for path in runs if _result(path) is None]
     growing = Growing(
         home,
         {path: (run.variant, run.seed) for path, run in runs.items()},
         pending,
-        decide=decide,
+        decide=decide_in_scale,
         prepare=lambda _: None,
         tell=runner.say,
     )

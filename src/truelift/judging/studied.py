@@ -1,7 +1,7 @@
 """Runs that were made elsewhere as a study: paired by seed where they have seeds, each with the number that counts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,15 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     for guard in asked.guards:
         name = guard.metric.name
         guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
+    scales = {name: guard["scale"] for name, guard in guards.items() if guard["scale"]}
+    for name in _other_fractions(table, asked, factors):
+        factors[name], scales[name] = 100.0, "points"
     runs = tuple(
         _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
     )
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
     plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
-    plan["guards"] = guards
+    plan["guards"], plan["scales"] = guards, scales
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
@@ -193,6 +196,14 @@ def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
         if name in run.series
     )
     return [value for value in found if value is not None and math.isfinite(value)]
+
+
+def _other_fractions(table: RunTable, asked: Asked, known: Collection[str]) -> Iterator[str]:
+    """Where the metric is in fractions, the others that are so too: in points by their names, and within 0 and 1."""
+    for name in table.metrics if asked.scale == "fraction" else ():
+        results = _results(table, name, asked) if name not in known and Metric.shown(name).in_points else []
+        if results and min(results) >= 0 and max(results) <= 1:
+            yield name
 
 
 def _read_run(

@@ -1,10 +1,11 @@
 """Metrics of kept predictions (`truelift.records.predicted`) as what decides a study, with nothing run again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from truelift.errors import InputError, real, unknown_name
-from truelift.metrics import Limit, Metric
+from truelift.metrics import Limit, Metric, Scale
 from truelift.records import Run, Study
 from truelift.records.predicted import METRICS, PREFIX, RECALL, Measure, class_names, measure, value_or_why
 from truelift.report.asked import Asked
@@ -103,13 +104,19 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,
             "relative": metric.relative,
-            "metric_scale": "points" if own is not None and metric.in_points else plan.get("metric_scale"),
+            "metric_scale": "points" if own is not None and metric.in_points else _scale(plan),
             "smallest_effect": effect,
             "guards": {guard: what for guard, what in guards.items() if guard != name},
             "published": {},
             "planned_metric": plan["metric"],
         },
     )
+
+
+def _scale(plan: Mapping[str, Any]) -> Scale | None:
+    """Of another metric than the planned one. What `truelift.compare` was told is of its own metric alone."""
+    found: Scale | None = None if "function" in plan["shared"] else plan.get("metric_scale")
+    return found
 
 
 def _check_given(one: Measure, done: Sequence[Run]) -> None:

@@ -187,12 +187,10 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
     unseen = () if asked.referee is None else asked.referee.unseen
     for name in _names(found.results, programs=asked.programs):
         if name != asked.metric.name and name not in unseen and _comparable(name, found.results):
-            other = Metric.shown(name)
+            other = asked.other(name)
             if not other.judged:
                 others[name] = rows_of(asked, other, found, {})
                 continue
-            if other.in_points:
-                other = Metric.named(name, scale=asked.metric.scale) if asked.programs else other.of_trainings()
             # What is too small to matter in test accuracy is so in test error: else the two would contradict.
             same_scale = other.in_points and asked.metric.in_points
             effect = asked.smallest_effect if same_scale else 0.0

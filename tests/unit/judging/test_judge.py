@@ -198,6 +198,34 @@ def test_scales_that_are_told() -> None:
         truelift.judge(rows(), scale="fraction")
 
 
+def of_both(validation: float, test: float) -> list[dict[str, Any]]:
+    """Runs whose accuracy is logged twice, each in a scale of its own: 1 for percent, 0.01 for fractions."""
+    return [
+        {"method": name, "seed": seed, "val_accuracy": x * validation, "test_accuracy": (x - 1) * test}
+        for name, values in ACCURACY.items()
+        for seed, x in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("scale", [None, "points"])
+def test_another_metric_whose_results_look_like_fractions_is_left_out(scale: Any) -> None:
+    judged = truelift.judge(of_both(1, 0.01), metric="val_accuracy", smallest_effect=0.5, scale=scale)
+    assert judged.verdicts["mixup"] == "helps"
+    assert "test_accuracy" not in judged.summary.others
+    (told,) = (line for line in judged.summary.cautions if "left out" in line)
+    assert "all results of test_accuracy lie between 0 and 1" in told
+    assert "study file" not in told
+
+
+@pytest.mark.parametrize("test", [1, 0.01])
+def test_another_metric_is_judged_in_points_beside_fractions(test: float) -> None:
+    judged = truelift.judge(of_both(0.01, test), metric="val_accuracy", smallest_effect=0.5, scale="fraction")
+    (mixup,) = (row for row in judged.summary.others["test_accuracy"] if row.variant == "mixup")
+    assert mixup.comparison is not None
+    assert mixup.comparison.difference == pytest.approx(1.08)
+    assert mixup.comparison.verdict == judged.verdicts["mixup"] == "helps"
+
+
 def test_a_frame_of_mlflows_search() -> None:
     table = [
         {
