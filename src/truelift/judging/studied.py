@@ -11,7 +11,7 @@ from truelift.judging import at as steps
 from truelift.judging.at import At
 from truelift.judging.guards import AskedGuard
 from truelift.judging.read_run import ReadRun
-from truelift.judging.scale import scaled
+from truelift.judging.scale import could_be_fractions, scaled
 from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
@@ -81,7 +81,7 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         name = guard.metric.name
         guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
     scales = {name: guard["scale"] for name, guard in guards.items() if guard["scale"]}
-    for name in _other_fractions(table, asked, factors):
+    for name in _other_fractions(table, asked, {asked.metric.name, *scales}):
         factors[name], scales[name] = 100.0, "points"
     runs = tuple(
         _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
@@ -201,8 +201,7 @@ def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
 def _other_fractions(table: RunTable, asked: Asked, known: Collection[str]) -> Iterator[str]:
     """Where the metric is in fractions, the others that are so too: in points by their names, and within 0 and 1."""
     for name in table.metrics if asked.scale == "fraction" else ():
-        results = _results(table, name, asked) if name not in known and Metric.shown(name).in_points else []
-        if results and min(results) >= 0 and max(results) <= 1:
+        if name not in known and could_be_fractions(Metric.shown(name), _results(table, name, asked)):
             yield name
 
 

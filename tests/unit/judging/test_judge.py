@@ -226,6 +226,71 @@ def test_another_metric_is_judged_in_points_beside_fractions(test: float) -> Non
     assert mixup.comparison.verdict == judged.verdicts["mixup"] == "helps"
 
 
+WORSE = {"plain": ACCURACY["plain"], "mixup": [x - 1.5 for x in ACCURACY["plain"][::-1]]}
+
+
+def guarded(metric: str, values: dict[str, list[float]], guard: float) -> list[dict[str, Any]]:
+    """Runs of two variants, with a test accuracy that mixup makes 1.5 points worse, in percent times `guard`."""
+    table = rows({name: values[name] for name in WORSE}, metric=metric)
+    return [{**row, "test_accuracy": WORSE[row["method"]][row["seed"]] * guard} for row in table]
+
+
+LOSS = {"plain": [0.35, 0.351, 0.353, 0.352, 0.354], "mixup": [0.341, 0.34, 0.342, 0.344, 0.343]}
+SECONDS = {"plain": [30.1, 30.2, 30.4, 30.3, 30.5], "mixup": [20.2, 20.4, 20.3, 20.1, 20.6]}
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"), [("val_accuracy", ACCURACY), ("test_loss", LOSS), ("train_seconds", SECONDS)]
+)
+def test_a_guard_has_a_scale_of_its_own(metric: str, values: dict[str, list[float]]) -> None:
+    """The verdict is the same however the guard is written, and the judged metric stays as it is."""
+    asked: dict[str, Any] = {"metric": metric, "baseline": "plain"}
+    percent = truelift.judge(guarded(metric, values, 1), **asked, guards={"test_accuracy": 0.5})
+    assert percent["mixup"].ground == "guard broken"
+    table = guarded(metric, values, 0.01)
+    for scale in (None, "none") if metric != "val_accuracy" else (None, "points", "none"):
+        with pytest.raises(InputError, match=r"look like fractions, 0\.8.*: give its limit as 0\.5:fraction"):
+            truelift.judge(table, **asked, guards={"test_accuracy": 0.5}, scale=scale)
+    fraction = truelift.judge(table, **asked, guards={"test_accuracy": "0.5:fraction"})
+    assert fraction.verdicts == percent.verdicts == {"mixup": "hurts"}
+    assert fraction["mixup"].guards[0].worse == pytest.approx(percent["mixup"].guards[0].worse)
+    assert fraction["mixup"].difference == pytest.approx(percent["mixup"].difference)
+    assert fraction.summary.metric == percent.summary.metric
+    assert fraction.summary.trade_off == percent.summary.trade_off or metric == "train_seconds"
+    relative = truelift.judge(table, **asked, guards={"test_accuracy": "1 %"})
+    assert relative["mixup"].guards[0].worse == pytest.approx(1.66, abs=0.01)
+    plain = truelift.judge(table, **asked, guards={"test_accuracy": "0.005:none"})
+    assert plain["mixup"].guards[0].broken
+    assert plain["mixup"].guards[0].unit == ""
+    points = truelift.judge(table, **asked, guards={"test_accuracy": "0.5:points"})  # as told
+    assert points["mixup"].guards[0].holds
+
+
+def test_a_guard_of_fractions_beside_a_metric_of_fractions() -> None:
+    table = guarded("val_accuracy", FRACTIONS, 0.01)
+    judged = truelift.judge(table, metric="val_accuracy", guards={"test_accuracy": 0.5}, scale="fraction")
+    assert judged["mixup"].difference == pytest.approx(1.08)
+    assert judged["mixup"].guards[0].worse == pytest.approx(1.5)
+    mixed = truelift.judge(
+        guarded("val_accuracy", FRACTIONS, 1), metric="val_accuracy", guards={"test_accuracy": 0.5}, scale="fraction"
+    )
+    assert mixed["mixup"].guards[0].worse == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("metric", "values"), [("test_loss", LOSS), ("train_seconds", SECONDS)])
+@pytest.mark.parametrize("scale", ["points", "fraction"])
+def test_a_loss_or_a_time_is_not_in_points(metric: str, values: dict[str, list[float]], scale: Any) -> None:
+    with pytest.raises(InputError, match=f"--scale {scale} is for accuracies, errors and the like, got {metric}"):
+        truelift.judge(rows({name: values[name] for name in WORSE}, metric=metric), metric=metric, scale=scale)
+
+
+@pytest.mark.parametrize("limit", ["0.5:percent", "3 %:fraction", ":fraction", "0.5:", "-1:points"])
+def test_limits_that_are_none(limit: str) -> None:
+    table = guarded("val_accuracy", ACCURACY, 0.01)
+    with pytest.raises(InputError, match="guard test_accuracy must have a limit of at least 0"):
+        truelift.judge(table, metric="val_accuracy", guards={"test_accuracy": limit})
+
+
 def test_a_frame_of_mlflows_search() -> None:
     table = [
         {
