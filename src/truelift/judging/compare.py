@@ -88,10 +88,11 @@ def compare(
         FailedError: All runs failed.
     """
     at_least_zero("smallest_effect", smallest_effect)
-    home = Path(folder)
+    home = Path(folder).absolute()  # `train` may change the working directory
     names = _checked_names(variants, baseline)
     given = None if metric is None else named(metric, better)
     asked: dict[str, Any] = {
+        "name": home.name,
         "question": question or f"Which of {', '.join(names)} is best?",
         "smallest_effect": smallest_effect,
         "metric_scale": scale,
@@ -103,7 +104,7 @@ def compare(
         planned = _plan(train, variants, names, _seeds(plan_of_looks.most_seeds))
         by = replace(given, unit="") if scale == "none" and given.in_points else given
         record = _record(
-            home, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
+            folder, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
         )
         with leased(home):
             write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
@@ -118,7 +119,7 @@ def compare(
         if runner.metric is None or not runner.results:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
-        record = _record(home, train, planned, variants, names, judged_by, asked)
+        record = _record(folder, train, planned, variants, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
 
@@ -362,7 +363,7 @@ def _scaled(metric: Metric, results: Sequence[float], scale: Literal["points", "
 
 
 def _record(
-    home: Path,
+    folder: str | Path,
     train: Train,
     planned: Sequence[_Planned],
     variants: Mapping[str, Mapping[str, Any]],
@@ -373,7 +374,6 @@ def _record(
     """The content of study.json."""
     function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', type(train).__qualname__)}"
     return {
-        "name": home.name,
         "scale": None,
         **asked,
         "metric": metric.name,
@@ -385,7 +385,7 @@ def _record(
         "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
         "shared": {"function": function},
         "runs": _runs(planned),
-        "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",
+        "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(folder)!r})",
         "created": now(),
     }
 

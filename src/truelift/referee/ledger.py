@@ -55,6 +55,7 @@ class Ledger:
         candidates: int | None = None,
     ) -> None:
         self.path = Path(path)
+        self._file = self.path.absolute()  # what is tried may change the working directory
         # First, so that nothing is made where it is refused.
         begun = Account(rule or "spending", alpha=0.05 if alpha is None else alpha, candidates=candidates)
         with self._writing() as writer:
@@ -113,7 +114,7 @@ class Ledger:
                 f"line {chain.physical + 1} is cut short, by a crash or because it is being written; it has no effect. "
                 "It stays, and the next entry says so."
             )
-        if chain.lines and chains.read_head(self.path) is None:
+        if chain.lines and chains.read_head(self._file) is None:
             told.append(
                 f"{chains.head_of(self.path).name} is missing: nobody can tell whether lines were removed at the end."
             )
@@ -388,15 +389,15 @@ class Ledger:
                 raise InputError(f'a confirmation is of a candidate that passed, which "{one.name}" did not.')
 
     def _read(self) -> Chain:
-        head = chains.read_head(self.path)  # first: the file may grow meanwhile
-        return chains.parse(self.path, read_bytes(self.path, MOST_BYTES), head)
+        head = chains.read_head(self._file)  # first: the file may grow meanwhile
+        return chains.parse(self.path, read_bytes(self._file, MOST_BYTES), head)
 
     @contextmanager
     def _writing(self) -> Iterator["_Writer"]:
-        with appended_file(self.path) as file:
+        with appended_file(self._file) as file:
             content = _content(file, self.path)
-            chain = chains.parse(self.path, content, chains.read_head(self.path))
-            yield _Writer(self.path, file, chain)
+            chain = chains.parse(self.path, content, chains.read_head(self._file))
+            yield _Writer(self._file, file, chain)
 
 
 class _Writer:

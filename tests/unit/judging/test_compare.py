@@ -233,6 +233,29 @@ def test_another_metric_of_a_function_has_a_scale_of_its_own(tmp_path: Path) -> 
         summarise(afterwards)
 
 
+@pytest.mark.parametrize("planned", [{"seeds": 3}, {"until_decided": True, "max_seeds": 3, "metric": "accuracy"}])
+def test_a_function_may_change_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: dict[str, Any]
+) -> None:
+    calls: Calls = []
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        own = tmp_path / "work" / f"{seed}-{alpha}"
+        own.mkdir(parents=True)
+        os.chdir(own)
+        return counting(calls)(seed, alpha)
+
+    monkeypatch.chdir(tmp_path)
+    truelift.compare(train, variants=VARIANTS, folder="s", quiet=True, **planned)
+    assert len(calls) == 6
+    assert not list((tmp_path / "work").rglob("*.json"))
+    monkeypatch.chdir(tmp_path)
+    again = truelift.compare(train, variants=VARIANTS, folder="s", quiet=True, **planned)
+    assert len(calls) == 6
+    assert again["mixup"].seeds == 3
+    assert json.loads((tmp_path / "s" / "study.json").read_text())["repeat"].endswith("folder='s')")
+
+
 def test_all_runs_fail(tmp_path: Path) -> None:
     def train(seed: int) -> dict[str, float]:
         raise KeyError(seed)

@@ -416,3 +416,16 @@ def test_a_head_that_holds_something_else_is_damaged(tmp_path: Path, content: st
     Path(f"{path}.head").write_text(content)
     with pytest.raises(InputError, match="is damaged: it must hold the number of lines and a hash"):
         Ledger(path).register("b", baseline="plain", metric="val_accuracy", seeds=3)
+
+
+def test_a_ledger_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training may change the working directory."""
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger("l.jsonl", rule="lord")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    one = ledger.register("try", **METRIC)
+    assert ledger.judge_results(one, baseline=BASE, results=BASE + 3 + NOISE).passed
+    assert ledger.notes() == []
+    assert ledger.record([one])["ledger"] == "l.jsonl"  # as it was given
+    assert not list(Path.cwd().iterdir())
