@@ -22,7 +22,7 @@ from truelift.verdicts.failures import Flags, Lost, all_failed, failed_of_pairs,
 from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
-from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
+from truelift.verdicts.paired import correlation, is_constant, probability_better, sample_sd, sign_flip_p_value
 from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_down_dunnett
 from truelift.verdicts.sample import Sample, margins, sample_of
 from truelift.verdicts.scale import in_points
@@ -245,7 +245,7 @@ def _compared(
         for guard, one, p in zip(guards, turned, of_guards, strict=True)
     ]
     there = base[~np.isnan(base)]
-    constant = not asked.may_be_constant and there.size >= FEWEST_SEEDS and float(np.ptp(there)) == 0
+    constant = not asked.may_be_constant and there.size >= FEWEST_SEEDS and is_constant(there)
     return {
         name: _comparison(
             sample,

@@ -267,3 +267,15 @@ def test_outlying_runs_are_named() -> None:
     assert [(run.variant, run.index, run.value) for run in found] == [("v", 2, 30.0)]
     assert found[0].median == pytest.approx(90.75)
     assert outlying_runs({"a": BASE, "b": [80.0, 95.0]}) == ()
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("number", [90.1, 1.0])
+def test_a_baseline_that_differs_in_the_last_bit_is_constant(number: float, relative: bool) -> None:
+    base = [number, math.nextafter(number, 100), number, number]
+    rising = [number + 1.3, number + 1.1, number + 1.2, number + 1.25]
+    found = compare(base, {"rising": rising, "same": [number] * 4}, higher_is_better=True, relative=relative)
+    assert {c.ground for c in found.values()} == {"constant baseline"}
+    found = compare(base, {"same": [number] * 4}, higher_is_better=True, relative=relative, may_be_constant=True)
+    assert found["same"].ground == "no difference"
+    assert found["same"].baseline_sd == 0
