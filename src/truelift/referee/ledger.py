@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, one_line, require
-from truelift.metrics import Metric
+from truelift.metrics import Metric, Scale
 from truelift.records import appended_file, now, read_bytes
 from truelift.referee import chain as chains
 from truelift.referee.account import Account
@@ -24,7 +24,7 @@ from truelift.referee.images import images_of
 from truelift.referee.rules import Rule
 from truelift.referee.state import Candidate, Decision, State
 from truelift.seeds import MOST_SEEDS
-from truelift.verdicts import Comparison, compare
+from truelift.verdicts import Comparison, compare, in_points
 
 
 class Ledger:
@@ -311,13 +311,24 @@ class Ledger:
         assert found is not None
         return found
 
-    def judge_results(self, candidate: Candidate | int, *, baseline: ArrayLike, results: ArrayLike) -> Decision:
+    def judge_results(
+        self, candidate: Candidate | int, *, baseline: ArrayLike, results: ArrayLike, scale: Scale | None = None
+    ) -> Decision:
         """Judge a candidate by its results, one a seed, in the order of its seeds; NaN for a run that failed.
+
+        As everywhere, differences of an accuracy or an error are in points, and those of a time or a count in percent
+        of the baseline: so is the smallest effect.
 
         Args:
             candidate: As registered, or its number.
             baseline: Results of the baseline, in units of the metric.
             results: Of the candidate.
+            scale: Of both: points (from 0 to 100), fraction (from 0 to 1, judged in points) or none. By default as the
+                metric's name tells; needed where that is in points and all results lie between 0 and 1.
+
+        Raises:
+            InputError: There is no such candidate, its results are not one a seed, or they are not of the scale. Then
+                nothing is recorded.
         """
         one = self._candidate(self.state(), candidate)
         base, values = np.asarray(baseline, dtype=np.float64), np.asarray(results, dtype=np.float64)
@@ -326,11 +337,19 @@ class Ledger:
                 f'candidate {one.number}, "{one.name}", needs {len(one.seeds)} results of either, one a seed, got '
                 f"{base.size} and {values.size}."
             )
+        metric = Metric.named(one.registered.metric, one.registered.higher_is_better, scale=scale)
+        if metric.in_points:
+            base, values = in_points(metric.name, (base, values), scale)
         found = compare(
             base,
             {one.name: values},
-            higher_is_better=one.registered.higher_is_better,
+            higher_is_better=metric.higher_is_better,
             smallest_effect=one.registered.smallest_effect,
+            relative=metric.relative,
+            resolution=metric.resolution(None),
+            unit=metric.unit,
+            scale="none",  # looked at above
+            may_be_constant=metric.may_be_constant,
             failed={one.name: np.isnan(values)},
             baseline_failed=np.isnan(base),
             levels={one.name: 2 * one.level},
