@@ -236,6 +236,13 @@ def _comparable(name: str, results: Results) -> bool:
     return not Metric.shown(name).relative or all(metrics[name] > 0 for metrics in results.values())
 
 
+_NOT_POOLED = (
+    'Declared beforehand (pooling = "guarded") was one noise for all variants. It was not used: that takes three '
+    "variants or more with the same pairs, and here runs are missing. Each variant was judged by its own paired t-test,"
+    " corrected for all."
+)
+
+
 def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
     """Failed runs counted as the worst, intervals that rounding alone makes as wide as they are, and outlying runs."""
     of_differences, of_means = difference_digits(rows), mean_digits(rows)
@@ -246,9 +253,12 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
     ]
     of_image = "one test image" if asked.metric.over_test_images else ""
     rounded = [rounding(row.variant, row.step, unit=asked.metric.unit, what=of_image) for row in rows if row.step]
+    pooled = any(row.comparison.pooled for row in rows if row.comparison is not None)
+    not_pooled = [_NOT_POOLED] if asked.pooling == "guarded" and not pooled else []
     far = outlying_runs({row.variant: row.values for row in rows}, resolution=resolution)
     return (
         *(line for line in lines if line is not None),
+        *not_pooled,
         *rounded,
         *(outlying(run.variant, asked.seeds[run.index], run.value, run.median, digits=of_means) for run in far),
     )

@@ -13,6 +13,13 @@ def critical(degrees: float, alpha: float) -> float:
     return float(-special.stdtrit(degrees, alpha / 2))
 
 
+def level_of(t: float, degrees: float) -> float:
+    """The two-sided level whose critical value is t: the inverse of `critical`."""
+    special = special_functions()
+
+    return float(2 * special.stdtr(degrees, -t))
+
+
 def power_of(shift: float, degrees: int, alpha: float) -> float:
     """The chance that a t-test of these degrees finds an effect of this noncentrality: either tail."""
     special = special_functions()

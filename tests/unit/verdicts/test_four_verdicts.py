@@ -20,7 +20,9 @@ from truelift.verdicts import (
 )
 from truelift.verdicts.compare_unpaired import compare_unpaired
 from truelift.verdicts.pooled import dunnett_critical
+from truelift.verdicts.power import power_paired_t
 from truelift.verdicts.requirement import met
+from truelift.verdicts.student import power_of
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
 NOISE = np.array([0.1, -0.1, 0.2, -0.2, 0.0])
@@ -258,8 +260,28 @@ class TestPooled:
         pooled = step_down_dunnett(base, np.stack(list(variants.values())))
         for c, q in zip(found.values(), pooled.p_adjusted, strict=True):
             assert c.p_adjusted == pytest.approx(max(c.p_value or 0.0, q))
+            # The pooled interval is Student's at this confidence, unless the variant's own at 95 % is wider.
+            level = 1 - c.interval_confidence
+            assert 0.05 / 3 < level < 0.0501
+            assert c.pooled
+            assert c.interval is not None
+            own = np.std(c.differences, ddof=1) / math.sqrt(5)
+            halves = (stats.t.isf(level / 2, 12) * pooled.standard_error, stats.t.isf(0.025, 4) * own)
+            assert c.interval[1] - c.difference == pytest.approx(max(halves))
+            assert c.smallest_detectable is not None
+            assert power_paired_t(c.smallest_detectable, own * math.sqrt(5), 5, 0.05) >= 0.7999
+            assert power_of(c.smallest_detectable / pooled.standard_error, 12, level) >= 0.7999
         with pytest.raises(InputError, match="needs 3 variants or more, got 1"):
             compare(base, {"a": base}, higher_is_better=True, pooling="guarded")
+
+    def test_it_is_told_where_a_run_is_missing(self) -> None:
+        generator = np.random.default_rng(3)
+        base = generator.normal(size=5)
+        variants = {str(i): base + generator.normal(1.5, 1, 5) for i in range(3)}
+        variants["2"][0] = np.nan
+        found = compare(base, variants, higher_is_better=True, pooling="guarded")
+        assert not any(c.pooled for c in found.values())
+        assert found == compare(base, variants, higher_is_better=True)
 
 
 def test_outlying_runs_are_named() -> None:
