@@ -71,6 +71,13 @@ def _usual(name: str) -> str:
     return "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
 
 
+def against_its_name(metric: Metric) -> str | None:
+    """A sentence where a metric is judged the other way round than its name tells, a short one too; else None."""
+    usual = _usual(metric.name)
+    found = replace(metric, name=usual).against_its_name
+    return None if found is None else f"{metric.name}{found.removeprefix(usual)}"
+
+
 def is_of_validation(name: str) -> bool:
     """Whether a metric's name says that it is of a validation set."""
     return any(part in _VALIDATION for part in plain(name).split("_"))

@@ -10,6 +10,7 @@ from truelift.errors import InputError, known
 from truelift.judging import at as steps
 from truelift.judging.at import At
 from truelift.judging.guards import AskedGuard
+from truelift.judging.metric import against_its_name
 from truelift.judging.read_run import ReadRun
 from truelift.judging.scale import could_be_fractions, scaled
 from truelift.metrics import Metric
@@ -92,7 +93,7 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
-    opposite = [asked.metric.against_its_name, *(guard.metric.against_its_name for guard in asked.guards)]
+    opposite = [against_its_name(one) for one in (asked.metric, *(guard.metric for guard in asked.guards))]
     plan["notes"] = [
         *asked.notes,
         *table.notes,

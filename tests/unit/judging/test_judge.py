@@ -325,6 +325,16 @@ def test_a_direction_against_the_name_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "better", "told"), [("top1", "lower", 1), ("val_err", "higher", 1), ("acc", "higher", 0)]
+)
+def test_a_direction_against_a_short_name_is_told_too(metric: str, better: Any, told: int) -> None:
+    notes = truelift.judge(rows(metric=metric), baseline="plain", metric=metric, better=better).notes
+    sentence = f"{metric} is judged as better where it is {better}, as asked; its name says the opposite."
+    assert notes.count(sentence) == told
+    assert len(notes) == 1 + told
+
+
 def test_guards(tmp_path: Path) -> None:
     table = [
         {**row, "test_loss": 0.3 + row["seed"] / 50 + 0.2 * (row["method"] == "noise"), "other": 1.0} for row in rows()
