@@ -71,13 +71,18 @@ def read(guards: Mapping[str, float | str], metrics: Iterable[str], judged: str)
         judged: The metric that is judged, which is no guard.
 
     Raises:
-        InputError: A metric is not there, is the judged one, its direction cannot be told, or a limit is none.
+        InputError: A metric is not there, is named twice, is the judged one, its direction cannot be told, or a limit
+            is none.
     """
     names = list(metrics)
     found = []
+    meant: dict[str, str] = {}
     for given, limit in guards.items():
         name = resolved(given, names)
         known("guard", name, names)
+        if name in meant:
+            raise InputError(f'guard {name} is given twice, as "{meant[name]}" and "{given}".')
+        meant[name] = given
         if name == judged:
             raise InputError(f"guard must be another metric than the one that is judged, got {name}.")
         try:

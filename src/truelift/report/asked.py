@@ -79,7 +79,12 @@ class Asked:
     @property
     def guard_names(self) -> dict[str, str]:
         """The metrics' names that programs read, by the words for them."""
-        return {guard.metric.label: guard.metric.name for guard in self.guards}
+        return {self.guard_label(guard.metric): guard.metric.name for guard in self.guards}
+
+    def guard_label(self, metric: Metric) -> str:
+        """A guard's metric for a reader; its bare name where two share a label, as "test loss" and "test_loss" do."""
+        alike = [guard for guard in self.guards if guard.metric.label == metric.label]
+        return metric.name if len(alike) > 1 else metric.label
 
     @property
     def programs(self) -> bool:

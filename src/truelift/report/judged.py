@@ -205,7 +205,7 @@ def _where_scale(asked: Asked, name: str) -> str:
 def _guard(asked: Asked, limit: Limit, found: Found) -> Guard:
     values = values_of(asked, limit.metric, found.results)
     return Guard(
-        metric=limit.metric.label,
+        metric=asked.guard_label(limit.metric),
         limit=limit.most,
         higher_is_better=limit.metric.higher_is_better,
         baseline=values[asked.baseline],

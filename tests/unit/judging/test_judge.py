@@ -364,6 +364,25 @@ def test_guards(tmp_path: Path) -> None:
         truelift.judge(table, **asked, guards={"test_loss": 1}, paired=False)
 
 
+def test_two_guards_of_one_metric_and_two_metrics_of_one_label() -> None:
+    table = [
+        {
+            **row,
+            "test loss": 0.3 + 0.2 * (row["method"] == "mixup") + row["seed"] ** 2 / 1e3,
+            "test_loss": 1 + i / 1e3,
+            "val/loss": 1.0,
+        }
+        for i, row in enumerate(rows({name: ACCURACY[name] for name in ("plain", "mixup")}))
+    ]
+    asked: dict[str, Any] = {"baseline": "plain", "metric": "test_accuracy"}
+    with pytest.raises(InputError, match='guard val/loss is given twice, as "val/loss" and "val_loss"'):
+        truelift.judge(table, **asked, guards={"val/loss": 0.0001, "val_loss": 5})
+    judged = truelift.judge(table, **asked, guards={"test loss": 0.05, "test_loss": 0.05})
+    by_name = {guard["metric"]: guard["worse"] for guard in json.loads(judged.to_json())["variants"][1]["guards"]}
+    assert by_name == {"test loss": pytest.approx(0.2), "test_loss": pytest.approx(0.005)}
+    assert "test loss gets 0.2 worse" in judged["mixup"].reason
+
+
 def test_a_variant_a_run_is_no_study() -> None:
     table = [{"method": f"m{i}", "seed": i, "accuracy": i} for i in range(5)]
     with pytest.raises(InputError, match="every variant has one run, with the variants from the column method"):
