@@ -424,7 +424,7 @@ def test_a_ledger_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.
     ledger = Ledger("l.jsonl", rule="lord")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    one = ledger.register("try", **METRIC)
+    one = ledger.register("try", baseline="plain", metric="val_accuracy")
     assert ledger.judge_results(one, baseline=BASE, results=BASE + 3 + NOISE).passed
     assert ledger.notes() == []
     assert ledger.record([one])["ledger"] == "l.jsonl"  # as it was given

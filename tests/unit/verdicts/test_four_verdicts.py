@@ -1,6 +1,7 @@
 """No effect, guards, scale, failures, constant baselines, pooled noise and outlying runs."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,7 +266,7 @@ class TestPooled:
             assert 0.05 / 3 < level < 0.0501
             assert c.pooled
             assert c.interval is not None
-            own = np.std(c.differences, ddof=1) / math.sqrt(5)
+            own = float(np.std(c.differences, ddof=1)) / math.sqrt(5)
             halves = (stats.t.isf(level / 2, 12) * pooled.standard_error, stats.t.isf(0.025, 4) * own)
             assert c.interval[1] - c.difference == pytest.approx(max(halves))
             assert c.smallest_detectable is not None
@@ -301,3 +302,17 @@ def test_a_baseline_that_differs_in_the_last_bit_is_constant(number: float, rela
     found = compare(base, {"same": [number] * 4}, higher_is_better=True, relative=relative, may_be_constant=True)
     assert found["same"].ground == "no difference"
     assert found["same"].baseline_sd == 0
+
+
+def test_equal_differences_below_the_smallest_effect_tell_what_no_effect_would_take() -> None:
+    base = [90.0, 90.5, 90.25, 91.0, 90.75, 90.125]
+    sure = [x + 2 + d for x, d in zip(base, (0.1, 0.2, 0.15, 0.1, 0.12, 0.2), strict=True)]
+    asked: dict[str, Any] = {"higher_is_better": True, "smallest_effect": 0.5}
+    found = compare(base, {"same": [x + 0.125 for x in base], "sure": sure}, **asked)["same"]
+    assert found.p_adjusted is not None
+    assert (found.verdict, found.ground) == ("undecided", "no spread")
+    assert found.p_adjusted < 0.05  # the difference is real, and too small: of interest is that it has no effect
+    assert found.more_seeds == (1, 1)
+    assert found.reason.endswith("; about 1 more seed would be needed.")
+    more = compare([*base, 90.5], {"same": [*(x + 0.125 for x in base), 90.625], "sure": [*sure, 92.6]}, **asked)
+    assert more["same"].verdict == "no effect"
