@@ -190,11 +190,11 @@ def _numbered(
 
 
 def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
-    """The numbers of a metric that count, of all runs, finite."""
+    """The numbers of a metric that count, of all runs that did not fail, finite."""
     found = (
         _number(run.series[name], asked.at.step_of(run, asked.metric.name), asked)
         for run in table.runs
-        if name in run.series
+        if name in run.series and run.failed is None
     )
     return [value for value in found if value is not None and math.isfinite(value)]
 

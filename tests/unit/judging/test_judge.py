@@ -226,6 +226,25 @@ def test_another_metric_is_judged_in_points_beside_fractions(test: float) -> Non
     assert mixup.comparison.verdict == judged.verdicts["mixup"] == "helps"
 
 
+def test_a_failed_runs_number_says_nothing_of_the_scale() -> None:
+    table = [{**row, "state": "finished"} for row in rows(FRACTIONS)]
+    table[7] |= {"test_accuracy": 10.0, "state": "crashed"}
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9 to 0\.916: give --scale fraction"):
+        truelift.judge(table, baseline="plain")
+    judged = truelift.judge(table, baseline="plain", scale="fraction")
+    assert judged["mixup"].seeds == 4
+    assert judged["noise"].difference == pytest.approx(0.12)
+
+
+def test_variants_in_two_scales_are_told_in_the_words_of_judge() -> None:
+    table = rows({"plain": FRACTIONS["plain"], "mixup": ACCURACY["mixup"]})
+    with pytest.raises(
+        InputError, match=r"results of test_accuracy are not of one scale.*It is given as --scale"
+    ) as told:
+        truelift.judge(table, baseline="plain")
+    assert "study file" not in str(told.value)
+
+
 WORSE = {"plain": ACCURACY["plain"], "mixup": [x - 1.5 for x in ACCURACY["plain"][::-1]]}
 
 
