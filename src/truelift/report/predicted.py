@@ -63,7 +63,8 @@ def find_metric(given: str, study: Study) -> str:
             _check_given(one, done)
             return name
     example = (class_names(done) or ("0",))[0]
-    raise unknown_name("metric", given, [*METRICS, f"{PREFIX}{example}{RECALL}", *logged])
+    judged = [name for name in logged if Metric.shown(name).judged]
+    raise unknown_name("metric", given, [*METRICS, f"{PREFIX}{example}{RECALL}", *judged])
 
 
 def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
@@ -78,7 +79,8 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
         smallest_effect: In units of the metric's differences, at least 0; None: as above.
 
     Raises:
-        InputError: There is no such metric; or the study's plan has levels that hold for its own metric alone.
+        InputError: There is no such metric, or its name does not say which way is better; or the study's plan has
+            levels that hold for its own metric alone.
     """
     name, plan = find_metric(given, study), study.plan
     if name == plan["metric"]:
@@ -90,6 +92,8 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
         )
     if plan.get("referee"):
         raise InputError(f"metric {name} cannot judge a study of a ledger, whose levels are for {plan['metric']}.")
+    if not Metric.shown(name).judged:
+        raise InputError(f"metric {name} cannot judge: its name does not say which way is better.")
     own = measure(name, [run for run in study.runs if run.status == "done"])
     metric = Metric.named(name)
     both_in_points = metric.in_points and plan["unit"] == "points"
