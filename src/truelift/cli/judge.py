@@ -52,7 +52,7 @@ def judge(
         better: higher or lower, for a metric whose name does not say it.
         scale: Of the metric: points, fraction or none. Default: by its name. Fractions are judged in points.
         guard: METRIC=LIMIT, or several: how much worse other metrics may get at most, in their unit or in percent
-            ("test_loss=3%"). A variant helps only if all hold.
+            ("test_loss=3%"); "test_accuracy=0.5:fraction" also tells their scale. A variant helps only if all hold.
         unpaired: Compare all runs with all of the baseline, although there are seeds.
         question: For the report. Default: which of the variants is best.
         out: Folder of the report. Default: runs/judge/SOURCE, its path without an ending.

@@ -24,7 +24,7 @@ from truelift.seeds import MOST_SEEDS
 from truelift.studies.growing import Growing
 from truelift.studies.looks import read_looks
 from truelift.studies.looks import record as looks_record
-from truelift.verdicts import Looks
+from truelift.verdicts import Comparison, Looks
 from truelift.verdicts.checks import at_least_zero
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -92,6 +92,7 @@ def compare(
     names = _checked_names(variants, baseline)
     given = None if metric is None else named(metric, better)
     asked: dict[str, Any] = {
+        "name": home.name,
         "question": question or f"Which of {', '.join(names)} is best?",
         "smallest_effect": smallest_effect,
         "metric_scale": scale,
@@ -103,11 +104,11 @@ def compare(
         planned = _plan(train, variants, names, _seeds(plan_of_looks.most_seeds))
         by = replace(given, unit="") if scale == "none" and given.in_points else given
         record = _record(
-            home, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
+            folder, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
         )
         with leased(home):
             write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
-            _until_decided(_Runner(train, home, given, better, quiet), home, planned)
+            _until_decided(_Runner(train, home, given, better, quiet), home, planned, given, scale)
         return Judged(summarise(Study.read(home)), folder=home)
     planned = _plan(train, variants, names, _seeds(5 if seeds is None else seeds))
     earlier_plans(home, {"runs": _runs(planned), "seeds": _seeds_of(planned)})  # refuses what was planned otherwise
@@ -118,7 +119,7 @@ def compare(
         if runner.metric is None or not runner.results:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
-        record = _record(home, train, planned, variants, names, judged_by, asked)
+        record = _record(folder, train, planned, variants, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
 
@@ -138,15 +139,29 @@ def _looks(
     return read_looks(given)
 
 
-def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -> None:
+def _until_decided(
+    runner: "_Runner",
+    home: Path,
+    planned: Sequence[_Planned],
+    metric: Metric,
+    scale: Literal["points", "none"] | None,
+) -> None:
     """Run seed by seed what is needed."""
     runs = {home / run.folder: run for run in planned}
+
+    def decide_in_scale(study: Study) -> Mapping[str, Comparison]:
+        results = (_result(path) for path in runs)
+        there = [found["metrics"][metric.name] for found in results if found and metric.name in found["metrics"]]
+        if there:
+            _scaled(metric, there, scale)
+        return decide(study)
+
     pending = [path for path in runs if _result(path) is None]
     growing = Growing(
         home,
         {path: (run.variant, run.seed) for path, run in runs.items()},
         pending,
-        decide=decide,
+        decide=decide_in_scale,
         prepare=lambda _: None,
         tell=runner.say,
     )
@@ -348,7 +363,7 @@ def _scaled(metric: Metric, results: Sequence[float], scale: Literal["points", "
 
 
 def _record(
-    home: Path,
+    folder: str | Path,
     train: Train,
     planned: Sequence[_Planned],
     variants: Mapping[str, Mapping[str, Any]],
@@ -359,7 +374,6 @@ def _record(
     """The content of study.json."""
     function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', type(train).__qualname__)}"
     return {
-        "name": home.name,
         "scale": None,
         **asked,
         "metric": metric.name,
@@ -371,7 +385,7 @@ def _record(
         "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
         "shared": {"function": function},
         "runs": _runs(planned),
-        "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",
+        "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(folder)!r})",
         "created": now(),
     }
 

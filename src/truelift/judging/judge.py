@@ -57,8 +57,8 @@ def judge(
         better: higher or lower, for a metric whose name does not say it.
         scale: points, fraction or none, for a metric whose results are not what its name says. Fractions are judged in
             points.
-        guards: To other metrics by how much they may get worse: {"test_loss": 0.1}, or "3 %" of the baseline. A variant
-            helps only where all hold.
+        guards: To other metrics by how much they may get worse: {"test_loss": 0.1}, or "3 %" of the baseline, or with
+            their scale "0.5:fraction". A variant helps only where all hold.
         paired: False compares unpaired although there are seeds.
         question: For the report.
         repeat: The command that repeats it, for the report.

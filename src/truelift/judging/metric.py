@@ -53,11 +53,29 @@ def named(name: str, better: Better | None) -> Metric:
     """
     if better is not None:
         known("better", better, get_args(Better))
-    parts = plain(name).split("_")
-    usual = "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
-    if better is None and not any(usual == kind.ending or usual.endswith(f"_{kind.ending}") for kind in KINDS):
+    usual = _usual(name)
+    if better is None and not is_known(name):
         raise InputError(f"--better must be higher or lower for a metric named {name}: its name does not say it.")
     return replace(Metric.named(usual, None if better is None else better == "higher"), name=name)
+
+
+def is_known(name: str) -> bool:
+    """Whether the catalogue knows metrics of such a name."""
+    usual = _usual(name)
+    return any(usual == kind.ending or usual.endswith(f"_{kind.ending}") for kind in KINDS)
+
+
+def _usual(name: str) -> str:
+    """As the catalogue writes it."""
+    parts = plain(name).split("_")
+    return "_".join([*parts[:-1], _SHORT.get(parts[-1], parts[-1])])
+
+
+def against_its_name(metric: Metric) -> str | None:
+    """A sentence where a metric is judged the other way round than its name tells, a short one too; else None."""
+    usual = _usual(metric.name)
+    found = replace(metric, name=usual).against_its_name
+    return None if found is None else f"{metric.name}{found.removeprefix(usual)}"
 
 
 def is_of_validation(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Runs that were made elsewhere as a study: paired by seed where they have seeds, each with the number that counts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from truelift.errors import InputError, known
 from truelift.judging import at as steps
 from truelift.judging.at import At
 from truelift.judging.guards import AskedGuard
+from truelift.judging.metric import against_its_name
 from truelift.judging.read_run import ReadRun
-from truelift.judging.scale import scaled
+from truelift.judging.scale import could_be_fractions, scaled
 from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
@@ -80,16 +81,19 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     for guard in asked.guards:
         name = guard.metric.name
         guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
+    scales = {name: guard["scale"] for name, guard in guards.items() if guard["scale"]}
+    for name in _other_fractions(table, asked, {asked.metric.name, *scales}):
+        factors[name], scales[name] = 100.0, "points"
     runs = tuple(
         _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
     )
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
     plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
-    plan["guards"] = guards
+    plan["guards"], plan["scales"] = guards, scales
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
-    opposite = [asked.metric.against_its_name, *(guard.metric.against_its_name for guard in asked.guards)]
+    opposite = [against_its_name(one) for one in (asked.metric, *(guard.metric for guard in asked.guards))]
     plan["notes"] = [
         *asked.notes,
         *table.notes,
@@ -186,13 +190,20 @@ def _numbered(
 
 
 def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
-    """The numbers of a metric that count, of all runs, finite."""
+    """The numbers of a metric that count, of all runs that did not fail, finite."""
     found = (
         _number(run.series[name], asked.at.step_of(run, asked.metric.name), asked)
         for run in table.runs
-        if name in run.series
+        if name in run.series and run.failed is None
     )
     return [value for value in found if value is not None and math.isfinite(value)]
+
+
+def _other_fractions(table: RunTable, asked: Asked, known: Collection[str]) -> Iterator[str]:
+    """Where the metric is in fractions, the others that are so too: in points by their names, and within 0 and 1."""
+    for name in table.metrics if asked.scale == "fraction" else ():
+        if name not in known and could_be_fractions(Metric.shown(name), _results(table, name, asked)):
+            yield name
 
 
 def _read_run(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from truelift.errors import InputError, one_line, require
-from truelift.metrics import Metric
+from truelift.metrics import Metric, Scale
 from truelift.records import appended_file, now, read_bytes
 from truelift.referee import chain as chains
 from truelift.referee.account import Account
@@ -24,7 +24,7 @@ from truelift.referee.images import images_of
 from truelift.referee.rules import Rule
 from truelift.referee.state import Candidate, Decision, State
 from truelift.seeds import MOST_SEEDS
-from truelift.verdicts import Comparison, compare
+from truelift.verdicts import Comparison, compare, in_points
 
 
 class Ledger:
@@ -54,7 +54,8 @@ class Ledger:
         alpha: float | None = None,
         candidates: int | None = None,
     ) -> None:
-        self.path = Path(path).absolute()  # whoever uses it may change the working directory
+        self.path = Path(path)
+        self._file = self.path.absolute()  # what is tried may change the working directory
         # First, so that nothing is made where it is refused.
         begun = Account(rule or "spending", alpha=0.05 if alpha is None else alpha, candidates=candidates)
         with self._writing() as writer:
@@ -113,7 +114,7 @@ class Ledger:
                 f"line {chain.physical + 1} is cut short, by a crash or because it is being written; it has no effect. "
                 "It stays, and the next entry says so."
             )
-        if chain.lines and chains.read_head(self.path) is None:
+        if chain.lines and chains.read_head(self._file) is None:
             told.append(
                 f"{chains.head_of(self.path).name} is missing: nobody can tell whether lines were removed at the end."
             )
@@ -310,13 +311,24 @@ class Ledger:
         assert found is not None
         return found
 
-    def judge_results(self, candidate: Candidate | int, *, baseline: ArrayLike, results: ArrayLike) -> Decision:
+    def judge_results(
+        self, candidate: Candidate | int, *, baseline: ArrayLike, results: ArrayLike, scale: Scale | None = None
+    ) -> Decision:
         """Judge a candidate by its results, one a seed, in the order of its seeds; NaN for a run that failed.
+
+        As everywhere, differences of an accuracy or an error are in points, and those of a time or a count in percent
+        of the baseline: so is the smallest effect.
 
         Args:
             candidate: As registered, or its number.
             baseline: Results of the baseline, in units of the metric.
             results: Of the candidate.
+            scale: Of both: points (from 0 to 100), fraction (from 0 to 1, judged in points) or none. By default as the
+                metric's name tells; needed where that is in points and all results lie between 0 and 1.
+
+        Raises:
+            InputError: There is no such candidate, its results are not one a seed, or they are not of the scale. Then
+                nothing is recorded.
         """
         one = self._candidate(self.state(), candidate)
         base, values = np.asarray(baseline, dtype=np.float64), np.asarray(results, dtype=np.float64)
@@ -325,11 +337,19 @@ class Ledger:
                 f'candidate {one.number}, "{one.name}", needs {len(one.seeds)} results of either, one a seed, got '
                 f"{base.size} and {values.size}."
             )
+        metric = Metric.named(one.registered.metric, one.registered.higher_is_better, scale=scale)
+        if metric.in_points:
+            base, values = in_points(metric.name, (base, values), scale)
         found = compare(
             base,
             {one.name: values},
-            higher_is_better=one.registered.higher_is_better,
+            higher_is_better=metric.higher_is_better,
             smallest_effect=one.registered.smallest_effect,
+            relative=metric.relative,
+            resolution=metric.resolution(None),
+            unit=metric.unit,
+            scale="none",  # looked at above
+            may_be_constant=metric.may_be_constant,
             failed={one.name: np.isnan(values)},
             baseline_failed=np.isnan(base),
             levels={one.name: 2 * one.level},
@@ -388,15 +408,15 @@ class Ledger:
                 raise InputError(f'a confirmation is of a candidate that passed, which "{one.name}" did not.')
 
     def _read(self) -> Chain:
-        head = chains.read_head(self.path)  # first: the file may grow meanwhile
-        return chains.parse(self.path, read_bytes(self.path, MOST_BYTES), head)
+        head = chains.read_head(self._file)  # first: the file may grow meanwhile
+        return chains.parse(self.path, read_bytes(self._file, MOST_BYTES), head)
 
     @contextmanager
     def _writing(self) -> Iterator["_Writer"]:
-        with appended_file(self.path) as file:
+        with appended_file(self._file) as file:
             content = _content(file, self.path)
-            chain = chains.parse(self.path, content, chains.read_head(self.path))
-            yield _Writer(self.path, file, chain)
+            chain = chains.parse(self.path, content, chains.read_head(self._file))
+            yield _Writer(self._file, file, chain)
 
 
 class _Writer:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from truelift.metrics import Limit, Metric
+from truelift.metrics import Limit, Metric, Scale
 from truelift.records import looks_before
 from truelift.report.refereed import Referee, read_referee
 from truelift.verdicts import Looks, Pooling, PublishedFigure
@@ -68,6 +68,8 @@ class Asked:
     """How runs that were made elsewhere were read, and what a reader should know of it."""
     made_elsewhere: bool
     """Whether its runs were read, and are none of truelift's."""
+    scales: Mapping[str, Scale]
+    """Of metrics of such runs besides the one that is judged, where that is known."""
 
     @property
     def replicates(self) -> Replicates:
@@ -77,12 +79,39 @@ class Asked:
     @property
     def guard_names(self) -> dict[str, str]:
         """The metrics' names that programs read, by the words for them."""
-        return {guard.metric.label: guard.metric.name for guard in self.guards}
+        return {self.guard_label(guard.metric): guard.metric.name for guard in self.guards}
+
+    def guard_label(self, metric: Metric) -> str:
+        """A guard's metric for a reader; its bare name where two share a label, as "test loss" and "test_loss" do."""
+        alike = [guard for guard in self.guards if guard.metric.label == metric.label]
+        return metric.name if len(alike) > 1 else metric.label
 
     @property
     def programs(self) -> bool:
         """Whether a variant is a program of the user's."""
         return any(variant.command is not None for variant in self.variants)
+
+    @property
+    def of_function(self) -> bool:
+        """Whether a function of the user's made the runs (`truelift.compare`)."""
+        return "function" in self.shared
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether truelift's own trainings made all runs, so that the scale of what they log is known."""
+        return not (self.programs or self.made_elsewhere or self.of_function)
+
+    def other(self, name: str) -> Metric:
+        """Another metric that the runs have, for the report to show.
+
+        What was said of the judged metric's scale is said of it alone, except in a study file of programs.
+        """
+        found = Metric.shown(name)
+        if not found.in_points:
+            return found
+        if self.trained_here:
+            return found.of_trainings()
+        return Metric.named(name, scale=self.metric.scale if self.programs else self.scales.get(name))
 
     @property
     def reached(self) -> Metric:
@@ -113,10 +142,12 @@ def _but_for_epochs(variant: Variant) -> dict[str, object]:
 
 def read_asked(plan: Mapping[str, Any]) -> Asked:
     """From the content of study.json; docs/records.md lists its keys."""
-    return Asked(
+    found = Asked(
         name=str(plan["name"]),
         question=str(plan["question"]),
-        metric=_metric(plan),
+        metric=Metric(
+            plan["metric"], plan["unit"], plan["higher_is_better"], plan["relative"], scale=plan.get("metric_scale")
+        ),
         smallest_effect=float(plan["smallest_effect"]),
         # Studies of earlier versions have no guards, no pooling and no scale.
         guards=tuple(
@@ -148,15 +179,9 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         planned_metric=str(plan.get("planned_metric") or ""),
         notes=tuple(plan.get("notes", ())),
         made_elsewhere=plan.get("made_elsewhere", False),
+        scales=plan.get("scales", {}),
     )
-
-
-def _metric(plan: Mapping[str, Any]) -> Metric:
-    found = Metric(
-        plan["metric"], plan["unit"], plan["higher_is_better"], plan["relative"], scale=plan.get("metric_scale")
-    )
-    programs = any(variant["command"] is not None for variant in plan["variants"].values())
-    return found if programs else found.of_trainings()
+    return replace(found, metric=found.metric.of_trainings()) if found.trained_here else found
 
 
 def setting(value: object) -> str:

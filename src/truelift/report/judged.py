@@ -187,15 +187,25 @@ def values_of(asked: Asked, metric: Metric, results: Results) -> dict[str, NDArr
     try:
         return dict(zip(values, in_points(metric.name, values.values(), metric.scale), strict=True))
     except InputError as error:
-        raise InputError(
-            f"{error} The key belongs into the study file; given the same command again, no finished run is repeated."
-        ) from None
+        raise InputError(f"{error} {_where_scale(asked, metric.name)}") from None
+
+
+def _where_scale(asked: Asked, name: str) -> str:
+    """Where the scale of a metric is said."""
+    if asked.made_elsewhere:
+        return f"It is given as --scale, where {name} is what is judged."
+    if asked.of_function:
+        return (
+            f"It is given to truelift.compare, where {name} is what is judged, and no finished run is repeated; "
+            "fractions are not among it: let train return 100 times as much."
+        )
+    return "The key belongs into the study file; given the same command again, no finished run is repeated."
 
 
 def _guard(asked: Asked, limit: Limit, found: Found) -> Guard:
     values = values_of(asked, limit.metric, found.results)
     return Guard(
-        metric=limit.metric.label,
+        metric=asked.guard_label(limit.metric),
         limit=limit.most,
         higher_is_better=limit.metric.higher_is_better,
         baseline=values[asked.baseline],

@@ -1,10 +1,11 @@
 """Metrics of kept predictions (`truelift.records.predicted`) as what decides a study, with nothing run again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from truelift.errors import InputError, real, unknown_name
-from truelift.metrics import Limit, Metric
+from truelift.metrics import Limit, Metric, Scale
 from truelift.records import Run, Study
 from truelift.records.predicted import METRICS, PREFIX, RECALL, Measure, class_names, measure, value_or_why
 from truelift.report.asked import Asked
@@ -62,7 +63,8 @@ def find_metric(given: str, study: Study) -> str:
             _check_given(one, done)
             return name
     example = (class_names(done) or ("0",))[0]
-    raise unknown_name("metric", given, [*METRICS, f"{PREFIX}{example}{RECALL}", *logged])
+    judged = [name for name in logged if Metric.shown(name).judged]
+    raise unknown_name("metric", given, [*METRICS, f"{PREFIX}{example}{RECALL}", *judged])
 
 
 def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
@@ -77,7 +79,8 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
         smallest_effect: In units of the metric's differences, at least 0; None: as above.
 
     Raises:
-        InputError: There is no such metric; or the study's plan has levels that hold for its own metric alone.
+        InputError: There is no such metric, or its name does not say which way is better; or the study's plan has
+            levels that hold for its own metric alone.
     """
     name, plan = find_metric(given, study), study.plan
     if name == plan["metric"]:
@@ -89,6 +92,8 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
         )
     if plan.get("referee"):
         raise InputError(f"metric {name} cannot judge a study of a ledger, whose levels are for {plan['metric']}.")
+    if not Metric.shown(name).judged:
+        raise InputError(f"metric {name} cannot judge: its name does not say which way is better.")
     own = measure(name, [run for run in study.runs if run.status == "done"])
     metric = Metric.named(name)
     both_in_points = metric.in_points and plan["unit"] == "points"
@@ -103,13 +108,19 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,
             "relative": metric.relative,
-            "metric_scale": "points" if own is not None and metric.in_points else plan.get("metric_scale"),
+            "metric_scale": "points" if own is not None and metric.in_points else _scale(plan),
             "smallest_effect": effect,
             "guards": {guard: what for guard, what in guards.items() if guard != name},
             "published": {},
             "planned_metric": plan["metric"],
         },
     )
+
+
+def _scale(plan: Mapping[str, Any]) -> Scale | None:
+    """Of another metric than the planned one. What `truelift.compare` was told is of its own metric alone."""
+    found: Scale | None = None if "function" in plan["shared"] else plan.get("metric_scale")
+    return found
 
 
 def _check_given(one: Measure, done: Sequence[Run]) -> None:

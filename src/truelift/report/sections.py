@@ -253,7 +253,7 @@ def reading(summary: Summary) -> list[str]:
         " It has no effect as large as the smallest that matters where two one-sided tests show that it is smaller. "
         "Everything else is undecided: that proves nothing.",
         *_guards(summary),
-        *([_POOLED] if summary.asked.pooling == "guarded" else []),
+        *([_POOLED] if any(c.pooled for c in summary.comparisons.values()) else []),
         "An effect that was found with few seeds is larger in the report than in truth, on average: by 30 to 50 % with "
         "3 to 5 seeds and an effect of one standard deviation.",
         *([] if looks is None else [_until_decided(looks)]),

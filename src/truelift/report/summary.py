@@ -187,12 +187,10 @@ def _others(asked: Asked, found: Found) -> tuple[dict[str, tuple[Row, ...]], lis
     unseen = () if asked.referee is None else asked.referee.unseen
     for name in _names(found.results, programs=asked.programs):
         if name != asked.metric.name and name not in unseen and _comparable(name, found.results):
-            other = Metric.shown(name)
+            other = asked.other(name)
             if not other.judged:
                 others[name] = rows_of(asked, other, found, {})
                 continue
-            if other.in_points:
-                other = Metric.named(name, scale=asked.metric.scale) if asked.programs else other.of_trainings()
             # What is too small to matter in test accuracy is so in test error: else the two would contradict.
             same_scale = other.in_points and asked.metric.in_points
             effect = asked.smallest_effect if same_scale else 0.0
@@ -238,6 +236,13 @@ def _comparable(name: str, results: Results) -> bool:
     return not Metric.shown(name).relative or all(metrics[name] > 0 for metrics in results.values())
 
 
+_NOT_POOLED = (
+    'Declared beforehand (pooling = "guarded") was one noise for all variants. It was not used: that takes three '
+    "variants or more with the same pairs, and here runs are missing. Each variant was judged by its own paired t-test,"
+    " corrected for all."
+)
+
+
 def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str, ...]:
     """Failed runs counted as the worst, intervals that rounding alone makes as wide as they are, and outlying runs."""
     of_differences, of_means = difference_digits(rows), mean_digits(rows)
@@ -248,9 +253,12 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
     ]
     of_image = "one test image" if asked.metric.over_test_images else ""
     rounded = [rounding(row.variant, row.step, unit=asked.metric.unit, what=of_image) for row in rows if row.step]
+    pooled = any(row.comparison.pooled for row in rows if row.comparison is not None)
+    not_pooled = [_NOT_POOLED] if asked.pooling == "guarded" and not pooled else []
     far = outlying_runs({row.variant: row.values for row in rows}, resolution=resolution)
     return (
         *(line for line in lines if line is not None),
+        *not_pooled,
         *rounded,
         *(outlying(run.variant, asked.seeds[run.index], run.value, run.median, digits=of_means) for run in far),
     )

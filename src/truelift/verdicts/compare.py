@@ -22,13 +22,15 @@ from truelift.verdicts.failures import Flags, Lost, all_failed, failed_of_pairs,
 from truelift.verdicts.folds import DependentFolds, check_ratio
 from truelift.verdicts.guards import Guard, Guarded, guard_samples, guarded, p_values, worst_p_value
 from truelift.verdicts.judging import Tested, judge
-from truelift.verdicts.paired import correlation, probability_better, sample_sd, sign_flip_p_value
+from truelift.verdicts.paired import correlation, is_constant, probability_better, sample_sd, sign_flip_p_value
 from truelift.verdicts.pooled import FEWEST_VARIANTS, dunnett_critical, step_down_dunnett
+from truelift.verdicts.power import POWER
 from truelift.verdicts.sample import Sample, margins, sample_of
 from truelift.verdicts.scale import in_points
 from truelift.verdicts.sequential import Looks
 from truelift.verdicts.sequential_path import Look, path
 from truelift.verdicts.several import holm_by_name
+from truelift.verdicts.student import level_of, noncentrality
 
 FEWEST_SIGN_FLIP_PAIRS = 6  # with 5 pairs the smallest two-sided p is 2/2^5 = 0.0625
 
@@ -245,7 +247,7 @@ def _compared(
         for guard, one, p in zip(guards, turned, of_guards, strict=True)
     ]
     there = base[~np.isnan(base)]
-    constant = not asked.may_be_constant and there.size >= FEWEST_SEEDS and float(np.ptp(there)) == 0
+    constant = not asked.may_be_constant and there.size >= FEWEST_SEEDS and is_constant(there)
     return {
         name: _comparison(
             sample,
@@ -273,6 +275,10 @@ def _compared(
             tuple(one[name] for one in kept if name in one),
             second.get(name),
             without.get(name, Lost()),
+            tests.detectable is not None,
+            tests.detectable[name]
+            if tests.detectable
+            else evidence.detectable(sample, tests.levels.get(name, asked.alpha)),
             evidence,
         )
         for name, sample in samples.items()
@@ -289,6 +295,8 @@ class _Tests:
     levels: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     """In working units."""
+    detectable: Mapping[str, float | None] | None = None
+    """Where the noise is pooled: the smallest effects that are found, likewise; None elsewhere."""
 
 
 def _tests(samples: Mapping[str, Sample], asked: Question) -> _Tests:
@@ -319,19 +327,30 @@ def _corrected(p: Mapping[str, float], asked: Question) -> tuple[dict[str, float
 def _pooled(
     samples: Mapping[str, Sample], p: Mapping[str, float], levels: Mapping[str, float], asked: Question
 ) -> _Tests:
-    """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two."""
+    """Both the own test at the full level and step-down Dunnett; the interval is the hull of the two.
+
+    Its level, and what is detectable, are those of the two at this step: Dunnett's critical value is Student's at a
+    level of one variant.
+    """
     arms = list(samples.values())
     base = np.log(arms[0].baseline) if asked.relative else arms[0].baseline
     others = np.stack([base + arm.differences for arm in arms])
     found = step_down_dunnett(base, others, alpha=asked.alpha, resolution=arms[0].resolution)
     adjusted = {name: max(p[name], float(q)) for name, q in zip(samples, found.p_adjusted, strict=True)}
-    intervals = {}
+    intervals, levels, detectable = {}, dict(levels), {}
     for (name, sample), among in zip(samples.items(), found.among, strict=True):
+        own = asked.evidence.detectable(sample, asked.alpha)
+        detectable[name] = own
         if sample.spread:
-            half = dunnett_critical(asked.alpha, among, found.degrees) * found.standard_error
+            t = dunnett_critical(asked.alpha, among, found.degrees)
+            half = t * found.standard_error
             low, high = asked.evidence.interval(sample, asked.alpha)
             intervals[name] = (min(low, sample.difference - half), max(high, sample.difference + half))
-    return _Tests(p, adjusted, levels, intervals)
+            levels[name] = level_of(t, found.degrees)
+            assert own is not None
+            pooled = noncentrality(found.degrees, levels[name], POWER) * found.standard_error
+            detectable[name] = max(own, pooled)
+    return _Tests(p, adjusted, levels, intervals, detectable)
 
 
 def _no_effect(samples: Mapping[str, Sample], asked: Question) -> dict[str, float]:
@@ -355,13 +374,14 @@ def _comparison(
     guards: tuple[Guarded, ...],
     second: WithFailures | None,
     without: Lost,
+    pooled: bool,
+    detectable: float | None,
     evidence: Evidence,
 ) -> Comparison:
     k, d = sample.seeds, sample.differences
     fixed = rule.looks is None  # what is known of a fixed number of seeds alone is not told at a stop
     if not fixed and not tested.may_decide:  # 1 among the others' tests, and nothing for a reader
         sample, tested = replace(sample, p_value=None), replace(tested, p_adjusted=None, p_no_effect=None)
-    detectable = evidence.detectable(sample, rule.level)
     facts = Judgement(
         verdict="undecided" if k else without.verdict,
         ground=without.ground,  # a pair gives another one
@@ -406,6 +426,7 @@ def _comparison(
         with_failures=second,
         path=_path(sample, rule),
         replicates=rule.replicates,
+        pooled=pooled,
     )
 
 

@@ -17,7 +17,7 @@ from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailur
 from truelift.verdicts.failures import Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.guards import Guard
 from truelift.verdicts.judging import Tested, more_needed, with_failures
-from truelift.verdicts.paired import sample_sd
+from truelift.verdicts.paired import is_constant, sample_sd, without_rounding
 from truelift.verdicts.power import POWER
 from truelift.verdicts.sample import in_percent, margins
 from truelift.verdicts.several import holm_by_name
@@ -99,8 +99,8 @@ def _compared(
     second: Mapping[str, WithFailures],
     without: Mapping[str, Lost],
 ) -> dict[str, Comparison]:
-    ours = _working("baseline", base, asked)
-    samples = {name: _working(name, values, asked) for name, values in others.items()}
+    ours = _working("baseline", base, asked, base)
+    samples = {name: _working(name, values, asked, base) for name, values in others.items()}
     step = asked.resolution / math.exp(float(ours.mean())) if asked.relative and ours.size else asked.resolution
     tests = {
         name: welch(ours, values, resolution=step)
@@ -118,7 +118,7 @@ def _compared(
         else {}
     )
     no_effect, no_effect_levels = holm_by_name(equivalent, asked.alpha)
-    constant = not asked.may_be_constant and ours.size > 0 and float(np.ptp(ours)) == 0
+    constant = not asked.may_be_constant and ours.size > 0 and is_constant(ours)
     return {
         name: _comparison(
             ours,
@@ -148,9 +148,9 @@ def _compared(
     }
 
 
-def _working(name: str, results: Array, asked: Question) -> Array:
-    """The results that are there; their logarithms where differences are relative."""
-    there = results[~np.isnan(results)]
+def _working(name: str, results: Array, asked: Question, beside: Array) -> Array:
+    """The results that are there, freed of rounding; their logarithms where differences are relative."""
+    there = without_rounding(results[~np.isnan(results)], beside[~np.isnan(beside)])
     if not asked.relative:
         return there
     if there.size and not there.min() > 0:

@@ -144,6 +144,7 @@ class Comparison:
     path: tuple[Look, ...] = ()  # every look so far, of a study that is judged while it grows; else empty
     replicates: Replicates = "seeds"
     stop: Stop | None = None  # where such a study stopped for this variant
+    pooled: bool = False  # whether one noise for all variants was used beside its own
 
     @property
     def failed_throughout(self) -> bool:

@@ -59,7 +59,9 @@ def _of_metric(sample: Sample, facts: Judgement, tested: Tested, rule: Rule) -> 
     if equivalent and low < sample.difference < high:
         return replace(facts, ground="equivalent", verdict="no effect")
     if facts.interval is None:
-        more = math.ceil(1 - math.log2(rule.level)) - k  # until 2^(1 - k) reaches the level
+        # What is below the smallest effect is decided by no effect alone. Both have 2^(1 - k) against their level.
+        level = rule.no_effect_level if low < sample.difference < high else rule.level
+        more = max(1, math.ceil(1 - math.log2(level)) - k)
         return replace(facts, ground="no spread", more_seeds=None if rule.looks or rule.folds else (more, more))
     planned = _more_seeds(sample, rule)
     if decided:

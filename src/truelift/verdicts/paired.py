@@ -175,23 +175,44 @@ def probability_better(differences: ArrayLike, *, higher_is_better: bool) -> flo
 def sample_sd(values: Array) -> float:
     """Standard deviation with k - 1; 0 where all numbers are equal."""
     # Equal numbers have no spread; their float mean may differ from them in the last bit and leave a residue.
-    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
+    return 0.0 if is_constant(values) else float(values.std(ddof=1))
+
+
+def is_constant(values: Array) -> bool:
+    """Whether all numbers are one, but for rounding: 90.1 and 100 * 0.901 are. At least one number."""
+    return float(np.ptp(values)) <= _rounding(values)
+
+
+def without_rounding(values: Array, beside: Array) -> Array:
+    """Numbers that are one but for rounding as that one; as those of `beside` where these are one too, and no other."""
+    if not values.size or not is_constant(values):
+        return values
+    same = beside.size > 0 and is_constant(both := np.concatenate((beside, values)))
+    return np.full_like(values, both[0] if same else values[0])
+
+
+def _rounding(*arrays: Array) -> float:
+    """What float arithmetic may leave of two equal numbers, as large as the largest of these."""
+    return float(8 * np.finfo(np.float64).eps * max(np.abs(array).max() for array in arrays))
 
 
 def correlation(baseline: Array, variant: Array) -> float | None:
     """Pearson's, of the paired results; None below 3 pairs or without spread."""
     # Two points always lie on a line.
-    if baseline.size < 3 or np.ptp(baseline) == 0 or np.ptp(variant) == 0:
+    if baseline.size < 3 or is_constant(baseline) or is_constant(variant):
         return None
     return float(np.corrcoef(baseline, variant)[0, 1])
 
 
-def exact_differences(baseline: Array, variant: Array) -> Array:
-    """The paired differences, freed of the subtraction's rounding: 90.3 - 90.1 and 0.3 - 0.1 are the same number."""
+def exact_differences(baseline: Array, variant: Array, *, logs: bool = False) -> Array:
+    """The paired differences, freed of the subtraction's rounding: 90.3 - 90.1 and 0.3 - 0.1 are the same number.
+
+    Of logarithms the rounding is that of their numbers, also where these are near 1, and so the logarithms near 0.
+    """
     d = variant - baseline
     if d.size == 0:
         return d
-    rounding = 8 * np.finfo(np.float64).eps * max(np.abs(baseline).max(), np.abs(variant).max())
+    rounding = _rounding(baseline, variant, *([np.ones(1)] if logs else []))
     d = np.where(np.abs(d) <= rounding, 0.0, d)
     return np.full_like(d, d[0]) if np.ptp(d) <= rounding else d
 

@@ -68,7 +68,7 @@ def sample_of(name: str, baseline: ArrayLike, variant: ArrayLike, *, relative: b
         if not lowest > 0:
             raise InputError(f"a relative comparison needs results above 0, got {lowest:g}.")
         step = resolution / math.exp(float(np.log(base).mean()))
-        d = exact_differences(np.log(base), np.log(other))
+        d = exact_differences(np.log(base), np.log(other), logs=True)
     else:
         d = exact_differences(base, other)
     return Sample(base, other, d, relative, step, spread(d, resolution=step) if d.size >= 2 else None)

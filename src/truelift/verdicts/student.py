@@ -3,6 +3,8 @@
 import math
 from functools import lru_cache
 
+import numpy as np
+
 from truelift.verdicts.special import special_functions
 
 
@@ -13,15 +15,40 @@ def critical(degrees: float, alpha: float) -> float:
     return float(-special.stdtrit(degrees, alpha / 2))
 
 
+def level_of(t: float, degrees: float) -> float:
+    """The two-sided level whose critical value is t: the inverse of `critical`."""
+    special = special_functions()
+
+    return float(2 * special.stdtr(degrees, -t))
+
+
 def power_of(shift: float, degrees: int, alpha: float) -> float:
     """The chance that a t-test of these degrees finds an effect of this noncentrality: either tail."""
     special = special_functions()
 
     threshold = critical(degrees, alpha)
+    if threshold > _FAR * math.sqrt(degrees):
+        return _power_far_out(shift, degrees, threshold)
     upper = 1 - special.nctdtr(degrees, shift, threshold)
     # The other tail is the chance of a finding of the wrong sign. SciPy gives NaN where it is below 1e-15.
     lower = float(special.nctdtr(degrees, shift, -threshold))
     return float(upper) + (0.0 if math.isnan(lower) else lower)
+
+
+_FAR = 30
+"""Times sqrt(degrees): thresholds from which on the noncentral t takes seconds, or is no number."""
+
+
+def _power_far_out(shift: float, degrees: int, threshold: float) -> float:
+    """The same over the normal numerator z in place of the noise s: |z + shift| > threshold s, both tails at once.
+
+        E_z P(chi2_ν < ν ((z + shift)/threshold)²)
+
+    By Gauss-Hermite, which is exact where the threshold is so large that the probability hardly changes with z.
+    """
+    z, weights = np.polynomial.hermite_e.hermegauss(40)
+    reached = special_functions().chdtr(degrees, degrees * ((z + shift) / threshold) ** 2)
+    return float(weights @ reached / weights.sum())
 
 
 @lru_cache(maxsize=1024)

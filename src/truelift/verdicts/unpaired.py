@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from truelift.errors import InputError
 from truelift.verdicts.checks import Array, at_least_zero, fraction, results_of
-from truelift.verdicts.paired import sample_sd
+from truelift.verdicts.paired import sample_sd, without_rounding
 from truelift.verdicts.special import special_functions
 from truelift.verdicts.student import critical
 
@@ -62,6 +62,8 @@ class Welch:
 def welch(baseline: ArrayLike, variant: ArrayLike, *, resolution: float = 0.0) -> Welch:
     """Two samples by Welch's test.
 
+    Results that differ in the last bits of a float alone are one number: that is rounding, and no noise.
+
     Args:
         baseline: n >= 2 results.
         variant: k >= 2 results.
@@ -72,6 +74,7 @@ def welch(baseline: ArrayLike, variant: ArrayLike, *, resolution: float = 0.0) -
     """
     at_least_zero("resolution", resolution)
     ours, theirs = (_several(name, values) for name, values in (("baseline", baseline), ("variant", variant)))
+    ours, theirs = without_rounding(ours, ours), without_rounding(theirs, ours)
     parts = [max(sample_sd(v) ** 2, resolution**2 / 12) / v.size for v in (ours, theirs)]
     freedom = sum(part**2 / (v.size - 1) for part, v in zip(parts, (ours, theirs), strict=True))
     degrees = sum(parts) ** 2 / freedom if freedom else float(ours.size + theirs.size - 2)

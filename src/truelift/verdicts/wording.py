@@ -326,7 +326,8 @@ def _interval(judged: Judgement, rule: Rule, between: str) -> str:
     """Both ends with as many places as show the half width with three digits, and neither end as 0."""
     assert judged.interval is not None
     low, high = judged.interval
-    places = max(0, 2 - math.floor(math.log10((high - low) / 2)))
+    half = (high - low) / 2 or math.ulp(max(abs(low), abs(high)))  # of a noise below what these numbers can tell
+    places = max(0, 2 - math.floor(math.log10(half)))
     places = places_that_show((low, high), places)
     ends = f"{low:+,.{places}f} to {high:+,.{places}f} {rule.unit}".strip()
     return f"{percent(judged.interval_confidence)} interval{between}{ends}"

@@ -21,6 +21,7 @@ from truelift.errors import FailedError, InputError
 from truelift.judging.train_source import source_of
 from truelift.records import Study
 from truelift.report import summarise
+from truelift.report.predicted import judged_by
 
 VARIANTS: dict[str, dict[str, Any]] = {"plain": {}, "mixup": {"alpha": 0.2}}
 Calls = list[tuple[int, float]]
@@ -205,6 +206,73 @@ def test_fractions_are_refused_until_it_is_told_what_they_are(tmp_path: Path) ->
     judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True, scale="none")
     assert len(calls) == 6  # what ran is kept
     assert judged.summary.metric.unit == ""
+
+
+def test_fractions_are_no_points_until_it_is_decided_either(tmp_path: Path) -> None:
+    calls: Calls = []
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"test_accuracy": counting(calls)(seed, alpha)["accuracy"] / 100}
+
+    asked: dict[str, Any] = {
+        "variants": VARIANTS,
+        "until_decided": True,
+        "max_seeds": 6,
+        "metric": "test_accuracy",
+        "smallest_effect": 0.5,
+        "folder": tmp_path,
+        "quiet": True,
+    }
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9.*let train return 100 times as much"):
+        truelift.compare(train, **asked)
+    first = len(calls)
+    with pytest.raises(InputError, match="look like fractions"):
+        truelift.compare(train, **asked)
+    assert len(calls) == first  # what ran is kept
+    judged = truelift.compare(train, **asked, scale="none")
+    assert len(set(calls)) == len(calls)
+    assert judged["mixup"].difference == pytest.approx(0.01, rel=0.3)
+    assert judged.summary.metric.unit == ""
+
+
+def test_another_metric_of_a_function_has_a_scale_of_its_own(tmp_path: Path) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        accuracy = counting([])(seed, alpha)["accuracy"]
+        return {"val_accuracy": accuracy, "test_accuracy": accuracy / 100 - 0.01}
+
+    judged = truelift.compare(
+        train, variants=VARIANTS, seeds=3, folder=tmp_path, metric="val_accuracy", scale="points", quiet=True
+    )
+    assert "test_accuracy" not in judged.summary.others
+    (told,) = (line for line in judged.summary.cautions if "left out" in line)
+    assert "test_accuracy is left out of the other metrics: all results of test_accuracy lie between 0 and 1" in told
+    assert "study file" not in told
+    afterwards = judged_by(Study.read(tmp_path), "test_accuracy", 0.5)
+    with pytest.raises(InputError, match=r"all results of test_accuracy lie between 0 and 1.*truelift\.compare"):
+        summarise(afterwards)
+
+
+@pytest.mark.parametrize("planned", [{"seeds": 3}, {"until_decided": True, "max_seeds": 3, "metric": "accuracy"}])
+def test_a_function_may_change_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: dict[str, Any]
+) -> None:
+    calls: Calls = []
+
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        own = tmp_path / "work" / f"{seed}-{alpha}"
+        own.mkdir(parents=True)
+        os.chdir(own)
+        return counting(calls)(seed, alpha)
+
+    monkeypatch.chdir(tmp_path)
+    truelift.compare(train, variants=VARIANTS, folder="s", quiet=True, **planned)
+    assert len(calls) == 6
+    assert not list((tmp_path / "work").rglob("*.json"))
+    monkeypatch.chdir(tmp_path)
+    again = truelift.compare(train, variants=VARIANTS, folder="s", quiet=True, **planned)
+    assert len(calls) == 6
+    assert again["mixup"].seeds == 3
+    assert json.loads((tmp_path / "s" / "study.json").read_text())["repeat"].endswith("folder='s')")
 
 
 def test_all_runs_fail(tmp_path: Path) -> None:

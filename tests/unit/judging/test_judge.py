@@ -198,6 +198,118 @@ def test_scales_that_are_told() -> None:
         truelift.judge(rows(), scale="fraction")
 
 
+def of_both(validation: float, test: float) -> list[dict[str, Any]]:
+    """Runs whose accuracy is logged twice, each in a scale of its own: 1 for percent, 0.01 for fractions."""
+    return [
+        {"method": name, "seed": seed, "val_accuracy": x * validation, "test_accuracy": (x - 1) * test}
+        for name, values in ACCURACY.items()
+        for seed, x in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("scale", [None, "points"])
+def test_another_metric_whose_results_look_like_fractions_is_left_out(scale: Any) -> None:
+    judged = truelift.judge(of_both(1, 0.01), metric="val_accuracy", smallest_effect=0.5, scale=scale)
+    assert judged.verdicts["mixup"] == "helps"
+    assert "test_accuracy" not in judged.summary.others
+    (told,) = (line for line in judged.summary.cautions if "left out" in line)
+    assert "all results of test_accuracy lie between 0 and 1" in told
+    assert "study file" not in told
+
+
+@pytest.mark.parametrize("test", [1, 0.01])
+def test_another_metric_is_judged_in_points_beside_fractions(test: float) -> None:
+    judged = truelift.judge(of_both(0.01, test), metric="val_accuracy", smallest_effect=0.5, scale="fraction")
+    (mixup,) = (row for row in judged.summary.others["test_accuracy"] if row.variant == "mixup")
+    assert mixup.comparison is not None
+    assert mixup.comparison.difference == pytest.approx(1.08)
+    assert mixup.comparison.verdict == judged.verdicts["mixup"] == "helps"
+
+
+def test_a_failed_runs_number_says_nothing_of_the_scale() -> None:
+    table = [{**row, "state": "finished"} for row in rows(FRACTIONS)]
+    table[7] |= {"test_accuracy": 10.0, "state": "crashed"}
+    with pytest.raises(InputError, match=r"look like fractions, 0\.9 to 0\.916: give --scale fraction"):
+        truelift.judge(table, baseline="plain")
+    judged = truelift.judge(table, baseline="plain", scale="fraction")
+    assert judged["mixup"].seeds == 4
+    assert judged["noise"].difference == pytest.approx(0.12)
+
+
+def test_variants_in_two_scales_are_told_in_the_words_of_judge() -> None:
+    table = rows({"plain": FRACTIONS["plain"], "mixup": ACCURACY["mixup"]})
+    with pytest.raises(
+        InputError, match=r"results of test_accuracy are not of one scale.*It is given as --scale"
+    ) as told:
+        truelift.judge(table, baseline="plain")
+    assert "study file" not in str(told.value)
+
+
+WORSE = {"plain": ACCURACY["plain"], "mixup": [x - 1.5 for x in ACCURACY["plain"][::-1]]}
+
+
+def guarded(metric: str, values: dict[str, list[float]], guard: float) -> list[dict[str, Any]]:
+    """Runs of two variants, with a test accuracy that mixup makes 1.5 points worse, in percent times `guard`."""
+    table = rows({name: values[name] for name in WORSE}, metric=metric)
+    return [{**row, "test_accuracy": WORSE[row["method"]][row["seed"]] * guard} for row in table]
+
+
+LOSS = {"plain": [0.35, 0.351, 0.353, 0.352, 0.354], "mixup": [0.341, 0.34, 0.342, 0.344, 0.343]}
+SECONDS = {"plain": [30.1, 30.2, 30.4, 30.3, 30.5], "mixup": [20.2, 20.4, 20.3, 20.1, 20.6]}
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"), [("val_accuracy", ACCURACY), ("test_loss", LOSS), ("train_seconds", SECONDS)]
+)
+def test_a_guard_has_a_scale_of_its_own(metric: str, values: dict[str, list[float]]) -> None:
+    """The verdict is the same however the guard is written, and the judged metric stays as it is."""
+    asked: dict[str, Any] = {"metric": metric, "baseline": "plain"}
+    percent = truelift.judge(guarded(metric, values, 1), **asked, guards={"test_accuracy": 0.5})
+    assert percent["mixup"].ground == "guard broken"
+    table = guarded(metric, values, 0.01)
+    for scale in (None, "none") if metric != "val_accuracy" else (None, "points", "none"):
+        with pytest.raises(InputError, match=r"look like fractions, 0\.8.*: give its limit as 0\.5:fraction"):
+            truelift.judge(table, **asked, guards={"test_accuracy": 0.5}, scale=scale)
+    fraction = truelift.judge(table, **asked, guards={"test_accuracy": "0.5:fraction"})
+    assert fraction.verdicts == percent.verdicts == {"mixup": "hurts"}
+    assert fraction["mixup"].guards[0].worse == pytest.approx(percent["mixup"].guards[0].worse)
+    assert fraction["mixup"].difference == pytest.approx(percent["mixup"].difference)
+    assert fraction.summary.metric == percent.summary.metric
+    assert fraction.summary.trade_off == percent.summary.trade_off or metric == "train_seconds"
+    relative = truelift.judge(table, **asked, guards={"test_accuracy": "1 %"})
+    assert relative["mixup"].guards[0].worse == pytest.approx(1.66, abs=0.01)
+    plain = truelift.judge(table, **asked, guards={"test_accuracy": "0.005:none"})
+    assert plain["mixup"].guards[0].broken
+    assert plain["mixup"].guards[0].unit == ""
+    points = truelift.judge(table, **asked, guards={"test_accuracy": "0.5:points"})  # as told
+    assert points["mixup"].guards[0].holds
+
+
+def test_a_guard_of_fractions_beside_a_metric_of_fractions() -> None:
+    table = guarded("val_accuracy", FRACTIONS, 0.01)
+    judged = truelift.judge(table, metric="val_accuracy", guards={"test_accuracy": 0.5}, scale="fraction")
+    assert judged["mixup"].difference == pytest.approx(1.08)
+    assert judged["mixup"].guards[0].worse == pytest.approx(1.5)
+    mixed = truelift.judge(
+        guarded("val_accuracy", FRACTIONS, 1), metric="val_accuracy", guards={"test_accuracy": 0.5}, scale="fraction"
+    )
+    assert mixed["mixup"].guards[0].worse == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("metric", "values"), [("test_loss", LOSS), ("train_seconds", SECONDS)])
+@pytest.mark.parametrize("scale", ["points", "fraction"])
+def test_a_loss_or_a_time_is_not_in_points(metric: str, values: dict[str, list[float]], scale: Any) -> None:
+    with pytest.raises(InputError, match=f"--scale {scale} is for accuracies, errors and the like, got {metric}"):
+        truelift.judge(rows({name: values[name] for name in WORSE}, metric=metric), metric=metric, scale=scale)
+
+
+@pytest.mark.parametrize("limit", ["0.5:percent", "3 %:fraction", ":fraction", "0.5:", "-1:points"])
+def test_limits_that_are_none(limit: str) -> None:
+    table = guarded("val_accuracy", ACCURACY, 0.01)
+    with pytest.raises(InputError, match="guard test_accuracy must have a limit of at least 0"):
+        truelift.judge(table, metric="val_accuracy", guards={"test_accuracy": limit})
+
+
 def test_a_frame_of_mlflows_search() -> None:
     table = [
         {
@@ -232,6 +344,16 @@ def test_a_direction_against_the_name_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "better", "told"), [("top1", "lower", 1), ("val_err", "higher", 1), ("acc", "higher", 0)]
+)
+def test_a_direction_against_a_short_name_is_told_too(metric: str, better: Any, told: int) -> None:
+    notes = truelift.judge(rows(metric=metric), baseline="plain", metric=metric, better=better).notes
+    sentence = f"{metric} is judged as better where it is {better}, as asked; its name says the opposite."
+    assert notes.count(sentence) == told
+    assert len(notes) == 1 + told
+
+
 def test_guards(tmp_path: Path) -> None:
     table = [
         {**row, "test_loss": 0.3 + row["seed"] / 50 + 0.2 * (row["method"] == "noise"), "other": 1.0} for row in rows()
@@ -259,6 +381,25 @@ def test_guards(tmp_path: Path) -> None:
             truelift.judge(table, **asked, guards=guards)
     with pytest.raises(InputError, match="guards need runs that are pairs"):
         truelift.judge(table, **asked, guards={"test_loss": 1}, paired=False)
+
+
+def test_two_guards_of_one_metric_and_two_metrics_of_one_label() -> None:
+    table = [
+        {
+            **row,
+            "test loss": 0.3 + 0.2 * (row["method"] == "mixup") + row["seed"] ** 2 / 1e3,
+            "test_loss": 1 + i / 1e3,
+            "val/loss": 1.0,
+        }
+        for i, row in enumerate(rows({name: ACCURACY[name] for name in ("plain", "mixup")}))
+    ]
+    asked: dict[str, Any] = {"baseline": "plain", "metric": "test_accuracy"}
+    with pytest.raises(InputError, match='guard val/loss is given twice, as "val/loss" and "val_loss"'):
+        truelift.judge(table, **asked, guards={"val/loss": 0.0001, "val_loss": 5})
+    judged = truelift.judge(table, **asked, guards={"test loss": 0.05, "test_loss": 0.05})
+    by_name = {guard["metric"]: guard["worse"] for guard in json.loads(judged.to_json())["variants"][1]["guards"]}
+    assert by_name == {"test loss": pytest.approx(0.2), "test_loss": pytest.approx(0.005)}
+    assert "test loss gets 0.2 worse" in judged["mixup"].reason
 
 
 def test_a_variant_a_run_is_no_study() -> None:

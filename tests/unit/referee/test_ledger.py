@@ -428,3 +428,53 @@ def test_a_head_that_holds_something_else_is_damaged(tmp_path: Path, content: st
     Path(f"{path}.head").write_text(content)
     with pytest.raises(InputError, match="is damaged: it must hold the number of lines and a hash"):
         Ledger(path).register("b", baseline="plain", metric="val_accuracy", seeds=3)
+
+
+def test_a_ledger_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training may change the working directory."""
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger("l.jsonl", rule="lord")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    one = ledger.register("try", baseline="plain", metric="val_accuracy")
+    assert ledger.judge_results(one, baseline=BASE, results=BASE + 3 + NOISE).passed
+    assert ledger.notes() == []
+    assert ledger.record([one])["ledger"] == "l.jsonl"  # as it was given
+    assert not list(Path.cwd().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("metric", "base", "effect", "given"),
+    [
+        ("val_accuracy", BASE / 100, 0.5, {"scale": "fraction"}),
+        ("val_accuracy", BASE, 0.5, {}),
+        ("train_seconds", BASE / 10, 2.0, {}),
+        ("val_loss", BASE, 0.5, {}),
+    ],
+)
+def test_results_are_judged_as_everywhere_else(
+    tmp_path: Path, metric: str, base: Any, effect: float, given: dict[str, Any]
+) -> None:
+    """As by `truelift.compare`, in the metric's unit."""
+    better = 1 if metric == "val_accuracy" else -1
+    results = base * (1 + better * (0.03 + NOISE / 100))
+    ledger = Ledger(tmp_path / "l.jsonl", rule="lord")
+    one = ledger.register("try", {"a": 1}, baseline="plain", metric=metric, smallest_effect=effect)
+    if given:
+        with pytest.raises(InputError, match=f'all results of {metric} lie between 0 and 1: write scale = "fraction"'):
+            ledger.judge_results(one, baseline=base, results=results)
+    found = ledger.judge_results(one, baseline=base, results=results, **given)
+    times = 100 if given else 1
+    of_seed = dict(zip(one.seeds, zip(times * base, times * results, strict=True), strict=True))
+    judged = truelift.compare(
+        lambda seed, a=0: {metric: of_seed[seed][a]},
+        variants={"plain": {}, "try": {"a": 1}},
+        seeds=one.seeds,
+        folder=tmp_path / "s",
+        metric=metric,
+        smallest_effect=effect,
+        quiet=True,
+    )
+    assert (found.verdict, found.passed) == ("helps", True)
+    assert judged["try"].verdict == "helps"
+    assert ledger.state().candidates[one.number].differences == pytest.approx(judged["try"].differences)

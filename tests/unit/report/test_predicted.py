@@ -187,6 +187,18 @@ def test_what_cannot_be_had_is_refused_in_one_line(tmp_path: Path, given: str, t
         judged_by(Study.read(study(tmp_path, classes=3)), given, None)
 
 
+def test_a_metric_without_a_direction_cannot_judge(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    for run in Study.read(found).runs:
+        result = json.loads((run.folder / "result.json").read_text())
+        write_json(run.folder / "result.json", {**result, "metrics": {**result["metrics"], "counted_saving": 1.0}})
+    with pytest.raises(InputError, match="counted_saving cannot judge: its name does not say which way is better"):
+        judged_by(Study.read(found), "counted_saving", None)
+    with pytest.raises(InputError, match="unknown metric") as told:
+        judged_by(Study.read(found), "zzz", None)
+    assert "counted_saving" not in str(told.value)
+
+
 def test_plans_whose_levels_are_for_their_metric_are_refused(tmp_path: Path) -> None:
     looks = {"until_decided": {"max_seeds": 4, "looks": [3, 4], "alpha": 0.05}}
     with pytest.raises(InputError, match="cannot judge a study until decided"):

@@ -29,7 +29,7 @@ from truelift.report.json_form import report_form
 from truelift.report.objectives import other_losses
 from truelift.report.page import html_page
 from truelift.report.plain import latex_text, markdown_text
-from truelift.report.sections import cells
+from truelift.report.sections import cells, reading
 from truelift.report.tips import difference_tips
 from truelift.verdicts.numbers import digits, number, p_value
 
@@ -528,3 +528,21 @@ def test_what_is_drawn_once_is_what_matplotlib_draws_twice(study: Path, monkeypa
     monkeypatch.setattr(figures, "_lay_out_alone", lambda figure: None)
     assert html_page(summary) == once
     assert len(draws) - drawn > drawn
+
+
+def test_a_noise_that_could_not_be_pooled_is_told(study: Path) -> None:
+    """Pairs of some variants alone cannot share one noise: then the report must not say that they did."""
+    read = Study.read(study)
+    summary = summarise(replace(read, plan={**read.plan, "pooling": "guarded"}))
+    told = [line for line in summary.cautions if "pooling" in line]
+    assert len(told) == 1
+    assert "was not used" in told[0]
+    assert not any('pooling = "guarded"' in line for line in reading(summary))
+    whole = tuple(run for run in read.runs if run.variant != "broken")
+    variants = {name: what for name, what in read.plan["variants"].items() if name != "broken"}
+    variants["third"] = variants["a_b"]
+    thirds = tuple(replace(run, variant="third") for run in whole if run.variant == "a_b")
+    plan = {**read.plan, "variants": variants, "pooling": "guarded"}
+    summary = summarise(replace(read, plan=plan, runs=(*whole, *thirds)))
+    assert not [line for line in summary.cautions if "pooling" in line]
+    assert any('pooling = "guarded"' in line for line in reading(summary))

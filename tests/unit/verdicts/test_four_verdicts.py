@@ -1,6 +1,7 @@
 """No effect, guards, scale, failures, constant baselines, pooled noise and outlying runs."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ from truelift.verdicts import (
 )
 from truelift.verdicts.compare_unpaired import compare_unpaired
 from truelift.verdicts.pooled import dunnett_critical
+from truelift.verdicts.power import power_paired_t
 from truelift.verdicts.requirement import met
+from truelift.verdicts.student import power_of
 
 BASE = [90.0, 91.0, 92.0, 91.0, 90.0]
 NOISE = np.array([0.1, -0.1, 0.2, -0.2, 0.0])
@@ -258,8 +261,28 @@ class TestPooled:
         pooled = step_down_dunnett(base, np.stack(list(variants.values())))
         for c, q in zip(found.values(), pooled.p_adjusted, strict=True):
             assert c.p_adjusted == pytest.approx(max(c.p_value or 0.0, q))
+            # The pooled interval is Student's at this confidence, unless the variant's own at 95 % is wider.
+            level = 1 - c.interval_confidence
+            assert 0.05 / 3 < level < 0.0501
+            assert c.pooled
+            assert c.interval is not None
+            own = float(np.std(c.differences, ddof=1)) / math.sqrt(5)
+            halves = (stats.t.isf(level / 2, 12) * pooled.standard_error, stats.t.isf(0.025, 4) * own)
+            assert c.interval[1] - c.difference == pytest.approx(max(halves))
+            assert c.smallest_detectable is not None
+            assert power_paired_t(c.smallest_detectable, own * math.sqrt(5), 5, 0.05) >= 0.7999
+            assert power_of(c.smallest_detectable / pooled.standard_error, 12, level) >= 0.7999
         with pytest.raises(InputError, match="needs 3 variants or more, got 1"):
             compare(base, {"a": base}, higher_is_better=True, pooling="guarded")
+
+    def test_it_is_told_where_a_run_is_missing(self) -> None:
+        generator = np.random.default_rng(3)
+        base = generator.normal(size=5)
+        variants = {str(i): base + generator.normal(1.5, 1, 5) for i in range(3)}
+        variants["2"][0] = np.nan
+        found = compare(base, variants, higher_is_better=True, pooling="guarded")
+        assert not any(c.pooled for c in found.values())
+        assert found == compare(base, variants, higher_is_better=True)
 
 
 def test_outlying_runs_are_named() -> None:
@@ -267,3 +290,29 @@ def test_outlying_runs_are_named() -> None:
     assert [(run.variant, run.index, run.value) for run in found] == [("v", 2, 30.0)]
     assert found[0].median == pytest.approx(90.75)
     assert outlying_runs({"a": BASE, "b": [80.0, 95.0]}) == ()
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("number", [90.1, 1.0])
+def test_a_baseline_that_differs_in_the_last_bit_is_constant(number: float, relative: bool) -> None:
+    base = [number, math.nextafter(number, 100), number, number]
+    rising = [number + 1.3, number + 1.1, number + 1.2, number + 1.25]
+    found = compare(base, {"rising": rising, "same": [number] * 4}, higher_is_better=True, relative=relative)
+    assert {c.ground for c in found.values()} == {"constant baseline"}
+    found = compare(base, {"same": [number] * 4}, higher_is_better=True, relative=relative, may_be_constant=True)
+    assert found["same"].ground == "no difference"
+    assert found["same"].baseline_sd == 0
+
+
+def test_equal_differences_below_the_smallest_effect_tell_what_no_effect_would_take() -> None:
+    base = [90.0, 90.5, 90.25, 91.0, 90.75, 90.125]
+    sure = [x + 2 + d for x, d in zip(base, (0.1, 0.2, 0.15, 0.1, 0.12, 0.2), strict=True)]
+    asked: dict[str, Any] = {"higher_is_better": True, "smallest_effect": 0.5}
+    found = compare(base, {"same": [x + 0.125 for x in base], "sure": sure}, **asked)["same"]
+    assert found.p_adjusted is not None
+    assert (found.verdict, found.ground) == ("undecided", "no spread")
+    assert found.p_adjusted < 0.05  # the difference is real, and too small: of interest is that it has no effect
+    assert found.more_seeds == (1, 1)
+    assert found.reason.endswith("; about 1 more seed would be needed.")
+    more = compare([*base, 90.5], {"same": [*(x + 0.125 for x in base), 90.625], "sure": [*sure, 92.6]}, **asked)
+    assert more["same"].verdict == "no effect"

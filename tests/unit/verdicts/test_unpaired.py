@@ -143,3 +143,40 @@ def test_runs_that_are_no_pairs_are_not_told_as_seeds(variant: list[float], grou
     assert (found.ground, found.replicates) == (ground, "runs")
     assert " run" in found.reason.lower()
     assert not re.search(r"seeds?(?! noise)", found.reason)
+
+
+UP = 0.1 + 0.2  # 0.30000000000000004
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("one", "other", "ground"),
+    [
+        ([90.10000000000001, 90.1, 90.10000000000001], [90.1] * 3, "no difference"),
+        ([90.1, 90.10000000000001, 90.1], [90.4] * 3, "no spread"),
+        ([UP, 0.3, 0.3], [2.5] * 3, "no spread"),
+        ([1.0, 1.0000000000000002, 1.0], [1.0] * 3, "no difference"),
+    ],
+)
+def test_the_last_bit_is_no_noise(
+    one: list[float], other: list[float], ground: str, turned: bool, relative: bool
+) -> None:
+    base, variant = (other, one) if turned else (one, other)
+    asked: dict[str, Any] = {"higher_is_better": False, "relative": relative, "smallest_effect": 5.0}
+    found = compare_unpaired(base, {"v": variant}, **asked)["v"]
+    assert (found.verdict, found.ground) == ("undecided", "constant baseline")
+    found = compare_unpaired(base, {"v": variant}, **asked, may_be_constant=True)["v"]
+    assert (found.verdict, found.ground, found.interval) == ("undecided", ground, None)
+    assert (found.baseline_sd, found.variant_sd) == (0, 0)
+    assert found.difference == 0 or ground == "no spread"
+    tested = welch(base, variant)
+    assert tested.error == 0
+    assert tested.difference == 0 or ground == "no spread"
+
+
+def test_an_interval_narrower_than_its_numbers_can_tell() -> None:
+    variants = {"v": [1e9] * 3}
+    found = compare_unpaired([1e-9, 2e-9, 3e-9], variants, higher_is_better=True, smallest_effect=2e9)["v"]
+    assert found.interval == (1e9, 1e9)
+    assert found.reason.startswith("Real (p < 0.001), but no effect as large as 2,000,000,000: the 95 % interval is +1")
