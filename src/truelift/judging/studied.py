@@ -80,15 +80,24 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     for guard in asked.guards:
         name = guard.metric.name
         guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
-    runs = tuple(
-        _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
-    )
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
+    empty = {name: [seed for seed, run in seeds[name].items() if _is_empty(run, table, metric)] for name in names}
+    runs = tuple(
+        _read_run(run, seed, asked, table, folder, factors)
+        for name in names
+        for seed, run in seeds[name].items()
+        if seed not in empty[name]
+    )
     plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
     plan["guards"] = guards
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
-    missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
+    missing = tuple(
+        missing_runs(name, which, told)
+        for name in names
+        for which, told in ((empty[name], f"there is no {metric.name}"), (absent.get(name), "there is no such run"))
+        if which
+    )
     opposite = [asked.metric.against_its_name, *(guard.metric.against_its_name for guard in asked.guards)]
     plan["notes"] = [
         *asked.notes,
@@ -193,6 +202,11 @@ def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
         if name in run.series
     )
     return [value for value in found if value is not None and math.isfinite(value)]
+
+
+def _is_empty(run: OneRun, table: RunTable, metric: Metric) -> bool:
+    """Whether a run is a row of a table with an empty cell: nothing says that it failed."""
+    return table.has_empty_cells and run.failed is None and metric.name not in run.series
 
 
 def _read_run(

@@ -76,6 +76,39 @@ def test_missing_pairs_and_numbers_are_named() -> None:
     assert judged["mixup"].seeds == 2
 
 
+def test_an_empty_cell_is_no_failed_run_in_any_form_of_the_table(tmp_path: Path) -> None:
+    wide = "seed,plain,mixup,bad\n0,90.1,91.2,80\n1,90.4,91.6,81\n2,90.2,,80\n3,90.6,91.5,80\n4,90.3,91.4,81\n"
+    head, *lines = [line.split(",") for line in wide.split()]
+    tall = [(line[0], name, cell) for line in lines for name, cell in zip(head[1:], line[1:], strict=True)]
+    texts = {
+        "wide": wide,
+        "tall": "seed,method,accuracy\n" + "".join(f"{s},{v},{x}\n" for s, v, x in tall),
+        "without": "seed,method,accuracy\n" + "".join(f"{s},{v},{x}\n" for s, v, x in tall if x),
+    }
+    told = set()
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+        judged = truelift.judge(tmp_path / f"{name}.csv", baseline="plain", metric="accuracy", smallest_effect=0.5)
+        assert judged.verdicts == {"mixup": "helps", "bad": "hurts"}, name
+        assert judged["mixup"].seeds == 4
+        told |= set(judged.summary.problems)
+    assert told == {"mixup, seed 2: there is no such run", "mixup, seed 2: there is no accuracy"}
+    rows = [{"seed": int(s), "method": v, "accuracy": float(x) if x else None, "state": "ok"} for s, v, x in tall]
+    crashed = [row | {"state": "crashed" if row["accuracy"] is None else "ok"} for row in rows]
+    assert truelift.judge(rows, baseline="plain", smallest_effect=0.5).verdicts["mixup"] == "helps"
+    assert truelift.judge(crashed, baseline="plain", smallest_effect=0.5).verdicts["mixup"] == "undecided"
+
+
+def test_a_variant_without_a_number_is_told() -> None:
+    table = [row | {"test_accuracy": None} if row["method"] == "mixup" else row for row in rows()]
+    judged = truelift.judge(table, baseline="plain", metric="test_accuracy")
+    assert judged.verdicts["mixup"] == "undecided"
+    assert judged.summary.problems == ("mixup, seeds 0, 1, 2, 3, 4: there is no test_accuracy",)
+    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", paired=False)
+    assert unpaired.verdicts["mixup"] == "undecided"
+    assert unpaired.summary.problems == judged.summary.problems
+
+
 def test_seeds_that_are_names() -> None:
     table = [{**row, "seed": f"fold-{row['seed']}"} for row in rows()]
     judged = truelift.judge(table, baseline="plain")

@@ -60,9 +60,13 @@ def of_columns(source: str, columns: Sequence[tuple[str, list[Fact]]]) -> Column
 
 
 def _listed(values: Any) -> list[Any]:
+    """A column's cells; what pandas holds for a missing one, NaN, is None, as in the file that it would write."""
     for name in ("tolist", "to_pylist"):
         if hasattr(values, name):
-            return list(getattr(values, name)())
+            found = list(getattr(values, name)())
+            if not hasattr(values, "isna"):
+                return found
+            return [None if missing else cell for cell, missing in zip(found, values.isna().tolist(), strict=True)]
     return list(values)
 
 

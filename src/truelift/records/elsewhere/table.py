@@ -85,6 +85,7 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
         variant_from=_quoted(variants.columns),
         seed_from=_quoted([seed]) if seed else "nowhere",
         steps_from=_quoted([step]) if step and any(len(s.steps) > 1 for r in runs for s in r.series.values()) else None,
+        has_empty_cells=True,
         notes=tuple(reader.notes),
     )
 
