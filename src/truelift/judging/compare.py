@@ -1,5 +1,6 @@
 """Any training function, over variants and seeds: recorded, resumed and judged."""
 
+import copy
 import hashlib
 import inspect
 import json
@@ -102,9 +103,7 @@ def compare(
             raise InputError("until_decided needs metric: what is judged is part of the plan, before the first run.")
         planned = _plan(train, variants, names, _seeds(plan_of_looks.most_seeds))
         by = replace(given, unit="") if scale == "none" and given.in_points else given
-        record = _record(
-            home, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
-        )
+        record = _record(home, train, planned, names, by, {**asked, "until_decided": looks_record(plan_of_looks)})
         with leased(home):
             write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
             _until_decided(_Runner(train, home, given, better, quiet), home, planned)
@@ -118,7 +117,7 @@ def compare(
         if runner.metric is None or not runner.results:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
-        record = _record(home, train, planned, variants, names, judged_by, asked)
+        record = _record(home, train, planned, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
 
@@ -198,6 +197,7 @@ def _plan(
     """
     source = source_of(train)
     digests = {name: _settings_text(name, variants[name]) for name in names}
+    kept = {name: copy.deepcopy(dict(variants[name])) for name in names}
     for name in names:
         try:
             inspect.signature(train).bind(seeds[0], **variants[name])
@@ -207,7 +207,7 @@ def _plan(
         except ValueError:  # written in C: it is seen when it is called
             continue
     return [
-        _Planned(name, seed, variants[name], f"runs/{name}/seed-{seed}-{_digest(source, digests[name])}")
+        _Planned(name, seed, kept[name], f"runs/{name}/seed-{seed}-{_digest(source, digests[name])}")
         for seed in seeds
         for name in names
     ]
@@ -260,7 +260,7 @@ class _Runner:
             self.say(line)
         (path / "failure.json").unlink(missing_ok=True)
         try:
-            found = self._train(run.seed, **run.settings)
+            found = self._train(run.seed, **copy.deepcopy(run.settings))  # which it may change in place
         except Exception as error:
             self._fail(path, raised(error), told)
             return
@@ -351,7 +351,6 @@ def _record(
     home: Path,
     train: Train,
     planned: Sequence[_Planned],
-    variants: Mapping[str, Mapping[str, Any]],
     names: Sequence[str],
     metric: Metric,
     asked: Mapping[str, Any],
@@ -368,7 +367,7 @@ def _record(
         "relative": metric.relative,
         "baseline": names[0],
         "seeds": _seeds_of(planned),
-        "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
+        "variants": {run.variant: {"settings": dict(run.settings), "command": None} for run in planned},
         "shared": {"function": function},
         "runs": _runs(planned),
         "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(home)!r})",

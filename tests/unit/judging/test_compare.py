@@ -1,6 +1,7 @@
 """Any function as a training: recorded, resumed after a kill, judged."""
 
 import functools
+import importlib.util
 import json
 import os
 import random
@@ -73,6 +74,22 @@ def test_another_setting_or_another_source_is_another_run(tmp_path: Path) -> Non
     assert judged.summary.rows[0].values == (80, 81, 82)
 
 
+def test_a_function_that_changes_its_settings_changes_nobody_else_s(tmp_path: Path) -> None:
+    def train(seed: int, layers: list[int], more: dict[str, list[int]]) -> dict[str, float]:
+        layers.append(1)
+        more["of"].append(seed)
+        return {"accuracy": 50 + sum(layers) + len(more["of"])}
+
+    variants = {"plain": {"layers": [10], "more": {"of": []}}, "deep": {"layers": [10, 5], "more": {"of": []}}}
+    judged = truelift.compare(train, variants=variants, seeds=3, folder=tmp_path, quiet=True)
+    assert [row.values for row in judged.summary.rows] == [(62, 62, 62), (67, 67, 67)]
+    assert variants["deep"] == {"layers": [10, 5], "more": {"of": []}}
+    planned = json.loads((tmp_path / "study.json").read_text())["variants"]
+    assert {name: found["settings"] for name, found in planned.items()} == variants
+    for result in tmp_path.glob("runs/deep/*/result.json"):
+        assert json.loads(result.read_text())["settings"] == variants["deep"]
+
+
 def offset(value: float) -> Callable[..., dict[str, float]]:
     def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
         return {"accuracy": 80 + seed + alpha + value}
@@ -129,6 +146,49 @@ def test_a_lambda_may_hold_others_and_a_name_that_is_bound_later(tmp_path: Path)
     first = source_of(train)
     later = 80
     assert source_of(train) != first
+
+
+WITH_TEXT = """
+{around}:
+    def train(seed, shift=0.0):
+        '''
+lr: 0.1
+'''
+        return {{"accuracy": 50 + seed}}
+{after}
+"""
+NO_STATEMENTS = (
+    WITH_TEXT.format(around="def around()", after="    return train\ntrain = around()"),
+    WITH_TEXT.format(around="class Around", after="train = Around.train"),
+    WITH_TEXT.format(around="class Around", after="    __call__ = train\ntrain = Around().train"),
+    "train = [1,\n  2, lambda seed: {'accuracy': 50}][2]",
+    "if True:\n  train = [1,\n    lambda seed: {'accuracy': 50, 'text': '''\nlr: 0.1\n'''}, 2][1]",
+)
+
+
+def from_file(path: Path, source: str) -> Any:
+    """The `train` of a module of that source."""
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location("own", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.train
+
+
+@pytest.mark.parametrize("source", NO_STATEMENTS, ids=["inner", "function", "method", "lambda", "indented"])
+def test_a_source_that_is_no_statement_by_itself_counts(tmp_path: Path, source: str) -> None:
+    one, same = (from_file(tmp_path / f"{name}.py", source) for name in "ab")
+    other = from_file(tmp_path / "c.py", source.replace("50", "70"))
+    assert source_of(one) == source_of(same)
+    assert source_of(one) != source_of(other)
+
+
+def test_one_of_several_lambdas_in_an_incomplete_statement_is_refused(tmp_path: Path) -> None:
+    train = from_file(tmp_path / "a.py", "train = [1,\n  lambda seed: {}, lambda seed: {'accuracy': seed}][2]")
+    with pytest.raises(InputError, match="got one of several lambdas in a statement: use def"):
+        source_of(train)
 
 
 def test_one_of_several_lambdas_is_refused(tmp_path: Path) -> None:
