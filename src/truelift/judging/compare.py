@@ -17,7 +17,7 @@ from truelift.judging.metric import Better, named
 from truelift.judging.train_source import source_of
 from truelift.metrics import Metric, no_result
 from truelift.own import raised
-from truelift.records import Study, earlier_plans, leased, make_room, now, read_result, write_json
+from truelift.records import Study, earlier_plans, leased, make_room, now, read_plan, read_result, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
 from truelift.report.standing import decide
@@ -98,6 +98,7 @@ def compare(
         "metric_scale": scale,
     }
     plan_of_looks = _looks(until_decided, max_seeds, looks, seeds)
+    _refuse_a_study(home)
     if plan_of_looks is not None:
         if given is None:
             raise InputError("until_decided needs metric: what is judged is part of the plan, before the first run.")
@@ -120,6 +121,18 @@ def compare(
         record = _record(home, train, planned, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
+
+
+def _refuse_a_study(home: Path) -> None:
+    """Refuse a folder whose study.json is of `truelift study`: it would be written over."""
+    try:
+        there = read_plan(home)
+    except InputError:  # it is not there, or damaged
+        return
+    if "function" not in there["shared"]:
+        source = there.get("source")
+        held = "another study" if source is None else f"the study of {source}"
+        raise InputError(f"{home} holds {held}: give this comparison another folder.")
 
 
 def _looks(

@@ -248,6 +248,22 @@ def test_fractions_are_refused_until_it_is_told_what_they_are(tmp_path: Path) ->
     assert judged.summary.metric.unit == ""
 
 
+@pytest.mark.parametrize("more", [{"seeds": 3}, {"until_decided": True, "max_seeds": 5, "metric": "accuracy"}])
+def test_the_folder_of_another_study_is_left_alone(tmp_path: Path, more: dict[str, Any]) -> None:
+    calls: Calls = []
+    truelift.compare(counting(calls), variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    path = tmp_path / "study.json"
+    of_study = {**json.loads(path.read_text()), "shared": {"epochs": 8}}
+    with_source = {**of_study, "source": "../../demo.toml"}
+    for held, told in ((with_source, "the study of ../../demo.toml"), (of_study, "another study")):
+        path.write_text(json.dumps(held))
+        with pytest.raises(InputError) as caught:
+            truelift.compare(counting(calls), variants=VARIANTS, folder=tmp_path, quiet=True, **more)
+        assert str(caught.value) == f"{tmp_path} holds {told}: give this comparison another folder."
+        assert json.loads(path.read_text()) == held
+    assert len(calls) == 6
+
+
 def test_all_runs_fail(tmp_path: Path) -> None:
     def train(seed: int) -> dict[str, float]:
         raise KeyError(seed)
