@@ -16,7 +16,7 @@ from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
-from truelift.records.elsewhere.names import BASELINES
+from truelift.records.elsewhere.names import BASELINES, is_fold
 from truelift.verdicts import Scale
 from truelift.verdicts.wording import missing_runs
 
@@ -90,6 +90,13 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     )
     plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
     plan["guards"] = guards
+    if paired and _are_folds(table) and len(everyone) > 1:
+        plan["folds"] = len(everyone)
+        notes.insert(
+            0,
+            f"Pairs are taken for the {len(everyone)} folds of one data set, as {table.seed_from} says, and judged by "
+            "Nadeau and Bengio's corrected t. Independent pairs, each of its own data, need another name, as seed.",
+        )
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
     missing = tuple(
@@ -164,6 +171,11 @@ def _pairing(
     if shared or wanted:
         return True, []
     return False, ["No variant shares a seed with the baseline, so variants are compared unpaired, by Welch's test."]
+
+
+def _are_folds(table: RunTable) -> bool:
+    """Whether the seeds are folds, by their column's name or each by its own."""
+    return table.seeds_are_folds or all(isinstance(run.seed, str) and is_fold(run.seed) for run in table.runs)
 
 
 def _numbered(

@@ -116,6 +116,49 @@ def test_seeds_that_are_names() -> None:
     assert "0 is fold-0, 1 is fold-1" in judged.notes[-1]
 
 
+FOLDS = {"plain": [90.1, 91.4, 89.2, 90.6, 90.9], "mixup": [90.5, 91.5, 89.7, 90.7, 91.3]}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [{"method": v, "fold": s, "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)],
+        [{"method": v, "cv-fold": s, "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)],
+        [{"method": v, "seed": f"fold_{s}", "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)],
+        [{"fold": s, "plain": FOLDS["plain"][s], "mixup": FOLDS["mixup"][s]} for s in range(5)],
+        [{"method": v, **{f"fold_{s}": x for s, x in enumerate(of)}} for v, of in FOLDS.items()],
+    ],
+)
+def test_folds_are_no_independent_pairs(table: list[dict[str, Any]]) -> None:
+    seed = "cv-fold" if "cv-fold" in table[0] else None
+    judged = truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed)
+    expected = compare(FOLDS["plain"], {"mixup": FOLDS["mixup"]}, higher_is_better=True, unit="points", held_out=1 / 4)
+    assert judged["mixup"].p_value == expected["mixup"].p_value
+    assert judged.verdicts == {"mixup": "undecided"}
+    assert "Nadeau and Bengio's corrected t" in str(judged.notes)
+    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
+    assert unpaired.summary.asked.folds is None
+
+
+def test_seeds_are_no_folds() -> None:
+    assert truelift.judge(rows(), baseline="plain").summary.asked.folds is None
+
+
+def test_folds_within_seeds_are_named() -> None:
+    table = [row | {"fold": fold, "test_accuracy": row["test_accuracy"] + fold} for row in rows() for fold in range(3)]
+    with pytest.raises(InputError, match=r"They differ in fold: give a table for each, or the mean over fold\.$"):
+        truelift.judge(table, baseline="plain")
+
+
+def test_a_ledger_takes_no_folds(tmp_path: Path) -> None:
+    table = [{"method": v, "fold": s, "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)]
+    with pytest.raises(
+        InputError, match=r"^a ledger needs pairs that are independent, and folds of one data set are not"
+    ):
+        truelift.judge(table, baseline="plain", ledger=tmp_path / "l.jsonl")
+    assert not (tmp_path / "l.jsonl").exists()
+
+
 def test_runs_without_seeds_are_compared_by_welch() -> None:
     table = [{k: v for k, v in row.items() if k != "seed"} for row in rows()][:-2]
     judged = truelift.judge(table, baseline="plain")

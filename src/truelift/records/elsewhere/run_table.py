@@ -54,6 +54,8 @@ class RunTable:
     """Where the variants were found, in words."""
     seed_from: str
     """Where the seeds were found, in words; "nowhere" without any."""
+    seeds_are_folds: bool = False
+    """Whether the seeds' name says that they are the folds of one data set."""
     steps_from: str | None = None
     """What counts the steps; None where every run has one result."""
     has_empty_cells: bool = False
