@@ -460,16 +460,19 @@ def digest_of(name: str, settings: Any) -> str:
 def _same(
     state: State, wanted: list[Settings], base: Settings, asked: tuple[Any, ...], seeds: int | tuple[int, ...]
 ) -> tuple[Candidate, ...] | None:
-    """The last registration of just these candidates, if it asks the same."""
+    """Of the last registration of just these candidates, if it asks the same, each in the order of `wanted`."""
     found = None
     digests = [one.digest for one in wanted]
     for one in state.candidates.values():
         r = one.registered
         images = asked[3] if same_images(r.images, asked[3], r.metric) else r.images
         there = (r.metric, r.higher_is_better, r.smallest_effect, images, bool(r.confirmation))
-        if there == asked and [c.digest for c in r.candidates] == digests and r.baseline.digest == base.digest:
+        if there == asked and {c.digest for c in r.candidates} == set(digests) and r.baseline.digest == base.digest:
             found = r if seeds == (len(r.seeds) if r.drawn else tuple(r.seeds)) else found
-    return None if found is None else tuple(state.candidates[c.number] for c in found.candidates)
+    if found is None:
+        return None
+    number = {c.digest: c.number for c in found.candidates}
+    return tuple(state.candidates[number[digest]] for digest in digests)
 
 
 def _content(file: int, path: Path) -> bytes:

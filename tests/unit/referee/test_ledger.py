@@ -130,6 +130,18 @@ def test_candidates_of_one_study_share_seeds_and_are_levels_of_their_own(tmp_pat
         ledger.register("d", **METRIC, seeds=2)  # type: ignore[arg-type]
 
 
+def test_the_order_of_candidates_is_no_other_registration(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.jsonl")
+    first = ledger.register_all({"a": {"x": 1}, "b": {"x": 2}}, **METRIC)  # type: ignore[arg-type]
+    assert ledger.register_all({"b": {"x": 2}, "a": {"x": 1}}, **METRIC) == first[::-1]  # type: ignore[arg-type]
+    for one in first:
+        ledger.judge_results(one, baseline=BASE, results=BASE + 1 + NOISE)
+    judged = ledger.register_all({"b": {"x": 2}, "a": {"x": 1}}, **METRIC)  # type: ignore[arg-type]
+    assert [one.number for one in judged] == [2, 1]
+    with pytest.raises(InputError, match="registered before"):
+        ledger.register_all({"b": {"x": 2}}, **METRIC)  # type: ignore[arg-type]
+
+
 def test_a_baseline_changes_by_promotion_alone(tmp_path: Path) -> None:
     ledger = filled(tmp_path / "l.jsonl")
     with pytest.raises(InputError, match='compares with the baseline "try-1", got "plain"'):
