@@ -195,6 +195,23 @@ def test_the_step_that_counts(at: str | None, difference: float, mean: float) ->
     assert judged["mixup"].difference == difference
 
 
+@pytest.mark.parametrize("at", ["best-validation", "best=val_miou", "best=val_MIoU"])
+def test_the_direction_that_is_given_is_that_of_the_validation_metric_too(at: str) -> None:
+    table = [{**row, "val_miou": row.pop("val_accuracy")} for row in epochs("test_miou")]
+    judged = truelift.judge(table, metric="test_miou", better="higher", at=at)
+    assert judged.summary.rows[0].mean == pytest.approx(81)
+    lower = truelift.judge(table, metric="test_miou", better="lower", at=at)
+    assert lower.summary.rows[0].mean == pytest.approx(71)
+
+
+def test_what_chooses_the_step_and_tells_no_direction_is_refused() -> None:
+    table = [{**row, "val_score": row["val_accuracy"]} for row in epochs("test_miou")]
+    with pytest.raises(InputError, match=r"name tells which way is better, got val_score"):
+        truelift.judge(table, metric="test_miou", better="higher", at="best=val_score")
+    # One that tells it keeps it, whatever the judged metric's.
+    assert truelift.judge(table, metric="test_miou", better="lower", at="best=val_accuracy").summary.rows[0].mean == 81
+
+
 def test_the_best_on_the_test_set_is_warned_about() -> None:
     warned = "flatters every variant"
     assert warned in " ".join(truelift.judge(epochs(), metric="test_accuracy", at="best=test_accuracy").notes)
