@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from truelift.errors import FailedError, InputError, known, require
 from truelift.judging.judged import Judged
@@ -91,6 +91,9 @@ def compare(
     at_least_zero("smallest_effect", smallest_effect)
     home = Path(folder)
     names = _checked_names(variants, baseline)
+    for kind, value, choices in (("better", better, Better), ("scale", scale, Literal["points", "none"])):
+        if value is not None:
+            known(kind, value, get_args(choices))
     given = None if metric is None else named(metric, better)
     asked: dict[str, Any] = {
         "question": question or f"Which of {', '.join(names)} is best?",
@@ -154,6 +157,8 @@ def _until_decided(runner: "_Runner", home: Path, planned: Sequence[_Planned]) -
     """Run seed by seed what is needed."""
     runs = {home / run.folder: run for run in planned}
     pending = [path for path in runs if _result(path) is None]
+    for path in (path for path in runs if path not in pending):
+        runner.run(runs[path], "")  # is done: it has what is judged, or it is told
     growing = Growing(
         home,
         {path: (run.variant, run.seed) for path, run in runs.items()},
@@ -267,6 +272,12 @@ class _Runner:
         done = _result(path)
         if done is not None:
             found = done["metrics"]
+            judged_by = (self.metric or self._learn(found)).name
+            if judged_by not in found and self._is_anywhere(judged_by):
+                raise InputError(
+                    f"{path} has a result without {judged_by}, only {', '.join(found)}: if it was no finite number, "
+                    "judge by it in another folder, where such a run counts as failed."
+                )
             self.results.append(found[self._learn(found).name])
             return
         for line in make_room(path):
@@ -293,6 +304,11 @@ class _Runner:
             self.metric = _metric(metrics, self._better)
         known("metric", self.metric.name, metrics)
         return self.metric
+
+    def _is_anywhere(self, name: str) -> bool:
+        """Whether a result of the folder has a metric: it is no misspelt one."""
+        results = (_result(path.parent) for path in self._home.glob("runs/*/*/result.json"))
+        return any(name in result["metrics"] for result in results if result is not None)
 
     def _fail(self, path: Path, reason: str, told: str) -> None:
         self.reasons.append(reason)

@@ -217,6 +217,23 @@ def test_numbers_of_other_libraries(tmp_path: Path) -> None:
     assert judged.summary.metric.higher_is_better is False
 
 
+@pytest.mark.parametrize("more", [{"seeds": 4}, {"until_decided": True, "max_seeds": 4}])
+def test_a_metric_that_was_no_number_when_another_was_judged_is_told(tmp_path: Path, more: dict[str, Any]) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": 80.0 + seed + alpha, "train_loss": float("nan") if seed == 0 else seed + alpha}
+
+    truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="accuracy", quiet=True, **more)
+    with pytest.raises(InputError) as caught:
+        truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="train_loss", quiet=True, **more)
+    assert str(caught.value).startswith(f"{tmp_path}/runs/plain/seed-0-")
+    assert str(caught.value).endswith(
+        " has a result without train_loss, only accuracy: if it was no finite number, judge by it in another folder, "
+        "where such a run counts as failed."
+    )
+    with pytest.raises(InputError, match=r"unknown metric .* Known: accuracy"):
+        truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="train_los_loss", quiet=True, **more)
+
+
 def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
     broken = {"on": True}
 
@@ -287,6 +304,9 @@ def test_a_function_that_takes_no_seed_is_told_what_comes_first(tmp_path: Path) 
         ({"variants": {"plain": {}}}, "at least one other, got plain"),
         ({"variants": ["plain", "mixup"]}, "variants must be a dict of settings by name, got ['plain', 'mixup']"),
         ({"better": "up", "metric": "accuracy"}, 'unknown better "up". Known: higher, lower'),
+        ({"better": "up"}, 'unknown better "up". Known: higher, lower'),
+        ({"scale": "percent"}, 'unknown scale "percent". Known: points, none'),
+        ({"scale": "fraction", "until_decided": True, "metric": "accuracy"}, 'unknown scale "fraction"'),
         ({"variants": {"plain": {}, "a/b": {}}}, "a variant's name must be of letters"),
         ({"variants": {"plain": {}, "b": {"alhpa": 1}}}, 'variant "b": train(seed, **settings) does not take them'),
         ({"variants": {"plain": {}, "b": {"seed": 1}}}, 'variant "b" must not set seed'),
