@@ -222,7 +222,7 @@ def test_a_metric_that_was_no_number_when_another_was_judged_is_told(tmp_path: P
     def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
         return {"accuracy": 80.0 + seed + alpha, "train_loss": float("nan") if seed == 0 else seed + alpha}
 
-    truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="accuracy", quiet=True, **more)
+    truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="accuracy", quiet=True, seeds=2)
     with pytest.raises(InputError) as caught:
         truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="train_loss", quiet=True, **more)
     assert str(caught.value).startswith(f"{tmp_path}/runs/plain/seed-0-")
@@ -232,6 +232,17 @@ def test_a_metric_that_was_no_number_when_another_was_judged_is_told(tmp_path: P
     )
     with pytest.raises(InputError, match=r"unknown metric .* Known: accuracy"):
         truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="train_los_loss", quiet=True, **more)
+
+
+def test_a_plan_until_decided_by_another_metric_is_another_plan(tmp_path: Path) -> None:
+    calls: Calls = []
+    more: dict[str, Any] = {"variants": VARIANTS, "folder": tmp_path, "until_decided": True, "max_seeds": 5}
+    first = truelift.compare(counting(calls), metric="accuracy", **more)
+    before = (tmp_path / "study.json").read_bytes()
+    with pytest.raises(InputError, match="was planned until decided by accuracy, and 3 seeds have results"):
+        truelift.compare(counting(calls), metric="train_loss", **more)
+    assert (tmp_path / "study.json").read_bytes() == before
+    assert truelift.compare(counting(calls), metric="accuracy", **more).verdicts == first.verdicts
 
 
 def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
