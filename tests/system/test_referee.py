@@ -141,10 +141,12 @@ def test_what_cannot_run_costs_no_level(truelift: Truelift, tmp_path: Path) -> N
     )
     assert truelift("study", "study.toml", "--ledger", "l.jsonl").returncode == 2
     assert not (tmp_path / "l.jsonl").exists()
+    (tmp_path / "empty.jsonl").touch()
     for arguments, told in (
         (("study", "study.toml", "--again"), "again needs --ledger"),
         (("study", "digits", "--ledger", "l.jsonl", "--seeds", "2"), "needs 3 seeds or more"),
         (("ledger", "l.jsonl"), "l.jsonl does not exist"),
+        (("ledger", "empty.jsonl"), "empty.jsonl is empty: give --rule to begin a ledger"),
         (("ledger", "l.jsonl", "--rule", "lord", "--candidates", "3"), "left out with the rule lord"),
     ):
         refused = truelift(*arguments)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from truelift.cli.say import warn
 from truelift.errors import InputError, printable
 from truelift.referee import Candidate, Ledger, Rule, State
+from truelift.referee.chain import head_of
 
 
 def ledger(
@@ -32,8 +33,10 @@ def ledger(
         promote: Number of a candidate that passed: it is the baseline from then on.
         json: Print it as JSON and nothing else.
     """
-    if not file.exists() and rule is None and alpha is None and candidates is None:
-        raise InputError(f"{file} does not exist: give --rule to begin a ledger.")
+    if rule is None and alpha is None and candidates is None:
+        told = "does not exist" if not file.exists() else "is empty" if _is_new(file) else None
+        if told is not None:
+            raise InputError(f"{file} {told}: give --rule to begin a ledger.")
     found = Ledger(file, rule=rule, alpha=alpha, candidates=candidates)
     if promote is not None:
         found.promote(promote)
@@ -44,6 +47,11 @@ def ledger(
         print(dumps(form(state, found.head()), indent=2))
     else:
         _print(state, found.head())
+
+
+def _is_new(file: Path) -> bool:
+    """Whether a file is empty, and no ledger of which all lines were removed."""
+    return file.is_file() and file.stat().st_size == 0 and not head_of(file).exists()
 
 
 def form(state: State, head: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from truelift.errors import InputError, known
 from truelift.judging import metric as of_metric
 from truelift.metrics import Metric
 from truelift.records.elsewhere import OneRun, RunTable, Series
-from truelift.records.elsewhere.names import resolved
+from truelift.records.elsewhere.names import plain, resolved
 
 FORMS = "last, best-validation, best=METRIC or step=N"
 
@@ -63,7 +63,7 @@ def parse(text: str, metric: Metric, table: RunTable) -> At:
         return At("last")
     if text == "best-validation":
         chosen_by = of_metric.of_validation(metric.name, table.metrics)
-        return At("best", chosen_by, _lower(chosen_by, metric))
+        return At("best", chosen_by, not metric.higher_is_better)  # it is the same, of other images
     if kind == "best" and equals:
         argument = resolved(argument, table.metrics)
         known("metric", argument, table.metrics)
@@ -93,7 +93,16 @@ def _refuse_unless_some(step: float, name: str, table: RunTable) -> None:
 
 
 def _lower(name: str, metric: Metric) -> bool:
-    return not (metric if name == metric.name else of_metric.named(name, None)).higher_is_better
+    """Whether a metric is best where it is lowest: as its name tells, else as the judged one's of the same ending."""
+    try:
+        return not (metric if name == metric.name else of_metric.named(name, None)).higher_is_better
+    except InputError:
+        if plain(name).split("_")[-1] != plain(metric.name).split("_")[-1]:
+            raise InputError(
+                f"--at best= needs a metric whose name tells which way is better, got {name}: --better is of "
+                f"{metric.name}."
+            ) from None
+        return not metric.higher_is_better
 
 
 def words(at: At, table: RunTable) -> str:

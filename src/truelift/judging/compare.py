@@ -1,5 +1,6 @@
 """Any training function, over variants and seeds: recorded, resumed and judged."""
 
+import copy
 import hashlib
 import inspect
 import json
@@ -8,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from truelift.errors import FailedError, InputError, known, require
 from truelift.judging.judged import Judged
@@ -16,7 +17,7 @@ from truelift.judging.metric import Better, named
 from truelift.judging.train_source import source_of
 from truelift.metrics import Metric, no_result
 from truelift.own import raised
-from truelift.records import Study, earlier_plans, leased, make_room, now, read_result, write_json
+from truelift.records import Study, earlier_plans, leased, make_room, now, read_plan, read_result, write_json
 from truelift.records.elsewhere.names import METRICS, find
 from truelift.report import summarise
 from truelift.report.standing import decide
@@ -90,6 +91,9 @@ def compare(
     at_least_zero("smallest_effect", smallest_effect)
     home = Path(folder).absolute()  # `train` may change the working directory
     names = _checked_names(variants, baseline)
+    for kind, value, choices in (("better", better, Better), ("scale", scale, Literal["points", "none"])):
+        if value is not None:
+            known(kind, value, get_args(choices))
     given = None if metric is None else named(metric, better)
     asked: dict[str, Any] = {
         "name": home.name,
@@ -98,14 +102,13 @@ def compare(
         "metric_scale": scale,
     }
     plan_of_looks = _looks(until_decided, max_seeds, looks, seeds)
+    _refuse_a_study(home)
     if plan_of_looks is not None:
         if given is None:
             raise InputError("until_decided needs metric: what is judged is part of the plan, before the first run.")
         planned = _plan(train, variants, names, _seeds(plan_of_looks.most_seeds))
         by = replace(given, unit="") if scale == "none" and given.in_points else given
-        record = _record(
-            folder, train, planned, variants, names, by, {**asked, "until_decided": looks_record(plan_of_looks)}
-        )
+        record = _record(folder, train, planned, names, by, {**asked, "until_decided": looks_record(plan_of_looks)})
         with leased(home):
             write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
             _until_decided(_Runner(train, home, given, better, quiet), home, planned, given, scale)
@@ -119,9 +122,21 @@ def compare(
         if runner.metric is None or not runner.results:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
         judged_by = _scaled(runner.metric, runner.results, scale)
-        record = _record(folder, train, planned, variants, names, judged_by, asked)
+        record = _record(folder, train, planned, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
+
+
+def _refuse_a_study(home: Path) -> None:
+    """Refuse a folder whose study.json is of `truelift study`: it would be written over."""
+    try:
+        there = read_plan(home)
+    except InputError:  # it is not there, or damaged
+        return
+    if "function" not in there["shared"]:
+        source = there.get("source")
+        held = "another study" if source is None else f"the study of {source}"
+        raise InputError(f"{home} holds {held}: give this comparison another folder.")
 
 
 def _looks(
@@ -157,6 +172,8 @@ def _until_decided(
         return decide(study)
 
     pending = [path for path in runs if _result(path) is None]
+    for path in (path for path in runs if path not in pending):
+        runner.run(runs[path], "")  # is done: it has what is judged, or it is told
     growing = Growing(
         home,
         {path: (run.variant, run.seed) for path, run in runs.items()},
@@ -213,6 +230,7 @@ def _plan(
     """
     source = source_of(train)
     digests = {name: _settings_text(name, variants[name]) for name in names}
+    kept = {name: copy.deepcopy(dict(variants[name])) for name in names}
     for name in names:
         try:
             inspect.signature(train).bind(seeds[0], **variants[name])
@@ -222,7 +240,7 @@ def _plan(
         except ValueError:  # written in C: it is seen when it is called
             continue
     return [
-        _Planned(name, seed, variants[name], f"runs/{name}/seed-{seed}-{_digest(source, digests[name])}")
+        _Planned(name, seed, kept[name], f"runs/{name}/seed-{seed}-{_digest(source, digests[name])}")
         for seed in seeds
         for name in names
     ]
@@ -269,13 +287,19 @@ class _Runner:
         done = _result(path)
         if done is not None:
             found = done["metrics"]
+            judged_by = (self.metric or self._learn(found)).name
+            if judged_by not in found and self._is_anywhere(judged_by):
+                raise InputError(
+                    f"{path} has a result without {judged_by}, only {', '.join(found)}: if it was no finite number, "
+                    "judge by it in another folder, where such a run counts as failed."
+                )
             self.results.append(found[self._learn(found).name])
             return
         for line in make_room(path):
             self.say(line)
         (path / "failure.json").unlink(missing_ok=True)
         try:
-            found = self._train(run.seed, **run.settings)
+            found = self._train(run.seed, **copy.deepcopy(run.settings))  # which it may change in place
         except Exception as error:
             self._fail(path, raised(error), told)
             return
@@ -295,6 +319,11 @@ class _Runner:
             self.metric = _metric(metrics, self._better)
         known("metric", self.metric.name, metrics)
         return self.metric
+
+    def _is_anywhere(self, name: str) -> bool:
+        """Whether a result of the folder has a metric: it is no misspelt one."""
+        results = (_result(path.parent) for path in self._home.glob("runs/*/*/result.json"))
+        return any(name in result["metrics"] for result in results if result is not None)
 
     def _fail(self, path: Path, reason: str, told: str) -> None:
         self.reasons.append(reason)
@@ -366,7 +395,6 @@ def _record(
     folder: str | Path,
     train: Train,
     planned: Sequence[_Planned],
-    variants: Mapping[str, Mapping[str, Any]],
     names: Sequence[str],
     metric: Metric,
     asked: Mapping[str, Any],
@@ -382,7 +410,7 @@ def _record(
         "relative": metric.relative,
         "baseline": names[0],
         "seeds": _seeds_of(planned),
-        "variants": {name: {"settings": dict(variants[name]), "command": None} for name in names},
+        "variants": {run.variant: {"settings": dict(run.settings), "command": None} for run in planned},
         "shared": {"function": function},
         "runs": _runs(planned),
         "repeat": f"truelift.compare({function}, variants={{…}}, folder={str(folder)!r})",

@@ -32,6 +32,8 @@ def judged_by_ledger(study: Study, summary: Summary, path: str | Path, *, again:
     asked = summary.asked
     if not asked.paired:
         raise InputError("a ledger needs runs that are pairs, and these are none.")
+    if asked.folds is not None:
+        raise InputError("a ledger needs pairs that are independent, and folds of one data set are not.")
     ledger = Ledger(path)
     registered = ledger.register_all(
         {row.variant: {"variant": row.variant} for row in summary.compared},

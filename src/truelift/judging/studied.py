@@ -17,7 +17,7 @@ from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
-from truelift.records.elsewhere.names import BASELINES
+from truelift.records.elsewhere.names import BASELINES, is_fold
 from truelift.verdicts import Scale
 from truelift.verdicts.wording import missing_runs
 
@@ -84,15 +84,31 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
     scales = {name: guard["scale"] for name, guard in guards.items() if guard["scale"]}
     for name in _other_fractions(table, asked, {asked.metric.name, *scales}):
         factors[name], scales[name] = 100.0, "points"
-    runs = tuple(
-        _read_run(run, seed, asked, table, folder, factors) for name in names for seed, run in seeds[name].items()
-    )
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
+    empty = {name: [seed for seed, run in seeds[name].items() if _is_empty(run, table, metric)] for name in names}
+    runs = tuple(
+        _read_run(run, seed, asked, table, folder, factors)
+        for name in names
+        for seed, run in seeds[name].items()
+        if seed not in empty[name]
+    )
     plan = _plan(table, replace(asked, metric=metric), names, everyone, paired)
     plan["guards"], plan["scales"] = guards, scales
+    if paired and _are_folds(table) and len(everyone) > 1:
+        plan["folds"] = len(everyone)
+        notes.insert(
+            0,
+            f"Pairs are taken for the {len(everyone)} folds of one data set, as {table.seed_from} says, and judged by "
+            "Nadeau and Bengio's corrected t. Independent pairs, each of its own data, need another name, as seed.",
+        )
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
-    missing = tuple(missing_runs(name, which, "there is no such run") for name, which in absent.items() if which)
+    missing = tuple(
+        missing_runs(name, which, told)
+        for name in names
+        for which, told in ((empty[name], f"there is no {metric.name}"), (absent.get(name), "there is no such run"))
+        if which
+    )
     opposite = [against_its_name(one) for one in (asked.metric, *(guard.metric for guard in asked.guards))]
     plan["notes"] = [
         *asked.notes,
@@ -161,6 +177,11 @@ def _pairing(
     return False, ["No variant shares a seed with the baseline, so variants are compared unpaired, by Welch's test."]
 
 
+def _are_folds(table: RunTable) -> bool:
+    """Whether the seeds are folds, by their column's name or each by its own."""
+    return table.seeds_are_folds or all(isinstance(run.seed, str) and is_fold(run.seed) for run in table.runs)
+
+
 def _numbered(
     by_variant: Mapping[str, Sequence[OneRun]], paired: bool
 ) -> tuple[dict[str, dict[int, OneRun]], list[str]]:
@@ -204,6 +225,11 @@ def _other_fractions(table: RunTable, asked: Asked, known: Collection[str]) -> I
     for name in table.metrics if asked.scale == "fraction" else ():
         if name not in known and could_be_fractions(Metric.shown(name), _results(table, name, asked)):
             yield name
+
+
+def _is_empty(run: OneRun, table: RunTable, metric: Metric) -> bool:
+    """Whether a run is a row of a table with an empty cell: nothing says that it failed."""
+    return table.has_empty_cells and run.failed is None and metric.name not in run.series
 
 
 def _read_run(

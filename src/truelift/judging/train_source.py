@@ -1,9 +1,11 @@
 """What a training function is, so that results of an old version are told from those of a new one."""
 
 import ast
+import contextlib
 import functools
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
@@ -14,6 +16,8 @@ from truelift.errors import InputError
 
 def source_of(train: Callable[..., Any]) -> str:
     """The function's source without comments and layout, its name where it has none; and the values bound to it.
+
+    A source that is a part of a statement, as a lambda's may be, is taken as it stands.
 
     Bound are a partial's arguments, where the type stands for a value that JSON does not have, such as a data set; and
     the numbers and truth values that a nested function takes from the one around it. Its texts may be paths and devices
@@ -33,12 +37,24 @@ def source_of(train: Callable[..., Any]) -> str:
 
 def _text(train: Any) -> str:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(train)))
-    except (OSError, TypeError, SyntaxError):
+        source = inspect.getsource(train)
+    except (OSError, TypeError):
         return str(getattr(train, "__qualname__", type(train).__qualname__))
-    if getattr(train, "__name__", "") == "<lambda>" and len(list(_lambdas(tree))) > 1:
-        raise InputError("train must have a source of its own, got one of several lambdas in a statement: use def.")
-    return ast.dump(tree)
+    tree = _tree(source)
+    if getattr(train, "__name__", "") == "<lambda>":
+        several = re.findall(r"\blambda\b", source) if tree is None else list(_lambdas(tree))
+        if len(several) > 1:
+            raise InputError("train must have a source of its own, got one of several lambdas in a statement: use def.")
+    return source if tree is None else ast.dump(tree)
+
+
+def _tree(source: str) -> ast.AST | None:
+    """None for a part of a statement, as a lambda's source may be."""
+    with contextlib.suppress(SyntaxError):
+        return ast.parse(textwrap.dedent(source))
+    with contextlib.suppress(SyntaxError):  # a text within it begins at the margin, and keeps it from being dedented
+        return ast.parse(f"if True:\n{source}")
+    return None
 
 
 def _lambdas(node: ast.AST) -> Iterator[ast.Lambda]:

@@ -29,8 +29,8 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
         `folders`.
 
     Raises:
-        InputError: The study could be judged before, and was planned until decided with other looks, or with a fixed
-            number of seeds where it now has none, or the other way round.
+        InputError: The study could be judged before, and was planned until decided with other looks or by another
+            metric, or with a fixed number of seeds where it now has none, or the other way round.
     """
     try:
         before = read_plan(folder)
@@ -42,6 +42,11 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
         raise InputError(
             f"{folder} was planned with {words(before)}, and {looked} seeds have results: that cannot be changed any "
             f"more. Go on with this plan, or take another folder (--out) for {words(plan)}."
+        )
+    if plan.get("until_decided") is not None and before["metric"] != plan["metric"] and looked:
+        raise InputError(
+            f"{folder} was planned until decided by {before['metric']}, and {looked} seeds have results: they stopped "
+            f"by that metric. Go on with this plan, or take another folder (--out) for {plan['metric']}."
         )
     if before["seeds"] != list(plan["seeds"]) and looked:
         folders = _folders(_in_both(before, plan))

@@ -8,6 +8,12 @@ _SPLITS = {
     "val": "validation",
     "valid": "validation",
     "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
+    "holdout": "held-out",
+    "heldout": "held-out",
+    "outlier": "test",  # truelift's detection has test images beside the outliers, and changed ones
+    "fgsm": "test",
     "train": "training",
     "training": "training",
 }
@@ -23,8 +29,23 @@ def images_of(metric: str, data: str = "") -> str:
         metric: Its name.
         data: The data set's, where it is known.
     """
-    words = re.split(r"[^a-z0-9]+", metric.lower())
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", metric).lower())  # testAccuracy too
     split = next((_SPLITS[word] for word in words if word in _SPLITS), None)
     if split is None:
-        return f"what {metric} is computed on"
+        return untold(metric)
     return f"{split} images of {data}" if data else f"{split} images"
+
+
+def untold(metric: str) -> str:
+    """The images of a metric whose name does not tell them: those of others may be the same."""
+    return f"what {metric} is computed on"
+
+
+def of_record(images: str, metric: str) -> str:
+    """The images in a ledger's line; earlier versions knew fewer names, and wrote `untold` of some that tell them."""
+    return images_of(metric) if images == untold(metric) else images
+
+
+def same_images(recorded: str, asked: str, metric: str) -> bool:
+    """Whether a line of the ledger is of the images asked for, also one of an earlier version; both of one metric."""
+    return recorded == asked or (recorded == untold(metric) and asked.startswith(images_of(metric)))

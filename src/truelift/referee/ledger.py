@@ -20,7 +20,7 @@ from truelift.referee import chain as chains
 from truelift.referee.account import Account
 from truelift.referee.chain import MOST_BYTES, Chain
 from truelift.referee.entries import VERSION, Entered, Entry, Judged, Opened, Promoted, Registered, Settings
-from truelift.referee.images import images_of
+from truelift.referee.images import images_of, same_images, untold
 from truelift.referee.rules import Rule
 from truelift.referee.state import Candidate, Decision, State
 from truelift.seeds import MOST_SEEDS
@@ -232,7 +232,7 @@ class Ledger:
             if found is not None and (not again or confirm or any(one.decision is None for one in found)):
                 return found
             if confirm:
-                self._check_confirmation(state, wanted, base, where)
+                self._check_confirmation(state, wanted, base, where, metric)
             else:
                 self._check_ordinary(state, wanted, base, again=again)
             confirmation = state.confirmations + 1 if confirm else 0
@@ -392,7 +392,14 @@ class Ledger:
                     "another look costs another level and is taken on fresh seeds; ask for it (again)."
                 )
 
-    def _check_confirmation(self, state: State, wanted: list[Settings], base: Settings, images: str) -> None:
+    def _check_confirmation(
+        self, state: State, wanted: list[Settings], base: Settings, images: str, metric: str
+    ) -> None:
+        if images == untold(metric):
+            raise InputError(
+                "a confirmation needs images that the ledger has never judged by: give a metric with a name that tells "
+                f'its images, as test_… does, or images= in Python, got "{metric}".'
+            )
         line = state.judged_by().get(images)
         if line is not None:
             raise InputError(
@@ -473,15 +480,19 @@ def digest_of(name: str, settings: Any) -> str:
 def _same(
     state: State, wanted: list[Settings], base: Settings, asked: tuple[Any, ...], seeds: int | tuple[int, ...]
 ) -> tuple[Candidate, ...] | None:
-    """The last registration of just these candidates, if it asks the same."""
+    """Of the last registration of just these candidates, if it asks the same, each in the order of `wanted`."""
     found = None
     digests = [one.digest for one in wanted]
     for one in state.candidates.values():
         r = one.registered
-        there = (r.metric, r.higher_is_better, r.smallest_effect, r.images, bool(r.confirmation))
-        if there == asked and [c.digest for c in r.candidates] == digests and r.baseline.digest == base.digest:
+        images = asked[3] if same_images(r.images, asked[3], r.metric) else r.images
+        there = (r.metric, r.higher_is_better, r.smallest_effect, images, bool(r.confirmation))
+        if there == asked and {c.digest for c in r.candidates} == set(digests) and r.baseline.digest == base.digest:
             found = r if seeds == (len(r.seeds) if r.drawn else tuple(r.seeds)) else found
-    return None if found is None else tuple(state.candidates[c.number] for c in found.candidates)
+    if found is None:
+        return None
+    number = {c.digest: c.number for c in found.candidates}
+    return tuple(state.candidates[number[digest]] for digest in digests)
 
 
 def _content(file: int, path: Path) -> bytes:

@@ -13,6 +13,7 @@ from truelift.errors import InputError, one_line
 from truelift.referee.account import Account
 from truelift.referee.chain import Line
 from truelift.referee.entries import VERSION, CutShort, Entered, Entry, Judged, Opened, Promoted, Registered, Settings
+from truelift.referee.images import of_record
 
 SEEDS_BELOW = 2**31
 """Seeds are drawn from 0 to this: every generator takes them."""
@@ -104,7 +105,7 @@ class State:
         """The images that candidates were registered to be judged by, each with the line where they were first."""
         found: dict[str, int] = {}
         for one in self.candidates.values():
-            found.setdefault(one.registered.images, one.line)
+            found.setdefault(of_record(one.registered.images, one.registered.metric), one.line)
         return found
 
     def draw(self, previous: str, count: int) -> list[int]:

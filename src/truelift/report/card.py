@@ -249,10 +249,12 @@ def _data(told: Told) -> Iterator[str]:
         f"{result[key]:,} {key.removesuffix('_images')}" for key in ("train_images", "test_images") if key in result
     ]
     state = environment.get("data")
-    if state is not None:
-        counts = [f"{number:,} {markdown_text(split)}" for split, number in state["images"].items()]
-    if counts:
-        yield f"Images: {', '.join(counts)}; {result.get('skipped_images', 0)} could not be decoded and were left out."
+    images = [", ".join(counts)] if counts else []
+    if state is not None:  # all that it has, of which the run may have taken a part
+        whole = ", ".join(f"{number:,} {markdown_text(split)}" for split, number in state["images"].items())
+        images += [f"the data set has {whole}"] if [whole] != images else []
+    if images:
+        yield f"Images: {'; '.join(images)}; {result.get('skipped_images', 0)} could not be decoded and were left out."
     if state is not None:
         yield f"Digest of the data set: `{markdown_text(str(state['digest']))}`."
     if told.inputs:

@@ -53,8 +53,9 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] 
 
 def _other(folder: Path, there: dict[str, Any], source: Path, scale: str | None, runs: set[str]) -> str | None:
     """What the folder holds in place of this study."""
-    if there.get("source") is None:  # of an earlier version
-        return None
+    if there.get("source") is None:
+        function = there["shared"].get("function")
+        return None if function is None else f"the comparison of {function}"  # None: of an earlier version
     if there.get("scale") != scale:
         return f"the study at scale {there.get('scale') or 'paper'}"
     before = folder / there["source"]

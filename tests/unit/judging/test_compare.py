@@ -1,6 +1,7 @@
 """Any function as a training: recorded, resumed after a kill, judged."""
 
 import functools
+import importlib.util
 import json
 import os
 import random
@@ -48,25 +49,6 @@ def test_every_variant_runs_under_every_seed(tmp_path: Path, capsys: pytest.Capt
     assert judged.write() == tmp_path / "s" / "report.html"
 
 
-def test_a_train_that_changes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: Calls = []
-    train = counting(calls)
-
-    def wandering(seed: int, alpha: float = 0.0) -> dict[str, float]:
-        elsewhere = tmp_path / f"{seed}-{alpha}"
-        elsewhere.mkdir(exist_ok=True)
-        os.chdir(elsewhere)
-        return train(seed, alpha)
-
-    monkeypatch.chdir(tmp_path)
-    judged = truelift.compare(wandering, variants=VARIANTS, seeds=4, folder="s", smallest_effect=0.5, quiet=True)
-    assert judged.verdicts == {"mixup": "helps"}
-    assert len(list((tmp_path / "s").glob("runs/*/*/result.json"))) == 8
-    monkeypatch.chdir(tmp_path)
-    truelift.compare(wandering, variants=VARIANTS, seeds=4, folder="s", smallest_effect=0.5, quiet=True)
-    assert len(calls) == 8, "all are finished, and the folder is free"
-
-
 def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
     calls: Calls = []
     train = counting(calls)
@@ -91,6 +73,22 @@ def test_another_setting_or_another_source_is_another_run(tmp_path: Path) -> Non
 
     judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
     assert judged.summary.rows[0].values == (80, 81, 82)
+
+
+def test_a_function_that_changes_its_settings_changes_nobody_else_s(tmp_path: Path) -> None:
+    def train(seed: int, layers: list[int], more: dict[str, list[int]]) -> dict[str, float]:
+        layers.append(1)
+        more["of"].append(seed)
+        return {"accuracy": 50 + sum(layers) + len(more["of"])}
+
+    variants = {"plain": {"layers": [10], "more": {"of": []}}, "deep": {"layers": [10, 5], "more": {"of": []}}}
+    judged = truelift.compare(train, variants=variants, seeds=3, folder=tmp_path, quiet=True)
+    assert [row.values for row in judged.summary.rows] == [(62, 62, 62), (67, 67, 67)]
+    assert variants["deep"] == {"layers": [10, 5], "more": {"of": []}}
+    planned = json.loads((tmp_path / "study.json").read_text())["variants"]
+    assert {name: found["settings"] for name, found in planned.items()} == variants
+    for result in tmp_path.glob("runs/deep/*/result.json"):
+        assert json.loads(result.read_text())["settings"] == variants["deep"]
 
 
 def offset(value: float) -> Callable[..., dict[str, float]]:
@@ -151,6 +149,49 @@ def test_a_lambda_may_hold_others_and_a_name_that_is_bound_later(tmp_path: Path)
     assert source_of(train) != first
 
 
+WITH_TEXT = """
+{around}:
+    def train(seed, shift=0.0):
+        '''
+lr: 0.1
+'''
+        return {{"accuracy": 50 + seed}}
+{after}
+"""
+NO_STATEMENTS = (
+    WITH_TEXT.format(around="def around()", after="    return train\ntrain = around()"),
+    WITH_TEXT.format(around="class Around", after="train = Around.train"),
+    WITH_TEXT.format(around="class Around", after="    __call__ = train\ntrain = Around().train"),
+    "train = [1,\n  2, lambda seed: {'accuracy': 50}][2]",
+    "if True:\n  train = [1,\n    lambda seed: {'accuracy': 50, 'text': '''\nlr: 0.1\n'''}, 2][1]",
+)
+
+
+def from_file(path: Path, source: str) -> Any:
+    """The `train` of a module of that source."""
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location("own", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.train
+
+
+@pytest.mark.parametrize("source", NO_STATEMENTS, ids=["inner", "function", "method", "lambda", "indented"])
+def test_a_source_that_is_no_statement_by_itself_counts(tmp_path: Path, source: str) -> None:
+    one, same = (from_file(tmp_path / f"{name}.py", source) for name in "ab")
+    other = from_file(tmp_path / "c.py", source.replace("50", "70"))
+    assert source_of(one) == source_of(same)
+    assert source_of(one) != source_of(other)
+
+
+def test_one_of_several_lambdas_in_an_incomplete_statement_is_refused(tmp_path: Path) -> None:
+    train = from_file(tmp_path / "a.py", "train = [1,\n  lambda seed: {}, lambda seed: {'accuracy': seed}][2]")
+    with pytest.raises(InputError, match="got one of several lambdas in a statement: use def"):
+        source_of(train)
+
+
 def test_one_of_several_lambdas_is_refused(tmp_path: Path) -> None:
     one, _ = lambda seed, alpha=0.0: {"accuracy": seed}, lambda seed, alpha=0.0: {"accuracy": alpha}
     with pytest.raises(InputError, match="got one of several lambdas in a statement: use def"):
@@ -175,6 +216,34 @@ def test_numbers_of_other_libraries(tmp_path: Path) -> None:
     judged = truelift.compare(train, variants=VARIANTS, seeds=[5, 2, 9], folder=tmp_path, quiet=True)
     assert judged.summary.rows[0].values == (5, 2, 9)
     assert judged.summary.metric.higher_is_better is False
+
+
+@pytest.mark.parametrize("more", [{"seeds": 4}, {"until_decided": True, "max_seeds": 4}])
+def test_a_metric_that_was_no_number_when_another_was_judged_is_told(tmp_path: Path, more: dict[str, Any]) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"accuracy": 80.0 + seed + alpha, "train_loss": float("nan") if seed == 0 else seed + alpha}
+
+    truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="accuracy", quiet=True, seeds=2)
+    with pytest.raises(InputError) as caught:
+        truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="train_loss", quiet=True, **more)
+    assert str(caught.value).startswith(f"{tmp_path}/runs/plain/seed-0-")
+    assert str(caught.value).endswith(
+        " has a result without train_loss, only accuracy: if it was no finite number, judge by it in another folder, "
+        "where such a run counts as failed."
+    )
+    with pytest.raises(InputError, match=r"unknown metric .* Known: accuracy"):
+        truelift.compare(train, variants=VARIANTS, folder=tmp_path, metric="train_los_loss", quiet=True, **more)
+
+
+def test_a_plan_until_decided_by_another_metric_is_another_plan(tmp_path: Path) -> None:
+    calls: Calls = []
+    more: dict[str, Any] = {"variants": VARIANTS, "folder": tmp_path, "until_decided": True, "max_seeds": 5}
+    first = truelift.compare(counting(calls), metric="accuracy", **more)
+    before = (tmp_path / "study.json").read_bytes()
+    with pytest.raises(InputError, match="was planned until decided by accuracy, and 3 seeds have results"):
+        truelift.compare(counting(calls), metric="train_loss", **more)
+    assert (tmp_path / "study.json").read_bytes() == before
+    assert truelift.compare(counting(calls), metric="accuracy", **more).verdicts == first.verdicts
 
 
 def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
@@ -275,6 +344,22 @@ def test_a_function_may_change_the_working_directory(
     assert json.loads((tmp_path / "s" / "study.json").read_text())["repeat"].endswith("folder='s')")
 
 
+@pytest.mark.parametrize("more", [{"seeds": 3}, {"until_decided": True, "max_seeds": 5, "metric": "accuracy"}])
+def test_the_folder_of_another_study_is_left_alone(tmp_path: Path, more: dict[str, Any]) -> None:
+    calls: Calls = []
+    truelift.compare(counting(calls), variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    path = tmp_path / "study.json"
+    of_study = {**json.loads(path.read_text()), "shared": {"epochs": 8}}
+    with_source = {**of_study, "source": "../../demo.toml"}
+    for held, told in ((with_source, "the study of ../../demo.toml"), (of_study, "another study")):
+        path.write_text(json.dumps(held))
+        with pytest.raises(InputError) as caught:
+            truelift.compare(counting(calls), variants=VARIANTS, folder=tmp_path, quiet=True, **more)
+        assert str(caught.value) == f"{tmp_path} holds {told}: give this comparison another folder."
+        assert json.loads(path.read_text()) == held
+    assert len(calls) == 6
+
+
 def test_all_runs_fail(tmp_path: Path) -> None:
     def train(seed: int) -> dict[str, float]:
         raise KeyError(seed)
@@ -298,6 +383,9 @@ def test_a_function_that_takes_no_seed_is_told_what_comes_first(tmp_path: Path) 
         ({"variants": {"plain": {}}}, "at least one other, got plain"),
         ({"variants": ["plain", "mixup"]}, "variants must be a dict of settings by name, got ['plain', 'mixup']"),
         ({"better": "up", "metric": "accuracy"}, 'unknown better "up". Known: higher, lower'),
+        ({"better": "up"}, 'unknown better "up". Known: higher, lower'),
+        ({"scale": "percent"}, 'unknown scale "percent". Known: points, none'),
+        ({"scale": "fraction", "until_decided": True, "metric": "accuracy"}, 'unknown scale "fraction"'),
         ({"variants": {"plain": {}, "a/b": {}}}, "a variant's name must be of letters"),
         ({"variants": {"plain": {}, "b": {"alhpa": 1}}}, 'variant "b": train(seed, **settings) does not take them'),
         ({"variants": {"plain": {}, "b": {"seed": 1}}}, 'variant "b" must not set seed'),

@@ -76,11 +76,87 @@ def test_missing_pairs_and_numbers_are_named() -> None:
     assert judged["mixup"].seeds == 2
 
 
+def test_an_empty_cell_is_no_failed_run_in_any_form_of_the_table(tmp_path: Path) -> None:
+    wide = "seed,plain,mixup,bad\n0,90.1,91.2,80\n1,90.4,91.6,81\n2,90.2,,80\n3,90.6,91.5,80\n4,90.3,91.4,81\n"
+    head, *lines = [line.split(",") for line in wide.split()]
+    tall = [(line[0], name, cell) for line in lines for name, cell in zip(head[1:], line[1:], strict=True)]
+    texts = {
+        "wide": wide,
+        "tall": "seed,method,accuracy\n" + "".join(f"{s},{v},{x}\n" for s, v, x in tall),
+        "without": "seed,method,accuracy\n" + "".join(f"{s},{v},{x}\n" for s, v, x in tall if x),
+    }
+    told = set()
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+        judged = truelift.judge(tmp_path / f"{name}.csv", baseline="plain", metric="accuracy", smallest_effect=0.5)
+        assert judged.verdicts == {"mixup": "helps", "bad": "hurts"}, name
+        assert judged["mixup"].seeds == 4
+        told |= set(judged.summary.problems)
+    assert told == {"mixup, seed 2: there is no such run", "mixup, seed 2: there is no accuracy"}
+    rows = [{"seed": int(s), "method": v, "accuracy": float(x) if x else None, "state": "ok"} for s, v, x in tall]
+    crashed = [row | {"state": "crashed" if row["accuracy"] is None else "ok"} for row in rows]
+    assert truelift.judge(rows, baseline="plain", smallest_effect=0.5).verdicts["mixup"] == "helps"
+    assert truelift.judge(crashed, baseline="plain", smallest_effect=0.5).verdicts["mixup"] == "undecided"
+
+
+def test_a_variant_without_a_number_is_told() -> None:
+    table = [row | {"test_accuracy": None} if row["method"] == "mixup" else row for row in rows()]
+    judged = truelift.judge(table, baseline="plain", metric="test_accuracy")
+    assert judged.verdicts["mixup"] == "undecided"
+    assert judged.summary.problems == ("mixup, seeds 0, 1, 2, 3, 4: there is no test_accuracy",)
+    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", paired=False)
+    assert unpaired.verdicts["mixup"] == "undecided"
+    assert unpaired.summary.problems == judged.summary.problems
+
+
 def test_seeds_that_are_names() -> None:
     table = [{**row, "seed": f"fold-{row['seed']}"} for row in rows()]
     judged = truelift.judge(table, baseline="plain")
     assert judged["mixup"].difference == truelift.judge(rows(), baseline="plain")["mixup"].difference
     assert "0 is fold-0, 1 is fold-1" in judged.notes[-1]
+
+
+FOLDS = {"plain": [90.1, 91.4, 89.2, 90.6, 90.9], "mixup": [90.5, 91.5, 89.7, 90.7, 91.3]}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [{"method": v, "fold": s, "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)],
+        [{"method": v, "cv-fold": s, "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)],
+        [{"method": v, "seed": f"fold_{s}", "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)],
+        [{"fold": s, "plain": FOLDS["plain"][s], "mixup": FOLDS["mixup"][s]} for s in range(5)],
+        [{"method": v, **{f"fold_{s}": x for s, x in enumerate(of)}} for v, of in FOLDS.items()],
+    ],
+)
+def test_folds_are_no_independent_pairs(table: list[dict[str, Any]]) -> None:
+    seed = "cv-fold" if "cv-fold" in table[0] else None
+    judged = truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed)
+    expected = compare(FOLDS["plain"], {"mixup": FOLDS["mixup"]}, higher_is_better=True, unit="points", held_out=1 / 4)
+    assert judged["mixup"].p_value == expected["mixup"].p_value
+    assert judged.verdicts == {"mixup": "undecided"}
+    assert "Nadeau and Bengio's corrected t" in str(judged.notes)
+    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
+    assert unpaired.summary.asked.folds is None
+
+
+def test_seeds_are_no_folds() -> None:
+    assert truelift.judge(rows(), baseline="plain").summary.asked.folds is None
+
+
+def test_folds_within_seeds_are_named() -> None:
+    table = [row | {"fold": fold, "test_accuracy": row["test_accuracy"] + fold} for row in rows() for fold in range(3)]
+    with pytest.raises(InputError, match=r"They differ in fold: give a table for each, or the mean over fold\.$"):
+        truelift.judge(table, baseline="plain")
+
+
+def test_a_ledger_takes_no_folds(tmp_path: Path) -> None:
+    table = [{"method": v, "fold": s, "test_accuracy": x} for v, of in FOLDS.items() for s, x in enumerate(of)]
+    with pytest.raises(
+        InputError, match=r"^a ledger needs pairs that are independent, and folds of one data set are not"
+    ):
+        truelift.judge(table, baseline="plain", ledger=tmp_path / "l.jsonl")
+    assert not (tmp_path / "l.jsonl").exists()
 
 
 def test_runs_without_seeds_are_compared_by_welch() -> None:
@@ -117,6 +193,23 @@ def test_the_step_that_counts(at: str | None, difference: float, mean: float) ->
     judged = truelift.judge(epochs(), metric="test_accuracy", at=at)
     assert judged.summary.rows[0].mean == pytest.approx(mean)
     assert judged["mixup"].difference == difference
+
+
+@pytest.mark.parametrize("at", ["best-validation", "best=val_miou", "best=val_MIoU"])
+def test_the_direction_that_is_given_is_that_of_the_validation_metric_too(at: str) -> None:
+    table = [{**row, "val_miou": row.pop("val_accuracy")} for row in epochs("test_miou")]
+    judged = truelift.judge(table, metric="test_miou", better="higher", at=at)
+    assert judged.summary.rows[0].mean == pytest.approx(81)
+    lower = truelift.judge(table, metric="test_miou", better="lower", at=at)
+    assert lower.summary.rows[0].mean == pytest.approx(71)
+
+
+def test_what_chooses_the_step_and_tells_no_direction_is_refused() -> None:
+    table = [{**row, "val_score": row["val_accuracy"]} for row in epochs("test_miou")]
+    with pytest.raises(InputError, match=r"name tells which way is better, got val_score"):
+        truelift.judge(table, metric="test_miou", better="higher", at="best=val_score")
+    # One that tells it keeps it, whatever the judged metric's.
+    assert truelift.judge(table, metric="test_miou", better="lower", at="best=val_accuracy").summary.rows[0].mean == 81
 
 
 def test_the_best_on_the_test_set_is_warned_about() -> None:

@@ -95,6 +95,17 @@ def test_a_plan_of_looks_cannot_change_after_a_look(
         earlier_plans(tmp_path, plan([0, 1, 2, 3, 4], until=after))
 
 
+def test_a_plan_of_looks_keeps_its_metric_after_a_look(tmp_path: Path) -> None:
+    other = plan([0, 1, 2, 3, 4], until=UNTIL, metric="loss")
+    for seeds, before in ((2, UNTIL), (3, None)):
+        folder = tmp_path / str(seeds)
+        made(folder, plan([0, 1, 2, 3, 4], until=before), seeds)
+        assert earlier_plans(folder, other | {"until_decided": before}) == []
+    made(tmp_path, plan([0, 1, 2, 3, 4], until=UNTIL), 3)
+    with pytest.raises(InputError, match="planned until decided by accuracy, and 3 seeds have results"):
+        earlier_plans(tmp_path, other)
+
+
 def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4], until=UNTIL), 4)
     (tmp_path / "study.json").unlink()

@@ -142,6 +142,18 @@ def test_candidates_of_one_study_share_seeds_and_are_levels_of_their_own(tmp_pat
         ledger.register("d", **METRIC, seeds=2)  # type: ignore[arg-type]
 
 
+def test_the_order_of_candidates_is_no_other_registration(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.jsonl")
+    first = ledger.register_all({"a": {"x": 1}, "b": {"x": 2}}, **METRIC)  # type: ignore[arg-type]
+    assert ledger.register_all({"b": {"x": 2}, "a": {"x": 1}}, **METRIC) == first[::-1]  # type: ignore[arg-type]
+    for one in first:
+        ledger.judge_results(one, baseline=BASE, results=BASE + 1 + NOISE)
+    judged = ledger.register_all({"b": {"x": 2}, "a": {"x": 1}}, **METRIC)  # type: ignore[arg-type]
+    assert [one.number for one in judged] == [2, 1]
+    with pytest.raises(InputError, match="registered before"):
+        ledger.register_all({"b": {"x": 2}}, **METRIC)  # type: ignore[arg-type]
+
+
 def test_a_baseline_changes_by_promotion_alone(tmp_path: Path) -> None:
     ledger = filled(tmp_path / "l.jsonl")
     with pytest.raises(InputError, match='compares with the baseline "try-1", got "plain"'):
@@ -179,6 +191,37 @@ def test_images_are_told_by_the_metrics_name() -> None:
     assert images_of("eval/val-acc") == "validation images"
     assert images_of("head_test_error", "digits") == images_of("test_accuracy", "digits") == "test images of digits"
     assert images_of("f1") == "what f1 is computed on"
+    assert images_of("testAccuracy") == images_of("Test-Acc") == "test images"
+    assert images_of("eval_loss") == images_of("evaluationAccuracy") == "validation images"
+    assert images_of("holdout/acc") == "held-out images"
+    assert images_of("outlier_auroc", "digits") == images_of("fgsm_accuracy", "digits") == "test images of digits"
+
+
+@pytest.mark.parametrize(
+    ("searched", "confirmed", "told"),
+    [
+        ("eval_accuracy", "eval_loss", "has judged by the validation images since line 2"),
+        ("eval_accuracy", "val_error", "has judged by the validation images since line 2"),
+        ("testAccuracy", "test_accuracy", "has judged by the test images since line 2"),
+        ("top1", "top5", 'a name that tells its images, as test_… does, or images= in Python, got "top5"'),
+        ("val_accuracy", "score", 'got "score"'),
+    ],
+)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_confirmation_is_on_no_images_of_the_search_by_another_name(
+    tmp_path: Path, searched: str, confirmed: str, told: str, earlier: bool
+) -> None:
+    ledger = Ledger(tmp_path / "l.jsonl")
+    # Versions before this one wrote so of every name that they did not know.
+    images = f"what {searched} is computed on" if earlier and searched != "val_accuracy" else None
+    one = ledger.register("a", baseline="plain", metric=searched, higher_is_better=True, images=images)
+    ledger.judge_results(one, baseline=BASE, results=BASE + 1 + NOISE)
+    asked: dict[str, Any] = {"baseline": "plain", "metric": confirmed, "confirm": True, "higher_is_better": True}
+    with pytest.raises(InputError, match=told):
+        ledger.register("a", **asked)
+    assert ledger.register("a", **asked, images="new photographs").registered.confirmation == 1
+    again = ledger.register("a", baseline="plain", metric=searched, higher_is_better=True)  # as before a crash
+    assert again.number == one.number
 
 
 def test_another_rule_or_budget_is_refused(tmp_path: Path) -> None:

@@ -58,6 +58,23 @@ def test_the_numbers_are_those_of_the_records(tmp_path: Path) -> None:
     assert text.index("Licence, intended use") > text.index("## Not in the records")
 
 
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"train_images": 900, "test_images": 359}, "900 train, 359 test; the data set has 1,797 train"),
+        ({"train_images": 1797}, "1,797 train"),
+        ({}, "the data set has 1,797 train"),
+    ],
+)
+def test_the_images_are_those_of_the_run(tmp_path: Path, counts: dict[str, int], told: str) -> None:
+    folder = recorded(tmp_path)
+    result = json.loads((folder / "result.json").read_text())
+    write_json(folder / "result.json", {k: v for k, v in result.items() if not k.endswith("_images")} | counts)
+    state = {"digest": "e81e02465110df01", "images": {"train": 1797}, "classes": 10, "left_out": 0}
+    write_json(folder / "environment.json", {"data": state})
+    assert f"Images: {told}; 0 could not be decoded and were left out." in card(read(folder))
+
+
 def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:
     folder = recorded(tmp_path)
     own = CONFIG.replace('"resnet8"', '"/home/somebody/nets.py:Net"').replace(

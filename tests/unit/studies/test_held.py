@@ -132,6 +132,14 @@ def test_whose_folder_it_is(tmp_path: Path) -> None:
         refuse_other(folder, other, None, ["runs/a/seed-0-00000000"])
 
 
+def test_the_folder_of_a_comparison_is_no_study_s(tmp_path: Path) -> None:
+    file = program_study(tmp_path / "a.toml", 1)
+    record = read_plan(file).record("truelift.compare(…)", "2026-01-01T00:00:00+00:00")
+    write_json(tmp_path / "out/study.json", record | {"shared": {"function": "mine.train"}})
+    with pytest.raises(InputError, match=r"holds the comparison of mine\.train: give this one another --out"):
+        refuse_other(tmp_path / "out", file, None, [])
+
+
 def test_a_folder_whose_runs_are_being_made_with_other_settings_is_no_place_for_these(tmp_path: Path) -> None:
     file, folder = tmp_path / "a.toml", tmp_path / "runs" / "a"
     file.touch()

@@ -22,7 +22,8 @@ def read_frame(table: Any) -> Columns:
     Raises:
         InputError: It is none of these, or its columns are of different lengths.
     """
-    labels = getattr(table, "column_names", None) or getattr(table, "columns", None)  # Arrow's, else pandas's
+    labels = getattr(table, "column_names", None)  # Arrow's, a list; in pandas a column's name is an attribute too
+    labels = labels if isinstance(labels, list) else getattr(table, "columns", None)
     if labels is not None and hasattr(table, "__getitem__"):
         names = [str(name) for name in labels]
         if len(set(names)) < len(names):
@@ -60,14 +61,21 @@ def of_columns(source: str, columns: Sequence[tuple[str, list[Fact]]]) -> Column
 
 
 def _listed(values: Any) -> list[Any]:
+    """A column's cells; what pandas holds for a missing one, NaN, is None, as in the file that it would write."""
     for name in ("tolist", "to_pylist"):
         if hasattr(values, name):
-            return list(getattr(values, name)())
+            found = list(getattr(values, name)())
+            if not hasattr(values, "isna"):
+                return found
+            return [None if missing else cell for cell, missing in zip(found, values.isna().tolist(), strict=True)]
     return list(values)
 
 
 def _entry(entry: Any) -> Any:
-    return {str(name): _fact(value) for name, value in entry.items()} if isinstance(entry, Mapping) else entry
+    if not isinstance(entry, Mapping):
+        return entry
+    items = ((str(name), value) for name, value in entry.items())
+    return {name: _entry(value) if isinstance(value, Mapping) else _fact(value) for name, value in items}
 
 
 def _fact(value: Any) -> Fact:

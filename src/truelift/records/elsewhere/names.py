@@ -38,6 +38,7 @@ METRICS = (
 """Names of what is judged where nothing is said, the first that is there."""
 
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ .])(?:seed|rng|s)[-_= ]?(\d{1,10})(?=$|[-_/ .])", re.IGNORECASE)
+_FOLD = re.compile(r"(?:^|_)k?folds?(?:_?\d*|_id|_index|_number)$")
 _NUMBER_AT_END = re.compile(r"(.+?)[-_/ .]?(\d{1,10})")
 _NO_VARIANT = re.compile(r"(version|checkpoint|run)[-_]\d+|lightning_logs|tb_logs|logs|wandb|latest-run", re.IGNORECASE)
 
@@ -45,6 +46,15 @@ _NO_VARIANT = re.compile(r"(version|checkpoint|run)[-_]\d+|lightning_logs|tb_log
 def plain(name: str) -> str:
     """A name as it is compared: "Random Seed" and "random-seed" are "random_seed"."""
     return re.sub(r"[\s.\-/]+", "_", name.strip().lower()).strip("_") or name
+
+
+def is_fold(name: str) -> bool:
+    """Whether a name of what pairs results says that these are the folds of one data set: "fold", "fold_3", "cv-fold".
+
+    >>> is_fold("config.fold"), is_fold("K-Fold 3"), is_fold("fold_id"), is_fold("folder"), is_fold("seed")
+    (True, True, True, False, False)
+    """
+    return _FOLD.search(plain(name)) is not None
 
 
 def find(usual: Sequence[str], names: Iterable[str]) -> list[str]:

@@ -54,8 +54,12 @@ class RunTable:
     """Where the variants were found, in words."""
     seed_from: str
     """Where the seeds were found, in words; "nowhere" without any."""
+    seeds_are_folds: bool = False
+    """Whether the seeds' name says that they are the folds of one data set."""
     steps_from: str | None = None
     """What counts the steps; None where every run has one result."""
+    has_empty_cells: bool = False
+    """Whether a run without a number may be a row with an empty cell: its result is missing, and it has not failed."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how it was read, one sentence each."""
 

@@ -84,7 +84,9 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
         runs,
         variant_from=_quoted(variants.columns),
         seed_from=_quoted([seed]) if seed else "nowhere",
+        seeds_are_folds=seed is not None and usual.is_fold(seed),
         steps_from=_quoted([step]) if step and any(len(s.steps) > 1 for r in runs for s in r.series.values()) else None,
+        has_empty_cells=True,
         notes=tuple(reader.notes),
     )
 
@@ -149,6 +151,9 @@ class _Reader:
         if differing := [name for name, column in cells.items() if text(column[one]) != text(column[other])]:
             told = ", ".join(differing[:3])
             return f" They differ in {told}: make it part of the variant (--variant), or give a table for each."
+        replicates = usual.find(usual.SEEDS, self._measured)  # numbers, but no results
+        for name in (n for n in replicates if text(self._table.cells[n][one]) != text(self._table.cells[n][other])):
+            return f" They differ in {name}: give a table for each, or the mean over {name}."
         return "" if self._step else " If these are steps of one run, name their column with --step."
 
     def _says(self, row: int) -> list[str]:
@@ -229,7 +234,9 @@ def _row_a_seed(table: Columns, wanted: Wanted) -> RunTable:
             value = number(table.cells[name][i], name, at)
             if value is not None:
                 runs.append(OneRun(name, paired, {metric: _single(value)}, place))
-    return RunTable(table.source, tuple(runs), "the columns' names", _quoted([seed]) if seed else "nowhere")
+    seed_from = _quoted([seed]) if seed else "nowhere"
+    folds = seed is not None and usual.is_fold(seed)
+    return RunTable(table.source, tuple(runs), "the columns' names", seed_from, seeds_are_folds=folds)
 
 
 def _row_a_variant(table: Columns, wanted: Wanted, variants: usual.Names, seeds: Mapping[str, int]) -> RunTable:
@@ -246,7 +253,8 @@ def _row_a_variant(table: Columns, wanted: Wanted, variants: usual.Names, seeds:
             value = number(table.cells[name][i], name, f"{table.source}, {place}")
             if value is not None:
                 runs.append(OneRun(variant, seed, {metric: _single(value)}, place))
-    return RunTable(table.source, tuple(runs), _quoted(variants.columns), "the columns' names")
+    folds = all(usual.is_fold(name) for name in seeds)
+    return RunTable(table.source, tuple(runs), _quoted(variants.columns), "the columns' names", seeds_are_folds=folds)
 
 
 def _seed_columns(table: Columns, variants: Sequence[str]) -> dict[str, int]:

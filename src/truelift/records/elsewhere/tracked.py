@@ -72,7 +72,14 @@ def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted,
         for run, variant, seed in zip(runs, variants, seeds, strict=True)
     )
     several = any(len(found.steps) > 1 for run in made for found in run.series.values())
-    return RunTable(f"{source} ({kind})", made, variant_from, seed_from, counts if several else None)
+    return RunTable(
+        f"{source} ({kind})",
+        made,
+        variant_from,
+        seed_from,
+        seeds_are_folds=usual.is_fold(seed_from),  # which ends with the setting's name
+        steps_from=counts if several else None,
+    )
 
 
 def _seeds(

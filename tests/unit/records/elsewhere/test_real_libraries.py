@@ -239,6 +239,23 @@ def test_frames(library: str) -> None:
             read_runs(missing, PLAIN)
 
 
+def test_a_missing_number_of_pandas_is_an_empty_cell() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    seeds = {"seed": range(4), "plain": [90.1, 90.4, 90.2, 90.6], "mixup": [91.2, None, 91.5, 91.4]}
+    wide = pandas.DataFrame(seeds)
+    tall = wide.melt(id_vars="seed", var_name="method", value_name="acc")
+    for frame in (wide, tall, dict(tall.items())):
+        judged = judge(frame, baseline="plain", metric="acc")
+        assert judged["mixup"].with_failures is None
+        assert judged["mixup"].seeds == 3
+    epochs = [
+        {"method": v, "seed": s, "epoch": e, "loss": 1.0 / e, "acc": x + s if e % 2 else float("nan")}
+        for (v, s), x in EXPECTED.items()
+        for e in (1, 2, 3, 4)
+    ]
+    assert last(read_runs(pandas.DataFrame(epochs), PLAIN), "acc") == {key: x + key[1] for key, x in EXPECTED.items()}
+
+
 def read_with_foreign_warnings(path: Path) -> RunTable:
     """The libraries' own warnings, when they are imported, are no concern of ours."""
     import warnings

@@ -84,6 +84,23 @@ def test_a_frame_of_numpy_columns() -> None:
     assert results(read_runs(Frame(columns), PLAIN)) == {("plain", 0): 90, ("mixup", 0): 91}
 
 
+def test_objects_within_objects_are_read_as_from_json(tmp_path: Path) -> None:
+    configs = ({"method": name, "seed": {"of": np.int64(3)}} for name in ("plain", "b"))
+    rows = [{"config": config, "val_accuracy": x} for config, x in zip(configs, (90, 91), strict=True)]
+    wanted = Wanted(baseline="plain", seed="config.seed.of")
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(row, default=int) for row in rows))
+    for source in (rows, path):
+        assert results(read_runs(source, wanted)) == {("plain", 3): 90, ("b", 3): 91}
+
+
+def test_a_column_may_be_named_as_an_attribute_of_arrow() -> None:
+    columns = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+    frame = Frame({**columns, "column_names": np.array(["x"] * len(ROWS))})
+    frame.column_names = frame["column_names"]  # type: ignore[attr-defined]  # as pandas has a column's name
+    assert results(read_runs(frame, PLAIN)) == RESULTS
+
+
 def test_an_array_in_a_cell_is_no_result() -> None:
     rows = [
         {"method": v, "seed": 0, "val_accuracy": x, "of_classes": np.zeros(2)}
