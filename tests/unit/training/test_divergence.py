@@ -88,6 +88,24 @@ def test_the_step_the_rate_and_the_place(tmp_path: Path, checkpoint_seconds: flo
     assert told.value.place in (f"the output of layer {seen[0]}", f"the weights {seen[0]}")
 
 
+CHECKING: list[dict[str, Any]] = [
+    {"objective.name": "gaussian-mixture"},
+    *(
+        {"gradient.name": name, "tasks.auxiliary_rotation": 90.0}
+        for name in ("weighted", "unweighted", "pcgrad", "gradvac")
+    ),
+]
+"""Losses and rules that refuse, in anybody's loop, what is not finite."""
+
+
+@pytest.mark.parametrize("settings", CHECKING)
+def test_losses_and_rules_that_check_values_diverge_as_others_do(tmp_path: Path, settings: dict[str, Any]) -> None:
+    experiment = small(**DIVERGES, **settings)
+    with pytest.raises(DivergedError, match=r"at step \d+ with learning rate \de\+09") as told:
+        run(experiment, tmp_path, reporter=silent)
+    assert told.value.place is not None
+
+
 class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -176,6 +194,21 @@ def test_gradients_alone_that_are_not_finite_are_left_out(tmp_path: Path) -> Non
     parameter.register_hook(lambda g: g * float("inf") if training.meters.step == 5 else g)
     fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
     assert training.meters.skipped == 1
+    assert finite(list(training.network.parameters()))
+
+
+@pytest.mark.parametrize("settings", CHECKING)
+def test_losses_and_rules_that_check_values_leave_steps_out(tmp_path: Path, settings: dict[str, Any]) -> None:
+    experiment = small(on_divergence="skip-step", epochs=1, **settings)
+    training = assemble(experiment, load_data(experiment))
+
+    def spoilt(network: nn.Module, images: Any, features: torch.Tensor) -> torch.Tensor:
+        return features * float("nan") if training.meters.step in {0, 5} else features
+
+    layer = [part for part in training.network.modules() if not list(part.children())][-2]
+    layer.register_forward_hook(spoilt)
+    fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+    assert training.meters.skipped == 2
     assert finite(list(training.network.parameters()))
 
 

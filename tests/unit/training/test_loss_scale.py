@@ -78,3 +78,10 @@ def test_a_training(tmp_path: Path, rule: str) -> None:
     result = run(experiment, tmp_path, reporter=silent)
     assert 0 <= result["skipped_steps"] < result["steps"]
     assert "loss scale" in torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+
+
+def test_the_l_gm_loss_bears_a_climb_from_a_gradient_that_overflowed(tmp_path: Path) -> None:
+    both = {"objective.name": "gaussian-mixture", "gradient.name": "sharpness-aware"}
+    experiment = small(**{"data.name": "digits", "data.train_images": 64, "model.width": 2, "batch_size": 16, **both})
+    result = run(experiment, tmp_path, reporter=silent)
+    assert 0 < result["skipped_steps"] < result["steps"]
