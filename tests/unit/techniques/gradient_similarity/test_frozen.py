@@ -29,7 +29,7 @@ WAYS: list[dict[str, Any]] = [
 
 
 def freeze(net: Net, layers: int) -> None:
-    for layer in net.trunk[:layers]:
+    for layer in list(net.trunk)[:layers]:
         layer.requires_grad_(False).eval()
 
 
@@ -109,7 +109,7 @@ def test_the_last_weights_hold_where_nothing_measured_is_left() -> None:
     net.zero_grad()
     combined = similarity.backward(*batch.losses(net))
     assert torch.equal(combined.weights, weights)
-    linear = net.trunk[-1].weight
+    linear = net.get_parameter("trunk.7.weight")
     both = [torch.autograd.grad(loss, linear)[0] for loss in (batch.loss(net, 0), batch.loss(net, 1))]
     torch.testing.assert_close(linear.grad, both[0] + float(weights[0, 1]) * both[1], rtol=1e-10, atol=1e-14)
 
