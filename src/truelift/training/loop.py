@@ -98,6 +98,9 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
 
         meters.stop()
         last = epoch + 1 == t.epochs
+        if last:
+            for policy in t.policies:
+                policy.ended()
         meters.evaluation_due = not last and (epoch + 1) % experiment.evaluate_every_epochs == 0
         if stops:
             _end_here(training, checkpoint)

@@ -187,6 +187,28 @@ def test_a_step_left_out_leaves_nothing_behind(tmp_path: Path) -> None:
     assert all(finite([torch.tensor(line["train_loss"])]) for line in lines)
 
 
+@pytest.mark.parametrize("steps", [{3}, {4, 17}])
+def test_lookahead_ends_with_its_slow_weights_where_steps_are_left_out(tmp_path: Path, steps: set[int]) -> None:
+    settings = {"policy.names": ["lookahead"], "policy.lookahead_steps": 7}
+    experiment = small(on_divergence="skip-step", epochs=1, **settings)
+    training = assemble(experiment, load_data(experiment))
+    assert training.steps == 18
+    spoil(training, steps)
+    fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+    assert training.meters.skipped == len(steps)
+    for state in (training.policies[-1].state_dict(), saved_policy(tmp_path / "checkpoint.pt")):
+        for name, slow in state["slow"].items():
+            assert torch.equal(slow, training.network.get_parameter(name))
+
+
+def saved_policy(checkpoint: Path) -> dict[str, Any]:
+    """The lookahead's state, of which the network's weights in the same file are the slow ones."""
+    state = torch.load(checkpoint, weights_only=True)
+    policy: dict[str, Any] = next(part for name, part in state.items() if "lookahead" in name)
+    assert all(torch.equal(state["network"][name], slow) for name, slow in policy["slow"].items())
+    return policy
+
+
 def test_gradients_alone_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     experiment = small(on_divergence="skip-step", epochs=1)
     training = assemble(experiment, load_data(experiment))
