@@ -27,7 +27,7 @@ class Lookahead:
         every: k, at least 1.
         share: α, in (0, 1]; 1 changes nothing.
         steps: Steps of the training, at least 1, after the last of which the slow weights are taken too; None where it
-            is open.
+            is open. Where some may be left out, call `ended` after the last.
 
     Raises:
         InputError: A value is out of range; the network has other parameters than in the beginning; a state does not
@@ -55,8 +55,16 @@ class Lookahead:
     def update(self) -> None:
         """To be called after each optimizer step."""
         self.updates += 1
-        if self.updates % self.every and self.updates != self.steps:
-            return
+        if self.updates % self.every == 0 or self.updates == self.steps:
+            self._take_slow()
+
+    @torch.no_grad()
+    def ended(self) -> None:
+        """The training has ended, whatever was planned: take the slow weights, where that is not done."""
+        self._take_slow()
+
+    def _take_slow(self) -> None:
+        """Move the slow weights, and take them; a second time in a row changes nothing."""
         moved: list[Tensor] = []
         slow: list[Tensor] = []
         parameters = dict(self.network.named_parameters())

@@ -165,7 +165,7 @@ def assemble(
         precision=precision,
         network=network,
         objective=objective,
-        rule=gradient_rules.build(experiment.gradient, network, scaled=precision == "fp16"),
+        rule=gradient_rules.build(experiment.gradient, network),
         optimizer=optimizer,
         policies=followers,
         batches=batches,

@@ -23,7 +23,7 @@ from truelift.training.divergence import Guard, learning_rate
 from truelift.training.evaluation import predict, scores
 from truelift.training.graphs import Passed
 from truelift.training.hardware import draw_from
-from truelift.training.objectives import StepLosses
+from truelift.training.objectives import StepLosses, with_graphs
 from truelift.training.parts import Training
 from truelift.training.policies import Progress
 from truelift.training.stopping import Stop
@@ -98,6 +98,9 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
 
         meters.stop()
         last = epoch + 1 == t.epochs
+        if last:
+            for policy in t.policies:
+                policy.ended()
         meters.evaluation_due = not last and (epoch + 1) % experiment.evaluate_every_epochs == 0
         if stops:
             _end_here(training, checkpoint)
@@ -191,7 +194,8 @@ def _losses(training: Training, batch: Batch, step_seed: int) -> StepLosses:
 
 def _forward(training: Training, batch: Batch) -> StepLosses:
     with training.autocast, training.entrance():
-        losses: StepLosses = training.objective(training.network, batch)
+        found, error = training.objective(training.network, batch)
+    losses = StepLosses(with_graphs(found), error)
     return losses if training.loss_scale is None else training.loss_scale.losses(losses)
 
 

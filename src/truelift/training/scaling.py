@@ -48,6 +48,8 @@ class LossScale:
     def step(self, optimizer: Optimizer) -> Tensor:
         """The optimizer's step, left out where a gradient is not finite; whether it was, a bool on the device."""
         before = self._scale()
+        if isinstance(optimizer, torch.optim.SGD):
+            _begin_momenta(optimizer)
         self._scaler.step(optimizer)
         self._scaler.update()
         return self._scale() < before
@@ -71,6 +73,20 @@ class LossScale:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self._scaler.load_state_dict(state)
+
+
+def _begin_momenta(optimizer: torch.optim.SGD) -> None:
+    """Have fused SGD's momenta begin as zeros, from which its first step is the same.
+
+    torch takes memory for them, has the kernel fill it in the first step, and the kernel fills nothing in a step that
+    overflows: the step after would add whatever was in that memory. (`dampening`, where it is not 0, then dampens the
+    first step like all others.)
+    """
+    for group in optimizer.param_groups:
+        if group["fused"] and group["momentum"]:
+            for p in group["params"]:
+                if p.grad is not None and optimizer.state[p].get("momentum_buffer") is None:
+                    optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p.grad)
 
 
 class _Scaled(torch.autograd.Function):

@@ -34,6 +34,15 @@ def test_by_hand() -> None:
     assert moved(network, lookahead, [4, 8, 6, 10, 4, 4, 12]) == [4, 2, 6, 4, 4, 4, 6]
 
 
+def test_a_training_that_ends_sooner_than_planned_takes_the_slow_weights_once() -> None:
+    network = made()
+    lookahead = Lookahead(network, every=2, share=0.25, steps=7)
+    assert moved(network, lookahead, [4, 8, 6, 10, 12]) == [4, 2, 6, 4, 12]
+    for _ in range(2):  # as of a run that was stopped and resumed there
+        lookahead.ended()
+        assert network.weight.item() == 6
+
+
 def test_all_of_the_way_changes_nothing() -> None:
     network = made()
     assert moved(network, Lookahead(network, every=1, share=1.0), [3, 5, 7]) == [3, 5, 7]

@@ -54,6 +54,24 @@ def test_a_cosine_measured_now_and_then_is_logged_as_a_number(tmp_path: Path) ->
     assert len({line["cosine"] for line in lines}) > 1
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"gradient.name": "weighted"},
+        {"gradient.name": "weighted", "gradient.granularity": "layer"},
+        {"gradient.name": "sum", "gradient.auxiliary_weight": 0.5},
+        {"gradient.name": "gradvac"},
+        {"gradient.name": "unweighted", "gradient.measured": "convolutions", "objective.name": "gaussian-mixture"},
+    ],
+)
+def test_freezing_goes_on_until_the_heads_alone_are_left(tmp_path: Path, settings: dict[str, Any]) -> None:
+    freezing = {"freezing.name": "freezeout", "schedule.name": "constant", "epochs": 8}
+    result = run(pair(**freezing, **settings), tmp_path, reporter=lambda line, steps: None)
+    assert result["frozen_layers"] == 4
+    lines = [line for line in Run("", 0, tmp_path).metrics() if line["kind"] == "train"]
+    assert lines[-1]["step"] == result["steps"]
+
+
 def test_a_weight_of_zero_leaves_the_trunk_as_the_single_task_does(tmp_path: Path) -> None:
     # With the main task's batches alone moving the statistics, nothing of the auxiliary task may reach the trunk.
     nothing = trained(pair(**{"gradient.name": "sum", "gradient.auxiliary_weight": 0.0}), tmp_path)

@@ -88,6 +88,24 @@ def test_the_step_the_rate_and_the_place(tmp_path: Path, checkpoint_seconds: flo
     assert told.value.place in (f"the output of layer {seen[0]}", f"the weights {seen[0]}")
 
 
+CHECKING: list[dict[str, Any]] = [
+    {"objective.name": "gaussian-mixture"},
+    *(
+        {"gradient.name": name, "tasks.auxiliary_rotation": 90.0}
+        for name in ("weighted", "unweighted", "pcgrad", "gradvac")
+    ),
+]
+"""Losses and rules that refuse, in anybody's loop, what is not finite."""
+
+
+@pytest.mark.parametrize("settings", CHECKING)
+def test_losses_and_rules_that_check_values_diverge_as_others_do(tmp_path: Path, settings: dict[str, Any]) -> None:
+    experiment = small(**DIVERGES, **settings)
+    with pytest.raises(DivergedError, match=r"at step \d+ with learning rate \de\+09") as told:
+        run(experiment, tmp_path, reporter=silent)
+    assert told.value.place is not None
+
+
 class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -169,6 +187,28 @@ def test_a_step_left_out_leaves_nothing_behind(tmp_path: Path) -> None:
     assert all(finite([torch.tensor(line["train_loss"])]) for line in lines)
 
 
+@pytest.mark.parametrize("steps", [{3}, {4, 17}])
+def test_lookahead_ends_with_its_slow_weights_where_steps_are_left_out(tmp_path: Path, steps: set[int]) -> None:
+    settings = {"policy.names": ["lookahead"], "policy.lookahead_steps": 7}
+    experiment = small(on_divergence="skip-step", epochs=1, **settings)
+    training = assemble(experiment, load_data(experiment))
+    assert training.steps == 18
+    spoil(training, steps)
+    fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+    assert training.meters.skipped == len(steps)
+    for state in (training.policies[-1].state_dict(), saved_policy(tmp_path / "checkpoint.pt")):
+        for name, slow in state["slow"].items():
+            assert torch.equal(slow, training.network.get_parameter(name))
+
+
+def saved_policy(checkpoint: Path) -> dict[str, Any]:
+    """The lookahead's state, of which the network's weights in the same file are the slow ones."""
+    state = torch.load(checkpoint, weights_only=True)
+    policy: dict[str, Any] = next(part for name, part in state.items() if "lookahead" in name)
+    assert all(torch.equal(state["network"][name], slow) for name, slow in policy["slow"].items())
+    return policy
+
+
 def test_gradients_alone_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     experiment = small(on_divergence="skip-step", epochs=1)
     training = assemble(experiment, load_data(experiment))
@@ -176,6 +216,21 @@ def test_gradients_alone_that_are_not_finite_are_left_out(tmp_path: Path) -> Non
     parameter.register_hook(lambda g: g * float("inf") if training.meters.step == 5 else g)
     fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
     assert training.meters.skipped == 1
+    assert finite(list(training.network.parameters()))
+
+
+@pytest.mark.parametrize("settings", CHECKING)
+def test_losses_and_rules_that_check_values_leave_steps_out(tmp_path: Path, settings: dict[str, Any]) -> None:
+    experiment = small(on_divergence="skip-step", epochs=1, **settings)
+    training = assemble(experiment, load_data(experiment))
+
+    def spoilt(network: nn.Module, images: Any, features: torch.Tensor) -> torch.Tensor:
+        return features * float("nan") if training.meters.step in {0, 5} else features
+
+    layer = [part for part in training.network.modules() if not list(part.children())][-2]
+    layer.register_forward_hook(spoilt)
+    fit(training, lambda line: None, tmp_path / "checkpoint.pt", 1e9)
+    assert training.meters.skipped == 2
     assert finite(list(training.network.parameters()))
 
 

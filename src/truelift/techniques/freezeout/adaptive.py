@@ -63,9 +63,9 @@ class AdaptiveFreezing(Front):
 
     The gradient is read when the optimizer steps: clipped, averaged over processes, summed over partial batches, as it
     is used; with a closure, as the closure's first call leaves it. A fused optimizer under a gradient scaler sees
-    scaled ones: call `scaler.unscale_` first. All processes of DistributedDataParallel decide alike: they have the same
-    gradients, and the representation's distances are averaged over the process group. Wrap anew where `step` returns
-    layers, as under FreezeOut.
+    scaled ones: call `scaler.unscale_` first. A step that overflows, and is left out, counts in no interval. All
+    processes of DistributedDataParallel decide alike: they have the same gradients, and the representation's distances
+    are averaged over the process group. Wrap anew where `step` returns layers, as under FreezeOut.
 
     Source:
         AutoFreeze, arXiv 2102.01386; Egeria, arXiv 2201.06227; each signal says where it deviates. Both freeze from
@@ -175,7 +175,8 @@ class AdaptiveFreezing(Front):
         def see() -> None:
             nonlocal seen
             if not seen and self._frozen < self.most:
-                self._signal.add(self._frozen)
+                # A GradScaler calls a fused optimizer in an overflowed step too, and has told it so.
+                self._signal.add(self._frozen, getattr(self.optimizer, "found_inf", None))
             seen = True
 
         def before(_: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

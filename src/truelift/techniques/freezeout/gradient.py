@@ -51,8 +51,8 @@ class GradientSignal(Signal):
         self.sums = [[_zeros(p) for p in layer] for layer in self.parameters]
         self.norms: list[float] | None = None
 
-    def add(self, frozen: int) -> None:
-        """Add the gradients that the optimizer is about to use."""
+    def add(self, frozen: int, overflowed: Tensor | None = None) -> None:
+        """Add the gradients that the optimizer is about to use; nothing where they overflowed and it will not."""
         pairs = [
             (total, p.grad)
             for totals, layer in zip(self.sums[frozen:], self.parameters[frozen:], strict=True)
@@ -61,6 +61,8 @@ class GradientSignal(Signal):
         ]
         if pairs:
             totals, gradients = zip(*pairs, strict=True)
+            if overflowed is not None:  # chosen on the device, which to ask would be to wait for
+                gradients = tuple(torch.where(overflowed.to(g.device) > 0, 0, g) for g in gradients)
             torch._foreach_add_(totals, gradients)
 
     @torch.no_grad()

@@ -72,7 +72,7 @@ class RepresentationSignal(Signal):
         self.averages: list[float | None] = [None] * len(self.layers)
         self.largest = [0.0] * len(self.layers)
 
-    def add(self, frozen: int) -> None:
+    def add(self, frozen: int, overflowed: Tensor | None = None) -> None:
         """The gradients do not matter."""
 
     def quiet(self, frozen: int) -> list[bool]:

@@ -2,12 +2,19 @@
 
 from typing import Any, Protocol
 
+from torch import Tensor
+
 
 class Signal(Protocol):
     """Told of each step and asked at the end of each interval."""
 
-    def add(self, frozen: int) -> None:
-        """The optimizer is about to step; the gradients are as it will use them, and so many layers are frozen."""
+    def add(self, frozen: int, overflowed: Tensor | None = None) -> None:
+        """The optimizer is about to step.
+
+        Args:
+            frozen: So many layers are frozen; the others' gradients are as the optimizer will use them.
+            overflowed: Above 0, on a device, where a gradient overflowed float16 and the optimizer will change nothing.
+        """
         ...
 
     def quiet(self, frozen: int) -> list[bool]:

@@ -57,6 +57,8 @@ class GradientSimilarity:
     A loss depends on what any part of the batch reaches (`accumulate`), whatever the order of the parts. Tensors that
     need a gradient and are no `nn.Parameter`, images for instance, take no part where there are parameters: they follow
     the plain sum. Sparse gradients and complex parameters count as the dense and real ones that they stand for.
+    Shared parameters that freeze (`requires_grad` is False) take no part. Where all that were measured are frozen, the
+    last weights hold for what is still shared; where nothing is any more, each loss goes on with its own parameters.
 
     Args:
         rule: weighted or unweighted; or a function from the Gram matrix of the gradients, float64 (T, T), to the weight
@@ -86,8 +88,8 @@ class GradientSimilarity:
 
     Raises:
         InputError: An argument is out of range; a loss is no scalar, has no graph, or is not finite backwards; the
-            losses share no parameter; a parameter given is in no graph; a parameter is sharded; the parts of a batch
-            have different numbers of losses; processes reach different parameters.
+            losses never shared a parameter; a parameter given is in no graph; a parameter is sharded; the parts of a
+            batch have different numbers of losses; processes reach different parameters.
 
     Example:
         >>> similarity = GradientSimilarity()
@@ -185,15 +187,18 @@ class GradientSimilarity:
         ]
         shared, weights = self._agree(leaves, losses[0].device)
         known_for = None if self._weights is None else self._weights.shape[1]  # so many losses
-        measuring = self._steps % self.every_steps == 0 or known_for != len(losses)
+        due = self._steps % self.every_steps == 0 and self._is_measured(shared)
+        measuring = due or known_for != len(losses)
         if not in_parts and (self.one_pass or not measuring):
             return self._in_one_pass(losses, reaches, shared, weights, measuring, scaler)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
             gradients.add(t, found.leaves, _grad(loss, found.leaves, keep=_overlaps(reaches, t)))
             gradients.start_averaging(t, weights[t])
         gradients.wait()
-        groups = self._groups(shared)
-        combined = self._weigh(gradients.gram(shared, groups), scaler) if measuring else self._kept_weights()
+        if measuring:
+            combined = self._weigh(gradients.gram(shared, self._groups(shared)), scaler)
+        else:
+            combined = self._kept_weights()
         gradients.write(shared, self._groups(shared, every=True), combined.weights)
         return combined
 
@@ -292,19 +297,26 @@ class GradientSimilarity:
         return shared, ordered
 
     def _find_shared(self, weights: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """The shared weights in training; none where all that were there before are frozen now.
+
+        Raises:
+            InputError: There never were any, or one that is given is in too few graphs.
+        """
         in_main = {id(p) for p in weights[0]}
         in_auxiliary = {id(p) for of_loss in weights[1:] for p in of_loss}
         if self._shared is not None:
-            for p in self._shared:
+            shared = [p for p in self._shared if p.requires_grad]
+            for p in shared:
                 for ids, which in ((in_main, "the main loss"), (in_auxiliary, "an auxiliary loss")):
                     if id(p) not in ids:
                         raise InputError(
                             f"shared must be in the graphs of both losses, got one of shape {tuple(p.shape)} on which "
                             f"{which} does not depend."
                         )
-            return self._shared
-        shared = [p for p in weights[0] if id(p) in in_auxiliary]
-        if not shared:
+        else:
+            shared = [p for p in weights[0] if id(p) in in_auxiliary]
+        before = self._weights is not None and self._weights.shape[1] == len(weights)
+        if not shared and not before:
             raise InputError(
                 "the losses must share a parameter, got none: compute them from one trunk, or call backward() on each."
             )
@@ -376,6 +388,13 @@ class GradientSimilarity:
         if 0 not in groups:
             raise InputError(f"measured must be among the shared parameters, got none of the {len(shared)} there are.")
         return groups
+
+    def _is_measured(self, shared: Sequence[Tensor]) -> bool:
+        """Whether one of these enters the cosine: layers that freeze may take all that did with them."""
+        if isinstance(self.measured, str):
+            return any(self.measured == "all" or p.ndim >= 3 for p in shared)
+        wanted = {id(p) for p in self.measured}
+        return any(id(p) in wanted for p in shared)
 
     def _weigh(self, gram: Tensor, scaler: GradScaler | None) -> Combined:
         """Cosines, averages and weights from the Gram matrices (G, T, T); averages move where it is finite."""

@@ -54,13 +54,12 @@ class GradientOptions(similarity.SimilarityOptions, sharpness_aware.SharpnessAwa
         yield "granularity", whole, "global for gradvac, which keeps one average"
 
 
-def build(options: GradientOptions, network: nn.Module, *, scaled: bool = False) -> GradientRule:
+def build(options: GradientOptions, network: nn.Module) -> GradientRule:
     """The rule that `options` describe, for losses over `network`.
 
     Args:
         options: Which rule.
         network: What the losses come from.
-        scaled: Whether gradients are scaled for float16, so that one that is not finite is no error.
 
     Raises:
         InputError: A user's own one cannot be built.
@@ -69,8 +68,6 @@ def build(options: GradientOptions, network: nn.Module, *, scaled: bool = False)
     if is_import_path(options.name):
         return own.build(options.name, found, options.args, network)
     rule: GradientRule = found(options, network)
-    if scaled and isinstance(rule, similarity.BySimilarity):
-        rule.similarity.check_values = False
     return rule
 
 

@@ -77,7 +77,10 @@ def build_sum(options: SimilarityOptions, network: nn.Module) -> GradientRule:
 
 
 def build(rule: Weighting | Rule, options: SimilarityOptions, network: nn.Module) -> BySimilarity:
-    """The rule of `truelift.techniques.gradient_similarity` over the losses of `network`."""
+    """The rule of `truelift.techniques.gradient_similarity` over the losses of `network`.
+
+    Gradients that are not finite are no bad input here: the loop tells them as divergence, or leaves the step out.
+    """
     return BySimilarity(
         GradientSimilarity(
             rule,
@@ -87,5 +90,6 @@ def build(rule: Weighting | Rule, options: SimilarityOptions, network: nn.Module
             every_steps=options.every_steps,
             use_average=options.use_average,
             network=network,
+            check_values=False,
         )
     )

@@ -14,7 +14,14 @@ from truelift.options import Conflict, OneOf, Registry, at_least, without_shared
 from truelift.own import is_import_path
 from truelift.training.objectives import binary_cross_entropy, gaussian_mixture, own, softmax
 from truelift.training.objectives.auxiliary import AuxiliaryTask
-from truelift.training.objectives.base import Around, Objective, ParameterRule, StepLosses, error_percent
+from truelift.training.objectives.base import (
+    Around,
+    Objective,
+    ParameterRule,
+    StepLosses,
+    error_percent,
+    with_graphs,
+)
 
 
 class Kind(NamedTuple):
@@ -98,4 +105,5 @@ __all__ = [
     "error_percent",
     "make_head",
     "needs_features",
+    "with_graphs",
 ]

@@ -1,6 +1,6 @@
 """First seam: from a batch to named losses, and from images to logits. N images, D features, K classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +48,22 @@ class StepLosses(NamedTuple):
     """Scalars averaged over the batch, by name; the first is the main one."""
     error: Tensor
     """Percent of the main task's images whose label is not the class with the largest logit."""
+
+
+def with_graphs(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same losses, of which a constant one has a gradient too: 0.
+
+    A regulariser may be a constant until it sets in, and what goes backwards from each loss asks for its graph. Where
+    no loss has one, they stay as they are.
+    """
+    main = next((loss for loss in losses.values() if loss.requires_grad), None)
+    if main is None:
+        return dict(losses)
+    # The other side of a choice has a gradient of 0, also where a product with 0 would be NaN.
+    return {
+        name: loss if loss.requires_grad else torch.where(torch.ones_like(main, dtype=torch.bool), loss.to(main), main)
+        for name, loss in losses.items()
+    }
 
 
 class ClassGaussians(NamedTuple):

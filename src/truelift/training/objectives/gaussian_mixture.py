@@ -151,6 +151,9 @@ def build(options: MixtureOptions, around: Around) -> GaussianMixture:
             margins[options.margin_schedule],
             constant(weight) if options.likelihood_schedule == "constant" else ramp(weight, steps=steps),
             label_smoothing=options.label_smoothing,
+            # Labels are the data's own, and features that are not finite are the loop's to tell: as divergence, or a
+            # step left out, or one that overflowed float16.
+            check_values=False,
         ),
         means_lr_factor=options.means_lr_factor,
         variances_lr_factor=options.variances_lr_factor,

@@ -74,6 +74,9 @@ class Policy:
     def stepped(self) -> None:
         """The optimizer has made its step."""
 
+    def ended(self) -> None:
+        """All steps are made or left out; the state is saved after it. A resumed run may call it once more."""
+
     def batches(self, batches: Feed) -> Feed:
         """What the training shall take in place of `batches`, asked once, when it is put together."""
         return batches

@@ -5,6 +5,7 @@ gives an object with any of these:
 
     step()              before each forward pass
     update()            after each step of the optimizer
+    ended()             after the last step, also where that was left out
     applied()           a context manager, within which the network is as it shall be evaluated
     logged()            numbers for the lines of metrics, by name
     frozen              how many layers are frozen; it is logged and stands in the result
@@ -43,6 +44,10 @@ class OwnPolicy(Policy):
     def stepped(self) -> None:
         """Its `update`."""
         self._ask("update")
+
+    def ended(self) -> None:
+        """Its `ended`."""
+        self._ask("ended")
 
     def judged(self) -> contextlib.AbstractContextManager[None]:
         """Its `applied`."""

@@ -27,7 +27,7 @@ class Told:
         self.added = 0
         self.asked = 0
 
-    def add(self, frozen: int) -> None:
+    def add(self, frozen: int, overflowed: torch.Tensor | None = None) -> None:
         self.added += 1
 
     def quiet(self, frozen: int) -> list[bool]:
@@ -256,3 +256,31 @@ def test_images_that_the_network_does_not_take_are_told(images: Any, says: str) 
 
     with pytest.raises(InputError, match=says):
         trained()
+
+
+def test_a_step_that_overflows_float16_counts_in_no_interval() -> None:
+    """A fused optimizer is called in such a step and skips it by itself; one without kernels is not called."""
+    found = {}
+    for fused in (True, False):
+        network = make_network()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.05, fused=fused)
+        scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        freezing = AdaptiveFreezing(network, optimizer, steps=STEPS, every_steps=5, percentile=90, warmup=0.0)
+        frozen = []
+        for step, (images, labels) in enumerate(make_batches(STEPS)):
+            freezing.step()
+            frozen.append(freezing.frozen)
+            loss = F.cross_entropy(network(images), labels)
+            scaler.scale(loss).backward()
+            if step % 5 == 2:
+                first = next(p for p in network.parameters() if p.requires_grad)
+                assert first.grad is not None
+                first.grad.fill_(float("inf"))
+            scaler.unscale_(optimizer)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        found[fused] = frozen, freezing.state_dict()["signal"]["norms"]
+    assert found[True][0] == found[False][0]
+    assert found[True][0][-1] > 0
+    assert found[True][1] == pytest.approx(found[False][1], rel=1e-4)

@@ -1,0 +1,128 @@
+"""Shared layers freeze one after the other, until the losses have none in common any more."""
+
+from typing import Any
+
+import pytest
+import torch
+from tests.unit.techniques.gradient_similarity.similarity_cases import (
+    Net,
+    expected_step,
+    make_batch,
+    make_net,
+    separate_gradients,
+)
+
+from truelift.errors import InputError
+from truelift.techniques.gradient_similarity import GradientSimilarity, GradVac, pcgrad
+
+RULES: list[Any] = ["weighted", "unweighted", pcgrad, GradVac]
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"one_pass": True},
+    {"every_steps": 2},
+    {"use_average": True},
+    {"granularity": "layer"},
+    {"granularity": "tensor"},
+    {"measured": "convolutions"},
+    {"check_values": "late"},
+]
+
+
+def freeze(net: Net, layers: int) -> None:
+    for layer in list(net.trunk)[:layers]:
+        layer.requires_grad_(False).eval()
+
+
+def make_rule(rule: Any) -> Any:
+    return rule() if isinstance(rule, type) else rule
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["found", "given"])
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_each_loss_follows_itself_where_nothing_is_shared_any_more(way: dict[str, Any], given: bool) -> None:
+    net, batch = make_net(2), make_batch()
+    shared = net.trunk.parameters() if given else None
+    similarity = GradientSimilarity(network=net, shared=shared, **way)
+    similarity.backward(*batch.losses(net))
+    freeze(net, len(net.trunk))
+    average = similarity.state_dict()["averages"].clone()
+    resumed = GradientSimilarity(network=net, shared=None if shared is None else net.trunk.parameters(), **way)
+    resumed.load_state_dict(similarity.state_dict())
+    for one in (similarity, resumed, resumed):
+        net.zero_grad()
+        combined = one.backward(*batch.losses(net))
+        for name, gradient in separate_sums(net, batch).items():
+            torch.testing.assert_close(net.get_parameter(name).grad, gradient, rtol=1e-10, atol=1e-14)
+        assert all(p.grad is None for p in net.trunk.parameters())
+        assert combined.cosines.isnan().all()
+        assert torch.equal(combined.averages, average)
+        assert all(value.isfinite() for value in combined.logged().values())
+    net.zero_grad()
+    similarity.accumulate(*batch.losses(net))
+    similarity.backward(*batch.losses(net))
+    for name, gradient in separate_sums(net, batch).items():
+        torch.testing.assert_close(net.get_parameter(name).grad, 2 * gradient, rtol=1e-10, atol=1e-14)
+
+
+def separate_sums(net: Net, batch: Any) -> dict[str, torch.Tensor]:
+    losses = batch.losses(net)
+    heads = [(name, p) for name, p in net.named_parameters() if name.startswith("heads")]
+    found = torch.autograd.grad(sum(losses), [p for _, p in heads])
+    return {name: gradient for (name, _), gradient in zip(heads, found, strict=True)}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["weighted", "unweighted", "pcgrad", "gradvac"])
+def test_every_rule_goes_on(rule: Any) -> None:
+    net, batch = make_net(2), make_batch()
+    similarity = GradientSimilarity(make_rule(rule))
+    for layers in range(len(net.trunk) + 1):
+        freeze(net, layers)
+        net.zero_grad()
+        similarity.backward(*batch.losses(net))
+        assert all(p.grad is not None for p in net.heads.parameters())
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["found", "given"])
+def test_what_is_frozen_enters_no_cosine(given: bool) -> None:
+    net, batch = make_net(2), make_batch()
+    similarity = GradientSimilarity(shared=net.trunk.parameters() if given else None)
+    freeze(net, 2)
+    for p in net.parameters():
+        p.requires_grad_(True)  # for the reference, over all; eval mode stays
+    gradients = [
+        {name: g for name, g in found.items() if not name.startswith(("trunk.0", "trunk.1"))}
+        for found in separate_gradients(net, batch)
+    ]
+    freeze(net, 2)
+    expected, cosines = expected_step(gradients)
+    combined = similarity.backward(*batch.losses(net))
+    assert combined.cosines.tolist() == [pytest.approx(cosines, rel=1e-10)]
+    for name, gradient in expected.items():
+        torch.testing.assert_close(net.get_parameter(name).grad, gradient, rtol=1e-9, atol=1e-13)
+
+
+def test_the_last_weights_hold_where_nothing_measured_is_left() -> None:
+    net, batch = make_net(2), make_batch((-1,))
+    similarity = GradientSimilarity(measured="convolutions")
+    weights = similarity.backward(*batch.losses(net)).weights
+    freeze(net, 4)  # a linear layer is still shared
+    net.zero_grad()
+    combined = similarity.backward(*batch.losses(net))
+    assert torch.equal(combined.weights, weights)
+    linear = net.get_parameter("trunk.7.weight")
+    both = [torch.autograd.grad(loss, linear)[0] for loss in (batch.loss(net, 0), batch.loss(net, 1))]
+    torch.testing.assert_close(linear.grad, both[0] + float(weights[0, 1]) * both[1], rtol=1e-10, atol=1e-14)
+
+
+def test_what_never_was_shared_is_refused() -> None:
+    net, batch = make_net(2), make_batch()
+    freeze(net, len(net.trunk))
+    for similarity in (GradientSimilarity(), GradientSimilarity(shared=net.trunk.parameters())):
+        with pytest.raises(InputError, match="the losses must share a parameter"):
+            similarity.backward(*batch.losses(net))
+    net, three = make_net(3), make_batch((1, 1))
+    similarity = GradientSimilarity()
+    similarity.backward(*batch.losses(net))
+    freeze(net, len(net.trunk))
+    with pytest.raises(InputError, match="the losses must share a parameter"):
+        similarity.backward(*three.losses(net))
