@@ -214,7 +214,8 @@ def _policies(
     compiled: bool,
 ) -> list[Policy]:
     """The policies of an experiment, in the order in which they are called."""
-    around = policies.Around(network, optimizer, lambda most: batches.at(0).images[:most], steps)
+    # The same in all processes: what is measured with them is in a checkpoint, which the first process writes for all.
+    around = policies.Around(network, optimizer, lambda most: batches.first_share().at(0).images[:most], steps)
     # Built before the schedule, which reads the optimizer's groups: a user's own freezing may divide them.
     freezing = policies.freezing.build(experiment.freezing, around, compiled=compiled)
     schedule = schedules.build(experiment.schedule, batches.batches_per_epoch, steps)

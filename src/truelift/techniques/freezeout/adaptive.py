@@ -64,8 +64,8 @@ class AdaptiveFreezing(Front):
     The gradient is read when the optimizer steps: clipped, averaged over processes, summed over partial batches, as it
     is used; with a closure, as the closure's first call leaves it. A fused optimizer under a gradient scaler sees
     scaled ones: call `scaler.unscale_` first. All processes of DistributedDataParallel decide alike: they have the same
-    gradients, and the representation's distances are averaged over the process group. Wrap anew where `step` returns
-    layers, as under FreezeOut.
+    gradients, and the representation's distances are the first process's, whose state is the one to keep. Wrap anew
+    where `step` returns layers, as under FreezeOut.
 
     Source:
         AutoFreeze, arXiv 2102.01386; Egeria, arXiv 2201.06227; each signal says where it deviates. Both freeze from
