@@ -67,6 +67,19 @@ class State(Policy):
     def state_dict(self):
         return 3
 
+class Later(Policy):
+    made = 0
+    def state_dict(self):
+        return {"list": [1, np.float64(self.made) if self.made else 0], "made": self.made}
+    def load_state_dict(self, state):
+        self.made = state["made"]
+    def update(self):
+        self.made += 1
+
+class Early(Policy):
+    def state_dict(self):
+        return {"many": torch.zeros(3), "one": {"numpy": np.float64(1.0), "lock": lambda: 1}.get(self.what)}
+
 def two(logits, labels):
     loss = torch.nn.functional.cross_entropy(logits, labels)
     return {"first": loss, "second": 0.1 * loss}
@@ -141,6 +154,21 @@ def test_numbers_of_every_kind_are_logged(trained: Any, settings: dict[str, Any]
 def test_what_a_part_must_not_do_is_told_in_one_line(trained: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         trained(**settings)
+
+
+@pytest.mark.parametrize(("what", "told"), [("numpy", "one: numpy.float64"), ("lock", "one: builtins.function")])
+def test_a_state_that_no_checkpoint_gives_back_is_refused_before_the_first_step(
+    trained: Any, tmp_path: Path, what: str, told: str
+) -> None:
+    with pytest.raises(InputError, match=f"Early must keep its state in tensors and Python's own .*, got {told}"):
+        trained(**policy("Early", what))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_state_that_becomes_one_leaves_the_checkpoint_before(trained: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Later must keep its state .*, got list: numpy.float64"):
+        trained(**policy("Later", ""))
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
 def test_a_rules_number_that_is_none_has_diverged(trained: Any) -> None:
