@@ -36,6 +36,7 @@ from truelift.training.hardware import Precision, pick_device, pick_precision
 from truelift.training.meters import Meters
 from truelift.training.network import build_network, check_one_image, feature_size, fit_whitening, sides
 from truelift.training.objectives import Around, AuxiliaryTask, Objective
+from truelift.training.objectives.own import OwnLoss
 from truelift.training.parts import Training
 from truelift.training.policies import Policy
 from truelift.training.policies.base import Feed
@@ -225,7 +226,9 @@ def _policies(
     found.append(ObjectiveStep(objective))
     if freezing is not None:
         found.append(freezing)
-    if experiment.freezing.cache != "none":
+    if (cache := experiment.freezing.cache) != "none":
+        has_images = not (isinstance(objective, OwnLoss) and objective.takes_images)
+        require("freezing.cache", cache, has_images, "none where the loss takes images, which are no longer there")
         assert isinstance(freezing, FreezingPolicy), "`check` refuses a cache where nothing freezes"
         views = experiment.augmentation.views or 1
         found.append(KeptActivations(experiment.freezing, network, freezing.freezing, views, autocast))
