@@ -1,5 +1,6 @@
 """Batches from images that lie on the device whole. B images a batch, C channels, H rows, W columns."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -141,6 +142,12 @@ class Batches:
         if self._last_order is None or self._last_order[0] != epoch:
             self._last_order = (epoch, self._ordered(epoch))
         return self._batch(self._last_order[1], epoch, number)
+
+    def first_share(self) -> "Batches":
+        """The same images in the first process's share, whichever this one's is."""
+        made = copy.copy(self)
+        made._share = Share(0, self._share.parts)
+        return made
 
     def view(self, epoch: int) -> int:
         """Number of the epoch's view; always 0 where they are not counted."""

@@ -1,5 +1,6 @@
 """Batches of photographs, decoded while the device works. B photographs a batch, S the side of their squares."""
 
+import copy
 import os
 import signal
 import sys
@@ -137,6 +138,12 @@ class StreamedBatches:
         batches = self._running[1]
         self._running = (step + 1, batches)
         return next(batches)
+
+    def first_share(self) -> "StreamedBatches":
+        """The same photographs in the first process's share, whichever this one's is; it has the same workers."""
+        made = copy.copy(self)
+        made._share, made._running = Share(0, self._share.parts), None
+        return made
 
     def _from(self, step: int) -> Iterator[Batch]:
         epoch, start = divmod(step, self.batches_per_epoch)

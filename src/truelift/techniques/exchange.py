@@ -26,9 +26,9 @@ class Averaging:
         self._sent: list[tuple[dist.Work | None, Tensor, list[Tensor]]] = []
 
     def send(self, tensors: Sequence[Tensor]) -> None:
-        """Begin to average these, dense tensors of real or complex numbers, in one collective."""
+        """Begin to average these, strided tensors of real or complex numbers, in one collective."""
         if tensors:
-            flat = torch.cat([in_memory_order(tensor) for tensor in tensors])
+            flat = torch.cat([_row(tensor) for tensor in tensors])
             self._sent.append((dist.all_reduce(flat, group=self._group, async_op=True), flat, list(tensors)))
 
     def sent(self) -> list[Tensor]:
@@ -41,10 +41,9 @@ class Averaging:
             if work is not None:
                 work.wait()
             flat /= dist.get_world_size(self._group)
-            parts = [in_memory_order(tensor) for tensor in tensors]
-            means = torch.split(flat, [part.numel() for part in parts])
-            for part, mean in zip(parts, means, strict=True):
-                part.copy_(mean)
+            means = torch.split(flat, [_row(tensor).numel() for tensor in tensors])
+            for tensor, mean in zip(tensors, means, strict=True):
+                _write(tensor, mean)
         self._sent = []
 
 
@@ -111,6 +110,32 @@ def is_dense(tensor: Tensor) -> bool:
 
 def in_memory_order(tensor: Tensor) -> Tensor:
     """All elements of a dense tensor, as a view; a complex number as two."""
-    assert is_dense(tensor), "autograd gives a parameter's gradient the parameter's own layout"
+    assert is_dense(tensor), "without gaps"
     flat = tensor.as_strided((tensor.numel(),), (1,))
     return torch.view_as_real(flat).flatten() if tensor.is_complex() else flat
+
+
+def _row(tensor: Tensor) -> Tensor:
+    """All numbers of a tensor in a row: a view of a dense one, else a copy, row by row."""
+    if is_dense(tensor):
+        return in_memory_order(tensor)
+    row = _without_repetitions(tensor).flatten()
+    return torch.view_as_real(row).flatten() if row.is_complex() else row
+
+
+def _write(tensor: Tensor, row: Tensor) -> None:
+    """Have a tensor be what `_row` would give."""
+    if is_dense(tensor):
+        in_memory_order(tensor).copy_(row)
+        return
+    there = _without_repetitions(tensor)
+    there = torch.view_as_real(there) if tensor.is_complex() else there
+    there.copy_(row.view(there.shape))
+
+
+def _without_repetitions(tensor: Tensor) -> Tensor:
+    """Of a tensor that was expanded what it was before: the numbers that can be written."""
+    for dimension, stride in enumerate(tensor.stride()):
+        if stride == 0 and tensor.shape[dimension] > 1:
+            tensor = tensor.narrow(dimension, 0, 1)
+    return tensor

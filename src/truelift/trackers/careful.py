@@ -1,5 +1,6 @@
 """A tracker that cannot stop a training."""
 
+import contextlib
 import getpass
 import os
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from truelift.errors import one_line
 from truelift.trackers.base import Outcome, Start, Tracked, Tracker
@@ -56,7 +57,7 @@ class Careful:
     def _tried(self, act: Callable[[], Any]) -> Any:
         try:
             return act()
-        except Exception as error:  # a library may raise anything
+        except (Exception, SystemExit) as error:  # a library may raise anything, or mean to end a script
             self._tracker = None
             print(
                 f"truelift: tracker {self.name} has failed and is told no more: {type(error).__name__}: "
@@ -68,11 +69,19 @@ class Careful:
 
 
 def _started(start: Start, tracked: Tracked) -> Tracker:
-    """Begin, one process at a time: several that make one project or database at once are in each other's way."""
+    """Begin, one process at a time: several that make one project or database at once are in each other's way.
+
+    The first ones make it; who has waited for a minute begins beside the others.
+    """
     # A file of each user's: of another's in a folder for all, Linux may let nobody open it.
     name = f"truelift-tracker-{os.getuid() if hasattr(os, 'getuid') else getpass.getuser()}.lock"
-    with FileLock(Path(tempfile.gettempdir()) / name, timeout=_WAIT_SECONDS):
+    lock = FileLock(Path(tempfile.gettempdir()) / name, timeout=_WAIT_SECONDS)
+    with contextlib.suppress(Timeout):  # of many that wait, some begin all the same
+        lock.acquire()
+    try:
         return start(tracked)
+    finally:
+        lock.release()  # which does nothing where it is not held
 
 
 def _is_curve(name: str, value: Any) -> bool:

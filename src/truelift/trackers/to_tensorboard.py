@@ -15,7 +15,9 @@ class TensorBoard:
         if tracked.from_step == 0 and folder.is_dir():  # an earlier try, or the run with other settings
             for file in folder.glob("events.out.tfevents.*"):
                 file.unlink()
-        self.writer = SummaryWriter(str(folder), purge_step=tracked.from_step or None)
+        # What was told of the checkpoint's own step stays: it is not told again.
+        purged = tracked.from_step + 1 if tracked.from_step else None
+        self.writer = SummaryWriter(str(folder), purge_step=purged)
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         """Write, so that a killed run leaves what it has told."""

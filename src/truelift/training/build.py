@@ -36,6 +36,7 @@ from truelift.training.hardware import Precision, pick_device, pick_precision
 from truelift.training.meters import Meters
 from truelift.training.network import build_network, check_one_image, feature_size, fit_whitening, sides
 from truelift.training.objectives import Around, AuxiliaryTask, Objective
+from truelift.training.objectives.own import OwnLoss
 from truelift.training.parts import Training
 from truelift.training.policies import Policy
 from truelift.training.policies.base import Feed
@@ -214,7 +215,8 @@ def _policies(
     compiled: bool,
 ) -> list[Policy]:
     """The policies of an experiment, in the order in which they are called."""
-    around = policies.Around(network, optimizer, lambda most: batches.at(0).images[:most], steps)
+    # The same in all processes: what is measured with them is in a checkpoint, which the first process writes for all.
+    around = policies.Around(network, optimizer, lambda most: batches.first_share().at(0).images[:most], steps)
     # Built before the schedule, which reads the optimizer's groups: a user's own freezing may divide them.
     freezing = policies.freezing.build(experiment.freezing, around, compiled=compiled)
     schedule = schedules.build(experiment.schedule, batches.batches_per_epoch, steps)
@@ -224,7 +226,9 @@ def _policies(
     found.append(ObjectiveStep(objective))
     if freezing is not None:
         found.append(freezing)
-    if experiment.freezing.cache != "none":
+    if (cache := experiment.freezing.cache) != "none":
+        has_images = not (isinstance(objective, OwnLoss) and objective.takes_images)
+        require("freezing.cache", cache, has_images, "none where the loss takes images, which are no longer there")
         assert isinstance(freezing, FreezingPolicy), "`check` refuses a cache where nothing freezes"
         views = experiment.augmentation.views or 1
         found.append(KeptActivations(experiment.freezing, network, freezing.freezing, views, autocast))

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
+from truelift.errors import InputError
 from truelift.records import whole_file
 
 _RUN = "run"
@@ -39,11 +42,50 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str) -> None
         path: The file.
         parts: By name.
         run: The run's fingerprint.
+
+    Raises:
+        InputError: The state of a part would not be read again; then nothing is written.
     """
+    states = {name: part.state_dict() for name, part in parts.items()}
+    refuse_unreadable(states)
     buffer = io.BytesIO()  # torch's writer would hide a full disk's OSError
-    torch.save({_RUN: run, **{name: part.state_dict() for name, part in parts.items()}}, buffer)
+    torch.save({_RUN: run, **states}, buffer)
     with whole_file(path) as file:
         file.write(buffer.getbuffer())
+
+
+def refuse_unreadable(states: Mapping[str, Any]) -> None:
+    """Hold states to be of what a checkpoint is read with, tensors and plain values; it takes some milliseconds.
+
+    Args:
+        states: Of the parts, by name.
+
+    Raises:
+        InputError: One has something else; it names it.
+    """
+    for name, state in states.items():
+        if _is_readable(state):
+            continue
+        keyed = state.items() if isinstance(state, Mapping) else [("the state", state)]
+        bad = [(key, leaf) for key, value in keyed for leaf in tree_leaves(value) if not _is_readable(leaf)]
+        key, kind = (bad[0][0], type(bad[0][1])) if bad else ("the state", type(state))
+        raise InputError(
+            f"{name} must keep its state in tensors and Python's own numbers, text, lists and dictionaries, got {key}: "
+            f"{kind.__module__}.{kind.__qualname__}."
+        )
+
+
+def _is_readable(state: Any) -> bool:
+    """Whether `weights_only` reads it, tried with the state's plain tensors left out."""
+    small = tree_map(lambda leaf: None if type(leaf) in (Tensor, nn.Parameter) else leaf, state)
+    buffer = io.BytesIO()
+    try:
+        torch.save(small, buffer)
+        buffer.seek(0)
+        torch.load(buffer, weights_only=True)
+    except Exception:  # pickle and torch have a dozen
+        return False
+    return True
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str, device: str) -> None:

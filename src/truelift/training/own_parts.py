@@ -34,6 +34,8 @@ def with_sources(experiment: Any, *folders: Path) -> Any:
         InputError: A part is not there, or its source is another than that which the experiment was planned with; or
             args are given that belong to no part of the user's own.
     """
+    if is_import_path(experiment.tracker):  # which changes no result: its source is not the run's
+        experiment = dataclasses.replace(experiment, tracker=absolute(experiment.tracker, "tracker", *folders))
     digests: dict[str, str] = {}
     for option, kind in PARTS.items():
         group_name, _, field = option.partition(".")

@@ -13,7 +13,13 @@ from torch.optim import Optimizer
 from truelift.data import ImageBatches, Preprocess
 from truelift.models import Classifier
 from truelift.techniques.exchange import Exchange
-from truelift.training.checkpoint import Stateful, UnusableCheckpointError, load_checkpoint, save_checkpoint
+from truelift.training.checkpoint import (
+    Stateful,
+    UnusableCheckpointError,
+    load_checkpoint,
+    refuse_unreadable,
+    save_checkpoint,
+)
 from truelift.training.distributed import World
 from truelift.training.experiment import Experiment
 from truelift.training.gradient_rules import GradientRule
@@ -111,8 +117,20 @@ class Training:
         """The run's fingerprint, which every checkpoint has."""
         return fingerprint(identity(self.experiment))
 
+    def check_states(self) -> None:
+        """Hold the parts' states to be such as a checkpoint can have.
+
+        Raises:
+            InputError: A user's own part has something else in its own.
+        """
+        refuse_unreadable({name: part.state_dict() for name, part in self._stateful().items()})
+
     def save(self, path: Path) -> None:
-        """Write a checkpoint, for all processes."""
+        """Write a checkpoint, for all processes.
+
+        Raises:
+            InputError: As for `check_states`; then nothing is written.
+        """
         if self.world.first:
             save_checkpoint(path, self._stateful(), self.run)
 

@@ -84,6 +84,7 @@ def run(
     precision, compiled = _earlier_choices(folder, experiment)
     training = assemble(experiment, splits, world, precision, compiled)
     if world.first:
+        training.check_states()  # not only when the first checkpoint is due
         for caution in cautions(training, splits):
             print(f"truelift: {caution}", file=sys.stderr)
     compile_now(training)

@@ -32,6 +32,10 @@ RECIPES = [path for path in sorted(Path(recipes.__file__).parent.glob("*.toml"))
             {"freezing.patience": "freezing.name adaptive-gradient or adaptive-representation"},
         ),
         (
+            {"gradient.use_average": True, "gradient.name": "gradvac"},
+            {"gradient.use_average": "gradient.name weighted or unweighted"},
+        ),
+        (
             {"gradient.threshold": 0.5, "gradient.name": "pcgrad"},
             {"gradient.threshold": "gradient.name weighted or unweighted"},
         ),

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from truelift.errors import InputError
-from truelift.trackers import Careful, Tracked, check_tracker
+from truelift.trackers import Careful, Tracked, careful, check_tracker
 from truelift.training import Experiment, fingerprint, identity, resolve, run
 from truelift.training.settings import parse_experiment
 from truelift.training.tracking import tracked
 
 OWN = """
-import json, pathlib
+import json, pathlib, sys
 
 class Tracker:
     def __init__(self, run):
@@ -44,6 +44,10 @@ class Log(Tracker):
         if step > 10:
             raise RuntimeError("no network")
         super().log(numbers, step)
+
+class Exit(Tracker):
+    def log(self, numbers, step):
+        sys.exit(7)
 
 class End(Tracker):
     def end(self, outcome):
@@ -154,6 +158,41 @@ def test_a_tracker_that_fails_is_told_once_and_stops_nothing(
     ]
     if moment == "Log":
         assert [line["step"] for line in told(tmp_path / "run") if "step" in line][-1] == 10
+
+
+def test_a_tracker_that_would_end_the_process_does_not(
+    own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(small(tracker=f"{own}:Exit"), tmp_path / "run", reporter=silent)["steps"] == 18
+    assert "has failed and is told no more: SystemExit: 7. The training goes on" in capsys.readouterr().err
+
+
+def test_a_tracker_beside_the_study_file_is_found_and_means_the_same_everywhere(
+    own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    parsed = parse_experiment({"tracker": "own.py:Tracker"}, "test")
+    assert resolve(parsed, tmp_path).tracker == f"{own}:Tracker"
+    with pytest.raises(InputError, match=r'tracker "own.py:Tracker": there is no file own\.py'):
+        resolve(parsed)
+
+
+def test_who_has_waited_for_long_begins_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(careful, "_WAIT_SECONDS", 0.1)
+    started: list[Tracked] = []
+
+    def first(run: Tracked) -> Any:
+        Careful("second", started.append, Tracked("s", "v", 2, {}, "f", tmp_path, tmp_path, 0))  # type: ignore[arg-type]
+        started.append(run)
+
+    for _ in range(2):  # the lock is not left behind
+        Careful("first", first, Tracked("s", "v", 1, {}, "f", tmp_path, tmp_path, 0))
+    assert [run.seed for run in started] == [2, 1, 2, 1]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio", "mlflow"])

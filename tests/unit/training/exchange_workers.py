@@ -1,6 +1,7 @@
 """What each process of an exchange does; a spawned process imports it by name."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,7 +18,7 @@ def work(rank: int, processes: int, folder: str) -> None:
     torch.set_num_threads(1)
     store = Path(folder)
     dist.init_process_group("gloo", init_method=f"file://{store / 'store'}", rank=rank, world_size=processes)
-    found = {}
+    found: dict[Any, Any] = {}
     for bucket_bytes in (1, 500, 10**9):
         network = make_network()
         exchange = Exchange(network.parameters(), bucket_bytes)
@@ -31,9 +32,26 @@ def work(rank: int, processes: int, folder: str) -> None:
             exchange.finish([loss, written, *(p.grad for p in network.parameters() if p.grad is not None)])
             gradients = {name: p.grad for name, p in network.named_parameters()}
             found[bucket_bytes, step] = {"loss": loss, "written": written, "gradients": gradients}
+    laid_out = layouts(rank)
+    exchange = Exchange([])
+    exchange.finish(list(laid_out.values()))
+    found["layouts"] = {name: tensor.clone() for name, tensor in laid_out.items()}
     torch.save(found, store / f"found{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
+
+
+def layouts(rank: int) -> dict[str, torch.Tensor]:
+    """Tensors that are laid out in other ways than row by row, with a process's own numbers."""
+    numbers = torch.arange(24.0).reshape(2, 3, 4) * (rank + 1)
+    return {
+        "transposed": numbers.transpose(0, 2),
+        "gaps": (numbers + 100)[:, :, ::2],
+        "expanded": numbers[:, :1].clone().expand(2, 5, 4),
+        "of one number": torch.full((), float(rank)).expand(3),
+        "complex": torch.complex(numbers, -numbers).transpose(0, 1),
+        "row by row": numbers.clone(),
+    }
 
 
 def make_network() -> nn.Sequential:

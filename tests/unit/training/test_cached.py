@@ -103,3 +103,33 @@ def test_resumed_run_is_bit_identical(
 def test_bad_input(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         small(**{"freezing.cache": "device", **settings})
+
+
+LOSSES = """
+import torch
+def of_images(logits, labels, images):
+    return torch.nn.functional.cross_entropy(logits, labels) + 0 * images.mean()
+def plain(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels)
+"""
+
+
+def test_a_loss_that_takes_images_is_refused_where_activations_take_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "losses.py").write_text(LOSSES)
+    plain = small(**{"freezing.cache": "device", "objective.name": "losses.py:plain"})
+    splits = load_data(plain)
+    assemble(plain, splits)
+    of_images = {"objective.name": "losses.py:of_images"}
+    assemble(small(**of_images), splits)
+    with pytest.raises(InputError, match=r"freezing\.cache must be none where the loss takes images, .*, got device"):
+        assemble(small(**of_images, **{"freezing.cache": "device"}), splits)
+
+
+def test_nothing_is_kept_for_a_freezing_of_ones_own() -> None:
+    own = {"freezing.name": "truelift:FreezeOut", "freezing.t0": 0.8, "freezing.args.t0": 0.3}
+    small(**own)
+    with pytest.raises(InputError, match=r"freezing\.cache must be none for a freezing of your own, got device"):
+        small(**own, **{"freezing.cache": "device"})

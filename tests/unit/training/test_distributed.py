@@ -4,13 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from truelift.errors import InputError
 from truelift.records import Predictions
+from truelift.techniques.freezeout import AdaptiveFreezing
+from truelift.techniques.freezeout.representation import RepresentationSignal
 from truelift.training import Experiment, resolve
 from truelift.training.build import assemble, load_data
 from truelift.training.distributed import ALONE, World, joined
 from truelift.training.evaluation import predict
+from truelift.training.parts import Training
+from truelift.training.policies.freezing import FreezingPolicy
 from truelift.training.settings import parse_experiment
 
 
@@ -69,3 +74,23 @@ def test_what_several_processes_cannot_do_is_refused(settings: dict[str, Any], m
     assemble(experiment, splits)  # one can
     with pytest.raises(InputError, match=message):
         assemble(experiment, splits, World(0, 2))
+
+
+@pytest.mark.parametrize("batch_size", [32, 200])
+def test_all_processes_measure_the_same_images_since_the_first_writes_for_all(batch_size: int) -> None:
+    experiment = small(**{"freezing.name": "adaptive-representation", "batch_size": batch_size})
+    splits = load_data(experiment)
+    alone, *shared = [assemble(experiment, splits, world) for world in (ALONE, World(0, 2), World(1, 2))]
+    theirs = [next(part.batches.epoch(0)).images for part in shared]
+    assert not torch.equal(*theirs)
+    first, second = (_measured(training) for training in shared)
+    assert torch.equal(first, second)
+    assert torch.equal(first, _measured(alone)[: len(first)])
+
+
+def _measured(training: Training) -> torch.Tensor:
+    (policy,) = (policy for policy in training.policies if isinstance(policy, FreezingPolicy))
+    assert isinstance(policy.freezing, AdaptiveFreezing)
+    signal = policy.freezing._signal
+    assert isinstance(signal, RepresentationSignal)
+    return signal.images

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from tests.commands.started import in_processes
-from tests.unit.training.exchange_workers import images, make_network, work
+from tests.unit.training.exchange_workers import images, layouts, make_network, work
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -38,3 +38,10 @@ def test_gradients_are_those_of_all_images(
         torch.testing.assert_close(mine, parameter.grad, rtol=1e-12, atol=1e-14, msg=name)
     for each in (first, second):
         assert torch.equal(each["written"], torch.full((2, 3), 0.5))
+
+
+def test_tensors_of_every_layout_are_averaged_where_they_lie(found: list[dict[Any, Any]]) -> None:
+    first, second = (layouts(rank) for rank in range(2))
+    for each in found:
+        for name, tensor in each["layouts"].items():
+            assert torch.equal(tensor, (first[name] + second[name]) / 2), name

@@ -65,7 +65,7 @@ class AdaptiveFreezing(Front):
     is used; with a closure, as the closure's first call leaves it. A fused optimizer under a gradient scaler sees
     scaled ones: call `scaler.unscale_` first. A step that overflows, and is left out, counts in no interval. All
     processes of DistributedDataParallel decide alike: they have the same gradients, and the representation's distances
-    are averaged over the process group. Wrap anew where `step` returns layers, as under FreezeOut.
+    are the first process's, whose state is the one to keep. Wrap anew where `step` returns layers, as under FreezeOut.
 
     Source:
         AutoFreeze, arXiv 2102.01386; Egeria, arXiv 2201.06227; each signal says where it deviates. Both freeze from

@@ -40,8 +40,8 @@ class RepresentationSignal(Signal):
         d_l = ‖G_l before − G_l now‖²_F / B²,  s_l = ½·s_l before + ½·d_l
         quiet where s_l < tolerance · the largest s_l so far
 
-    It costs one forward pass of the images an interval. Where a process group is there, d_l is averaged over its
-    processes, which may have different images.
+    It costs one forward pass of the images an interval. Where a process group is there, the first process's d_l
+    count for all: it is the one whose state is kept.
 
     Args:
         network: The network.
@@ -81,7 +81,7 @@ class RepresentationSignal(Signal):
         before, self.before = self.before[-len(now) :], now
         if first or not now:
             return [False] * len(now)
-        distances = _averaged(torch.stack([distance(b, n) for b, n in zip(before, now, strict=True)]))
+        distances = _of_first_process(torch.stack([distance(b, n) for b, n in zip(before, now, strict=True)]))
         quiet = []
         for layer, moved in enumerate(distances.tolist(), frozen):
             past = self.averages[layer]
@@ -150,9 +150,8 @@ def _rows(output: Any, images: int) -> Tensor:
     return torch.cat([tensor.flatten(1) for tensor in tensors if tensor.dim() > 1 and len(tensor) == images], 1)
 
 
-def _averaged(values: Tensor) -> Tensor:
-    """Over the processes, where there are several: so they all decide alike."""
-    if (several := processes()) > 1:
-        dist.all_reduce(values)
-        values /= several
+def _of_first_process(values: Tensor) -> Tensor:
+    """The first process's, where there are several: all decide alike, and as a run does that goes on from its state."""
+    if processes() > 1:
+        dist.broadcast(values, 0)
     return values

@@ -63,7 +63,7 @@ class GradientSimilarity:
     Args:
         rule: weighted or unweighted; or a function from the Gram matrix of the gradients, float64 (T, T), to the weight
             of each, (T,): `multi_task`, `single_task`, `pcgrad`, `GradVac`, or a weighting of TorchJD.
-        threshold: The cosine that an auxiliary loss must reach, in [0, 1).
+        threshold: The cosine that an auxiliary loss must reach, in [0, 1); 0 where the rule is a function.
         granularity: One cosine for all shared parameters (global), for each module that holds some (layer; needs
             `network`), or for each parameter (tensor).
         measured: Which shared parameters enter the cosine: all; convolutions, those of three dimensions and more; or
@@ -73,7 +73,8 @@ class GradientSimilarity:
         every_steps: Steps between two measurements of the cosines, at least 1. In between the last weights hold, and
             one pass is enough.
         average_decay: Of the cosines' moving averages, in [0, 1).
-        use_average: Weigh by the moving average, not by the step's own cosine.
+        use_average: Weigh by the moving average, not by the step's own cosine; False where the rule is a function,
+            which sees the step's gradients alone.
         shared: The parameters that the rule is for. Default: found in each step from the losses' graphs. Must be given
             where trunk and heads are one compiled graph, in which every loss reaches every parameter, and is refused
             there otherwise.
@@ -132,6 +133,10 @@ class GradientSimilarity:
         grouped = granularity != "global"
         require("network", network, granularity != "layer" or network is not None, "given for granularity layer")
         require("every_steps", every_steps, not grouped or every_steps == 1, "1 for one cosine a layer or tensor")
+        require("threshold", threshold, isinstance(rule, str) or threshold == 0, "0 where the rule is a function")
+        require(
+            "use_average", use_average, isinstance(rule, str) or not use_average, "False where the rule is a function"
+        )
         remembers = not isinstance(rule, str) and hasattr(rule, "state_dict")
         require("granularity", granularity, not (grouped and remembers), "global for a rule with a memory of its own")
         require("one_pass", one_pass, not (grouped and one_pass), "False for one cosine a layer or tensor")

@@ -18,6 +18,8 @@ from truelift.own import call, is_import_path
 from truelift.records import Predictions
 from truelift.training.afterwards.base import Afterwards, End
 
+_OF_EVALUATION = ("accuracy", "error", "loss", "mean_average_precision")
+
 METRICS: Registry[Any] = Registry("metric", {})
 
 
@@ -87,6 +89,8 @@ def _given(
 def _numbers(path: str, given: Mapping[str, Any]) -> dict[str, float]:
     values = {}
     for key, value in given.items():
+        if key in _OF_EVALUATION:
+            raise InputError(f'metric "{path}" must have a name of its own, got {key}, which is the evaluation\'s.')
         try:
             values[key] = float(value)
         except (TypeError, ValueError):

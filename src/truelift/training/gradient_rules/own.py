@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from truelift.errors import InputError
 from truelift.own import blamed, call, parameters
 from truelift.training.gradient_rules.base import Again
+from truelift.training.logged import check_names, scalar
 
 _KIND = "gradient rule"
 
@@ -30,21 +31,27 @@ class OwnRule:
         """What the rule does; what it returns is logged.
 
         Raises:
-            InputError: It raises.
+            InputError: It raises, or logs what is no number, or under a name that is not its own.
         """
         there = {"losses": losses, "again": lambda: again().losses}
         with blamed(_KIND, self.path):
-            logged = self.rule.backward(**{name: value for name, value in there.items() if name in self._takes})
-        return dict(logged.logged() if hasattr(logged, "logged") else logged or {})
+            found = self.rule.backward(**{name: value for name, value in there.items() if name in self._takes})
+            logged = found.logged() if hasattr(found, "logged") else {} if found is None else found
+        main, *others = losses
+        check_names(_KIND, self.path, logged, {f"train_{name}_loss" for name in others})
+        device = losses[main].device
+        return {name: scalar(_KIND, self.path, name, value, device) for name, value in logged.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The rule's own, where it has one."""
-        return dict(self.rule.state_dict()) if hasattr(self.rule, "state_dict") else {}
+        with blamed(_KIND, self.path):
+            return dict(self.rule.state_dict()) if hasattr(self.rule, "state_dict") else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
-        if hasattr(self.rule, "load_state_dict"):
-            self.rule.load_state_dict(state)
+        with blamed(_KIND, self.path):
+            if hasattr(self.rule, "load_state_dict"):
+                self.rule.load_state_dict(state)
 
 
 def build(path: str, found: Callable[..., Any], args: Mapping[str, Any], network: nn.Module) -> OwnRule:

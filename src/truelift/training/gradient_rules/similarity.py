@@ -40,8 +40,8 @@ class SimilarityOptions:
     ] = 1
     """Steps between two measurements of the cosine, at least 1."""
 
-    use_average: Annotated[bool, Only("name", "weighted", "unweighted", "pcgrad", "gradvac")] = False
-    """Weigh by the cosine's moving average, not by the step's own."""
+    use_average: Annotated[bool, Only("name", "weighted", "unweighted")] = False
+    """weighted, unweighted: weigh by the cosine's moving average, not by the step's own."""
 
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
@@ -81,14 +81,15 @@ def build(rule: Weighting | Rule, options: SimilarityOptions, network: nn.Module
 
     Gradients that are not finite are no bad input here: the loop tells them as divergence, or leaves the step out.
     """
+    by_cosine = isinstance(rule, str)  # a function does not see the cosines; a setting without effect is told elsewhere
     return BySimilarity(
         GradientSimilarity(
             rule,
-            threshold=options.threshold,
+            threshold=options.threshold if by_cosine else 0.0,
             granularity=options.granularity,
             measured=options.measured,
             every_steps=options.every_steps,
-            use_average=options.use_average,
+            use_average=options.use_average and by_cosine,
             network=network,
             check_values=False,
         )

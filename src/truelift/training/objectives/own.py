@@ -55,6 +55,11 @@ class OwnLoss(Objective):
         function = loss.forward if isinstance(loss, nn.Module) else loss
         self._takes = {name: _NAMES[name] for name in parameters(function)[0] if name in _NAMES}
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether the loss is given the batch's images."""
+        return "images" in self._takes.values()
+
     def forward(self, network: Classifier, batch: Batch) -> StepLosses:
         """What the loss gives: {"own": …}, or its own dictionary."""
         wanted = set(self._takes.values())

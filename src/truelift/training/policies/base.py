@@ -53,7 +53,7 @@ class Around(NamedTuple):
     network: Classifier
     optimizer: Optimizer
     images: Callable[[int], Tensor]
-    """Some training images as the network takes them, at most so many."""
+    """Some training images as the network takes them, at most so many; of several processes all have the same."""
     steps: int
     """Optimizer steps of the whole training."""
 

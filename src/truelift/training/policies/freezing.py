@@ -149,6 +149,8 @@ class FreezingOptions(FreezeOutOptions, AdaptiveOptions, kept_activations.CacheO
     def conflicts(self) -> Iterable[Conflict]:
         """The rules between these options."""
         yield "cache", self.cache == "none" or self.name != "none", "none where nothing freezes"
+        ours = self.cache == "none" or not is_import_path(self.name)
+        yield "cache", ours, "none for a freezing of your own"
         known = not self.const_time or self.name == "freezeout"
         yield "const_time", known, f"false for freezing.name {self.name}, whose saving is not known beforehand"
 

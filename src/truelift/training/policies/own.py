@@ -7,17 +7,19 @@ gives an object with any of these:
     update()            after each step of the optimizer
     ended()             after the last step, also where that was left out
     applied()           a context manager, within which the network is as it shall be evaluated
-    logged()            numbers for the lines of metrics, by name
+    logged()            finite numbers for the lines of metrics, by names of its own
     frozen              how many layers are frozen; it is logged and stands in the result
     state_dict(), load_state_dict(state)
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from truelift.errors import InputError
 from truelift.own import blamed, call
+from truelift.training.logged import check_names, number
 from truelift.training.policies.base import Policy, Progress
 
 _MOMENTS = ("step", "update", "applied")
@@ -49,34 +51,56 @@ class OwnPolicy(Policy):
         """Its `ended`."""
         self._ask("ended")
 
-    def judged(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def judged(self) -> Iterator[None]:
         """Its `applied`."""
-        if not hasattr(self.policy, "applied"):
-            return contextlib.nullcontext()
-        within: contextlib.AbstractContextManager[None] = self._ask("applied")
-        return within
+        stack = contextlib.ExitStack()
+        with blamed(self.kind, self.name):
+            if hasattr(self.policy, "applied"):
+                stack.enter_context(self.policy.applied())
+        try:
+            yield
+        except BaseException:  # which is not the policy's
+            if not stack.__exit__(*sys.exc_info()):
+                raise
+        else:
+            with blamed(self.kind, self.name):
+                stack.close()
 
     def logged(self) -> dict[str, float]:
-        """Its `logged`, and how many layers are frozen."""
-        return {**self.result(), **dict(self._ask("logged") or {})}
+        """Its `logged`, and how many layers are frozen.
+
+        Raises:
+            InputError: It raises, or logs what is no number, or under a name that is not its own.
+        """
+        logged = self._ask("logged") or {}
+        check_names(self.kind, self.name, logged)
+        return self.result() | {name: number(self.kind, self.name, name, value) for name, value in logged.items()}
 
     def result(self) -> dict[str, float]:
-        """How many layers are frozen."""
-        return {"frozen_layers": int(self.policy.frozen)} if hasattr(self.policy, "frozen") else {}
+        """How many layers are frozen.
+
+        Raises:
+            InputError: It raises, or that is no number.
+        """
+        with blamed(self.kind, self.name):
+            if not hasattr(self.policy, "frozen"):
+                return {}
+            frozen = self.policy.frozen
+        return {"frozen_layers": int(number(self.kind, self.name, "frozen", frozen))}
 
     def state_dict(self) -> dict[str, Any]:
         """Its own, where it has one."""
-        return dict(self._ask("state_dict") or {})
+        with blamed(self.kind, self.name):
+            return dict(self.policy.state_dict() or {}) if hasattr(self.policy, "state_dict") else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self._ask("load_state_dict", state)
 
     def _ask(self, name: str, *arguments: Any) -> Any:
-        if not hasattr(self.policy, name):
-            return None
         with blamed(self.kind, self.name):
-            return getattr(self.policy, name)(*arguments)
+            return getattr(self.policy, name)(*arguments) if hasattr(self.policy, name) else None
 
 
 def build(

@@ -11,6 +11,7 @@ import torch.distributed as dist
 import torch.distributed.nn.functional
 import torch.nn.functional as F
 from tests.unit.techniques.freezeout.freezeout_cases import make_batches, make_network, sgd
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from truelift.techniques.freezeout import AdaptiveFreezing, FreezeOut
@@ -33,6 +34,7 @@ def work(rank: int, processes: int, folder: str) -> None:
     found = {"freezeout": by_schedule(rank, processes)}
     for signal in get_args(SignalName):
         found[signal] = by_signal(signal, rank, processes)
+    found["resumed"] = by_signal("representation", rank, processes, stop=9)
     torch.save(found, store / f"found{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
@@ -75,16 +77,22 @@ def by_schedule(rank: int, processes: int) -> dict[str, Any]:
     return {"parameters": parameters, "buffers": buffers, "sizes": sizes, "frozen": freezeout.frozen}
 
 
-def by_signal(signal: SignalName, rank: int, processes: int) -> dict[str, Any]:
-    """Where layers froze, what the signal remembers, and the weights; each process has its own probe."""
-    network = make_network()
-    optimizer = sgd(network)
-    probe = make_batches(1)[0][0].chunk(processes)[rank] if signal == "representation" else None
-    freezing = AdaptiveFreezing(
-        network, optimizer, steps=STEPS, signal=signal, images=probe, every_steps=2, tolerance=0.7
-    )
+def by_signal(signal: SignalName, rank: int, processes: int, stop: int = 0) -> dict[str, Any]:
+    """Where layers froze, what the signal remembers, and the weights; each process is given a probe of its own.
+
+    After `stop` steps all is put together anew and takes up the first process's state.
+    """
+    network, optimizer, freezing = _parts(signal, rank, processes)
     ddp = DistributedDataParallel(network)
-    for images, labels in make_batches(STEPS):
+    for step, (images, labels) in enumerate(make_batches(STEPS)):
+        if stop and step == stop:
+            state: list[Any] = [[network.state_dict(), freezing.state_dict(), optimizer.state_dict()]]
+            dist.broadcast_object_list(state, 0)
+            network, optimizer, freezing = _parts(signal, rank, processes)
+            network.load_state_dict(state[0][0])
+            freezing.load_state_dict(state[0][1])
+            optimizer.load_state_dict(state[0][2])
+            ddp = DistributedDataParallel(network)
         if freezing.step():
             ddp = DistributedDataParallel(network)
         optimizer.zero_grad()
@@ -95,3 +103,13 @@ def by_signal(signal: SignalName, rank: int, processes: int) -> dict[str, Any]:
         "signal": freezing.state_dict()["signal"],
         "parameters": [p.detach() for p in network.parameters()],
     }
+
+
+def _parts(signal: SignalName, rank: int, processes: int) -> tuple[nn.Module, torch.optim.Optimizer, AdaptiveFreezing]:
+    network = make_network()
+    optimizer = sgd(network)
+    probe = make_batches(1)[0][0].chunk(processes)[rank] if signal == "representation" else None
+    freezing = AdaptiveFreezing(
+        network, optimizer, steps=STEPS, signal=signal, images=probe, every_steps=2, tolerance=0.7
+    )
+    return network, optimizer, freezing

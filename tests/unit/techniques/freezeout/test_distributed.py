@@ -40,8 +40,9 @@ def test_replicas_decide_alike(found: list[dict[str, Any]], signal: str) -> None
     assert all(torch.equal(a, b) for a, b in zip(first["parameters"], second["parameters"], strict=True))
 
 
-def test_distances_are_averaged_over_probes(found: list[dict[str, Any]]) -> None:
-    first, second = (each["representation"]["signal"] for each in found)
-    assert first["averages"] == second["averages"]
-    assert first["before"]
-    assert not any(torch.equal(a, b) for a, b in zip(first["before"], second["before"], strict=True))
+def test_a_run_that_goes_on_from_the_first_ones_state_is_the_undisturbed_run(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        undisturbed, resumed = each["representation"], each["resumed"]
+        assert undisturbed["stages"] == resumed["stages"]
+        assert undisturbed["signal"]["averages"] == resumed["signal"]["averages"]
+        assert all(map(torch.equal, undisturbed["parameters"], resumed["parameters"]))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from truelift.errors import InputError
-from truelift.techniques.gradient_similarity import GradientSimilarity
+from truelift.techniques.gradient_similarity import GradientSimilarity, GradVac, pcgrad
 
 
 def make(*args: Any, **options: Any) -> Callable[[], object]:
@@ -58,6 +58,14 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "threshold 1": (make(threshold=1), "threshold must be in [0, 1), got 1."),
     "threshold below 0": (make(threshold=-0.1), "threshold must be in [0, 1), got -0.1."),
     "threshold nan": (make(threshold=float("nan")), "threshold must be in [0, 1), got nan."),
+    "threshold of a function": (
+        make(pcgrad, threshold=0.5),
+        "threshold must be 0 where the rule is a function, got 0.5.",
+    ),
+    "averages for a function": (
+        make(GradVac(), use_average=True),
+        "use_average must be False where the rule is a function, got True.",
+    ),
     "every 0 steps": (make(every_steps=0), "every_steps must be at least 1, got 0."),
     "decay 1": (make(average_decay=1.0), "average_decay must be in [0, 1), got 1.0."),
     "shared empty": (make(shared=[]), "shared must be at least one parameter, got []."),

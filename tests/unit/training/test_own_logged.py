@@ -1,0 +1,176 @@
+"""What parts of a user's own log, and what they raise, as a training meets it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from truelift.errors import DivergedError, InputError
+from truelift.training import resolve, run
+from truelift.training.settings import parse_experiment
+
+PARTS = """
+import contextlib
+import numpy as np
+import torch
+
+class Rule:
+    def __init__(self, what):
+        self.what = what
+    def backward(self, losses):
+        sum(losses.values()).backward()
+        return {
+            "float": {"x": 1.5},
+            "one": {"x": torch.tensor([2])},
+            "vector": {"x": torch.ones(3)},
+            "text": {"x": "much"},
+            "list": [1.0],
+            "nan": {"x": float("nan")},
+            "loss": {"train_loss": torch.tensor(-7.0)},
+            "second": {"train_second_loss": torch.tensor(-7.0)},
+        }[self.what]
+
+class Policy:
+    def __init__(self, what):
+        self.what = what
+    def update(self):
+        pass
+    def logged(self):
+        return {
+            "integer": {"x": np.int64(3)},
+            "numpy": {"x": np.float32(1.5)},
+            "tensor": {"x": torch.tensor([2.0])},
+            "nan": {"x": float("nan")},
+            "none": {"x": None},
+            "list": [1.0],
+            "step": {"step": 0},
+            "kind": {"kind": "evaluation"},
+            "number": {1: 0.5},
+            "rule": {"x": 1.0},
+        }.get(self.what, {})
+
+class Applied(Policy):
+    @contextlib.contextmanager
+    def applied(self):
+        if self.what == "enter":
+            raise ValueError("mine")
+        yield
+        raise ValueError("mine")
+
+class Frozen(Policy):
+    @property
+    def frozen(self):
+        return {"none": None, "nan": float("nan")}.get(self.what) if self.what != "raises" else {}["a"]
+
+class State(Policy):
+    def state_dict(self):
+        return 3
+
+class Later(Policy):
+    made = 0
+    def state_dict(self):
+        return {"list": [1, np.float64(self.made) if self.made else 0], "made": self.made}
+    def load_state_dict(self, state):
+        self.made = state["made"]
+    def update(self):
+        self.made += 1
+
+class Early(Policy):
+    def state_dict(self):
+        return {"many": torch.zeros(3), "one": {"numpy": np.float64(1.0), "lock": lambda: 1}.get(self.what)}
+
+def two(logits, labels):
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    return {"first": loss, "second": 0.1 * loss}
+
+def accuracy(labels):
+    return 100.0
+"""
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts.py").write_text(PARTS)
+
+    def train(**settings: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        small = {"model.name": "resnet8", "model.width": 2, "data.train_images": 32, "batch_size": 16, "epochs": 1}
+        experiment = resolve(parse_experiment({**small, "precision": "fp32", **settings}, "test"), tmp_path)
+        result = run(experiment, tmp_path / "run", reporter=lambda line, steps: None)
+        lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines if '"train"' in line], result
+
+    return train
+
+
+def rule(what: str) -> dict[str, Any]:
+    return {"gradient.name": "parts.py:Rule", "gradient.args.what": what}
+
+
+def policy(name: str, what: str) -> dict[str, Any]:
+    return {"policy.names": [f"parts.py:{name}"], "policy.args.what": what}
+
+
+@pytest.mark.parametrize(
+    ("settings", "x"),
+    [
+        (rule("float"), 1.5),
+        (rule("one"), 2),
+        (policy("Policy", "integer"), 3),
+        (policy("Policy", "numpy"), 1.5),
+        (policy("Policy", "tensor"), 2),
+    ],
+)
+def test_numbers_of_every_kind_are_logged(trained: Any, settings: dict[str, Any], x: float) -> None:
+    lines, _ = trained(**settings)
+    assert {line["x"] for line in lines} == {x}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (rule("vector"), "gradient rule .* must log real numbers, one a name, got x: a tensor of shape .3,"),
+        (rule("text"), "must log real numbers, one a name, got x: str"),
+        (rule("list"), "must log numbers by name, as a dictionary, got list"),
+        (rule("loss"), "must log under names of its own, got train_loss, which is the training's"),
+        ({**rule("second"), "objective.name": "parts.py:two"}, "names of its own, got train_second_loss"),
+        (policy("Policy", "nan"), "policy .* must log finite real numbers, got x: nan"),
+        (policy("Policy", "none"), "must log finite real numbers, got x: NoneType"),
+        (policy("Policy", "list"), "must log numbers by name, as a dictionary, got list"),
+        (policy("Policy", "number"), "must log numbers by name, as a dictionary"),
+        (policy("Policy", "step"), "names of its own, got step, which is the training's"),
+        (policy("Policy", "kind"), "names of its own, got kind, which is the training's"),
+        ({**rule("float"), **policy("Policy", "rule")}, "names of their own, got x, which is another part's"),
+        (policy("Applied", "enter"), r"policy .*Applied\" raised ValueError: mine \(parts.py"),
+        (policy("Applied", "exit"), r"policy .*Applied\" raised ValueError: mine \(parts.py"),
+        (policy("Frozen", "none"), "must log finite real numbers, got frozen: NoneType"),
+        (policy("Frozen", "nan"), "must log finite real numbers, got frozen: nan"),
+        (policy("Frozen", "raises"), "raised KeyError: 'a'"),
+        (policy("State", "is none"), "raised TypeError"),
+        ({"metrics.names": ["parts.py:accuracy"]}, "must have a name of its own, got accuracy"),
+    ],
+)
+def test_what_a_part_must_not_do_is_told_in_one_line(trained: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        trained(**settings)
+
+
+@pytest.mark.parametrize(("what", "told"), [("numpy", "one: numpy.float64"), ("lock", "one: builtins.function")])
+def test_a_state_that_no_checkpoint_gives_back_is_refused_before_the_first_step(
+    trained: Any, tmp_path: Path, what: str, told: str
+) -> None:
+    with pytest.raises(InputError, match=f"Early must keep its state in tensors and Python's own .*, got {told}"):
+        trained(**policy("Early", what))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_state_that_becomes_one_leaves_the_checkpoint_before(trained: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Later must keep its state .*, got list: numpy.float64"):
+        trained(**policy("Later", ""))
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_rules_number_that_is_none_has_diverged(trained: Any) -> None:
+    with pytest.raises(DivergedError, match="the x is nan"):
+        trained(**rule("nan"))
