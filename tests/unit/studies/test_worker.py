@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 
 from truelift.errors import InputError
 from truelift.records import Run, read_failure
+from truelift.studies.plan import PlannedRun
 from truelift.studies.sources import check_inputs
+from truelift.studies.study import is_finished
 from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_command
 
 
@@ -110,6 +113,25 @@ def test_a_failed_programs_own_result_is_none(tmp_path: Path) -> None:
     assert Run("a", 0, run).status == "unfinished"
     run_command(config(tmp_path, '(out / "metrics.json").write_text(json.dumps({"a": 1, "b": "x"}))'), run, "a")
     assert Run("a", 0, run).result()["metrics"] == {"a": 1}
+
+
+def test_a_programs_own_result_does_not_end_its_run(tmp_path: Path) -> None:
+    """It writes one each epoch; the study, and with it the worker, was killed after the first."""
+    run = tmp_path / "run"
+    run.mkdir()
+    program = (
+        'half = {"metrics": {"a": 10.0}}\n'
+        'assert not (out / "result.json").exists()\n'
+        '(out / "result.json").write_text(json.dumps(half))\n'
+        '(out / "metrics.json").write_text(json.dumps({"a": 90.0}))'
+    )
+    content = config(tmp_path, program)
+    (run / "config.toml").write_text(tomli_w.dumps(content))
+    (run / "result.json").write_text('{"metrics": {"a": 10.0}}')
+    assert not is_finished(run, PlannedRun("a", 0, None, content), metric="a")
+    assert main(run, 30.0, "a") == 0
+    assert is_finished(run, PlannedRun("a", 0, None, content), metric="a")
+    assert Run("a", 0, run).result()["metrics"] == {"a": 90.0}
 
 
 def test_a_run_folder_that_is_removed_is_not_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
