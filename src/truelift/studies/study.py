@@ -21,8 +21,8 @@ from truelift.records import (
     make_room,
     now,
     write_json,
-    write_text,
 )
+from truelift.records.config_file import write_config_file
 from truelift.records.locks import InUseError, check_folder
 from truelift.records.own_result import is_own
 from truelift.records.predicted import metric_of
@@ -373,7 +373,7 @@ def _make_ready(
         for line in make_room(path):
             warn(line)
         (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
-        write_text(path / "config.toml", config)
+        write_config_file(path, config)
 
 
 def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:

@@ -26,6 +26,7 @@ from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, is_number, one_line
 from truelift.metrics import no_result
 from truelift.records import ANOTHER_TRY, Predictions, Run, leased, now, read_config_file, write_json
+from truelift.records.config_file import kept_config
 from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
 from truelift.records.locks import InUseError
@@ -179,7 +180,8 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         command = command_line(config, folder.absolute())
         write_json(folder / "environment.json", describe(command))
         try:
-            used, metrics, left_out = _tried(config, command, folder, metric, study)
+            with kept_config(folder):
+                used, metrics, left_out = _tried(config, command, folder, metric, study)
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
             if not is_lost(folder):  # else it is of whoever has taken over
                 (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
