@@ -6,6 +6,7 @@ from pathlib import Path
 from truelift.errors import InputError
 from truelift.records.files import is_regular
 from truelift.records.json_files import read_result
+from truelift.records.own_result import is_of_program
 
 # What a run writes, and log.txt of the study beside.
 _WRITTEN = (
@@ -56,6 +57,8 @@ def make_room(folder: Path) -> list[str]:
         try:
             read_result(folder)
             why = f"{result} lacks the metric, or its config.toml is missing or damaged, or is another run's."
+            if is_of_program(folder):
+                why = f"{result} is no result of truelift's: the program has written a file of that name."
         except InputError as error:
             why = str(error)
         told.append(f"{why} The run is made again; the file is {set_aside(result).name} now.")

@@ -7,6 +7,7 @@ is left out of its line.
 """
 
 import math
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ MOST_POINTS = 2**14
 """Of a thinned curve: many times what a picture shows."""
 # Larger ones are slower: what is decoded together should stay in the processor's cache.
 _BLOCK_BYTES = 2**16
+
+# A text is found whole, so that what stands in it is left; its end may be cut off.
+_TEXT_OR_NOT_FINITE = re.compile(rb'"(?:[^"\\]|\\.)*"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
 _DAMAGED = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -165,7 +169,7 @@ class MetricLines:
     def _one_by_one(self, decoder: "_Decoder", block: bytes, last: bool) -> Iterator[Any]:
         for content in _lines(block):
             try:
-                yield decoder.decode(content)
+                yield decoder.decode(_in_json(content))
             except _DAMAGED:
                 self.passed_over += not last
                 self.cut_short = last
@@ -236,6 +240,13 @@ def _means(values: np.ndarray, of: int) -> np.ndarray:
 def _lines(block: bytes) -> list[bytes]:
     """Those that are not blank."""
     return [line for line in block.split(b"\n") if line.strip()]
+
+
+def _in_json(line: bytes) -> bytes:
+    """A line with null in place of NaN and the infinities, which Python's json writes and JSON lacks."""
+    if b"NaN" not in line and b"Infinity" not in line:
+        return line
+    return _TEXT_OR_NOT_FINITE.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", line)
 
 
 def _number(value: object) -> float | None:

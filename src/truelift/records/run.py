@@ -12,6 +12,7 @@ from truelift.records.config_file import read_config_file
 from truelift.records.features import Features
 from truelift.records.json_files import read_environment, read_failure, read_result
 from truelift.records.metric_lines import NO_CURVE, Curve, MetricLines
+from truelift.records.own_result import is_own
 from truelift.records.predictions import Predictions
 
 Status = Literal["done", "failed", "unfinished"]
@@ -66,7 +67,9 @@ class Run:
         try:
             found = read_result(self.folder)
             self._check_own(path, found)
-            self._check_config()
+            config = self._config()
+            if config is not None and not is_own(found, config):
+                raise InputError(f"{path} is no result of truelift's: the program has written a file of that name.")
         except InputError as error:
             if os.path.lexists(path):
                 self._notes[path.name] = f"{error} The run counts as not finished."
@@ -93,17 +96,18 @@ class Run:
         if fingerprint in self.fingerprints and fingerprint != fingerprint_of(self.folder.name):
             raise InputError(f"{path} is the result of another run, {fingerprint}.")
 
-    def _check_config(self) -> None:
-        """Refuse a run whose config.toml is there and cannot be read.
+    def _config(self) -> dict[str, Any] | None:
+        """The tables of config.toml; None where there is none.
 
         Raises:
-            InputError: It cannot.
+            InputError: It is there and cannot be read.
         """
         try:
-            read_config_file(self.folder)
+            return read_config_file(self.folder)
         except InputError:
             if os.path.lexists(self.folder / "config.toml"):
                 raise
+            return None
 
     def failure(self) -> dict[str, Any]:
         """The content of failure.json; its `reason` is one line, which says so where the file cannot be read."""

@@ -4,7 +4,6 @@ No shell runs it: its words are given to the program as they stand. What only a 
 the `bash -c` line that would work.
 """
 
-import shlex
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import tomli_w
 
 from truelift.errors import InputError, is_number, is_whole, require, unknown_name
 from truelift.studies.shell import shell_syntax, through_bash
+from truelift.studies.words import filled_words
 
 _PLACEHOLDERS = ("seed", "out", "args")
 
@@ -113,11 +113,11 @@ def check_command(command: Any, args: Any) -> None:
             raise InputError(f"command must contain {{{needed}}}, got {command}.")
     if args and "args" not in fields:
         raise InputError(f"command must contain {{args}} where args are given, got {command}.")
-    filled = command.format(seed=0, out="out", args=args)
     try:
-        shlex.split(filled)
+        filled_words(command, seed=0, out="out", args=args)
     except ValueError as error:
-        raise InputError(f"command must be closed quotes and words ({error}), got {filled}.") from None
+        got = command + (f" with args {args}" if args else "")
+        raise InputError(f"command must be closed quotes and words ({error}), got {got}.") from None
     found_syntax = shell_syntax(command) or shell_syntax(args, begins=False)
     if found_syntax is not None:
         line = tomli_w.dumps({"command": through_bash(command)}).strip()

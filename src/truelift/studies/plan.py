@@ -15,15 +15,13 @@ from typing import Any
 from truelift.errors import named
 from truelift.metrics import Limit, Metric
 from truelift.options import without_effect, without_effect_told
+from truelift.records.own_result import OF_PROGRAM
 from truelift.studies.command import Program
 from truelift.studies.looks import record as looks_record
 from truelift.training import Experiment, fingerprint, resolve
 from truelift.training.identity import config, identity_of
 from truelift.training.settings import parse_experiment
 from truelift.verdicts import Looks, Pooling, PublishedFigure
-
-OF_PROGRAM = ("command", "args", "seed")
-"""What makes a program's run another run."""
 
 
 @dataclass(frozen=True)

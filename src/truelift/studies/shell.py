@@ -24,7 +24,7 @@ def shell_syntax(command: str, *, begins: bool = True) -> str | None:
     """
     if begins and (assignment := _ASSIGNMENT.match(command.lstrip())):
         return f"{assignment[0]}… (a variable before the program)"
-    for place, character, quote in _quotes(command):
+    for place, character, quote in quotes_of(command):
         rest = command[place:]
         if quote in ("", '"'):
             variable = _VARIABLE.match(rest)
@@ -58,7 +58,7 @@ def through_bash(command: str) -> str:
     bash -c 'set -o pipefail; seed=$1 out=$2; shift 2; a.sh $seed "$out" | tee log' bash {seed} {out}
     """
     body, last = "", 0
-    quotes = {place: quote for place, _, quote in _quotes(command)}
+    quotes = {place: quote for place, _, quote in quotes_of(command)}
     for found in re.finditer(r"\{(seed|out|args)\}", command):
         quote = quotes.get(found.start(), "")
         word = {"seed": "$seed", "out": "$out", "args": "$@"}[found[1]]
@@ -74,7 +74,7 @@ def through_bash(command: str) -> str:
     return f"bash -c {shlex.quote(whole)} bash {{seed}} {{out}}{arguments}"
 
 
-def _quotes(command: str) -> Iterator[tuple[int, str, str]]:
+def quotes_of(command: str) -> Iterator[tuple[int, str, str]]:
     """Each character that is no quotation mark and not escaped, with its place and the quotes it stands in."""
     quote, escaped = "", False
     for place, character in enumerate(command):

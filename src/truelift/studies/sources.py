@@ -11,6 +11,7 @@ from typing import Any
 
 from truelift.errors import InputError
 from truelift.own import sources
+from truelift.studies.words import filled_words
 
 _MOST_BYTES = 2**24
 """Of a file that is read; of a larger one its size tells."""
@@ -28,11 +29,12 @@ def command_line(config: Mapping[str, Any], out: Path) -> list[str]:
     Raises:
         InputError: Its quotation marks do not match.
     """
-    filled = config["command"].format(seed=config["seed"], out=shlex.quote(str(out)), args=config["args"])
+    command, args = config["command"], config["args"]
     try:
-        return shlex.split(filled)
+        return filled_words(command, seed=config["seed"], out=str(out), args=args)
     except ValueError as error:
-        raise InputError(f"command cannot be split into words ({error}), got {filled}") from None
+        got = command + (f" with args {args}" if args else "")
+        raise InputError(f"command cannot be split into words ({error}), got {got}") from None
 
 
 def source_digests(config: Mapping[str, Any], out: Path) -> dict[str, str]:

@@ -20,11 +20,11 @@ from truelift.records import (
     leased,
     make_room,
     now,
-    read_config_file,
     write_json,
-    write_text,
 )
+from truelift.records.config_file import write_config_file
 from truelift.records.locks import InUseError, check_folder
+from truelift.records.own_result import is_own
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.again import tried_again
@@ -375,7 +375,7 @@ def _make_ready(
         for line in make_room(path):
             warn(line)
         (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
-        write_text(path / "config.toml", config)
+        write_config_file(path, config)
 
 
 def unfinished(plan: StudyPlan, folder: Path) -> list[Path]:
@@ -469,7 +469,8 @@ def is_finished(
 ) -> bool:
     """Whether a run's folder holds its result, and its config.toml says that it is this run.
 
-    Divergence counts as a result: the run would diverge again. Without a config.toml, the result itself must say so.
+    Divergence counts as a result: the run would diverge again. Without a config.toml, and of a user's program, the
+    result itself must say so.
 
     Args:
         folder: The run's.
@@ -482,12 +483,11 @@ def is_finished(
         return _is_experiment(folder, planned.experiment)
     if run.status != "done":
         return False
-    there = (folder / "config.toml").exists()
     if planned.experiment is None:
         if metric is not None and metric_of(run, metric) is None:
             return False
-        return _is_of(read_config_file(folder) if there else run.result(), planned.identity)
-    if not there:
+        return is_own(run.result(), planned.config)  # whatever config.toml a program has left
+    if not (folder / "config.toml").exists():
         return run.result().get("fingerprint") == fingerprint(planned.identity)
     return _is_experiment(folder, planned.experiment)
 
@@ -497,10 +497,6 @@ def _is_experiment(folder: Path, experiment: Experiment) -> bool:
         return not differences(folder, experiment)
     except InputError:  # no config.toml, or none of an experiment's
         return False
-
-
-def _is_of(there: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    return all(there.get(name) == value for name, value in config.items())
 
 
 def folder_of(study: Path, run: PlannedRun) -> Path:

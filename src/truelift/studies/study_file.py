@@ -1,11 +1,12 @@
 """Read a study file: a TOML file (docs/studies.md) becomes a checked plan."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from truelift.errors import InputError, named, unknown_name
+from truelift.errors import InputError, named, shown, unknown_name
 from truelift.metrics import Limit, Metric
 from truelift.studies.command import PROGRAM_KEYS
 from truelift.studies.executors.options import executor_options
@@ -50,6 +51,11 @@ KEYS = (
 """Those of a study file."""
 
 NO_LOOKS = GivenLooks()
+
+_FOR_NO_PROGRAM = (
+    "{} is a setting of truelift's own training, and every variant is a program: give it "
+    "in the program's command or args."
+)
 
 
 def read_plan(
@@ -106,6 +112,8 @@ def _plan(
     own, other = shared_settings(tables, path.parent, KEYS), {**applied.settings, **overrides}
     shared = {**own, **other}
     further = {key: one for key, one in scales.items() if key != PAPER}
+    if all(variant.program is not None for variant in in_file):
+        _refuse_settings(own, further)
     _check_settings(kept, shared, overrides, further)
     variants = _in_numbers(kept, shared)
     programs = any(variant.program is not None for variant in variants)
@@ -157,16 +165,40 @@ def _check_settings(
         for key, one in scales.items():  # whichever is applied
             parse_experiment(one.settings, f'scale "{key}"')
     elif overrides:
-        raise InputError(
-            f"{next(iter(overrides))} is a setting of truelift's own training, and every variant is a program: give it "
-            "in the program's command or args."
-        )
+        raise InputError(_FOR_NO_PROGRAM.format(next(iter(overrides))))
+    _check_values(shared)
     for variant in variants:
+        with named(f'variant "{variant.name}"'):
+            _check_values(variant.settings)
         for setting in variant.settings.keys() & overrides.keys():
             if not is_relative(variant.settings[setting]):
                 raise InputError(f'{setting} is what variant "{variant.name}" varies: it cannot be set for all.')
     if any("seed" in settings for settings in (shared, *(variant.settings for variant in variants))):
         raise InputError("seed is set by the study, for every run: give the key seeds.")
+
+
+def _refuse_settings(shared: Mapping[str, Any], scales: Mapping[str, Scale]) -> None:
+    """Refuse settings in a study of programs alone: none is given them, and a misspelt one would never show."""
+    found = [("", shared), *((f'scale "{key}": ', one.settings) for key, one in scales.items())]
+    for place, settings in found:
+        for name in settings:
+            raise InputError(f"{place}{_FOR_NO_PROGRAM.format(name)}")
+
+
+def _check_values(settings: Mapping[str, Any]) -> None:
+    """Refuse what a record cannot hold, as TOML's dates: a part of the user's own may be given any value."""
+    for name, value in settings.items():
+        if not _is_recordable(value):
+            told = "text, finite numbers, true, false, and lists and tables of these"
+            raise InputError(f"{name} must be of {told}, got {shown(value)}.")
+
+
+def _is_recordable(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_recordable, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_recordable, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _in_numbers(variants: Sequence[Variant], shared: Mapping[str, Any]) -> tuple[Variant, ...]:

@@ -26,9 +26,11 @@ from truelift.ending import QuickEnd
 from truelift.errors import DivergedError, InputError, is_number, one_line
 from truelift.metrics import no_result
 from truelift.records import ANOTHER_TRY, Predictions, Run, leased, now, read_config_file, write_json
+from truelift.records.config_file import kept_config
 from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
 from truelift.records.locks import InUseError
+from truelift.records.own_result import OF_PROGRAM, is_own
 from truelift.records.predicted import measure, metric_of, value_or_why
 from truelift.studies.program import Used, run_program
 from truelift.studies.program_environment import describe
@@ -41,7 +43,8 @@ MOST_METRICS_BYTES = 2**20
 ELSEWHERE = 75
 """Exit status where another process has the run: for now it is none of this one's."""
 
-_OF_A_TRY = ("metrics.json", "predictions.npz", "features.npz")
+_OF_A_TRY = ("metrics.json", "predictions.npz", "features.npz", "result.json")
+"""What a program leaves that counts, and a result.json of its own making: truelift's is written behind it."""
 _LET_GO_SECONDS = 5.0
 """What may still hold a run's folder for a moment: what its worker has started."""
 _WAIT_SECONDS = 10.0
@@ -177,14 +180,15 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         command = command_line(config, folder.absolute())
         write_json(folder / "environment.json", describe(command))
         try:
-            used, metrics, left_out = _tried(config, command, folder, metric, study)
+            with kept_config(folder):
+                used, metrics, left_out = _tried(config, command, folder, metric, study)
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
             if not is_lost(folder):  # else it is of whoever has taken over
                 (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
         result = {
             "metrics": metrics,
-            **{name: config[name] for name in ("command", "args", "seed")},
+            **{name: config[name] for name in OF_PROGRAM},
             "left_out": left_out,
             "sources": digests,
             "wall_seconds": used.wall_seconds,
@@ -236,7 +240,7 @@ def _is_done(config: dict[str, Any], folder: Path, metric: str | None) -> bool:
     run = Run("", config["seed"], folder)
     if run.status != "done" or (metric is not None and metric_of(run, metric) is None):
         return False
-    return all(run.result().get(name) == config[name] for name in ("command", "args"))
+    return is_own(run.result(), config)
 
 
 def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float], list[str]]:

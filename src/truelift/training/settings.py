@@ -4,6 +4,7 @@ A value keeps its type: `epochs = "30"` is text and refused. The names are those
 """
 
 import dataclasses
+import datetime
 import difflib
 import tomllib
 import types
@@ -12,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from truelift.errors import InputError, unknown_name
+from truelift.errors import InputError, shown, unknown_name
 from truelift.options import bare, hints
 from truelift.toml import parse_toml
 from truelift.training.experiment import Experiment
@@ -108,6 +109,8 @@ def parse_experiment(settings: Mapping[str, Any], source: str) -> Experiment:
         group, _, field = name.rpartition(".")
         args_of, is_arg, _ = name.partition(f".{_ARGS}.")
         if is_arg and f"{args_of}.{_ARGS}" in OPTIONS:
+            if _has_time(value):
+                raise InputError(f"{source}: {name} must be text in place of a date or time, got {shown(value)}.")
             groups.setdefault(args_of, {}).setdefault(_ARGS, {})[name.removeprefix(f"{args_of}.{_ARGS}.")] = value
             continue
         if name not in OPTIONS or field == _ARGS:
@@ -158,6 +161,13 @@ def literal(text: str) -> Any:
 
 
 _DEFAULTS = Experiment()
+
+
+def _has_time(value: Any) -> bool:
+    """Whether a TOML value has a date or a time, which JSON lacks."""
+    if isinstance(value, Mapping | list):
+        return any(map(_has_time, value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, datetime.date | datetime.time)
 
 
 def _unknown(name: str) -> str:

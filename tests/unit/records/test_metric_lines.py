@@ -65,7 +65,7 @@ def test_a_bad_line_is_passed_over_and_counted(tmp_path: Path, bad: bytes) -> No
     assert lines.passed_over == bad.count(b"\n") + 1
 
 
-@pytest.mark.parametrize("value", ["text", None, [1], {"a": 1}, True, 10**400])
+@pytest.mark.parametrize("value", ["text", None, [1], {"a": 1}, True, 10**400, math.nan, math.inf, -math.inf])
 def test_a_value_that_is_no_finite_number_is_left_out(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "metrics.jsonl"
     lines = [{**TRAIN, "step": step, "odd": step / 2} for step in range(100)]
@@ -81,6 +81,23 @@ def test_a_value_that_is_no_finite_number_is_left_out(tmp_path: Path, value: Any
     assert len(curves["train_loss"].steps) == 100
     assert len(curves["none"].steps) == len(curves["step"].steps) == 0
     assert found.passed_over == 0
+
+
+def test_only_values_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "kind": "NaN \\" -Infinity", "NaN": 2, "a": [NaN, {"b": -Infinity}], "c": NaN}\n')
+    assert list(MetricLines(path)) == [{"step": 1, "kind": 'NaN " -Infinity', "NaN": 2}]
+    for bad in (
+        "NaN",
+        '{"step": 1, "a": NaN',
+        '{"step": 1, "a": NaNa}',
+        '{"step": NaN}',
+        '{"step": 1, "a": "' + '\\"' * 30_000,
+    ):
+        path.write_text(f'{bad} NaN\n{{"step": 2}}\n')
+        lines = MetricLines(path)
+        assert list(lines) == [{"step": 2}]
+        assert lines.passed_over == 1
 
 
 def test_curves_are_those_of_the_lines(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import tomli_w
 from tests.unit.report.conftest import make_study
 
 from truelift.errors import InputError
 from truelift.records import Run, Study, log_tail, write_json
+from truelift.studies.executors.base import has_ended
 
 
 def test_a_status_is_read_once(tmp_path: Path) -> None:
@@ -80,3 +82,27 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
     (tmp_path / "log.txt").unlink()
     (tmp_path / "log.txt").mkdir()
     assert log_tail(tmp_path) == ()
+
+
+OWN = {"command": "./p {seed} {out}", "args": "", "seed": 0}
+
+
+@pytest.mark.parametrize("more", [{}, {**OWN, "args": "--other"}, {"finished": "2026-11-27T00:00:00+00:00"}])
+def test_what_a_program_writes_under_the_name_of_a_result_is_none(tmp_path: Path, more: dict[str, object]) -> None:
+    (tmp_path / "config.toml").write_text(tomli_w.dumps({**OWN, "timeout": 5.0}))
+    write_json(tmp_path / "result.json", {"metrics": {"a": 1.0}, **more})
+    run = Run("a", 0, tmp_path)
+    assert run.status == "unfinished"
+    assert "the program has written a file of that name" in run.notes[0]
+    assert not has_ended(tmp_path)
+    write_json(tmp_path / "result.json", {"metrics": {"a": 1.0}, **OWN})  # as version 0.1 wrote it
+    assert Run("a", 0, tmp_path).status == "done"
+    assert has_ended(tmp_path)
+
+
+def test_what_a_program_writes_need_not_be_a_result_at_all(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(tomli_w.dumps(OWN))
+    write_json(tmp_path / "result.json", {"epoch": 3})
+    assert not has_ended(tmp_path)
+    write_json(tmp_path / "failure.json", {"reason": "it stopped"})
+    assert has_ended(tmp_path)

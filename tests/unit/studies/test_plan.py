@@ -277,6 +277,54 @@ def test_bad_commands_are_told(tmp_path: Path, command: str, message: str) -> No
         read_plan(written(tmp_path, text))
 
 
+PROGRAMS = (
+    'command = "p {seed} {out} {args}"\nmetric = "val_accuracy"\nseeds = 3\n[variants.a]\n[variants.b]\nargs = "1"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            "[experiment]\nepochs = 5\n",
+            "epochs is a setting of truelift's own training, and every variant is a program",
+        ),
+        ("[experiment]\nepohcs = 5\n", "epohcs is a setting of"),
+        ("[experiment]\nwhen = 2026-01-01\n", "when is a setting of"),
+        ("[experiment]\nx = nan\n", "x is a setting of"),
+        ("[scales.quick]\nseeds = 2\nnonsense = 3\n", 'scale "quick": nonsense is a setting of'),
+    ],
+)
+def test_settings_that_no_program_is_given_are_refused(tmp_path: Path, more: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_plan(written(tmp_path, PROGRAMS + more))
+    read_plan(written(tmp_path, PROGRAMS + "[experiment]\n[scales.quick]\nseeds = 2\n"))
+
+
+def test_a_scale_of_programs_alone_may_leave_out_who_has_the_settings(tmp_path: Path) -> None:
+    programs = "".join(f'[variants.{name}]\ncommand = "{name} {{seed}} {{out}}"\n' for name in ("p", "q"))
+    text = (
+        f'[experiment]\ndata = "digits"\n{programs}[variants.ours]\n[scales.short]\nvariants = ["p", "q"]\nepochs = 2\n'
+    )
+    assert len(read_plan(written(tmp_path, text), scale="short").variants) == 2
+
+
+OWN_PART = 'seeds = 2\n[experiment]\ndata = "digits"\n[variants.a]\n[variants.b]\nobjective.name = "own.py:loss"\n'
+
+
+@pytest.mark.parametrize(
+    "value", ["inf", "nan", "2026-01-01", "07:30:00", "[1, -inf]", "{ at = 2026-01-01T00:00:00Z }"]
+)
+def test_what_no_record_can_hold_is_refused(tmp_path: Path, value: str) -> None:
+    (tmp_path / "own.py").write_text("def loss(logits, labels, when=0):\n    return logits.sum()\n")
+    assert read_plan(written(tmp_path, f"{OWN_PART}objective.args.when = [0.5, {{ a = true }}]\n")).runs()
+    with pytest.raises(InputError, match=r'variant "b": objective.args.when.* must be of text, finite numbers'):
+        read_plan(written(tmp_path, f"{OWN_PART}objective.args.when = {value}\n"))
+    shared = OWN_PART.replace("[variants.a]", f"objective.args.when = {value}\n[variants.a]")
+    with pytest.raises(InputError, match=r"mine.toml: objective.args.when.* must be of text, finite numbers"):
+        read_plan(written(tmp_path, shared))
+
+
 def test_metrics_by_name() -> None:
     assert Metric.named("test_accuracy") == Metric("test_accuracy", "points", True, False)
     assert Metric.named("train_seconds").relative

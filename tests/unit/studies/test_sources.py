@@ -1,6 +1,7 @@
 """Which files a command names, and what tells an old version from a new one."""
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,3 +84,32 @@ def test_a_program_that_is_not_there_is_refused_before_the_first_run(here: Path)
     (here / "no-right.sh").chmod(0o755)
     for command in (f"{shlex.quote(sys.executable)} my.py", "sh -c x", "./no-right.sh {seed}", "{args} --seed {seed}"):
         check_program(command)
+
+
+@pytest.mark.parametrize("folder", ["plain", "a b", "müller", "it's", 'a"b', "$HOME `x` \\", "{seed}"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "printf '%s\\n' {seed} {out} {args}",
+        "printf '%s\\n' \"{seed}\" '{out}' {args}",
+        "printf '%s\\n' {seed} \"{out}\" {args}",
+        "bash -c 'printf \"%s\\n\" {seed} {out} {args}'",
+        'bash -c \'printf "%s\\n" {seed} "{out}" {args}\'',
+        "bash -o pipefail -ec \"printf '%s\\n' {seed} '{out}' {args}\"",
+        'sh -c "printf \'%s\\n\' \\"{seed}\\" {out} {args}"',
+        'env sh -c \'printf "%s\\n" "$1" "$2" {args}\' sh {seed} {out}',
+    ],
+)
+def test_a_folder_is_one_word_whatever_quotes_it_stands_in(here: Path, folder: str, command: str) -> None:
+    out = here / folder
+    words = command_line({"command": command, "args": "--x 'y z' {seed}", "seed": 3}, out)
+    told = subprocess.run(words, capture_output=True, check=True, text=True).stdout
+    assert told.splitlines() == ["3", str(out), "--x", "y z", "3"]
+
+
+def test_placeholders_within_words(here: Path) -> None:
+    config = {"command": 'echo --out={out}/x "{args}" {args} a{{seed}} --s={args}', "args": "b {out} 'c d'", "seed": 3}
+    args = f"b {here} 'c d'"
+    words = ["echo", f"--out={here}/x", args, "b", str(here), "c d", "a{seed}", "--s=b", str(here), "c d"]
+    assert command_line(config, here) == words
+    assert command_line({**config, "command": "echo {args} x {out}", "args": ""}, here) == ["echo", "x", str(here)]

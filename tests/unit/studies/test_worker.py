@@ -1,6 +1,7 @@
 """A user's program: what it leaves is taken up as far as it is of use, and never from an earlier try."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 
 from truelift.errors import InputError
 from truelift.records import Run, read_failure
+from truelift.studies.executors.base import has_ended
+from truelift.studies.plan import PlannedRun
 from truelift.studies.sources import check_inputs
+from truelift.studies.study import is_finished
 from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_command
 
 
@@ -110,6 +115,64 @@ def test_a_failed_programs_own_result_is_none(tmp_path: Path) -> None:
     assert Run("a", 0, run).status == "unfinished"
     run_command(config(tmp_path, '(out / "metrics.json").write_text(json.dumps({"a": 1, "b": "x"}))'), run, "a")
     assert Run("a", 0, run).result()["metrics"] == {"a": 1}
+
+
+def test_a_programs_own_result_does_not_end_its_run(tmp_path: Path) -> None:
+    """It writes one each epoch; the study, and with it the worker, was killed after the first."""
+    run = tmp_path / "run"
+    run.mkdir()
+    program = (
+        'half = {"metrics": {"a": 10.0}}\n'
+        'assert not (out / "result.json").exists()\n'
+        '(out / "result.json").write_text(json.dumps(half))\n'
+        '(out / "metrics.json").write_text(json.dumps({"a": 90.0}))'
+    )
+    content = config(tmp_path, program)
+    (run / "config.toml").write_text(tomli_w.dumps(content))
+    (run / "result.json").write_text('{"metrics": {"a": 10.0}}')
+    assert not is_finished(run, PlannedRun("a", 0, None, content), metric="a")
+    assert main(run, 30.0, "a") == 0
+    assert is_finished(run, PlannedRun("a", 0, None, content), metric="a")
+    assert Run("a", 0, run).result()["metrics"] == {"a": 90.0}
+
+
+OWN_CONFIG = '(out / "config.toml").write_text("epochs = 1\\n")\n'
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_programs_own_config_takes_no_place(tmp_path: Path, fails: bool) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    ends = "sys.exit(3)" if fails else '(out / "metrics.json").write_text(json.dumps({"a": 90.0}))'
+    content = config(tmp_path, OWN_CONFIG + ends)
+    (run / "config.toml").write_text(tomli_w.dumps(content))
+    assert main(run, 30.0, "a") == int(fails)
+    assert (run / "config.toml").read_text() == tomli_w.dumps(content)
+    assert not list(run.glob(".*"))
+    assert is_finished(run, PlannedRun("a", 0, None, content), metric="a") is not fails
+    (run / "config.toml").write_text("epochs = 1\n")  # as runs of earlier versions have it
+    assert is_finished(run, PlannedRun("a", 0, None, content), metric="a") is not fails
+
+
+def test_a_killed_programs_own_config_is_not_what_is_run_next(tmp_path: Path) -> None:
+    """Its worker was killed too: else a program's file would be trained by."""
+    run = tmp_path / "run"
+    run.mkdir()
+    kills = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)\n"
+    half = '(out / "result.json").write_text(json.dumps({"metrics": {"a": 1}}))\n'
+    content = config(tmp_path, OWN_CONFIG + half + kills)
+    (run / "config.toml").write_text(tomli_w.dumps(content))
+    arguments = [sys.executable, "-m", "truelift.studies.worker", str(run), "30", "a"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE) as worker:  # the pipe's end would end it
+        assert worker.wait() == -9
+    assert (run / "config.toml").read_text() == "epochs = 1\n"
+    assert not has_ended(run)
+    assert Run("a", 0, run).status == "unfinished"
+    program = (tmp_path / "program.py").read_text().replace(kills, '(out / "metrics.json").write_text(\'{"a": 90.0}\')')
+    (tmp_path / "program.py").write_text(program)
+    assert main(run, 30.0, "a") == 0
+    assert Run("a", 0, run).result()["metrics"] == {"a": 90.0}
+    assert (run / "config.toml").read_text() == tomli_w.dumps(content)
 
 
 def test_a_run_folder_that_is_removed_is_not_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from truelift.data import DataOptions
 from truelift.errors import InputError
 from truelift.options import In
 from truelift.training import Experiment, fingerprint, resolve, to_dict
-from truelift.training.settings import expand_names, flatten, parse_experiment
+from truelift.training.settings import expand_names, flatten, literal, parse_experiment
 
 
 def test_resolved_experiment_survives_toml() -> None:
@@ -151,3 +151,11 @@ def test_short_names_and_flags() -> None:
     expected = ["--data.name", "cifar10", "--model.name=resnet20", "--model.last_relu=false", "--data.path=true"]
     assert expand_names(given) == expected
     assert flatten({"data": "cifar10", "model": {"width": 8}}) == {"data.name": "cifar10", "model.width": 8}
+
+
+@pytest.mark.parametrize("text", ["2026-01-01", "07:30:00", "[2026-01-01T07:30:00Z]", "{ a = [07:30:00] }"])
+def test_a_date_as_a_parts_argument_is_refused(text: str) -> None:
+    """An identity is made of what JSON has."""
+    settings = {"objective.name": "mine.py:loss", "objective.args.when": literal(text)}
+    with pytest.raises(InputError, match=r"objective\.args\.when must be text in place of a date or time"):
+        parse_experiment(settings, "here")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from truelift.records.own_result import is_of_program
+
 
 @dataclass(frozen=True)
 class Work:
@@ -31,7 +33,9 @@ class Work:
 
 def has_ended(folder: Path) -> bool:
     """Whether a run has, since it was made ready: what was there before is gone by then."""
-    return any(os.path.lexists(os.path.join(folder, name)) for name in ("result.json", "failure.json"))
+    if os.path.lexists(os.path.join(folder, "failure.json")):
+        return True
+    return os.path.lexists(os.path.join(folder, "result.json")) and not is_of_program(folder)
 
 
 class Executor(Protocol):
