@@ -108,7 +108,7 @@ def _looked(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any]) ->
         if run["folder"] in both:
             seeds.setdefault(run["variant"], set()).add(run["seed"])
     # A baseline that is no part of it any more tells nothing of what was seen of the others.
-    baseline = before["baseline"] if before["baseline"] in seeds else plan.get("baseline")
+    baseline = before["baseline"] if before["baseline"] in seeds else plan.get("baseline", "")
     of_baseline = seeds.pop(baseline, set())
     most = max((len(of_baseline & of_variant) for of_variant in seeds.values()), default=0)
     return most if most >= FEWEST_SEEDS else 0

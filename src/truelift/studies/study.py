@@ -33,7 +33,7 @@ from truelift.studies.edited import edited
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
-from truelift.studies.held import refuse_other, source_from
+from truelift.studies.held import refuse_other, source_from, told_of_other
 from truelift.studies.longest_first import LongestFirst
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
@@ -326,7 +326,10 @@ def run_study(
                 report_run(run, growing.runs_ended, growing.runs_at_most)
                 for line in settled:
                     tell(line)
-    return Study.read(folder)
+    found = Study.read(folder)
+    if (other := told_of_other(found, runs)) is not None:
+        warn(other)
+    return found
 
 
 def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repeat: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def of_variants(
         for seed in range(5)
         for name in names
     ]
-    variants = {name: {"settings": {}, "command": None} for name in names}
+    variants: dict[str, Any] = {name: {"settings": {}, "command": None} for name in names}
     return plan([0, 1, 2, 3, 4], until=until, **{"runs": runs, "variants": variants, **more})
 
 
