@@ -1,7 +1,7 @@
 """What a study's folder holds already: this study, or another that must not be written over."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,29 @@ from truelift.studies.executors.base import has_ended
 def source_from(folder: Path, source: Path) -> str:
     """Where a study file lies as seen from the study's folder, so that both can be moved together."""
     return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+
+
+def check_text(recorded: Any) -> None:
+    """Refuse what study.json cannot hold, before runs are made of which no report could be written.
+
+    Args:
+        recorded: A value of JSON's.
+
+    Raises:
+        InputError: A name in it is not UTF-8.
+    """
+    if isinstance(recorded, str):
+        try:
+            recorded.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"names of files and folders must be UTF-8, got {recorded}.") from None
+    elif isinstance(recorded, Mapping):
+        for key, value in recorded.items():
+            check_text(key)
+            check_text(value)
+    elif isinstance(recorded, list | tuple):
+        for value in recorded:
+            check_text(value)
 
 
 def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] | None) -> str | None:

@@ -33,7 +33,7 @@ from truelift.studies.edited import edited
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
-from truelift.studies.held import refuse_other, source_from, told_of_other
+from truelift.studies.held import check_text, refuse_other, source_from, told_of_other
 from truelift.studies.longest_first import LongestFirst
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
@@ -155,11 +155,12 @@ def check_study(
         What runs them: the executor, or this machine's processes.
 
     Raises:
-        InputError: An argument is out of its range, a device is not there, or the folder cannot be one, or is another
-            study's.
+        InputError: An argument is out of its range, a device is not there, the folder cannot be one, or is another
+            study's, or a name is not UTF-8.
     """
     check_seconds("checkpoint_seconds", checkpoint_seconds)
     check_folder(folder)
+    check_text([plan.name, str(folder), source_from(folder, plan.source), source_from(folder, Path())])
     refuse_other(folder, plan.source, plan.scale, None)
     if executor is not None:
         return executor
@@ -336,11 +337,12 @@ def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repe
     """What study.json is to have, but for earlier plans.
 
     Raises:
-        InputError: The folder holds another study, or this one planned otherwise.
+        InputError: The folder holds another study, or this one planned otherwise; or a name in it is not UTF-8.
     """
     places = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), places)
     record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
+    check_text(record)
     refuse_other(folder, plan.source, plan.scale, list(places.values()))
     earlier_plans(folder, record)
     return record

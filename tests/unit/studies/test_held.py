@@ -166,6 +166,20 @@ def test_runs_that_a_command_has_still_to_make_are_not_taken_out_of_its_plan(tmp
         assert refuse_other(folder, file, None, fewer) is None, "they have ended"
 
 
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_names_that_no_record_can_hold_are_told_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    odd = os.fsdecode(b"st\xfc")
+    if place == "file":
+        file = file.rename(f"{odd}.toml")
+    assert run(file, "--out", f"runs/{odd if place == 'folder' else 'study'}") == 2
+    assert "names of files and folders must be UTF-8, got " in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 def test_a_plan_that_another_command_has_changed_meanwhile_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
