@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -27,7 +27,7 @@ from truelift.records import (
 from truelift.records.locks import InUseError, check_folder
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
-from truelift.studies.again import tried_again
+from truelift.studies.again import Failures, tried_again
 from truelift.studies.clocks import times_that_mislead
 from truelift.studies.edited import edited
 from truelift.studies.executors.base import Executor, Work
@@ -272,7 +272,7 @@ def run_study(
     runs = by_folder(plan, folder)
     record = _record(plan, folder, runs, repeat)
     pending = pending_of(plan, runs)
-    fingerprints = _fingerprints(runs)
+    fingerprints, failures = _fingerprints(runs), Failures()
     if pending:
         chosen.check(folder, one_by_one=plan.looks is not None)
 
@@ -286,7 +286,7 @@ def run_study(
 
     def prepare(path: Path) -> None:
         looked()
-        _make_ready(path, runs[path], fingerprints, plan.metric.name, warn)
+        _make_ready(path, runs[path], fingerprints, plan.metric.name, warn, failures)
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
         seen = looked()
@@ -306,7 +306,7 @@ def run_study(
             prepare(path)
     else:
         assert decide is not None, "a plan with looks is judged while it grows"
-        growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
+        growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell, failures=failures)
     work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=growing is not None)
     if not isinstance(chosen, Local):
         watcher = None
@@ -314,7 +314,7 @@ def run_study(
         watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, chosen.jobs)
         work = replace(work, begun=watcher.begun)
     running = chosen.run((growing or order).folders(), work)
-    with contextlib.closing(running):  # the workers end whatever ends this
+    with contextlib.closing(running), _refused(failures, chosen):  # the workers end whatever ends this
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             run = Run(*of_runs[path], path)
             if watcher is not None:
@@ -331,6 +331,17 @@ def run_study(
     if (other := told_of_other(found, runs)) is not None:
         warn(other)
     return found
+
+
+@contextlib.contextmanager
+def _refused(failures: Failures, executor: Executor) -> Iterator[None]:
+    """Where a cluster does not take the runs, those that failed say so again, and why."""
+    try:
+        yield
+    except (InputError, OSError):
+        if not isinstance(executor, Local):
+            failures.put_back()
+        raise
 
 
 def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repeat: str) -> dict[str, Any]:
@@ -366,7 +377,12 @@ def _write_plan(
 
 
 def _make_ready(
-    path: Path, planned: PlannedRun, fingerprints: frozenset[str], metric: str, warn: Callable[[str], None]
+    path: Path,
+    planned: PlannedRun,
+    fingerprints: frozenset[str],
+    metric: str,
+    warn: Callable[[str], None],
+    failures: Failures,
 ) -> None:
     """Give a run's folder its config.toml, and set aside what is in its way; nothing where it is finished meanwhile."""
     config = tomli_w.dumps(planned.config)
@@ -377,7 +393,7 @@ def _make_ready(
             return
         for line in make_room(path):
             warn(line)
-        (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
+        failures.set_aside(path)
         write_text(path / "config.toml", config)
 
 
