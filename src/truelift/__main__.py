@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from truelift import signals
+from truelift.characters import printable_everywhere
 from truelift.ending import QuickEnd
 from truelift.errors import printable
 
@@ -17,6 +18,7 @@ def main() -> None:
         # As it is imported, numpy's OpenBLAS starts a thread a core: a tenth of a report, which has no use for them.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signals.take_over(f"{'To go on' if kept else 'Again'}: {command}")
+    printable_everywhere()
     end = QuickEnd()
     try:
         from truelift.cli import main as run_command

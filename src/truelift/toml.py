@@ -13,7 +13,8 @@ MOST_BYTES = 2**24
 """Of a file; a study with a thousand variants has some hundred thousand."""
 
 # A key of a hundred parts, from the beginning of a line on: the parser's time grows as the square of their number.
-_DEEP = re.compile(r"""^[ \t]*\[*[ \t]*(?:[\w"'-]+[ \t]*\.[ \t]*){100}""", re.MULTILINE)
+# Nothing is given back once it is taken (`*+`), or a line of n blanks would be tried in n² ways.
+_DEEP = re.compile(r"""^[ \t]*+\[*+[ \t]*+(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""", re.MULTILINE)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -54,7 +54,18 @@ def test_status_watch_cancel_and_work(truelift: Truelift, tmp_path: Path) -> Non
     worked = truelift("work", folder, "--runs", runs[5].relative_to(folder).as_posix())
     assert (worked.returncode, worked.stdout) == (0, "[1/1] b seed 2: done\n")
     assert truelift("work", folder).stdout == "[1/1] a seed 0: done\n"
-    assert truelift("work", folder).stdout.startswith("no run of this study is waiting")
+    told = truelift("work", folder).stdout
+    assert told.startswith("no run of this study is waiting; 1 failed, which truelift study tries again, and --runs")
+    failed = ("work", folder, "--runs", runs[3].relative_to(folder).as_posix())
+    again = truelift(*failed)
+    lines = again.stdout.splitlines()
+    assert lines[0].startswith("1 failed run is tried again: b, seed 1: the command ended")
+    assert lines[1].startswith("[1/1] b seed 1: failed: the command ended with status 1")
+    assert (again.returncode, len(lines)) == (1, 2)
+    (tmp_path / "program.py").write_text(PROGRAM.replace('"b" in sys.argv', "False"))
+    assert truelift(*failed).stdout.splitlines()[1:] == ["[1/1] b seed 1: done"]
+    assert truelift(*failed).stdout.splitlines() == ["[1/1] b seed 1: done"]
+    assert truelift("work", folder).stdout.startswith("no run of this study is waiting: truelift status")
     assert not list(folder.rglob(".lease-*"))
 
 

@@ -23,6 +23,8 @@ from truelift.toml import read_toml
 _ELSEWHERE = {word for name in CLUSTERS for word in (name, f"--executor={name}", f"--executor.name={name}")}
 """Words that say that runs are made elsewhere."""
 
+_OFF = ("no", "n", "0", "false", "f")
+
 _REPORT = ("truelift.report.page", "truelift.report.figures", "scipy.special", "scipy.optimize")
 
 
@@ -48,14 +50,22 @@ def begin(tokens: Sequence[str]) -> None:
     if found is None:
         return
     path, tables = found
-    dry = bool({"--dry-run", "--dry_run"} & words)
-    if not {"--quiet", "--json"} & words:  # torch takes seconds to be imported
+    dry = _is_on("--dry_run", tokens)
+    if not (_is_on("--quiet", tokens) or _is_on("--json", tokens)):  # torch takes seconds to be imported
         question = tables.get("question")
         first = f"{path.stem}: {question}" if isinstance(question, str) else path.stem
         # With slurm the output is a script.
         print(printable(shortened(first)), flush=True, file=sys.stderr if dry else sys.stdout)
     if not dry and not _ELSEWHERE & words and _trains(tables):
         start.begin(max(1, available_cores() // _jobs(tokens)))
+
+
+def _is_on(flag: str, tokens: Sequence[str]) -> bool:
+    """Whether a flag is given: `--json`, or `--json=true` in any of the parser's words."""
+    given = (token.partition("=") for token in tokens)
+    return any(
+        name.replace("-", "_") == flag.replace("-", "_") and value.lower() not in _OFF for name, _, value in given
+    )
 
 
 def _study_file(tokens: Sequence[str]) -> tuple[Path, dict[str, Any]] | None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from truelift.errors import InputError, require
 from truelift.records import shown_looks
+from truelift.seeds import FEWEST_SEEDS
 from truelift.studies.looks import GivenLooks
 from truelift.verdicts import Looks, seeds_needed
+from truelift.verdicts.checks import positive
 from truelift.verdicts.student import critical
 
 if TYPE_CHECKING:
@@ -112,9 +114,10 @@ def _look(level: float, pairs: int) -> str:
 
 def _needed(effect: float, sd: float, power: float, alpha: float, *, json: bool) -> int:
     require("effect", effect, effect > 0, "above 0")
+    positive("sd", sd)
     # Paired results correlate, and pairing takes the shared part of the noise out: sd of a difference = sd·√(2(1 − r)).
     needed = [
-        (correlation, seeds_needed(effect, sd * (2 * (1 - correlation)) ** 0.5, power=power, alpha=alpha))
+        (correlation, _enough(effect, sd * (2 * (1 - correlation)) ** 0.5, power, alpha))
         for correlation in CORRELATIONS
     ]
     if json:
@@ -132,11 +135,16 @@ def _needed(effect: float, sd: float, power: float, alpha: float, *, json: bool)
     return 0
 
 
+def _enough(effect: float, sd: float, power: float, alpha: float) -> int:
+    """The seeds that the test needs, and at least as many as decide anything."""
+    return max(FEWEST_SEEDS, seeds_needed(effect, sd, power=power, alpha=alpha))
+
+
 def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: bool) -> int:
     require("effect", effect, effect > 0, "above 0")
     noise = _of_study(Path(like)) if (Path(like) / "study.json").is_file() else _of_table(like)
     # The differences are paired already, so no correlation has to be supposed.
-    needed, most = (seeds_needed(effect, sd, power=power, alpha=alpha) for sd in (noise.sd, noise.most))
+    needed, most = (_enough(effect, sd, power, alpha) for sd in (noise.sd, noise.most))
     if json:
         from truelift.report.json_form import plan_like_form, to_json
 

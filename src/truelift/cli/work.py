@@ -1,6 +1,8 @@
 """`truelift work`."""
 
+import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +11,9 @@ from cyclopts import Parameter
 
 from truelift.errors import InputError, check_seconds, unknown_name, whole
 from truelift.processes import available_cores
-from truelift.records import Study
+from truelift.records import Run, Study, leased
+from truelift.records.locks import InUseError
+from truelift.studies.again import tried_again
 from truelift.studies.executors import Work
 from truelift.studies.executors.local import Local
 from truelift.studies.executors.submissions import read_tasks
@@ -31,7 +35,8 @@ def work(
 
     Args:
         folder: The study's folder.
-        runs: Folders of runs as in study.json, separated by commas. Default: all that are not finished.
+        runs: Folders of runs as in study.json, separated by commas; those that failed are tried again. Default: all
+            that have neither a result nor failed.
         tasks: A file with lists of such folders, of which --task names one.
         task: Its number, from 0.
         jobs: Runs at a time.
@@ -59,7 +64,13 @@ def work(
     chosen = [by_folder[name].folder for name in names]
     here = Local(jobs, threads or max(1, available_cores() // jobs), retries=retries)
     if not chosen:
-        print("no run of this study is waiting: truelift status says how far it is")
+        count = sum(run.status == "failed" for run in study.runs)
+        left_out = (
+            f"; {count} failed, which truelift study tries again, and --runs where it names them" if count else ""
+        )
+        print(f"no run of this study is waiting{left_out}: truelift status says how far it is")
+    if runs is not None:
+        _try_again([by_folder[name] for name in names], until_decided=study.plan["until_decided"] is not None)
     failed = False
     for number, path in enumerate(here.run(chosen, Work(folder, checkpoint_seconds, study.plan["metric"])), start=1):
         run = replace(by_folder[path.relative_to(folder).as_posix()])  # its status is another by now
@@ -67,6 +78,25 @@ def work(
         outcome = f"failed: {run.failure()['reason']}" if run.status == "failed" else run.status
         print(f"[{number}/{len(chosen)}] {run.variant} seed {run.seed}: {outcome}", flush=True)
     return int(failed)
+
+
+def _try_again(named: Sequence[Run], *, until_decided: bool) -> None:
+    """Have the runs among these that failed not have ended; one that diverged has its result, and would again.
+
+    Raises:
+        InputError: Verdicts of a study until decided may rest on them.
+    """
+    failed = [run for run in named if run.status == "failed" and not run.failure().get("diverged")]
+    if failed and until_decided:
+        raise InputError(
+            f"runs must name none that failed of a study until decided, got {failed[0].folder}: truelift study tries "
+            "again those on which no verdict rests."
+        )
+    for line in tried_again(failed):
+        print(line, flush=True)
+    for run in failed:
+        with contextlib.suppress(InUseError), leased(run.folder, briefly=True):  # who has it tries it again
+            (run.folder / "failure.json").unlink(missing_ok=True)
 
 
 def _named(runs: str | None, tasks: Path | None, task: int | None) -> list[str] | None:

@@ -108,6 +108,9 @@ class _EarlierPlan(Struct):
     seeds: list[int]
     created: str
     folders: dict[str, str]
+    removed: list[str] | UnsetType = UNSET
+    metric: str | UnsetType = UNSET
+    baseline: str | UnsetType = UNSET
 
 
 class _Refereed(Struct):

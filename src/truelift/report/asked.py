@@ -23,6 +23,21 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """A plan before this one whose results could be judged."""
+
+    seeds: int
+    last_run: str
+    """When; empty where its study.json was lost."""
+    removed: tuple[str, ...] = ()
+    """Variants that it had too, with results."""
+    metric: str | None = None
+    """By which it was judged, where that was another."""
+    baseline: str | None = None
+    """Likewise."""
+
+
+@dataclass(frozen=True)
 class Asked:
     """The plan's part of the report."""
 
@@ -38,8 +53,8 @@ class Asked:
     """All that the plan may run."""
     looks: Looks | None
     """Of a study that runs seeds until it is decided; None for a fixed number."""
-    earlier: tuple[tuple[int, str], ...]
-    """Plans before this one whose results could be judged: how many seeds, and when they were last run."""
+    earlier: tuple[Earlier, ...]
+    """Plans before this one whose results could be judged, the oldest first."""
     variants: tuple[Variant, ...]
     """In the study file's order."""
     shared: Mapping[str, object]
@@ -160,7 +175,16 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         baseline=plan["baseline"],
         seeds=tuple(plan["seeds"]),
         looks=None if (until := plan.get("until_decided")) is None else Looks(tuple(until["looks"]), until["alpha"]),
-        earlier=tuple((len(one["seeds"]), one["created"]) for one in looks_before(plan)),
+        earlier=tuple(
+            Earlier(
+                len(one["seeds"]),
+                one["created"],
+                tuple(one.get("removed", ())),
+                one.get("metric"),
+                one.get("baseline"),
+            )
+            for one in looks_before(plan)
+        ),
         variants=tuple(Variant(name, v["command"], v["settings"]) for name, v in plan["variants"].items()),
         shared=plan["shared"],
         # Studies of earlier versions have none of these.

@@ -86,6 +86,9 @@ class EarlierForm(Struct, forbid_unknown_fields=True):
 
     seeds: int
     last_run: str
+    removed: list[str]
+    metric: str | None
+    baseline: str | None
 
 
 class VariantForm(Struct, forbid_unknown_fields=True):
@@ -215,7 +218,9 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         until_decided=None
         if asked.looks is None
         else UntilDecidedForm(asked.looks.most_seeds, list(asked.looks.seeds), asked.looks.alpha),
-        earlier=[EarlierForm(seeds, when) for seeds, when in asked.earlier],
+        earlier=[
+            EarlierForm(one.seeds, one.last_run, list(one.removed), one.metric, one.baseline) for one in asked.earlier
+        ],
         paired=asked.paired,
         replicates=asked.replicates,
         complete=summary.complete,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from truelift.records import Run, Study
-from truelift.report.asked import Asked
+from truelift.report.asked import Asked, Earlier
 
 HEADING = "Records"
 _ORDINALS = {1: "Second", 2: "Third", 3: "Fourth"}
@@ -123,18 +123,36 @@ def _seeds(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def second_look(asked: Asked) -> str | None:
-    """That results were looked at before, with another number of seeds; None where they were not."""
+    """That results were looked at before, with other seeds, variants, metric or baseline; None where they were not."""
     if not asked.earlier:
         return None
     if asked.looks is not None:
         return (
-            f"This plan of looks was written when {max(seeds for seeds, _ in asked.earlier)} seeds had results, and no "
+            f"This plan of looks was written when {max(one.seeds for one in asked.earlier)} seeds had results, and no "
             "study.json was there that could be read: nothing shows that it was made before."
         )
-    before = ", ".join(f"{seeds} seeds ({when[:10]})" for seeds, when in asked.earlier)
-    return (
+    before = ", ".join(map(_look_before, asked.earlier))
+    seeds = len(asked.seeds)
+    told = (
         f"{_ORDINALS.get(len(asked.earlier), 'One more')} look: its results could be judged before, with {before}, and "
-        f"are now with {len(asked.seeds)}. Its p-values and intervals hold for one look. With five seeds and then the "
-        "advised number more, 9.9 % of studies without an effect get a verdict in place of 5 %, and 11.8 % where that "
-        "is repeated. A study with --until-decided may be looked at while it grows."
+        f"are now with {seeds}. Its p-values and intervals hold for one look."
     )
+    chosen = [one for one in asked.earlier if one.removed or one.metric or one.baseline]
+    if chosen:
+        told += " Variants, a metric or a baseline chosen after results were seen find effects that are not there."
+    if len(chosen) < len(asked.earlier) or any(one.seeds != seeds for one in chosen):
+        told += (
+            " With five seeds and then the advised number more, 9.9 % of studies without an effect get a verdict in "
+            "place of 5 %, and 11.8 % where that is repeated. A study with --until-decided may be looked at while it "
+            "grows."
+        )
+    return told
+
+
+def _look_before(one: Earlier) -> str:
+    words = [
+        f"of {', '.join(one.removed)} too" if one.removed else "",
+        f"by {one.metric}" if one.metric else "",
+        f"against {one.baseline}" if one.baseline else "",
+    ]
+    return " ".join((f"{one.seeds} seeds ({one.last_run[:10]})", *filter(None, words)))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from truelift.records import Run, Study
-from truelift.studies.again import tried_again
+from truelift.studies.again import Failures, tried_again
 from truelift.verdicts import Comparison
 
 Decide = Callable[[Study], Mapping[str, Comparison]]
@@ -29,6 +29,7 @@ class Growing:
         decide: Judges what is there.
         prepare: Called before a run starts.
         tell: Told what is settled already.
+        failures: Take up those of runs that are tried again.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Growing:
         decide: Decide,
         prepare: Callable[[Path], None],
         tell: Callable[[str], None],
+        failures: Failures | None = None,
     ) -> None:
         self._folder = folder
+        self._failures = Failures() if failures is None else failures
         self._decide = decide
         self._prepare = prepare
         numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
@@ -111,7 +114,7 @@ class Growing:
         again = [Run(*self._runs[path], path) for path in failed if path not in stays]
         lines = tried_again(again)
         for run in again:  # it has not ended, as long as it waits for its turn
-            (run.folder / "failure.json").unlink(missing_ok=True)
+            self._failures.set_aside(run.folder)
         return [path for path in pending if path not in stays], lines
 
     def _settle(self) -> list[str]:

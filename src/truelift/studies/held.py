@@ -1,17 +1,42 @@
 """What a study's folder holds already: this study, or another that must not be written over."""
 
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError
-from truelift.records import read_plan
+from truelift.records import Study, read_plan
 from truelift.records.leases import holder_of
+from truelift.studies.executors.base import has_ended
 
 
 def source_from(folder: Path, source: Path) -> str:
     """Where a study file lies as seen from the study's folder, so that both can be moved together."""
     return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+
+
+def check_text(recorded: Any) -> None:
+    """Refuse what study.json cannot hold, before runs are made of which no report could be written.
+
+    Args:
+        recorded: A value of JSON's.
+
+    Raises:
+        InputError: A name in it is not UTF-8.
+    """
+    if isinstance(recorded, str):
+        try:
+            recorded.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"names of files and folders must be UTF-8, got {recorded}.") from None
+    elif isinstance(recorded, Mapping):
+        for key, value in recorded.items():
+            check_text(key)
+            check_text(value)
+    elif isinstance(recorded, list | tuple):
+        for value in recorded:
+            check_text(value)
 
 
 def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] | None) -> str | None:
@@ -29,7 +54,8 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] 
 
     Raises:
         InputError: study.json was made from another study file that is still there, at another scale, or from one that
-            is gone and has no run in common with this one; or a run is being made that is none of the planned.
+            is gone and has no run in common with this one; or runs of it are being made, and one that is made or is to
+            come is none of the planned.
     """
     if not os.path.lexists(folder / "study.json"):
         return None
@@ -41,14 +67,36 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] 
     other = _other(folder, there, source, scale, planned)
     if other is not None:
         raise InputError(f"{folder} holds {other}: give this one another --out.")
-    for run in there["runs"]:
-        # The command that makes it would report what it has not run, once study.json is of another plan.
-        if run["folder"] not in planned and holder_of(folder / run["folder"]) is not None:
-            raise InputError(
-                f"{folder} is being run with other settings: {run['variant']} seed {run['seed']} is not over. "
-                "Wait until that study has ended, or give this one another --out."
-            )
+    # The command that makes them would report what it has not run, once study.json is of another plan.
+    dropped = [run for run in there["runs"] if run["folder"] not in planned and _is_to_come(folder / run["folder"])]
+    if dropped and any(holder_of(folder / run["folder"]) is not None for run in there["runs"]):
+        first = f"{dropped[0]['variant']} seed {dropped[0]['seed']}"
+        raise InputError(
+            f"{folder} is being run with other settings: {first} is not over. "
+            "Wait until that study has ended, or give this one another --out."
+        )
     return None
+
+
+def told_of_other(study: Study, planned: Collection[Path]) -> str | None:
+    """A sentence where another command has changed a study's plan, so that runs which this one made are no part of it.
+
+    Args:
+        study: As its folder tells it now.
+        planned: The folders of the runs that this command had planned.
+    """
+    missing = len(set(planned) - {run.folder for run in study.runs})
+    if not missing:
+        return None
+    return (
+        f"another command has changed the plan of {study.folder} meanwhile: {missing} of this one's {len(planned)} "
+        "runs are no part of it. The report is of that plan; the same command gives it of all."
+    )
+
+
+def _is_to_come(folder: Path) -> bool:
+    """Whether a run is being made or has no outcome yet."""
+    return not has_ended(folder) or holder_of(folder) is not None
 
 
 def _other(folder: Path, there: dict[str, Any], source: Path, scale: str | None, runs: set[str]) -> str | None:

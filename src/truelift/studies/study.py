@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -27,13 +27,13 @@ from truelift.records.locks import InUseError, check_folder
 from truelift.records.own_result import is_own
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
-from truelift.studies.again import tried_again
+from truelift.studies.again import Failures, tried_again
 from truelift.studies.clocks import times_that_mislead
 from truelift.studies.edited import edited
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
 from truelift.studies.growing import Decide, Growing
-from truelift.studies.held import refuse_other, source_from
+from truelift.studies.held import check_text, refuse_other, source_from, told_of_other
 from truelift.studies.longest_first import LongestFirst
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of, need_of_programs
@@ -156,11 +156,12 @@ def check_study(
         What runs them: the executor, or this machine's processes.
 
     Raises:
-        InputError: An argument is out of its range, a device is not there, or the folder cannot be one, or is another
-            study's.
+        InputError: An argument is out of its range, a device is not there, the folder cannot be one, or is another
+            study's, or a name is not UTF-8.
     """
     check_seconds("checkpoint_seconds", checkpoint_seconds)
     check_folder(folder)
+    check_text([plan.name, str(folder), source_from(folder, plan.source), source_from(folder, Path())])
     refuse_other(folder, plan.source, plan.scale, None)
     if executor is not None:
         return executor
@@ -273,7 +274,7 @@ def run_study(
     record = _record(plan, folder, runs, repeat)
     pending = pending_of(plan, runs)
     refuse_other_data(runs, pending)
-    fingerprints = _fingerprints(runs)
+    fingerprints, failures = _fingerprints(runs), Failures()
     if pending:
         chosen.check(folder, one_by_one=plan.looks is not None)
 
@@ -287,7 +288,7 @@ def run_study(
 
     def prepare(path: Path) -> None:
         looked()
-        _make_ready(path, runs[path], fingerprints, plan.metric.name, warn)
+        _make_ready(path, runs[path], fingerprints, plan.metric.name, warn, failures)
 
     if pending and (plan.looks is None or not (folder / "study.json").exists()):
         seen = looked()
@@ -307,7 +308,7 @@ def run_study(
             prepare(path)
     else:
         assert decide is not None, "a plan with looks is judged while it grows"
-        growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell)
+        growing = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell, failures=failures)
     work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=growing is not None)
     if not isinstance(chosen, Local):
         watcher = None
@@ -315,7 +316,7 @@ def run_study(
         watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, chosen.jobs)
         work = replace(work, begun=watcher.begun)
     running = chosen.run((growing or order).folders(), work)
-    with contextlib.closing(running):  # the workers end whatever ends this
+    with contextlib.closing(running), _refused(failures, chosen):  # the workers end whatever ends this
         for ended, path in enumerate(running, start=len(runs) - len(pending) + 1):
             run = Run(*of_runs[path], path)
             if watcher is not None:
@@ -328,18 +329,33 @@ def run_study(
                 report_run(run, growing.runs_ended, growing.runs_at_most)
                 for line in settled:
                     tell(line)
-    return Study.read(folder)
+    found = Study.read(folder)
+    if (other := told_of_other(found, runs)) is not None:
+        warn(other)
+    return found
+
+
+@contextlib.contextmanager
+def _refused(failures: Failures, executor: Executor) -> Iterator[None]:
+    """Where a cluster does not take the runs, those that failed say so again, and why."""
+    try:
+        yield
+    except (InputError, OSError):
+        if not isinstance(executor, Local):
+            failures.put_back()
+        raise
 
 
 def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repeat: str) -> dict[str, Any]:
     """What study.json is to have, but for earlier plans.
 
     Raises:
-        InputError: The folder holds another study, or this one planned otherwise.
+        InputError: The folder holds another study, or this one planned otherwise; or a name in it is not UTF-8.
     """
     places = {run.folder: path.relative_to(folder).as_posix() for path, run in runs.items()}
     record = plan.record(repeat, now(), places)
     record |= {"source": source_from(folder, plan.source), "started_in": source_from(folder, Path())}
+    check_text(record)
     refuse_other(folder, plan.source, plan.scale, list(places.values()))
     earlier_plans(folder, record)
     return record
@@ -363,7 +379,12 @@ def _write_plan(
 
 
 def _make_ready(
-    path: Path, planned: PlannedRun, fingerprints: frozenset[str], metric: str, warn: Callable[[str], None]
+    path: Path,
+    planned: PlannedRun,
+    fingerprints: frozenset[str],
+    metric: str,
+    warn: Callable[[str], None],
+    failures: Failures,
 ) -> None:
     """Give a run's folder its config.toml, and set aside what is in its way; nothing where it is finished meanwhile."""
     config = tomli_w.dumps(planned.config)
@@ -374,7 +395,7 @@ def _make_ready(
             return
         for line in make_room(path):
             warn(line)
-        (path / "failure.json").unlink(missing_ok=True)  # it has not ended, as long as it waits for its turn
+        failures.set_aside(path)
         write_config_file(path, config)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from truelift.cli import app, main, prepared
+from truelift.cli import ahead, app, main, prepared
 from truelift.cli.ahead import _study_file
 from truelift.cli.early import TABLE, refuse_misspelt
 from truelift.cli.option_table import option_table
@@ -90,6 +90,28 @@ def test_a_value_of_an_option_is_not_taken_for_the_study(options: tuple[str, ...
     tokens = [str(tmp_path / token) if token.endswith(".toml") else token for token in options]
     (tmp_path / "mine.toml").write_text('question = "Mine?"')
     assert _study_file(tokens) == (tmp_path / "mine.toml", {"question": "Mine?"})
+
+
+@pytest.mark.parametrize(
+    ("option", "out", "err"),
+    [
+        ("--json", False, False),
+        ("--json=true", False, False),
+        ("--quiet=True", False, False),
+        ("--json=false", True, False),
+        ("--dry-run=1", False, True),
+        ("--dry_run", False, True),
+        ("--no-json", True, False),
+    ],
+)
+def test_no_heading_stands_before_what_a_program_reads(
+    option: str, out: bool, err: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('question = "Mine?"\ncommand = "true"\n')
+    ahead.begin([str(file), option])
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("mine: Mine?\n" * out, "mine: Mine?\n" * err)
 
 
 def test_a_name_that_a_registry_lacks_is_refused_as_when_the_experiment_is_checked() -> None:

@@ -47,6 +47,20 @@ def test_two_pairs_are_too_few(tmp_path: Path) -> None:
         plan(effect=0.2, like=str(folder))
 
 
+def test_no_fewer_seeds_are_advised_than_decide_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert seeds_needed(3, 0.2) == 2
+    assert plan(effect=3, sd=0.3) == 0
+    assert [line[:8] for line in capsys.readouterr().out.splitlines()[:3]] == ["3 seeds "] * 3
+    assert plan(effect=50, like=str(make_study(tmp_path, ACCURACY, 5))) == 0
+    assert capsys.readouterr().out.startswith("3 seeds per variant, or 3 with")
+
+
+@pytest.mark.parametrize("sd", [-1.0, 0.0])
+def test_a_spread_that_cannot_be_is_told_as_it_was_given(sd: float) -> None:
+    with pytest.raises(InputError, match=rf"^sd must be finite and above 0, got {sd}\.$"):
+        plan(effect=1, sd=sd)
+
+
 def test_variants_of_few_pairs_are_left_out() -> None:
     found = scatter([[1.0, 2.0, 3.0], [5.0, 9.0], [0.0, 0.0, 6.0, 6.0]])
     assert found is not None

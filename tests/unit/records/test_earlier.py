@@ -95,15 +95,61 @@ def test_a_plan_of_looks_cannot_change_after_a_look(
         earlier_plans(tmp_path, plan([0, 1, 2, 3, 4], until=after))
 
 
-def test_a_plan_of_looks_keeps_its_metric_after_a_look(tmp_path: Path) -> None:
-    other = plan([0, 1, 2, 3, 4], until=UNTIL, metric="loss")
-    for seeds, before in ((2, UNTIL), (3, None)):
-        folder = tmp_path / str(seeds)
-        made(folder, plan([0, 1, 2, 3, 4], until=before), seeds)
-        assert earlier_plans(folder, other | {"until_decided": before}) == []
-    made(tmp_path, plan([0, 1, 2, 3, 4], until=UNTIL), 3)
-    with pytest.raises(InputError, match="planned until decided by accuracy, and 3 seeds have results"):
-        earlier_plans(tmp_path, other)
+def of_variants(
+    names: str, until: dict[str, Any] | None, of: dict[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
+    """A plan of five seeds; `of` stands for the settings of variants that differ."""
+    runs = [
+        {"variant": name, "seed": seed, "folder": f"runs/{name}/seed-{seed}-{(of or {}).get(name, '1111aaaa')}"}
+        for seed in range(5)
+        for name in names
+    ]
+    variants: dict[str, Any] = {name: {"settings": {}, "command": None} for name in names}
+    return plan([0, 1, 2, 3, 4], until=until, **{"runs": runs, "variants": variants, **more})
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (of_variants("ab", UNTIL), r"with variants a, b, c, and 3 seeds have results: .* for variants a, b\.$"),
+        (of_variants("bc", UNTIL, baseline="b"), r"with variants a, b, c, "),
+        (of_variants("abcd", UNTIL), r"for variants a, b, c, d\.$"),
+        (of_variants("abc", UNTIL, {"c": "2222bbbb"}), r'with settings of variant "c" as they were, '),
+        (of_variants("abc", UNTIL, baseline="b"), r"with baseline a, .* for baseline b\.$"),
+        (of_variants("abc", UNTIL, metric="loss"), r"with metric accuracy, .* for metric loss\.$"),
+        (of_variants("abc", UNTIL, smallest_effect=0.5), r"with smallest_effect 0, .* for smallest_effect 0\.5\.$"),
+    ],
+)
+def test_what_is_judged_until_decided_cannot_change_after_a_look(
+    tmp_path: Path, after: dict[str, Any], words: str
+) -> None:
+    before = of_variants("abc", UNTIL)
+    made(tmp_path, before, 2, "abc")
+    assert earlier_plans(tmp_path, after) == []  # nothing was seen
+    made(tmp_path, before, 3, "abc")
+    assert earlier_plans(tmp_path, before) == []
+    with pytest.raises(InputError, match=words):
+        earlier_plans(tmp_path, after)
+
+
+def test_a_variant_without_results_may_be_mended_until_decided(tmp_path: Path) -> None:
+    made(tmp_path, of_variants("abc", UNTIL), 3)
+    assert earlier_plans(tmp_path, of_variants("abc", UNTIL, {"c": "2222bbbb"})) == []
+
+
+def test_what_a_fixed_plan_was_judged_with_is_remembered(tmp_path: Path) -> None:
+    whole = of_variants("abcd", None)
+    made(tmp_path, whole, 5, "abc")
+    now = of_variants("ab", None, metric="loss", baseline="b")
+    found = earlier_plans(tmp_path, now)
+    assert [(one["removed"], one["metric"], one["baseline"]) for one in found] == [(["c"], "accuracy", "a")]
+    write_json(tmp_path / "study.json", now | {"earlier": found})
+    assert looks_before(read_plan(tmp_path)) == found
+    back = {**of_variants("abc", None, metric="loss"), "earlier": found}
+    assert [one.keys() - {"seeds", "created", "folders"} for one in looks_before(back)] == [{"metric"}]
+    write_json(tmp_path / "study.json", whole)
+    assert looks_before({**whole, "earlier": found}) == []  # as it was
+    assert earlier_plans(tmp_path, of_variants("abcde", None)) == []  # one more is none that was chosen
 
 
 def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path: Path) -> None:

@@ -154,6 +154,55 @@ def test_a_folder_whose_runs_are_being_made_with_other_settings_is_no_place_for_
             refuse_other(folder, file, None, others)
 
 
+def test_runs_that_a_command_has_still_to_make_are_not_taken_out_of_its_plan(tmp_path: Path) -> None:
+    file, folder = tmp_path / "a.toml", tmp_path / "runs" / "a"
+    file.touch()
+    plan = json.loads((make_study(folder, {"base": [90.0] * 3, "b": [91.0] * 3}, 3) / "study.json").read_text())
+    write_json(folder / "study.json", plan | {"scale": None, "source": source_from(folder, file)})
+    runs = [run["folder"] for run in plan["runs"]]
+    last = [run for run in runs if "seed-2" in run]
+    for run in last:
+        shutil.rmtree(folder / run)
+    fewer = [run for run in runs if run not in last]
+    assert refuse_other(folder, file, None, fewer) is None, "nobody makes any"
+    with leased(folder / runs[0]):
+        assert refuse_other(folder, file, None, [*runs, "runs/b/seed-3-11111111"]) is None, "nothing is dropped"
+        with pytest.raises(InputError, match="a is being run with other settings: base seed 2 is not over"):
+            refuse_other(folder, file, None, fewer)
+        for run in last:
+            write_json(folder / run / "failure.json", {"reason": "it failed"})
+        assert refuse_other(folder, file, None, fewer) is None, "they have ended"
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_names_that_no_record_can_hold_are_told_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    odd = os.fsdecode(b"st\xfc")
+    if place == "file":
+        file = file.rename(f"{odd}.toml")
+    assert run(file, "--out", f"runs/{odd if place == 'folder' else 'study'}") == 2
+    assert "names of files and folders must be UTF-8, got " in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_a_plan_that_another_command_has_changed_meanwhile_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    script = Path("study.sh")
+    script.write_text(script.read_text() + "test -e fewer.json && cp fewer.json runs/study/study.json || true\n")
+    assert run(file, "--seeds", 1) == 0
+    assert "another command" not in capsys.readouterr().err
+    shutil.copyfile("runs/study/study.json", "fewer.json")
+    assert run(file) == 0
+    told = "has changed the plan of runs/study meanwhile: 2 of this one's 4 runs are no part of it"
+    assert told in capsys.readouterr().err
+
+
 def test_a_result_without_its_config_must_be_the_runs_own(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("[experiment]\nepochs = 1\n[variants.a]\n[variants.b]\nepochs = 2\n")
     a, b, *_ = read_plan(tmp_path / "study.toml").runs()
