@@ -105,9 +105,10 @@ def named_labels(columns: Sequence[str]) -> list[str]:
     return found
 
 
-def find_split(columns: Sequence[str]) -> str | None:
-    """The column that tells the splits, where there is one."""
-    plain = _by_plain(columns)
+def find_split(columns: Sequence[str], options: ColumnOptions) -> str | None:
+    """The column that is named for splits, where there is one; none that is wanted for images or labels."""
+    wanted = {options.image_column, options.label_column, *(options.label_columns or ())}
+    plain = _by_plain([column for column in columns if column not in wanted])
     return next((plain[name] for name in SPLIT_NAMES if name in plain), None)
 
 

@@ -38,7 +38,7 @@ def read_path(path: Path, options: DataOptions) -> Source:
         if arrow_files(path):
             return read_arrow(path, options)
         if shard_files(path):
-            return read_shards(path, label_column=options.label_column)
+            return read_shards(path, options)
         return read_parquet(path, options)
     shards, tables = shard_files(path), parquet_files(path)
     if shards and tables:
@@ -47,7 +47,7 @@ def read_path(path: Path, options: DataOptions) -> Source:
     if arrow and (shards or tables):
         say(f"{path}: {'shards' if shards else 'parquet files'} are read, not {arrow[0].name}")
     if shards:
-        return read_shards(path, label_column=options.label_column)
+        return read_shards(path, options)
     if tables:
         return read_parquet(path, options)
     named = [] if arrow else table_files(path)
