@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from truelift.data.arrow_messages import check_messages
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import OF_ROWS, ColumnOptions, refuse_columns
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import find_named
@@ -92,6 +92,7 @@ def read_arrow(path: Path, options: ColumnOptions) -> Source:
         named = find_named(path, by_split, names, options.image_folder)
         return named_source(rows.named(named), rows.numbered, "an arrow file")
     counts = {file: table.num_rows for file, table in tables.items()}
+    refuse_columns(options, "encoded images", OF_ROWS)
     return rows.source(lambda split, labels: _list(by_split[split], counts, rows.image, labels))
 
 

@@ -202,7 +202,11 @@ def _classes(flat: Mapping[str, list[Any]], names: tuple[str, ...] | None) -> tu
         names = (*sorted(trained, key=order), *sorted(others - trained, key=order))
     elif unknown := sorted(others - set(names)):
         raise InputError(f'a label must be a class number or one of the {len(names)} class names, got "{unknown[0]}"')
-    return names, {name: number for number, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names)}
+    if len(numbers) < len(names) and (twice := sorted(name for name in others if names.count(name) > 1)):
+        count = names.count(twice[0])
+        raise InputError(f'a label must name one class, got "{twice[0]}", the name of {count}; give class numbers')
+    return names, numbers
 
 
 _KINDS = {int: "whole numbers", str: "text", bool: "true or false"}

@@ -1,12 +1,13 @@
 """From options to the images of an experiment: find, choose, decode."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from truelift.data.columns import refuse_columns
 from truelift.data.dataset import Images, ImageSet, Splits
 from truelift.data.decode import BRIGHT, Pixels, as_rgb, decode_indices, require_bright
 from truelift.data.decoded import decode_splits
@@ -135,6 +136,7 @@ def find_source(options: DataOptions) -> Source:
 
             return read_own(options.name, known, options.args, options)
         if options.name == DIGITS:
+            refuse_columns(options, "the digits")
             return read_digits()
         assert named is not None, "what else has been found"
         if named.repository is None:
@@ -150,16 +152,9 @@ def find_source(options: DataOptions) -> Source:
     if not path.exists():
         raise InputError(f"data.path must be an existing file or folder, got {path}")
     try:
-        return read_path(path, _with_label_column(options, named))
+        return read_path(path, options, None if named is None else named.label_column)
     except OSError as error:
         raise InputError(f"data.path cannot be read: {one_line(error)}") from error
-
-
-def _with_label_column(options: DataOptions, named: NamedSet | None) -> DataOptions:
-    """The label that a known data set's name means, where no other is wanted."""
-    if options.label_column is not None or options.label_columns is not None or named is None:
-        return options
-    return replace(options, label_column=named.label_column)
 
 
 def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[Listing, IntArray]]:

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import ColumnOptions, refuse_columns
 from truelift.data.digest import of_arrays, of_files
 from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
@@ -69,6 +69,8 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
     parts = {
         split: _part(f"{where}, {split}", given[split], columns) for split in _SPLITS if given.get(split) is not None
     }
+    if not any(isinstance(part, Given) and part.has_columns for part, _ in parts.values()):
+        refuse_columns(columns, "images that a function gives without columns")
     said = {split: part.told for split, (part, _) in parts.items() if isinstance(part, Given) and part.told}
     divided = divide(where, said, parts)
     say_divided(where, said, divided)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import OF_ROWS, ColumnOptions, refuse_columns
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import find_named
@@ -90,6 +90,7 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         names = {file: names_in(opened(file, lambda f: f.read(columns=[rows.image])).column(0)) for file in files}
         named = find_named(path, by_split, names, options.image_folder)
         return named_source(rows.named(named), rows.numbered, "a parquet file")
+    refuse_columns(options, "encoded images", OF_ROWS)
     return rows.source(lambda split, labels: _list(by_split[split], rows.image, labels))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truelift.data.class_names import names_of
+from truelift.data.class_names import names_of, read_class_names
 from truelift.data.columns import ColumnOptions, find_split, named_image, named_labels
 from truelift.data.image_files import beside, list_files
-from truelift.data.labels import Numbered, Raw, from_columns, number_labels
+from truelift.data.labels import Numbered, Raw, divided, from_columns, number_labels
 from truelift.data.listing import IntArray, Labels, Listing, Source, number_names, part_of
 from truelift.data.split_columns import Told, divide, say_divided
 from truelift.errors import InputError, one_line
@@ -199,18 +199,24 @@ def number_rows(
         columns.require_same(file, schema, first, schemas[first], labelled=file not in bare)
 
     def values(file: Path) -> Any:
-        return [None] * read(file, ()).num_rows if file in bare else _values(file, columns, read(file, columns.labels))
+        if file in bare:
+            return [None] * read(file, ()).num_rows
+        return _values(file, columns, read(file, columns.labels), options.label_separator)
 
-    names, found = columns.names(schemas[first]), {split: [*map(values, its)] for split, its in files.items()}
+    require_text(schemas[first], columns.labels[0], options.label_separator)
+    names = columns.names(schemas[first])
+    names = read_class_names(path) if names is None else names
+    found = {split: [*map(values, its)] for split, its in files.items()}
     told = {split: its for split, paths in files.items() if (its := _told(paths, schemas, columns.split, read))}
-    divided = divide(str(path), told, files)
-    say_divided(str(path), told, divided)
-    if not divided and not columns.each and all(_is_plain(part) for parts in found.values() for part in parts):
-        return Rows(columns.image, _class_numbers(files, found, columns.labels[0], names), divided)
+    chosen = divide(str(path), told, files)
+    say_divided(str(path), told, chosen)
+    listed = columns.each or options.label_separator is not None
+    if not chosen and not listed and all(_is_plain(part) for parts in found.values() for part in parts):
+        return Rows(columns.image, _class_numbers(files, found, columns.labels[0], names), chosen)
     raw = {split: _joined(files[split], parts) for split, parts in found.items()}
-    if divided:
-        raw |= {split: raw["train"].part(rows) for split, rows in divided.items()}
-    return Rows(columns.image, number_labels(raw, names), divided)
+    if chosen:
+        raw |= {split: raw["train"].part(rows) for split, rows in chosen.items()}
+    return Rows(columns.image, number_labels(raw, names), chosen)
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
@@ -302,12 +308,27 @@ def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> st
     raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
 
 
-def _values(file: Path, columns: Columns, table: pa.Table) -> Any:
+def require_text(schema: pa.Schema, column: str, separator: str | None) -> None:
+    """Refuse to divide labels that are no text.
+
+    Raises:
+        InputError: There is a separator, and the column holds no text.
+    """
+    kind = schema.field(column).type
+    if separator is not None and not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        raise InputError(
+            f'data.label_separator must be left out where labels are no text, got {separator!r} and "{column}" of '
+            f"type {kind}"
+        )
+
+
+def _values(file: Path, columns: Columns, table: pa.Table, separator: str | None) -> Any:
     """A file's labels: an arrow column, or a list."""
     if columns.each:
         said = {name: table.column(name).to_pylist() for name in columns.labels}
         return from_columns(said, lambda row: f"{file} row {row}")
-    return table.column(columns.labels[0])
+    values = table.column(columns.labels[0])
+    return values if separator is None else [divided(value, separator) for value in values.to_pylist()]
 
 
 def _told(

@@ -7,7 +7,7 @@ from typing import Any
 
 from truelift.data.archives import COMPRESSED_TAR, read_tars, refuse_compressed
 from truelift.data.class_names import read_class_names
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import ColumnOptions, refuse_columns, with_label
 from truelift.data.files import files_ending, is_hidden, say
 from truelift.data.image_formats import image_endings
 from truelift.data.labels import Raw, number_labels
@@ -33,20 +33,21 @@ def shard_files(path: Path) -> list[Path]:
     return found
 
 
-def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
+def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: str | None = None) -> Source:
     """The images of one shard, or of a folder of them; nothing is extracted.
 
     Files are matched to splits by their names (see `split_names`), and a key in KEY.json that is named for splits is
     read (see `split_columns`). A key is a member's name up to the first dot of its last part. A label is a class number
-    in KEY.cls; where no shard has such, the label in KEY.json (a key named label, class and the like, or the one that
-    is wanted); where none has these either, the line in KEY.txt. Class numbers are named by `classes.txt` or
-    `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other endings are left
-    out. A test set without any label is one that can be predicted alone. Tar files whose images have no labels, and of
-    the training set lie in folders, are read as these folders (see `archives`).
+    in KEY.cls; where no shard has such or a key is wanted, the label in KEY.json (a key named label, class and the
+    like, or the one that is wanted); where none has these either, the line in KEY.txt. Class numbers are named by
+    `classes.txt` or `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other
+    endings are left out. A test set without any label is one that can be predicted alone. Tar files whose images have
+    no labels, and of the training set lie in folders, are read as these folders (see `archives`).
 
     Args:
         path: A tar file, or a folder with some.
-        options: Which keys of KEY.json hold what.
+        options: Which keys of KEY.json hold what, as the user gives them.
+        usual_label: The key of the label that the data set's name means.
 
     Raises:
         InputError: A file is no uncompressed tar file, is cut off, or cannot be matched to a split; a key has an image
@@ -56,9 +57,15 @@ def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
     by_split = match_splits(path, files)
     members = {file: tar_members(file) for file in files}
     if not any(map(_has_labels, members.values())) and any(_has_folders(members[file]) for file in by_split["train"]):
+        refuse_columns(options, "class folders")
         return read_tars(path, members)
+    refuse_columns(options, "shards", ("label_column", "label_columns", "label_separator"))
     found = {split: [_samples(file, members[file]) for file in its] for split, its in by_split.items()}
-    ending = _label_ending(found["train"])
+    wanted = options.label_column is not None or options.label_columns is not None
+    ending = _label_ending(found["train"], ("json",) if wanted else ENDINGS) or _label_ending(found["train"], ENDINGS)
+    if ending in ("cls", "txt"):
+        refuse_columns(options, f"labels in KEY.{ending}", ("label_separator",) if ending == "txt" else ())
+    options = with_label(options, usual_label)
     read = {split: _read(samples, split, ending or ENDINGS[0], options) for split, samples in found.items()}
     raw = {split: part for split, (part, _) in read.items()}
     if not raw["train"].values:
@@ -130,9 +137,9 @@ def _samples(file: Path, members: Sequence[Member]) -> _Samples:
     return found
 
 
-def _label_ending(samples: Sequence[_Samples]) -> str | None:
+def _label_ending(samples: Sequence[_Samples], endings: Sequence[str]) -> str | None:
     """The ending of the files that labels are taken from; None where there are none beside an image."""
-    return next((e for e in ENDINGS if any(sample.labels[e].keys() & sample.images.keys() for sample in samples)), None)
+    return next((e for e in endings if any(sample.labels[e].keys() & sample.images.keys() for sample in samples)), None)
 
 
 def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnOptions) -> tuple[Raw, Told | None]:
