@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from truelift.data.arrow_messages import check_messages
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import OF_ROWS, ColumnOptions, refuse_columns
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import find_named
@@ -85,14 +85,15 @@ def read_arrow(path: Path, options: ColumnOptions) -> Source:
     by_split = match_splits(path, files)
     tables = {file: read_table(file) for file in files}
     schemas = {file: table.schema for file, table in tables.items()}
-    image, numbered = number_rows(by_split, schemas, options, lambda file, names: tables[file])
-    held = {file: table.column(image) for file, table in tables.items()}
+    rows = number_rows(path, by_split, schemas, options, lambda file, names: tables[file])
+    held = {file: table.column(rows.image) for file, table in tables.items()}
     if not holds_images(held[files[0]].type) or all(map(_lacks_bytes, held.values())):
         names = {file: names_in(values) for file, values in held.items()}
         named = find_named(path, by_split, names, options.image_folder)
-        return named_source(named, numbered, "an arrow file")
-    rows = {file: table.num_rows for file, table in tables.items()}
-    return numbered.source({split: _list(its, rows, image, numbered.labels[split]) for split, its in by_split.items()})
+        return named_source(rows.named(named), rows.numbered, "an arrow file")
+    counts = {file: table.num_rows for file, table in tables.items()}
+    refuse_columns(options, "encoded images", OF_ROWS)
+    return rows.source(lambda split, labels: _list(by_split[split], counts, rows.image, labels))
 
 
 def read_table(file: Path) -> pa.Table:

@@ -1,8 +1,8 @@
 """Which columns of a table hold file names, labels and splits, told by their names."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 from truelift.errors import InputError, known
@@ -51,6 +51,27 @@ class ColumnOptions:
         yield "label_columns", several, "two different names or more"
 
 
+OF_ROWS = ("image_column", "label_column", "label_columns", "label_separator")
+"""The options about columns that rows of encoded images can use."""
+
+
+def refuse_columns(options: ColumnOptions, there: str, used: Collection[str] = ()) -> None:
+    """Refuse options about columns where what they name is not there.
+
+    Args:
+        options: As the user gives them.
+        there: What is, for messages.
+        used: The options that it can use.
+
+    Raises:
+        InputError: Another one is given.
+    """
+    for field in fields(ColumnOptions):
+        value = getattr(options, field.name)
+        if value is not None and field.name not in used:
+            raise InputError(f"data.{field.name} must be left out for {there}, got {value!r}")
+
+
 def find_image(columns: Sequence[str], wanted: str | None, table: str) -> str:
     """The column with the file names.
 
@@ -79,6 +100,13 @@ def named_image(columns: Sequence[str]) -> str | None:
     return next((plain[name] for name in IMAGE_NAMES if name in plain), None)
 
 
+def with_label(options: ColumnOptions, usual: str | None) -> ColumnOptions:
+    """The options with the label that a data set's name means, where the user wants no other."""
+    if options.label_column is not None or options.label_columns is not None:
+        return options
+    return replace(options, label_column=usual)
+
+
 def find_label(columns: Sequence[str], wanted: str | None, table: str) -> str:
     """The column with the labels: the one that is wanted, or is named for them, or is the only one.
 
@@ -105,9 +133,10 @@ def named_labels(columns: Sequence[str]) -> list[str]:
     return found
 
 
-def find_split(columns: Sequence[str]) -> str | None:
-    """The column that tells the splits, where there is one."""
-    plain = _by_plain(columns)
+def find_split(columns: Sequence[str], options: ColumnOptions) -> str | None:
+    """The column that is named for splits, where there is one; none that is wanted for images or labels."""
+    wanted = {options.image_column, options.label_column, *(options.label_columns or ())}
+    plain = _by_plain([column for column in columns if column not in wanted])
     return next((plain[name] for name in SPLIT_NAMES if name in plain), None)
 
 

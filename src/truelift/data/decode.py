@@ -26,6 +26,11 @@ _CHUNK = 256
 
 _GRAY_MODES = {"1", "L", "LA", "La"}
 
+BRIGHT = 16
+"""What the brightest of all pixels of images with 16 bits a channel is at least, as one of 8 bits."""
+
+_LOOKED_AT = 100
+
 SIDE = at_least(1, 65_536)
 """The range of a side in pixels."""
 
@@ -99,6 +104,36 @@ def decode_indices(
 def none_decoded(listing: Listing, indices: IntArray) -> InputError:
     """The error for images none of which can be decoded."""
     return InputError(f"none of {len(indices)} images can be decoded, the first is {listing.place(int(indices[0]))}")
+
+
+def require_bright(listing: Listing, indices: IntArray) -> None:
+    """Refuse images of 16 bits a channel, none of which has a pixel of `BRIGHT` or more: 8 or 12 bits saved as 16.
+
+    The upper 8 bits are read, in which such have 16 levels, or are black.
+
+    Args:
+        listing: The images.
+        indices: int64 (N,), those whose pixels are so dark.
+
+    Raises:
+        InputError: They have 16 bits.
+    """
+    for index in indices[:_LOOKED_AT].tolist():
+        deep = attempt(listing.opener(index), _has_16_bits)
+        if isinstance(deep, str):  # it cannot be decoded, and was left out
+            continue
+        if deep:
+            raise InputError(
+                f"images of 16 bits a channel must use their range, 0 to 65535, got values below {256 * BRIGHT} alone "
+                f"(the first is {listing.place(index)}): scale them to that range, or save them with 8 bits"
+            )
+        return
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether a channel has 16 bits; Pillow opens such images in colour as of 8, and says so in how it decodes them."""
+    tiles = getattr(image, "tile", ())
+    return image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in tiles)
 
 
 def as_rgb(pixels: Pixels) -> Pixels:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from truelift.data.listing import Labels, Listing, Source, number_names
+from truelift.data.listing import IntArray, Labels, Listing, Source, number_names
 from truelift.errors import InputError
 
 Place = Callable[[int], str]
@@ -41,6 +41,11 @@ class Raw:
 
     values: Sequence[Any]
     place: Place
+
+    def part(self, rows: IntArray) -> "Raw":
+        """Those of some images, by their indices."""
+        chosen = rows.tolist()
+        return Raw([self.values[row] for row in chosen], lambda index: self.place(chosen[index]))
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,13 @@ def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None) -> Numb
         else:
             labels[split] = np.array([numbers[value] for value in values], dtype=np.int64)
     return Numbered(labels, classes, bare_test)
+
+
+def divided(value: Any, separator: str | None) -> Any:
+    """Several labels in one text, where there is a separator; of the whole text nothing stays nothing."""
+    if separator is None or not isinstance(value, str) or not value.strip():
+        return value
+    return [part.strip() for part in value.split(separator) if part.strip()]
 
 
 def from_columns(columns: Mapping[str, Sequence[Any]], place: Place) -> list[list[str]]:
@@ -190,7 +202,11 @@ def _classes(flat: Mapping[str, list[Any]], names: tuple[str, ...] | None) -> tu
         names = (*sorted(trained, key=order), *sorted(others - trained, key=order))
     elif unknown := sorted(others - set(names)):
         raise InputError(f'a label must be a class number or one of the {len(names)} class names, got "{unknown[0]}"')
-    return names, {name: number for number, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names)}
+    if len(numbers) < len(names) and (twice := sorted(name for name in others if names.count(name) > 1)):
+        count = names.count(twice[0])
+        raise InputError(f'a label must name one class, got "{twice[0]}", the name of {count}; give class numbers')
+    return names, numbers
 
 
 _KINDS = {int: "whole numbers", str: "text", bool: "true or false"}

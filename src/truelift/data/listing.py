@@ -46,6 +46,36 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """Some images of a listing, by ascending indices there."""
+
+    whole: Listing
+    indices: IntArray
+
+    def openers(self, indices: IntArray) -> Iterator[Opener]:
+        return self.whole.openers(self.indices[indices])
+
+    def place(self, index: int) -> str:
+        return self.whole.place(int(self.indices[index]))
+
+    def content(self) -> bytes:
+        assert self.whole.content is not None, "the caller has looked"
+        return self.whole.content() + self.indices.tobytes()
+
+
+def part_of(whole: Listing, indices: IntArray, labels: Labels) -> Listing:
+    """Some images of a listing that lie in files.
+
+    Args:
+        whole: The listing.
+        indices: Theirs in it, ascending.
+        labels: Theirs, as of any listing.
+    """
+    part = _Part(whole, indices)
+    return Listing(labels, part.openers, part.place, None if whole.content is None else part.content, whole.files)
+
+
+@dataclass(frozen=True)
 class Source:
     """A data set as it lies on disk; `validation` and `test` are None where it has none."""
 

@@ -1,14 +1,15 @@
 """From options to the images of an experiment: find, choose, decode."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from truelift.data.columns import refuse_columns
 from truelift.data.dataset import Images, ImageSet, Splits
-from truelift.data.decode import Pixels, as_rgb, decode_indices
+from truelift.data.decode import BRIGHT, Pixels, as_rgb, decode_indices, require_bright
 from truelift.data.decoded import decode_splits
 from truelift.data.digest import DataState, state_of
 from truelift.data.digits import read_digits
@@ -65,6 +66,8 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
             state=state_of(source),
         )
     decoded = decode_splits(chosen, options)
+    if not any(map(_is_bright, decoded.values())):
+        require_bright(*chosen["train"])
     sets = _image_sets(decoded)
     train = sets["train"]
     _require_decoded(source, source.train.labels[chosen["train"][1]], train.labels.numpy())
@@ -142,6 +145,7 @@ def find_source(options: DataOptions) -> Source:
 
             return read_own(options.name, known, options.args, options)
         if options.name == DIGITS:
+            refuse_columns(options, "the digits")
             return read_digits()
         assert named is not None, "what else has been found"
         if named.repository is None:
@@ -157,16 +161,9 @@ def find_source(options: DataOptions) -> Source:
     if not path.exists():
         raise InputError(f"data.path must be an existing file or folder, got {path}")
     try:
-        return read_path(path, _with_label_column(options, named))
+        return read_path(path, options, None if named is None else named.label_column)
     except OSError as error:
         raise InputError(f"data.path cannot be read: {one_line(error)}") from error
-
-
-def _with_label_column(options: DataOptions, named: NamedSet | None) -> DataOptions:
-    """The label that a known data set's name means, where no other is wanted."""
-    if options.label_column is not None or options.label_columns is not None or named is None:
-        return options
-    return replace(options, label_column=named.label_column)
 
 
 def _choose(source: Source, options: DataOptions, seed: int) -> dict[str, tuple[Listing, IntArray]]:
@@ -238,6 +235,11 @@ def _image_sets(decoded: dict[str, tuple[Pixels, Labels]]) -> dict[str, ImageSet
         split: _image_set(pixels if pixels.shape[3] == channels else as_rgb(pixels), labels)
         for split, (pixels, labels) in decoded.items()
     }
+
+
+def _is_bright(decoded: tuple[Pixels, Labels]) -> bool:
+    """Whether a pixel has `BRIGHT` or more; one is found at once, as a rule."""
+    return any(bool((image >= BRIGHT).any()) for image in decoded[0])
 
 
 def _image_set(pixels: Pixels, labels: Labels) -> ImageSet:

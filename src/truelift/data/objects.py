@@ -7,7 +7,7 @@ compared, and are left out.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,14 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import OF_ROWS, ColumnOptions, refuse_columns
 from truelift.data.digest import of_arrays
 from truelift.data.given_images import array_of, image_of, open_item
 from truelift.data.image_formats import open_bytes, open_file
+from truelift.data.labels import divided
 from truelift.data.listing import IntArray, Opener
-from truelift.data.parquet_columns import class_names, find_columns
+from truelift.data.parquet_columns import class_names, find_columns, require_text, split_words
+from truelift.data.split_columns import Told
 from truelift.errors import InputError
 from truelift.own import raised
 
@@ -42,6 +44,9 @@ class Given:
         labels: As they are there: an array, or a list.
         names: Of the classes, where they are known.
         where: What it is, for messages.
+        told: What a column says of splits.
+        rows: Of each image its number there; None: the same.
+        has_columns: Whether it is a table, as Hugging Face's are.
     """
 
     count: int
@@ -50,23 +55,33 @@ class Given:
     labels: Any
     names: tuple[str, ...] | None
     where: str
+    told: Told | None = None
+    rows: IntArray | None = None
+    has_columns: bool = False
+
+    def part(self, rows: IntArray) -> "Given":
+        """Some of its images, by ascending numbers."""
+        return replace(self, count=len(rows), labels=[self.labels[row] for row in rows.tolist()], rows=rows)
 
     def openers(self, indices: IntArray) -> Iterator[Opener]:
         """The opener of each."""
-        return (partial(self.open, index) for index in indices.tolist())
+        return (partial(self.open, self._row(index)) for index in indices.tolist())
 
     def place(self, index: int) -> str:
         """Its number."""
-        return f"{self.where} image {index}"
+        return f"{self.where} image {self._row(index)}"
 
     def content(self) -> bytes:
         """Of some images evenly from all: each has to be made."""
         some = np.linspace(0, self.count - 1, min(self.count, _LOOKED_AT)).round().astype(int)
-        return of_arrays([self.sample(index) for index in some.tolist()])
+        return of_arrays([self.sample(self._row(index)) for index in some.tolist()])
 
     def files(self) -> Sequence[str]:
         """None: what is made anew each time may change without a file that does."""
         return ()
+
+    def _row(self, index: int) -> int:
+        return index if self.rows is None else int(self.rows[index])
 
 
 def is_data_set(given: Any) -> bool:
@@ -107,7 +122,9 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
         raise InputError(f"{where}: a data set that is streamed has no order; load it without streaming=True.")
     schema: pa.Schema = given.features.arrow_schema
     try:
+        refuse_columns(options, "a data set of Hugging Face", OF_ROWS)
         columns = find_columns(schema, options)
+        require_text(schema, columns.labels[0], options.label_separator)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     if columns.each:
@@ -135,7 +152,14 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
         found = encoded(index)
         return np.frombuffer(found.encode() if isinstance(found, str) else found, dtype=np.uint8)
 
-    return Given(len(images), opened, sample, labels, class_names(schema, columns.labels[0]), where)
+    if options.label_separator is not None:
+        labels = [divided(label, options.label_separator) for label in labels]
+    told = None
+    if columns.split is not None:
+        said = given.select_columns([columns.split]).with_format(None)[:][columns.split]
+        words = split_words(schema, columns.split, [*said])
+        told = Told(columns.split, words, lambda index: f"{where} image {index}")
+    return Given(len(images), opened, sample, labels, class_names(schema, columns.labels[0]), where, told, None, True)
 
 
 def _from_items(where: str, given: Any) -> Given:

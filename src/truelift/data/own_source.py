@@ -28,12 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import ColumnOptions, refuse_columns
 from truelift.data.digest import of_arrays, of_files
 from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
+from truelift.data.split_columns import divide, say_divided
 from truelift.errors import InputError, known, one_line
 from truelift.own import call
 
@@ -68,6 +69,14 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
     parts = {
         split: _part(f"{where}, {split}", given[split], columns) for split in _SPLITS if given.get(split) is not None
     }
+    if not any(isinstance(part, Given) and part.has_columns for part, _ in parts.values()):
+        refuse_columns(columns, "images that a function gives without columns")
+    said = {split: part.told for split, (part, _) in parts.items() if isinstance(part, Given) and part.told}
+    divided = divide(where, said, parts)
+    say_divided(where, said, divided)
+    if divided and isinstance(whole := parts["train"][0], Given):
+        chosen = {split: whole.part(rows) for split, rows in divided.items()}
+        parts |= {split: (part, _rows(part.labels)) for split, part in chosen.items()}
     names = given.get("classes")
     numbered = _numbered(parts, None if names is None else _classes(where, names))
     listings = {

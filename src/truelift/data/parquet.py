@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from truelift.data.columns import ColumnOptions
+from truelift.data.columns import OF_ROWS, ColumnOptions, refuse_columns
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
 from truelift.data.image_files import find_named
@@ -68,9 +68,9 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
 
     Files are matched to splits by a word in their name, or else in their folder's name (`train-00000-of-00002.parquet`,
     `data/test-*.parquet`, `valid/0.parquet`). Where no file has such a word, or `path` is one file, all is for
-    training. Class names come from the `huggingface` metadata where present; otherwise a class is named by its number,
-    or as the label says (see `labels`). A test set without labels, or with −1 throughout, is one that can be predicted
-    alone.
+    training. A column named for splits is read (see `split_columns`). Class names come from the `huggingface` metadata
+    where present; otherwise a class is named by its number, or as the label says (see `labels`). A test set without
+    labels, or with −1 throughout, is one that can be predicted alone.
 
     Args:
         path: A parquet file, or a folder with some.
@@ -84,13 +84,14 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
     for file in files:
         opened(file, partial(_refuse_bombs, size=file.stat().st_size))
     schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}
-    image, numbered = number_rows(by_split, schemas, options, _read_columns)
-    held = holds_images(schemas[files[0]].field(image).type)
-    if not held or all(opened(file, partial(_lacks_bytes, column=image)) for file in files):
-        names = {file: names_in(opened(file, lambda f: f.read(columns=[image])).column(0)) for file in files}
+    rows = number_rows(path, by_split, schemas, options, _read_columns)
+    held = holds_images(schemas[files[0]].field(rows.image).type)
+    if not held or all(opened(file, partial(_lacks_bytes, column=rows.image)) for file in files):
+        names = {file: names_in(opened(file, lambda f: f.read(columns=[rows.image])).column(0)) for file in files}
         named = find_named(path, by_split, names, options.image_folder)
-        return named_source(named, numbered, "a parquet file")
-    return numbered.source({split: _list(its, image, numbered.labels[split]) for split, its in by_split.items()})
+        return named_source(rows.named(named), rows.numbered, "a parquet file")
+    refuse_columns(options, "encoded images", OF_ROWS)
+    return rows.source(lambda split, labels: _list(by_split[split], rows.image, labels))
 
 
 def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:

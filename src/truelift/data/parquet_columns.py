@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truelift.data.class_names import names_of
-from truelift.data.columns import ColumnOptions, named_image, named_labels
+from truelift.data.class_names import names_of, read_class_names
+from truelift.data.columns import ColumnOptions, find_split, named_image, named_labels
 from truelift.data.image_files import beside, list_files
-from truelift.data.labels import Numbered, Raw, from_columns, number_labels
-from truelift.data.listing import IntArray, Labels, Source, number_names
+from truelift.data.labels import Numbered, Raw, divided, from_columns, number_labels
+from truelift.data.listing import IntArray, Labels, Listing, Source, number_names, part_of
+from truelift.data.split_columns import Told, divide, say_divided
 from truelift.errors import InputError, one_line
 
 _LABELS = "label (integer, text or boolean)"
@@ -28,11 +29,13 @@ class Columns:
         image: Encoded images, or the names of their files.
         labels: One column with labels, or with `each` one for each class.
         each: Whether each column says yes or no of a class.
+        split: What is named for splits.
     """
 
     image: str
     labels: tuple[str, ...]
     each: bool = False
+    split: str | None = None
 
     def names(self, schema: pa.Schema) -> tuple[str, ...] | None:
         """The classes' names, as far as the files say them."""
@@ -69,19 +72,20 @@ def find_columns(schema: pa.Schema, options: ColumnOptions) -> Columns:
     Images: the only column with bytes, a struct with the field `bytes` or plain binary; where there is none, text whose
     name is one for files (see `columns`), or a struct with the field `path`. Labels: the only ClassLabel column of the
     hub's metadata; or the one that is named for labels, of several such the only integers; or the only integers; or the
-    only other column of text or booleans.
+    only other column of text or booleans. What is named for splits is none of them, unless `options` name it.
 
     Raises:
         InputError: There is no such column, or more than one.
     """
-    image = _image_column(schema, options.image_column)
+    image, split = _image_column(schema, options.image_column), find_split(schema.names, options)
+    split = None if split == image or schema.names.count(split) > 1 else split
     if options.label_columns is None:
-        return Columns(image, (_label_column(schema, image, options.label_column),))
+        return Columns(image, (_label_column(schema, (image, split), options.label_column),), split=split)
     for name in options.label_columns:
         kind = _wanted_type(schema, name, "data.label_columns")
         if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind)):
             raise InputError(f'data.label_columns must name 0 and 1 or booleans, got "{name}" of type {kind}')
-    return Columns(image, options.label_columns, each=True)
+    return Columns(image, options.label_columns, each=True, split=split)
 
 
 def holds_images(kind: pa.DataType) -> bool:
@@ -114,6 +118,43 @@ def bytes_of_row(encoded: bytes | None) -> bytes:
     return encoded
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of all files were taken for.
+
+    Attributes:
+        image: The column with the images.
+        numbered: The labels, by the splits that the images have in the end.
+        divided: Of the training files the rows of each split, where a column tells them; else empty.
+    """
+
+    image: str
+    numbered: Numbered
+    divided: Mapping[str, IntArray]
+
+    def source(self, listing: Callable[[str, Labels], Listing]) -> Source:
+        """The data set of encoded images.
+
+        Args:
+            listing: Lists the images of the files for a split, with labels.
+
+        Raises:
+            InputError: As `Source`.
+        """
+        labels = self.numbered.labels
+        if not self.divided:
+            return self.numbered.source({split: listing(split, its) for split, its in labels.items()})
+        whole = listing("train", np.empty(0, np.int64))
+        parts = {split: part_of(whole, rows, labels[split]) for split, rows in self.divided.items()}
+        rest = {split: listing(split, its) for split, its in labels.items() if split not in self.divided}
+        return self.numbered.source({**parts, **rest})
+
+    def named(self, names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+        """The image files that rows name, by the splits of the files, as those of the splits that they have."""
+        parts = {split: [names["train"][row] for row in rows.tolist()] for split, rows in self.divided.items()}
+        return {**names, **parts}
+
+
 def named_source(named: Mapping[str, Sequence[str]], numbered: Numbered, kind: str) -> Source:
     """The data set of image files that rows name.
 
@@ -131,14 +172,16 @@ def named_source(named: Mapping[str, Sequence[str]], numbered: Numbered, kind: s
 
 
 def number_rows(
+    path: Path,
     files: Mapping[str, Sequence[Path]],
     schemas: Mapping[Path, pa.Schema],
     options: ColumnOptions,
     read: Callable[[Path, Sequence[str]], pa.Table],
-) -> tuple[str, Numbered]:
+) -> Rows:
     """The column with the images, and the labels of all splits.
 
     Args:
+        path: What the user gave.
         files: By split.
         schemas: Of each file.
         options: Which columns hold what.
@@ -156,13 +199,24 @@ def number_rows(
         columns.require_same(file, schema, first, schemas[first], labelled=file not in bare)
 
     def values(file: Path) -> Any:
-        return [None] * read(file, ()).num_rows if file in bare else _values(file, columns, read(file, columns.labels))
+        if file in bare:
+            return [None] * read(file, ()).num_rows
+        return _values(file, columns, read(file, columns.labels), options.label_separator)
 
-    names, found = columns.names(schemas[first]), {split: [*map(values, its)] for split, its in files.items()}
-    if not columns.each and all(_is_plain(part) for parts in found.values() for part in parts):
-        return columns.image, _class_numbers(files, found, columns.labels[0], names)
+    require_text(schemas[first], columns.labels[0], options.label_separator)
+    names = columns.names(schemas[first])
+    names = read_class_names(path) if names is None else names
+    found = {split: [*map(values, its)] for split, its in files.items()}
+    told = {split: its for split, paths in files.items() if (its := _told(paths, schemas, columns.split, read))}
+    chosen = divide(str(path), told, files)
+    say_divided(str(path), told, chosen)
+    listed = columns.each or options.label_separator is not None
+    if not chosen and not listed and all(_is_plain(part) for parts in found.values() for part in parts):
+        return Rows(columns.image, _class_numbers(files, found, columns.labels[0], names), chosen)
     raw = {split: _joined(files[split], parts) for split, parts in found.items()}
-    return columns.image, number_labels(raw, names)
+    if chosen:
+        raw |= {split: raw["train"].part(rows) for split, rows in chosen.items()}
+    return Rows(columns.image, number_labels(raw, names), chosen)
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
@@ -197,13 +251,13 @@ def _image_column(schema: pa.Schema, wanted: str | None) -> str:
     return _only(found, "image (bytes, or files' names)", "data.image_column", schema)
 
 
-def _label_column(schema: pa.Schema, image: str, wanted: str | None) -> str:
+def _label_column(schema: pa.Schema, others: Sequence[str | None], wanted: str | None) -> str:
     if wanted is not None:
         kind = _wanted_type(schema, wanted, "data.label_column")
         if not _holds_labels(kind):
             raise InputError(f'data.label_column must name integers, text or booleans, got "{wanted}" of type {kind}')
         return wanted
-    labels = [field.name for field in schema if _holds_labels(field.type) and field.name != image]
+    labels = [field.name for field in schema if _holds_labels(field.type) and field.name not in others]
     integers = [field.name for field in schema if field.name in labels and pa.types.is_integer(field.type)]
     classes = [name for name in labels if class_names(schema, name) is not None]
     told = named_labels(labels)
@@ -254,12 +308,54 @@ def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> st
     raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
 
 
-def _values(file: Path, columns: Columns, table: pa.Table) -> Any:
+def require_text(schema: pa.Schema, column: str, separator: str | None) -> None:
+    """Refuse to divide labels that are no text.
+
+    Raises:
+        InputError: There is a separator, and the column holds no text.
+    """
+    kind = schema.field(column).type
+    if separator is not None and not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        raise InputError(
+            f'data.label_separator must be left out where labels are no text, got {separator!r} and "{column}" of '
+            f"type {kind}"
+        )
+
+
+def _values(file: Path, columns: Columns, table: pa.Table, separator: str | None) -> Any:
     """A file's labels: an arrow column, or a list."""
     if columns.each:
         said = {name: table.column(name).to_pylist() for name in columns.labels}
         return from_columns(said, lambda row: f"{file} row {row}")
-    return table.column(columns.labels[0])
+    values = table.column(columns.labels[0])
+    return values if separator is None else [divided(value, separator) for value in values.to_pylist()]
+
+
+def _told(
+    files: Sequence[Path],
+    schemas: Mapping[Path, pa.Schema],
+    column: str | None,
+    read: Callable[[Path, Sequence[str]], pa.Table],
+) -> Told | None:
+    """What a column says of splits in all rows of the files; None where none has it."""
+    having = {file for file in files if schemas[file].names.count(column) == 1}
+    if column is None or not having:
+        return None
+    parts = [
+        split_words(schemas[file], column, read(file, [column]).column(column))
+        if file in having
+        else [None] * read(file, ()).num_rows
+        for file in files
+    ]
+    joined = _joined(files, parts)
+    return Told(column, joined.values, joined.place)
+
+
+def split_words(schema: pa.Schema, column: str, values: Any) -> list[Any]:
+    """What a column says of splits; class numbers by their names."""
+    names = class_names(schema, column)
+    listed = values if isinstance(values, list) else values.to_pylist()
+    return [names[value] if names and value in range(len(names)) else value for value in listed]
 
 
 def _is_plain(values: Any) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from truelift.data.crops import Choose, centre_box, cut
-from truelift.data.decode import SIDE, DecodeOptions, attempted, cannot_decode
+from truelift.data.decode import BRIGHT, SIDE, DecodeOptions, attempted, cannot_decode, require_bright
 from truelift.data.listing import IntArray, Listing
 from truelift.errors import require
 from truelift.options import OPERATIONAL, SHARE_ABOVE_ZERO, Conflict, Only, at_least
@@ -104,7 +104,7 @@ class Photographs:
         each channel's mean to about 0.01, and all would have to be decoded once more.
 
         Raises:
-            InputError: As `cut`; or none can be decoded.
+            InputError: As `cut`, none can be decoded, or as `require_bright`.
         """
         numbers = torch.linspace(0, len(self) - 1, min(len(self), _SAMPLE)).round().long().tolist()
         counts = torch.zeros(3, 256, dtype=torch.int64)
@@ -113,6 +113,8 @@ class Photographs:
             if not isinstance(pixels, str):
                 counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in pixels.unbind(2)])
         require("the training images", "none", bool(counts.any()), "images that can be decoded, some at least")
+        if not counts[:, BRIGHT:].any():
+            require_bright(self.listing, self.indices)
         return counts
 
 

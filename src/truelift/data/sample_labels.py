@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from truelift.data.columns import find_label
+from truelift.data.columns import ColumnOptions, find_label, find_split
+from truelift.data.labels import divided, from_columns
 from truelift.data.members import Member, read_plain
 from truelift.errors import InputError, one_line
 
@@ -22,24 +23,33 @@ ENDINGS = ("cls", "json", "txt")
 """Of the files that labels are taken from, the first that there is."""
 
 
-def read_label(file: Path, key: str, ending: str, member: Member, column: str | None) -> Any:
-    """A sample's label from its file of this ending.
+class Sample(NamedTuple):
+    """What a sample's file says."""
+
+    label: Any
+    split: Any = None
+    split_key: str | None = None
+    """json: the key that is named for splits."""
+
+
+def read_label(file: Path, key: str, ending: str, member: Member, options: ColumnOptions) -> Sample:
+    """A sample's label, and its split if one is told, from its file of this ending.
 
     Args:
         file: The shard.
         key: The sample's.
         ending: One of `ENDINGS`.
         member: The file.
-        column: json: the key of the label; by default the one that can be meant.
+        options: json: which keys hold what; by default those that can be meant.
 
     Raises:
         InputError: It holds no label.
     """
     if ending == "cls":
-        return _number(_bytes(file, member, _LONGEST_NUMBER), file, key)
+        return Sample(_number(_bytes(file, member, _LONGEST_NUMBER), file, key))
     if ending == "txt":
-        return _text(_bytes(file, member, _LONGEST_TEXT), file, key)
-    return _from_json(_bytes(file, member, _LARGEST_JSON), file, key, column)
+        return Sample(divided(_text(_bytes(file, member, _LONGEST_TEXT), file, key), options.label_separator))
+    return _from_json(_bytes(file, member, _LARGEST_JSON), file, key, options)
 
 
 def _bytes(file: Path, member: Member, most: int) -> bytes:
@@ -71,13 +81,20 @@ def _text(content: bytes, file: Path, key: str) -> str:
     return text
 
 
-def _from_json(content: bytes, file: Path, key: str, column: str | None) -> Any:
+def _from_json(content: bytes, file: Path, key: str, options: ColumnOptions) -> Sample:
     try:
         if len(content) > _LARGEST_JSON:
             raise ValueError(f"more than {_LARGEST_JSON} bytes")
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: {key}.json cannot be read: {one_line(error)}") from error
-    if isinstance(found, Mapping):
-        return found[find_label([*found], column, f"{file}: {key}.json")]
-    return found
+    if not isinstance(found, Mapping):
+        return Sample(divided(found, options.label_separator))
+    where, split = f"{file}: {key}.json", find_split([*found], options)
+    told = None if split is None else found[split]
+    if options.label_columns:
+        said = {name: [found[find_label([*found], name, where)]] for name in options.label_columns}
+        return Sample(from_columns(said, lambda row: where)[0], told, split)
+    others = [name for name in found if name != split]
+    label = found[find_label(others, options.label_column, where)]
+    return Sample(divided(label, options.label_separator), told, split)

@@ -7,15 +7,19 @@ from typing import Any
 
 from truelift.data.archives import COMPRESSED_TAR, read_tars, refuse_compressed
 from truelift.data.class_names import read_class_names
+from truelift.data.columns import ColumnOptions, refuse_columns, with_label
 from truelift.data.files import files_ending, is_hidden, say
 from truelift.data.image_formats import image_endings
 from truelift.data.labels import Raw, number_labels
-from truelift.data.listing import Labels, Listing, Source
+from truelift.data.listing import Labels, Listing, Source, part_of
 from truelift.data.members import Member, list_members
-from truelift.data.sample_labels import ENDINGS, read_label
+from truelift.data.sample_labels import ENDINGS, Sample, read_label
+from truelift.data.split_columns import Told, divide, say_divided
 from truelift.data.split_names import match_splits
 from truelift.data.tar_files import tar_members
 from truelift.errors import InputError
+
+_BY_ITSELF = ColumnOptions()
 
 
 def shard_files(path: Path) -> list[Path]:
@@ -29,19 +33,21 @@ def shard_files(path: Path) -> list[Path]:
     return found
 
 
-def read_shards(path: Path, *, label_column: str | None = None) -> Source:
+def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: str | None = None) -> Source:
     """The images of one shard, or of a folder of them; nothing is extracted.
 
-    Files are matched to splits by their names (see `split_names`). A key is a member's name up to the first dot of its
-    last part. A label is a class number in KEY.cls; where no shard has such, the label in KEY.json (a key named label,
-    class and the like, or `label_column`); where none has these either, the line in KEY.txt. Class numbers are named by
+    Files are matched to splits by their names (see `split_names`), and a key in KEY.json that is named for splits is
+    read (see `split_columns`). A key is a member's name up to the first dot of its last part. A label is a class number
+    in KEY.cls; where no shard has such or a key is wanted, the label in KEY.json (a key named label, class and the
+    like, or the one that is wanted); where none has these either, the line in KEY.txt. Class numbers are named by
     `classes.txt` or `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other
     endings are left out. A test set without any label is one that can be predicted alone. Tar files whose images have
     no labels, and of the training set lie in folders, are read as these folders (see `archives`).
 
     Args:
         path: A tar file, or a folder with some.
-        label_column: Of KEY.json the key of the label.
+        options: Which keys of KEY.json hold what, as the user gives them.
+        usual_label: The key of the label that the data set's name means.
 
     Raises:
         InputError: A file is no uncompressed tar file, is cut off, or cannot be matched to a split; a key has an image
@@ -51,16 +57,29 @@ def read_shards(path: Path, *, label_column: str | None = None) -> Source:
     by_split = match_splits(path, files)
     members = {file: tar_members(file) for file in files}
     if not any(map(_has_labels, members.values())) and any(_has_folders(members[file]) for file in by_split["train"]):
+        refuse_columns(options, "class folders")
         return read_tars(path, members)
+    refuse_columns(options, "shards", ("label_column", "label_columns", "label_separator"))
     found = {split: [_samples(file, members[file]) for file in its] for split, its in by_split.items()}
-    ending = _label_ending(found["train"])
-    raw = {split: _raw(samples, split, ending or ENDINGS[0], label_column) for split, samples in found.items()}
+    wanted = options.label_column is not None or options.label_columns is not None
+    ending = _label_ending(found["train"], ("json",) if wanted else ENDINGS) or _label_ending(found["train"], ENDINGS)
+    if ending in ("cls", "txt"):
+        refuse_columns(options, f"labels in KEY.{ending}", ("label_separator",) if ending == "txt" else ())
+    options = with_label(options, usual_label)
+    read = {split: _read(samples, split, ending or ENDINGS[0], options) for split, samples in found.items()}
+    raw = {split: part for split, (part, _) in read.items()}
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
+    told = {split: its for split, (_, its) in read.items() if its is not None}
+    rows = divide(str(path), told, by_split)
+    say_divided(str(path), told, rows)
+    whole = raw["train"]
+    raw |= {split: whole.part(numbers) for split, numbers in rows.items()}
     numbered = number_labels(raw, read_class_names(path))
     if ending != "cls":
         say(f"{path}: labels are those in KEY.{ending}, of {len(numbered.classes)} classes")
     listings = {split: _list(samples, numbered.labels[split]) for split, samples in found.items()}
+    listings |= {split: part_of(listings["train"], numbers, numbered.labels[split]) for split, numbers in rows.items()}
     return numbered.source(listings)
 
 
@@ -118,14 +137,16 @@ def _samples(file: Path, members: Sequence[Member]) -> _Samples:
     return found
 
 
-def _label_ending(samples: Sequence[_Samples]) -> str | None:
+def _label_ending(samples: Sequence[_Samples], endings: Sequence[str]) -> str | None:
     """The ending of the files that labels are taken from; None where there are none beside an image."""
-    return next((e for e in ENDINGS if any(sample.labels[e].keys() & sample.images.keys() for sample in samples)), None)
+    return next((e for e in endings if any(sample.labels[e].keys() & sample.images.keys() for sample in samples)), None)
 
 
-def _raw(samples: Sequence[_Samples], split: str, ending: str, column: str | None) -> Raw:
-    """The labels of a split, in the order of its images."""
+def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnOptions) -> tuple[Raw, Told | None]:
+    """The labels of a split in the order of its images, and what is told of their splits."""
     values: list[Any] = []
+    splits: list[Any] = []
+    split_key = None
     keys = [(sample.file, key) for sample in samples for key in sample.images]
     bare = split == "test" and not any(sample.labels[ending] for sample in samples)  # no labels: none is missing
     for sample in samples:
@@ -133,11 +154,18 @@ def _raw(samples: Sequence[_Samples], split: str, ending: str, column: str | Non
         for key in sample.images:
             if key not in labels and not bare:
                 raise InputError(f"{sample.file}: {key} has an image but no {key}.{ending}")
-            values.append(None if bare else read_label(sample.file, key, ending, labels[key], column))
+            read = Sample(None) if bare else read_label(sample.file, key, ending, labels[key], options)
+            values.append(read.label)
+            splits.append(read.split)
+            split_key = split_key or read.split_key
         # A .txt or .json without an image may be anything; a class may not.
         if ending == "cls" and (lone := labels.keys() - sample.images.keys()):
             raise InputError(f"{sample.file}: {min(lone)} has a class but no image (jpg, png and the like)")
-    return Raw(values, lambda index: "{} member {}".format(*keys[index]))
+
+    def place(index: int) -> str:
+        return "{} member {}".format(*keys[index])
+
+    return Raw(values, place), None if split_key is None else Told(split_key, splits, place)
 
 
 def _list(samples: Sequence[_Samples], labels: Labels) -> Listing:

@@ -66,7 +66,7 @@ def match_splits(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     return splits
 
 
-def split_of(name: str, path: Path) -> str | None:
+def split_of(name: str, path: Path | str) -> str | None:
     """The split that a word in a name tells: train, validation or test; None where no word tells one.
 
     Args:

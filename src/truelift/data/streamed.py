@@ -4,6 +4,7 @@ import copy
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -95,7 +96,9 @@ class StreamedBatches:
         self._wanted = _Wanted()
         decoder = _Decoder(images, augmentation, augment_seed)
         self._loader = _loader(decoder, self._wanted, images.workers, self._device, keep=order_seed is not None)
-        self._running: tuple[int, Iterator[Batch]] | None = None
+        # The next step, and the rest of its epoch. No generator of ours, which would hold us: torch ends its processes
+        # late, or never, where their loader is freed with a circle of references.
+        self._running: tuple[int, Iterator[_Decoded]] | None = None
 
     @property
     def images(self) -> int:
@@ -133,11 +136,14 @@ class StreamedBatches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step counted over all epochs, at least 0; fast for one step after the other."""
-        if self._running is None or self._running[0] != step:
-            self._running = (step, self._from(step))
-        batches = self._running[1]
-        self._running = (step + 1, batches)
-        return next(batches)
+        epoch, number = divmod(step, self.batches_per_epoch)
+        if self._running is None or self._running[0] != step or not number:
+            self._running = (step, self._begun(epoch, self._order.numbers(number, None)))
+        decoding = self._running[1]
+        self._running = (step + 1, decoding)
+        decoded = next(decoding)
+        self._report(decoded)
+        return self._finished(decoded, epoch, number)
 
     def first_share(self) -> "StreamedBatches":
         """The same photographs in the first process's share, whichever this one's is; it has the same workers."""
@@ -145,37 +151,28 @@ class StreamedBatches:
         made._share, made._running = Share(0, self._share.parts), None
         return made
 
-    def _from(self, step: int) -> Iterator[Batch]:
-        epoch, start = divmod(step, self.batches_per_epoch)
-        while True:
-            yield from self._yield(epoch, self._order.numbers(start, None))
-            epoch, start = epoch + 1, 0
-
     def _yield(self, epoch: int, numbers: range) -> Iterator[Batch]:
+        seen = 0
+        for number, decoded in zip(numbers, self._begun(epoch, numbers), strict=True):
+            self._report(decoded)
+            seen += len(decoded.labels)
+            if len(decoded.labels):
+                yield self._finished(decoded, epoch, number)
+        if len(numbers) and not seen:
+            count = len(self._photographs)
+            raise InputError(f"none of {count} images can be decoded, the first is {self._photographs.place(0)}")
+
+    def _begun(self, epoch: int, numbers: range) -> Iterator["_Decoded"]:
+        """Have these batches decoded from now on."""
         order = self._order.epoch(epoch)
         side = self._sides[min(epoch, len(self._sides) - 1)]
         wanted = [self._share.of(self._order.batch(order, number)) for number in numbers]
         self._wanted.batches = [_Batch(epoch, side, places) for places in wanted]
-        seen = 0
-        for number, decoded in zip(numbers, self._decoded(), strict=True):
-            self._report(decoded)
-            seen += len(decoded.labels)
-            if len(decoded.labels):
-                labels = decoded.labels.to(self._device, non_blocking=True)
-                yield self._finished(decoded.pixels, labels, epoch, number)
-        if len(numbers) and not seen:
-            raise InputError(f"none of {len(order)} images can be decoded, the first is {self._photographs.place(0)}")
+        return _decoded(self._loader)
 
-    def _decoded(self) -> Iterator["_Decoded"]:
-        try:
-            yield from self._loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise InputError(f"a decoding process ended ({error}); fewer --data.workers need less memory") from None
-
-    def _finished(self, pixels: Tensor, labels: Tensor, epoch: int, number: int) -> Batch:
-        images = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+    def _finished(self, decoded: "_Decoded", epoch: int, number: int) -> Batch:
+        labels = decoded.labels.to(self._device, non_blocking=True)
+        images = decoded.pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         of_part = (self._share.part,) if self._share.part else ()
         if self._rest is not None and self._augment_seed is not None:
             generator = torch.Generator().manual_seed(derive(self._augment_seed, epoch, number, *of_part))
@@ -317,11 +314,33 @@ def _loader(
     )
 
 
+def _decoded(loader: DataLoader[_Decoded]) -> Iterator[_Decoded]:
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(f"a decoding process ended ({error}); fewer --data.workers need less memory") from None
+
+
 def _begin_worker(parent: int, number: int) -> None:
-    """A decoding process ends with the training, never before: Ctrl-C and SIGTERM, sent to all, are the training's."""
+    """A decoding process ends with the training, never before: Ctrl-C and SIGTERM, sent to all, are the training's.
+
+    A SIGTERM that the training itself sends is torch's last means to end it, and ends it at once.
+    """
     end_with_parent(parent)
-    for ignored in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if LINUX:  # which tells who sent a signal that is waited for
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_by_sigterm, args=(parent,), daemon=True).start()
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end_by_sigterm(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)  # another status would raise an error in the training
 
 
 def _as_it_is(decoded: Any) -> Any:

@@ -12,9 +12,10 @@ from truelift.data.class_names import read_class_names
 from truelift.data.columns import ColumnOptions, find_image, find_label, find_split, named_image
 from truelift.data.files import files_ending, is_hidden, say, walk
 from truelift.data.image_files import beside, find_files, is_image, list_files, refuse_twice
-from truelift.data.labels import Raw, from_columns, number_labels
-from truelift.data.listing import Source
+from truelift.data.labels import Raw, divided, from_columns, number_labels
+from truelift.data.listing import IntArray, Source
 from truelift.data.path_lists import LIST_ENDING, is_list
+from truelift.data.split_columns import Told, divide
 from truelift.data.split_names import match_splits, split_of
 from truelift.data.table_file import TABLE_ENDINGS, Table, has_header, read_header, read_table
 from truelift.errors import InputError
@@ -50,10 +51,11 @@ def table_files(root: Path) -> list[Path]:
 def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> Source:
     """The images that tables name.
 
-    Splits are told by a column (split, set, …), or else by the tables' names or folders (see `split_names`), or else,
-    where each file name begins with such a word, by that. What was understood is said on one line. A test set without
-    labels is one that can be predicted alone, and so is a folder of a test set whose images no table names. Other
-    images that no table names, in the folder or beside those that are named, are the source's `left_out`.
+    Splits are told by the tables' names or folders (see `split_names`) and by a column (split, set, …; see
+    `split_columns`), or else, where each file name begins with such a word, by that. What was understood is said on one
+    line. A test set without labels is one that can be predicted alone, and so is a folder of a test set whose images no
+    table names. Other images that no table names, in the folder or beside those that are named, are the source's
+    `left_out`.
 
     Args:
         path: What the user gave: one of the tables, or the folder.
@@ -66,21 +68,28 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
     """
     by_split = {"train": [*files]} if len(files) == 1 else match_splits(path, files)
     options = _with_label(read_header(by_split["train"][0]), by_split["train"][0], options)
+    read = {named: [*map(read_table, tables)] for named, tables in by_split.items()}
+    told = {named: found for named, tables in read.items() if (found := _told(tables, options)) is not None}
+    rows = divide(str(path), told, by_split)
     parts: dict[str, list[_Part]] = {}
-    for named, tables in by_split.items():
-        for file in tables:
+    for named, tables in read.items():
+        splits = _every(rows) if named == "train" else []
+        for table in tables:
+            its, splits = splits[: table.rows], splits[table.rows :]
             for split, part in _parts(
-                read_table(file), named if len(by_split) > 1 else None, options, path if path.is_dir() else None
+                table, named if len(by_split) > 1 else None, its, options, path if path.is_dir() else None
             ).items():
                 parts.setdefault(split, []).append(part)
     if "train" not in parts:
-        raise InputError(f"{path}: no row is for training, there are rows for {', '.join(parts) or 'nothing'}")
+        raise InputError(f"{path}: no row is for training, there is none")
     names = {split: [name for part in found for name in part.files] for split, found in parts.items()}
     every = [name for found in names.values() for name in found]
     refuse_twice(every, _joined([part for found in parts.values() for part in found]).place)
     raw = {split: _joined(found) for split, found in parts.items()}
     numbered = number_labels(raw, read_class_names(path))
-    _say_understood(path, files, options, {split: len(found) for split, found in names.items()}, len(numbered.classes))
+    by = told["train"].column if rows else None
+    counts = {split: len(found) for split, found in names.items()}
+    _say_understood(path, files[0], options, by, counts, len(numbered.classes))
     listings = {split: list_files(found, numbered.labels[split]) for split, found in names.items()}
     unlabelled = None
     unnamed = _unnamed(path, every)
@@ -102,7 +111,7 @@ def _with_label(names: Sequence[str], table: Path, options: ColumnOptions) -> Co
     """The options with the label column of the first training table, where the user has named none."""
     if options.label_column is not None or options.label_columns is not None:
         return options
-    image, split = find_image(names, options.image_column, str(table)), find_split(names)
+    image, split = find_image(names, options.image_column, str(table)), find_split(names, options)
     others = [name for name in names if name not in (image, split)]
     return replace(options, label_column=find_label(others, None, str(table)))
 
@@ -132,13 +141,38 @@ class _Part:
     values: Sequence[Any]
 
 
-def _parts(table: Table, named: str | None, options: ColumnOptions, root: Path | None) -> dict[str, _Part]:
+def _told(tables: Sequence[Table], options: ColumnOptions) -> Told | None:
+    """What the column that is named for splits says, of all rows of the tables; None where none has such."""
+    columns = [find_split(table.names, options) for table in tables]
+    named = next(filter(None, columns), None)
+    if named is None:
+        return None
+    values = [
+        value
+        for table, column in zip(tables, columns, strict=True)
+        for value in ([None] * table.rows if column is None else table.columns[column])
+    ]
+    rows = [(table.file, row + 1) for table in tables for row in range(table.rows)]
+    return Told(named, values, lambda index: "{} row {}".format(*rows[index]))
+
+
+def _every(divided: Mapping[str, IntArray]) -> list[str]:
+    """The split of each row that was divided."""
+    splits = [""] * sum(map(len, divided.values()))
+    for split, rows in divided.items():
+        for row in rows.tolist():
+            splits[row] = split
+    return splits
+
+
+def _parts(
+    table: Table, named: str | None, told: Sequence[str], options: ColumnOptions, root: Path | None
+) -> dict[str, _Part]:
     """A table's rows by split."""
     image = find_image(table.names, options.image_column, str(table.file))
-    split_column = find_split(table.names)
-    values = _labels(table, image, split_column, named, options)
+    values = _labels(table, image, find_split(table.names, options), named, options)
     files = [_text(table, image, row) for row in range(table.rows)]
-    splits = _splits(table, files, split_column, named)
+    splits = told or ([named] * table.rows if named is not None else _by_folder(table, files))
     rows: dict[str, list[int]] = {}
     for row, split in enumerate(splits):
         rows.setdefault(split, []).append(row)
@@ -166,16 +200,7 @@ def _labels(table: Table, image: str, split: str | None, named: str | None, opti
     if named == "test" and options.label_column not in others:
         return [None] * table.rows
     values = table.columns[find_label(others, options.label_column, str(table.file))]
-    if options.label_separator is None:
-        return values
-    return [_divided(value, options.label_separator) for value in values]
-
-
-def _divided(value: Any, separator: str) -> Any:
-    """Several labels in one text; of the whole row nothing stays nothing."""
-    if not isinstance(value, str) or not value.strip():
-        return value
-    return [part.strip() for part in value.split(separator) if part.strip()]
+    return [divided(value, options.label_separator) for value in values]
 
 
 def _text(table: Table, column: str, row: int) -> str:
@@ -185,27 +210,13 @@ def _text(table: Table, column: str, row: int) -> str:
     return str(value)
 
 
-def _splits(table: Table, files: Sequence[str], column: str | None, named: str | None) -> list[str]:
-    """Each row's split."""
-    if named is not None:
-        return [named] * table.rows
-    if column is not None:
-        return [_told(table, column, row) for row in range(table.rows)]
+def _by_folder(table: Table, files: Sequence[str]) -> list[str]:
+    """Each row's split, as its file's first folder tells it where all do; else all are for training."""
     firsts = [file.replace("\\", "/").lstrip("./").partition("/") for file in files]
     words = {first: split_of(first, table.file) for first, slash, _ in firsts if slash}
     if all(slash for _, slash, _ in firsts) and "train" in words.values() and None not in words.values():
         return [words[first] or "train" for first, _, _ in firsts]
     return ["train"] * table.rows
-
-
-def _told(table: Table, column: str, row: int) -> str:
-    value = str(table.columns[column][row] or "")
-    split = split_of(value, table.file)
-    if split is None:
-        raise InputError(
-            f'{table.file} row {row + 1}: "{column}" must tell train, validation or test, got {value!r:.50}'
-        )
-    return split
 
 
 def _joined(parts: Sequence[_Part]) -> Raw:
@@ -215,11 +226,10 @@ def _joined(parts: Sequence[_Part]) -> Raw:
 
 
 def _say_understood(
-    path: Path, files: Sequence[Path], options: ColumnOptions, images: Mapping[str, int], classes: int
+    path: Path, first: Path, options: ColumnOptions, split: str | None, images: Mapping[str, int], classes: int
 ) -> None:
     """Say on one line what the columns and the rows were taken for."""
-    names = read_header(files[0])
-    image, split = find_image(names, options.image_column, str(files[0])), find_split(names)
+    image = find_image(read_header(first), options.image_column, str(first))
     labels = ", ".join(options.label_columns or (options.label_column or "",))
     counts = ", ".join(f"{count} {kind}" for kind, count in images.items())
     told = "" if split is None else f', splits from "{split}"'

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.unit.data.image_files import pixels, png
 
+from truelift.data.columns import ColumnOptions
 from truelift.data.decode import decode
 from truelift.data.shards import read_shards
 from truelift.errors import InputError
@@ -230,7 +231,7 @@ def test_labels_beside_cls(
 
 def test_the_key_of_json_that_is_wanted(tmp_path: Path) -> None:
     file = samples(tmp_path / "a.tar", [b'{"a": 0, "b": 1}', b'{"a": 1, "b": 1}'], "json")
-    assert read_shards(file, label_column="a").train.labels.tolist() == [0, 1]
+    assert read_shards(file, ColumnOptions(label_column="a")).train.labels.tolist() == [0, 1]
     with pytest.raises(InputError, match=r"a.tar: 000.json: no label column in a, b; name it with --data.label_column"):
         read_shards(file)
 

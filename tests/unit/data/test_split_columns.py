@@ -1,0 +1,187 @@
+"""A column that tells each image's split: the same in every form of a data set."""
+
+import importlib
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.unit.data.image_files import pixels, png
+
+from truelift.data import DataOptions
+from truelift.data.columns import ColumnOptions
+from truelift.data.decode import decode
+from truelift.data.digest import state_of
+from truelift.data.listing import Listing, Source
+from truelift.data.loading import find_source
+from truelift.data.own_source import read_own
+from truelift.errors import InputError
+
+LABELS = ("cat", "dog", "cat", "dog", "dog", "cat", "cat", "dog")
+SPLITS = ("train", "test", "Train", "val", "train", "train", "test", "train")
+ENDINGS = {"names": "parquet", "shard": "tar"}
+FORMS = ("csv", "jsonl", "names", "parquet", "arrow", "shard", "datasets")
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+
+
+def write(folder: Path, form: str, stem: str, splits: Sequence[object], first: int = 0, column: str = "split") -> Path:
+    """Images of the values first, first + 1, …, with their labels and what the column says."""
+    numbers = range(first, first + len(splits))
+    encoded, labels = [png(pixels(number)) for number in numbers], [LABELS[number] for number in numbers]
+    files = [f"{number}.png" for number in numbers]
+    if form in ("csv", "jsonl", "names"):
+        folder.mkdir(exist_ok=True)
+        for file, content in zip(files, encoded, strict=True):
+            (folder / file).write_bytes(content)
+    written = folder / f"{stem}.{ENDINGS.get(form, form)}"
+    if form == "csv":
+        lines = [",".join(map(str, line)) for line in zip(files, labels, splits, strict=True)]
+        written.write_text("\n".join([f"image,label,{column}", *lines]) + "\n")
+    elif form == "jsonl":
+        keys = ("image", "label", column)
+        objects = [dict(zip(keys, line, strict=True)) for line in zip(files, labels, splits, strict=True)]
+        written.write_text("".join(json.dumps(one) + "\n" for one in objects))
+    elif form == "shard":
+        with tarfile.open(written, "w") as archive:
+            for number, image, label, split in zip(numbers, encoded, labels, splits, strict=True):
+                about = json.dumps({"label": label, column: split}).encode()
+                for name, content in ((f"{number}.png", image), (f"{number}.json", about)):
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+    else:
+        table = pa.table({"image": files if form == "names" else encoded, "label": labels, column: [*splits]})
+        if form == "arrow":
+            with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table)
+        else:
+            pq.write_table(table, written, row_group_size=3)
+    return written
+
+
+def read(path: Path, **options: object) -> Source:
+    return find_source(DataOptions(name="mine", path=str(path), **options))  # type: ignore[arg-type]
+
+
+def values(listing: Listing | None) -> list[int]:
+    assert listing is not None
+    return [int(image[1, 1, 0]) for image in decode(listing, np.arange(len(listing.labels)))[0]]
+
+
+def from_datasets(column: str = "split", splits: Sequence[object] = SPLITS) -> Source:
+    pytest.importorskip("datasets")
+    library = importlib.import_module("datasets")
+    columns = {
+        "image": [{"bytes": png(pixels(number)), "path": None} for number in range(len(LABELS))],
+        "label": [*LABELS],
+        column: [*splits],
+    }
+    kinds = {"image": library.Image(), "label": library.Value("string"), column: library.Value("string")}
+    made = library.Dataset.from_dict(columns, features=library.Features(kinds))
+    return read_own("mine:data", lambda: made, {}, ColumnOptions())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_splits_are_those_that_the_column_tells(tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = from_datasets() if form == "datasets" else read(write(tmp_path / "data", form, "all", SPLITS))
+    said = capsys.readouterr().err
+    assert values(source.train) == [0, 2, 4, 5, 7]
+    assert values(source.validation) == [3]
+    assert values(source.test) == [1, 6]
+    assert source.classes == ("cat", "dog")
+    assert [source.classes[label] for label in source.train.labels] == ["cat", "cat", "dog", "cat", "dog"]
+    assert source.test is not None
+    assert source.test.labels.tolist() == [1, 0]
+    assert [values(source.train)[i] for i in (1, 3)] == [2, 5]
+    assert '"split"' in said
+    assert len({source.train.place(index) for index in range(5)} | {source.test.place(0)}) == 6
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_column_that_means_something_else_is_left_alone(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = "AABBABAB"
+    source = (
+        from_datasets("set", sets)
+        if form == "datasets"
+        else read(write(tmp_path / "data", form, "all", sets, column="set"))
+    )
+    assert (len(source.train.labels), source.test, source.classes) == (8, None, ("cat", "dog"))
+    assert "\"set\" tells no splits (it says 'A')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_a_column_of_splits_can_be_the_label(tmp_path: Path, form: str) -> None:
+    source = read(write(tmp_path / "data", form, "all", "AABBABAB", column="set"), label_column="set")
+    assert (source.classes, source.train.labels.tolist()) == (("A", "B"), [0, 0, 1, 1, 0, 1, 0, 1])
+    told = read(write(tmp_path / "data", form, "all", SPLITS), label_column="split")
+    assert (told.classes, told.test) == (("Train", "test", "train", "val"), None)
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_within_a_file_for_training_rows_may_be_for_validation(tmp_path: Path, form: str) -> None:
+    write(tmp_path / "data", form, "train", ("train", "train", "val", "train"))
+    write(tmp_path / "data", form, "test", ("test", "test"), first=4)
+    source = read(tmp_path / "data")
+    assert (values(source.train), values(source.validation), values(source.test)) == ([0, 1, 3], [2], [4, 5])
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+@pytest.mark.parametrize("wrong", ["train", "test", "val"])
+def test_a_column_against_the_files_name_is_refused(tmp_path: Path, form: str, wrong: str) -> None:
+    trained = ("train", "train", "test" if wrong == "train" else "train", "val" if wrong == "val" else "train")
+    write(tmp_path / "data", form, "train", trained)
+    write(tmp_path / "data", form, "val", ("val",), first=6)
+    write(tmp_path / "data", form, "test", ("train" if wrong == "test" else "test", "test"), first=4)
+    where = "train" if wrong in ("train", "val") else "test"
+    with pytest.raises(InputError, match=rf'{where}\..*: "split" says .* where the file is for {where}'):
+        read(tmp_path / "data")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_row_that_tells_no_split_is_refused(tmp_path: Path, form: str) -> None:
+    for splits, refused in (
+        ((*SPLITS[:-1], "odd"), r'"split" must tell train, validation or test, got .odd'),
+        (("test",) * 8, "no row is for training, there are rows for test"),
+    ):
+        path = None if form == "datasets" else write(tmp_path / "data", form, "all", splits)
+        with pytest.raises(InputError, match=refused):
+            from_datasets(splits=splits) if path is None else read(path)
+
+
+def test_splits_as_the_hubs_class_labels(tmp_path: Path) -> None:
+    about = {"info": {"features": {"split": {"_type": "ClassLabel", "names": ["test", "train"]}}}}
+    columns = {"image": [png(pixels(i)) for i in range(4)], "name": ["a", "b", "a", "b"], "split": [1, 1, 0, 0]}
+    table = pa.table(columns).replace_schema_metadata({"huggingface": json.dumps(about)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = read(tmp_path / "a.parquet", label_column="name")
+    assert (values(source.train), values(source.test)) == ([0, 1], [2, 3])
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "shard"])
+def test_the_digest_changes_with_the_splits(tmp_path: Path, form: str) -> None:
+    digests = set()
+    for splits in (SPLITS, ("train", "test", "train", "val", "train", "test", "train", "train")):
+        digests.add(state_of(read(write(tmp_path / "data", form, "all", splits))).digest)
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_test_rows_without_labels(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tuple(None if split == "test" else label for label, split in zip(LABELS, SPLITS, strict=True))
+    if form == "csv":
+        bare = tuple(label or "" for label in bare)
+    monkeypatch.setattr("tests.unit.data.test_split_columns.LABELS", bare)
+    source = read(write(tmp_path / "data", form, "all", SPLITS))
+    assert source.test is None
+    assert values(source.unlabelled) == [1, 6]
