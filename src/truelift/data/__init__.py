@@ -1,5 +1,6 @@
 """Where images come from, how they are split and augmented, and how they reach the device."""
 
+from truelift.data.any_images import load_any
 from truelift.data.augmentations import AugmentationOptions, build_changes
 from truelift.data.batch import Batch
 from truelift.data.batches import Batches
@@ -40,6 +41,7 @@ __all__ = [
     "fit_preprocessing",
     "growing_sides",
     "load",
+    "load_any",
     "load_unlabelled",
     "make_batches",
     "pick_task",

@@ -1,7 +1,7 @@
 """Parquet files of the Hugging Face image schema: an image column and a class number a row."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,19 @@ import pyarrow.parquet as pq
 from truelift.data.columns import OF_ROWS, ColumnOptions, refuse_columns
 from truelift.data.digest import of_files, of_rows
 from truelift.data.files import files_ending
-from truelift.data.image_files import find_named
+from truelift.data.image_files import find_named, list_files
 from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
-from truelift.data.parquet_columns import bytes_of_row, holds_images, image_values, named_source, names_in, number_rows
+from truelift.data.parquet_columns import (
+    Columns,
+    bytes_of_row,
+    find_images,
+    holds_images,
+    image_values,
+    named_source,
+    names_in,
+    number_rows,
+)
 from truelift.data.split_names import match_splits, split_of
 from truelift.errors import InputError
 
@@ -85,13 +94,45 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
         opened(file, partial(_refuse_bombs, size=file.stat().st_size))
     schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}
     rows = number_rows(path, by_split, schemas, options, _read_columns)
-    held = holds_images(schemas[files[0]].field(rows.image).type)
-    if not held or all(opened(file, partial(_lacks_bytes, column=rows.image)) for file in files):
-        names = {file: names_in(opened(file, lambda f: f.read(columns=[rows.image])).column(0)) for file in files}
-        named = find_named(path, by_split, names, options.image_folder)
+    named = _named(path, by_split, schemas, rows.image, options.image_folder)
+    if named is not None:
         return named_source(rows.named(named), rows.numbered, "a parquet file")
     refuse_columns(options, "encoded images", OF_ROWS)
     return rows.source(lambda split, labels: _list(by_split[split], rows.image, labels))
+
+
+def list_parquet(path: Path) -> Listing:
+    """The images of one parquet file, or of all in a folder, whatever their labels and splits: every label is −1.
+
+    Raises:
+        InputError: A file cannot be read, or its columns are not those of the first or tell no images.
+    """
+    files = parquet_files(path)
+    for file in files:
+        opened(file, partial(_refuse_bombs, size=file.stat().st_size))
+    schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}
+    columns = Columns(find_images(schemas[files[0]], None), ())
+    for file, schema in schemas.items():
+        columns.require_same(file, schema, files[0], schemas[files[0]], labelled=False)
+    named = _named(path, {"train": files}, schemas, columns.image, None)
+    labels = np.full(sum(opened(file, lambda f: f.metadata.num_rows) for file in files), -1, dtype=np.int64)
+    return _list(files, columns.image, labels) if named is None else list_files(named["train"], labels)
+
+
+def _named(
+    path: Path,
+    by_split: Mapping[str, Sequence[Path]],
+    schemas: Mapping[Path, pa.Schema],
+    image: str,
+    folder: str | None,
+) -> dict[str, list[str]] | None:
+    """By split the image files that rows name; None where the rows hold the images."""
+    files = [*schemas]
+    held = holds_images(schemas[files[0]].field(image).type)
+    if held and not all(opened(file, partial(_lacks_bytes, column=image)) for file in files):
+        return None
+    names = {file: names_in(opened(file, lambda f: f.read(columns=[image])).column(0)) for file in files}
+    return find_named(path, by_split, names, folder)
 
 
 def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:

@@ -77,7 +77,7 @@ def find_columns(schema: pa.Schema, options: ColumnOptions) -> Columns:
     Raises:
         InputError: There is no such column, or more than one.
     """
-    image, split = _image_column(schema, options.image_column), find_split(schema.names, options)
+    image, split = find_images(schema, options.image_column), find_split(schema.names, options)
     split = None if split == image or schema.names.count(split) > 1 else split
     if options.label_columns is None:
         return Columns(image, (_label_column(schema, (image, split), options.label_column),), split=split)
@@ -86,6 +86,28 @@ def find_columns(schema: pa.Schema, options: ColumnOptions) -> Columns:
         if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind)):
             raise InputError(f'data.label_columns must name 0 and 1 or booleans, got "{name}" of type {kind}')
     return Columns(image, options.label_columns, each=True, split=split)
+
+
+def find_images(schema: pa.Schema, wanted: str | None) -> str:
+    """The column with images: the one that is wanted, or as `find_columns`.
+
+    Raises:
+        InputError: There is none, more than one, or not the one that is wanted.
+    """
+    if wanted is not None:
+        kind = _wanted_type(schema, wanted, "data.image_column")
+        if not holds_images(kind) and not _is_text(kind) and not _holds_paths(kind):
+            raise InputError(
+                f'data.image_column must name encoded images (bytes) or their files, got "{wanted}" of type {kind}'
+            )
+        return wanted
+    found = [field.name for field in schema if holds_images(field.type)]
+    if not found:
+        found = [field.name for field in schema if _holds_paths(field.type)]
+    if not found:
+        named = named_image([field.name for field in schema if _is_text(field.type)])
+        found = [] if named is None else [named]
+    return _only(found, "image (bytes, or files' names)", "data.image_column", schema)
 
 
 def holds_images(kind: pa.DataType) -> bool:
@@ -232,23 +254,6 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
         return None if names is None else names_of(names)
     except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f'the class names of "{column}" cannot be read: {one_line(error)}') from error
-
-
-def _image_column(schema: pa.Schema, wanted: str | None) -> str:
-    if wanted is not None:
-        kind = _wanted_type(schema, wanted, "data.image_column")
-        if not holds_images(kind) and not _is_text(kind) and not _holds_paths(kind):
-            raise InputError(
-                f'data.image_column must name encoded images (bytes) or their files, got "{wanted}" of type {kind}'
-            )
-        return wanted
-    found = [field.name for field in schema if holds_images(field.type)]
-    if not found:
-        found = [field.name for field in schema if _holds_paths(field.type)]
-    if not found:
-        named = named_image([field.name for field in schema if _is_text(field.type)])
-        found = [] if named is None else [named]
-    return _only(found, "image (bytes, or files' names)", "data.image_column", schema)
 
 
 def _label_column(schema: pa.Schema, others: Sequence[str | None], wanted: str | None) -> str:

@@ -21,6 +21,7 @@ class _Form(Struct):
     shape: Annotated[list[_Side], Meta(min_length=3, max_length=3)]
     mean: Annotated[list[float], Meta(min_length=1)]
     std: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)]
+    several_labels: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,14 @@ class Inputs:
     """Of each channel over the training images, in [0, 1]."""
     std: tuple[float, ...]
     """The standard deviation of each channel, in the same unit, above 0."""
+    several: bool | None = None
+    """Whether an image may have several labels; None in a file of an earlier version, which does not say."""
 
     def write(self, folder: Path) -> None:
         """Write inputs.json, whole or not at all."""
         content = {"classes": list(self.classes), "shape": list(self.shape)}
-        write_json(folder / "inputs.json", {**content, "mean": list(self.mean), "std": list(self.std)})
+        content |= {"mean": list(self.mean), "std": list(self.std)}
+        write_json(folder / "inputs.json", content | {"several_labels": self.several})
 
     @classmethod
     def read(cls, folder: Path) -> "Inputs":
@@ -60,4 +64,5 @@ class Inputs:
         channels, height, width = found.shape
         if not len(found.mean) == len(found.std) == channels:
             raise InputError(f"{path} is damaged: mean and std must have {channels} numbers, one a channel.")
-        return cls(tuple(found.classes), (channels, height, width), tuple(found.mean), tuple(found.std))
+        mean, std = tuple(found.mean), tuple(found.std)
+        return cls(tuple(found.classes), (channels, height, width), mean, std, found.several_labels)

@@ -209,7 +209,9 @@ def preflight(plan: StudyPlan) -> Looked:
                 told += _about(loaded[key], plan)
             with named(f'variant "{variant.name}"'):
                 refuse_unmeasured(judged, variant.name, experiment, loaded[key])
-                afterwards.build(experiment.probe, experiment.detection, experiment.metrics, loaded[key])
+                afterwards.build(
+                    experiment.probe, experiment.detection, experiment.metrics, experiment.data, loaded[key]
+                )
                 training = assemble(experiment, loaded[key])
             told += cautions(training, loaded[key])
             unrecorded[variant.name] = training.graph_why

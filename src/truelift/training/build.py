@@ -70,7 +70,8 @@ def load_data(experiment: Experiment) -> Splits:
 def inputs_of(splits: Splits) -> Inputs:
     """What a network that is trained on these images takes and tells."""
     channels, height, width = splits.train.shape
-    return Inputs(splits.classes, (channels, height, width), splits.mean, splits.std)
+    several = splits.train.labels.ndim == 2
+    return Inputs(splits.classes, (channels, height, width), splits.mean, splits.std, several)
 
 
 def assemble(

@@ -80,7 +80,7 @@ def run(
         return finished
     keep_pages()
     splits = load_data(experiment)
-    after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, splits)
+    after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, experiment.data, splits)
     precision, compiled = _earlier_choices(folder, experiment)
     training = assemble(experiment, splits, world, precision, compiled)
     if world.first:

@@ -58,7 +58,7 @@ class Trained:
     device: str
     precision: Precision
     several: bool = False
-    """Whether an image may have several labels, as the run's own predictions tell."""
+    """Whether an image may have several labels."""
 
     @property
     def has_likelihood(self) -> bool:
@@ -133,11 +133,16 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
         preprocess,
         where,
         _precision(folder, recorded, where),
-        _several(folder),
+        _several(inputs, folder, result),
     )
 
 
-def _several(folder: Path) -> bool:
+def _several(inputs: Inputs, folder: Path, result: Mapping[str, Any]) -> bool:
+    """Whether an image may have several labels; where inputs.json does not say it, the run's results do."""
+    if inputs.several is not None:
+        return inputs.several
+    if "test_mean_average_precision" in result["metrics"]:
+        return True
     try:
         return Predictions.read(folder / "predictions.npz").several
     except InputError:

@@ -1,21 +1,26 @@
 """Detection after training, on digits."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from truelift.data import ImageSet
+from truelift.data import DataOptions, ImageSet
 from truelift.errors import InputError
 from truelift.training import resolve, run
 from truelift.training.afterwards import detection
 from truelift.training.afterwards.detection import _attacked, fgsm, load_outliers
 from truelift.training.build import assemble, load_data
+from truelift.training.evaluation import evaluation_batches
 from truelift.training.settings import parse_experiment
 
 
@@ -67,7 +72,118 @@ def test_outliers_must_have_the_images_channels(tmp_path: Path) -> None:
     settings = {"detection.outliers": noise(tmp_path / "colour", mode="RGB")}
     experiment = resolve(parse_experiment(settings, "test"))
     with pytest.raises(InputError, match=r"detection.outliers must have 1 channels, .*got 3"):
-        load_outliers(experiment.detection, load_data(experiment))
+        load_outliers(experiment.detection, experiment.data, load_data(experiment))
+
+
+def flat(folder: Path) -> None:
+    noise(folder)
+    for name in ("a", "b"):
+        for file in (folder / name).iterdir():
+            file.rename(folder / f"{name}{file.name}")
+        (folder / name).rmdir()
+
+
+def one_class(folder: Path) -> None:
+    noise(folder / "textures")
+
+
+def without_labels(folder: Path) -> None:
+    noise(folder / "files")
+    files = sorted((folder / "files").rglob("*.png"))
+    pq.write_table(pa.table({"image": [file.read_bytes() for file in files]}), folder / "0.parquet")
+    shutil.rmtree(folder / "files")
+
+
+def with_labels_and_splits(folder: Path) -> None:
+    noise(folder / "files")
+    files = [file.read_bytes() for file in sorted((folder / "files").rglob("*.png"))]
+    for split, part in (("train", files[:120]), ("test", files[120:])):
+        pq.write_table(pa.table({"image": part, "label": [0] * len(part)}), folder / f"{split}.parquet")
+    shutil.rmtree(folder / "files")
+
+
+def in_a_table(folder: Path) -> None:
+    noise(folder.parent / "elsewhere")
+    files = sorted((folder.parent / "elsewhere").rglob("*.png"))
+    lines = [f"{file},{file.parent.name},{'train' if n % 3 else 'test'}" for n, file in enumerate(files)]
+    (folder / "set.csv").write_text("\n".join(["file,label,split", *lines]))
+
+
+@pytest.mark.parametrize("made", [noise, flat, one_class, without_labels, with_labels_and_splits, in_a_table])
+def test_all_outliers_are_used_and_need_no_class(tmp_path: Path, made: Callable[[Path], object]) -> None:
+    (folder := tmp_path / "outliers").mkdir()
+    made(folder)
+    experiment = resolve(parse_experiment({"detection.outliers": str(folder)}, "test"))
+    splits = load_data(experiment)
+    found = load_outliers(experiment.detection, experiment.data, splits)
+    assert isinstance(found, ImageSet)
+    assert len(found) == 200
+    assert len({image.numpy().tobytes() for image in found.images}) == 200
+    few = load_outliers(replace(experiment.detection, images=50), experiment.data, splits)
+    assert isinstance(few, ImageSet)
+    assert len(few) == 50
+    assert torch.isin(few.images.flatten(1).double().sum(1), found.images.flatten(1).double().sum(1)).all()
+
+
+def test_a_folder_without_images_has_no_outliers(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "empty.parquet")
+    for name in ("empty", "empty.parquet"):
+        experiment = resolve(parse_experiment({"detection.outliers": str(tmp_path / name)}, "test"))
+        with pytest.raises(InputError, match="no image found"):
+            load_outliers(experiment.detection, experiment.data, load_data(experiment))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_outliers_are_prepared_as_the_test_images_are(tmp_path: Path, stream: bool) -> None:
+    noise(tmp_path / "photographs", "RGB", side=20)
+    settings = {
+        "data.path": str(tmp_path / "photographs"),
+        "data.resize": 8,
+        "data.stream": stream,
+        "data.workers": 0 if stream else None,
+        "data.evaluation_crop": 0.5 if stream else 0.875,
+        "detection.outliers": str(tmp_path / "photographs"),
+    }
+    experiment = resolve(parse_experiment({k: v for k, v in settings.items() if v is not None}, "test"))
+    splits = load_data(experiment)
+    found = load_outliers(experiment.detection, experiment.data, splits)
+    assert found is not None
+    ours, others = (
+        {
+            image.numpy().tobytes()
+            for images, *_ in evaluation_batches(of, splits, lambda x: x, "cpu").epoch(0)
+            for image in images
+        }
+        for of in (splits.test, found)
+    )
+    assert ours < others
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_gray_outliers_are_made_colour(tmp_path: Path, stream: bool) -> None:
+    noise(tmp_path / "photographs", "RGB")
+    gray = noise(tmp_path / "gray")
+    settings = {"data.path": str(tmp_path / "photographs"), "data.resize": 8, "detection.outliers": gray}
+    settings |= {"data.stream": True, "data.workers": 0} if stream else {}
+    experiment = resolve(parse_experiment(settings, "test"))
+    splits = load_data(experiment)
+    found = load_outliers(experiment.detection, experiment.data, splits)
+    assert found is not None
+    images, *_ = next(iter(evaluation_batches(found, splits, lambda x: x, "cpu").epoch(0)))
+    assert images.shape[1:] == (3, 8, 8)
+
+
+def test_outliers_that_cannot_be_decoded_may_be_skipped(tmp_path: Path) -> None:
+    noise(tmp_path / "noise")
+    (tmp_path / "noise" / "a" / "0.png").write_bytes(b"none")
+    experiment = resolve(parse_experiment({"detection.outliers": str(tmp_path / "noise")}, "test"))
+    splits = load_data(experiment)
+    with pytest.raises(InputError, match=r"0\.png: cannot decode"):
+        load_outliers(experiment.detection, experiment.data, splits)
+    found = load_outliers(experiment.detection, replace(experiment.data, on_error="skip"), splits)
+    assert found is not None
+    assert len(found) == 199
 
 
 def test_nothing_is_measured_that_nobody_asked_for(tmp_path: Path) -> None:
@@ -105,5 +221,5 @@ def test_a_class_without_training_images_is_told_before_the_training(tmp_path: P
     with pytest.raises(
         InputError, match=r"^detection\.\w+ needs training images of every class, got none of 2 of 10: 2, 5"
     ):
-        detection.build(options, replace(splits, train=splits.train.subset(kept)))
-    detection.build(options, splits)
+        detection.build(options, DataOptions(), replace(splits, train=splits.train.subset(kept)))
+    detection.build(options, DataOptions(), splits)

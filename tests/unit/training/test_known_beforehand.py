@@ -22,6 +22,12 @@ def ratio(labels, predicted, power=1.0):
 def text(labels):
     return {"a": 1.0, "b": "many"}
 
+def accuracy(labels, predicted):
+    return 7.0
+
+def spread(labels):
+    return {"a": 1.0, "loss": 11.0}
+
 def rare(labels, predicted):  # not finite where a third of the predictions is wrong
     return float("nan") if (labels != predicted).mean() < 0.5 else 1.0
 """
@@ -65,6 +71,22 @@ def test_a_metric_is_tried_before_training(tmp_path: Path, name: str, args: dict
     settings = {"metrics.names": [f"{tmp_path}/mine.py:{name}"]} | {f"metrics.args.{k}": v for k, v in args.items()}
     with pytest.raises(InputError, match=told):
         run(experiment(**settings), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["mine.py:accuracy"], 'mine.py:accuracy" must not give "accuracy": a run has its own'),
+        (["mine.py:spread"], 'mine.py:spread" must not give "loss": a run has its own'),
+        (["mine.py:rare", "other.py:rare"], 'other.py:rare" must not give "rare": .*mine.py:rare" gives one'),
+    ],
+)
+def test_no_metric_replaces_another(tmp_path: Path, names: list[str], told: str) -> None:
+    for file in ("mine.py", "other.py"):
+        (tmp_path / file).write_text(METRICS)
+    with pytest.raises(InputError, match=told):
+        run(experiment(**{"metrics.names": [f"{tmp_path}/{name}" for name in names]}), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 

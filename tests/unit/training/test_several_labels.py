@@ -1,5 +1,6 @@
 """Images with several labels: the loss, mean average precision, and trainings that learn them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,18 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score
 
+from truelift.data import ImageSet
 from truelift.errors import InputError
-from truelift.records import LabelSetPredictions, Predictions
+from truelift.records import Inputs, LabelSetPredictions, Predictions
 from truelift.records.predicted import refused
 from truelift.training import Experiment, resolve, run
 from truelift.training.average_precision import average_precision, mean_average_precision
 from truelift.training.build import assemble, load_data
 from truelift.training.evaluation import scores
+from truelift.training.export.described import description
 from truelift.training.objectives.binary_cross_entropy import BinaryCrossEntropy, label_set_error_percent
 from truelift.training.settings import parse_experiment
+from truelift.training.trained import restore
 
 SEVERAL = """
 import numpy as np
@@ -130,6 +134,40 @@ def test_a_training_learns_several_labels(tmp_path: Path) -> None:
     tables = np.load(tmp_path / "run" / "predictions.npz")
     expected = average_precision_score(tables["label_table"], tables["label_probability"])
     assert result["test_mean_average_precision"] == pytest.approx(100 * expected)
+
+
+def test_what_follows_needs_no_predictions(tmp_path: Path) -> None:
+    settings = experiment(tmp_path, epochs=1)
+    run(settings, tmp_path / "run", reporter=silent)
+    images = load_data(settings).test
+    assert isinstance(images, ImageSet)
+    whole = restore(tmp_path / "run")
+    said = np.load(tmp_path / "run" / "predictions.npz")["label_probability"]
+    np.testing.assert_allclose(whole(images.images).probabilities.numpy(), said, rtol=1e-5, atol=1e-7)
+    assert Inputs.read(tmp_path / "run").several is True
+    told = description(whole, "onnx")["outputs"][0]
+    assert (told["name"], told["probabilities"]) == ("logits", "sigmoid")
+
+    (tmp_path / "run" / "predictions.npz").unlink()
+    assert restore(tmp_path / "run").several
+    # Of an earlier version, whose inputs.json does not say it.
+    content = json.loads((tmp_path / "run" / "inputs.json").read_text())
+    del content["several_labels"]
+    (tmp_path / "run" / "inputs.json").write_text(json.dumps(content))
+    assert Inputs.read(tmp_path / "run").several is None
+    assert restore(tmp_path / "run").several
+
+
+def test_one_label_s_probabilities_are_a_softmax(tmp_path: Path) -> None:
+    run(experiment(tmp_path, **{"data.args.one": True, "epochs": 1}), tmp_path / "run", reporter=silent)
+    (tmp_path / "run" / "predictions.npz").unlink()
+    trained = restore(tmp_path / "run")
+    assert not trained.several
+    assert description(trained, "onnx")["outputs"][0]["probabilities"] == "softmax"
+    content = json.loads((tmp_path / "run" / "inputs.json").read_text())
+    del content["several_labels"]
+    (tmp_path / "run" / "inputs.json").write_text(json.dumps(content))
+    assert not restore(tmp_path / "run").several
 
 
 def test_a_resumed_training_is_the_same(tmp_path: Path) -> None:

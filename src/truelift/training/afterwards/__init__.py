@@ -6,7 +6,7 @@ To add to it: a file with its options, ranges and `build` function; its line in 
 
 from collections.abc import Sequence
 
-from truelift.data import Splits
+from truelift.data import DataOptions, Splits
 from truelift.training.afterwards import detection, own_metrics, probe
 from truelift.training.afterwards.base import Afterwards, End
 from truelift.training.afterwards.detection import DetectionOptions
@@ -17,7 +17,11 @@ from truelift.training.afterwards.probe import ProbeOptions
 
 
 def build(
-    probe_options: ProbeOptions, detection_options: DetectionOptions, metrics: MetricsOptions, splits: Splits
+    probe_options: ProbeOptions,
+    detection_options: DetectionOptions,
+    metrics: MetricsOptions,
+    data: DataOptions,
+    splits: Splits,
 ) -> Sequence[Afterwards]:
     """What is done after a training, in order: the probe first, since its predictions are the run's.
 
@@ -27,7 +31,7 @@ def build(
     return (
         probe.build(probe_options, splits),
         planar,
-        detection.build(detection_options, splits),
+        detection.build(detection_options, data, splits),
         operations,
         own_metrics.build(metrics, splits),
     )

@@ -13,6 +13,7 @@ the others.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from truelift.data import Batch, DataOptions, Images, Splits, load
+from truelift.data import Batch, DataOptions, Images, ImageSet, Splits, load_any
 from truelift.errors import InputError
 from truelift.options import PLACE, Only, above, at_least
 from truelift.techniques.gaussian_mixture import FeatureGaussians
@@ -37,8 +38,8 @@ class DetectionOptions:
     """After training: how well test images can be told from images of another kind, as area under the ROC curve."""
 
     outliers: Annotated[str | None, PLACE] = None
-    """Images that belong to no class: a parquet file, or a folder of parquet files or class folders. A run is known by
-    its name, wherever it lies."""
+    """Images that belong to no class, with labels or without: a parquet file, or a folder of such, or of images at any
+    depth. A run is known by its name, wherever it lies."""
 
     fgsm_epsilon: Annotated[float | None, above(0, 255)] = None
     """FGSM: how far each pixel of a test image moves along the sign of the loss's gradient, in 1/255; above 0."""
@@ -47,15 +48,20 @@ class DetectionOptions:
     """Largest number of test images, and of images of the other kind; at least 2."""
 
 
-def build(options: DetectionOptions, splits: Splits) -> Afterwards:
+def build(options: DetectionOptions, data: DataOptions, splits: Splits) -> Afterwards:
     """What measures the areas that `options` ask for.
+
+    Args:
+        options: Resolved.
+        data: How the images of `splits` were decoded.
+        splits: The experiment's images.
 
     Raises:
         InputError: The outliers cannot be read, or do not fit; or a class has no training images to fit a Gaussian to.
     """
     if options.outliers is not None or options.fgsm_epsilon is not None:  # a Gaussian is fitted to each class
         require_every_class(splits, "detection.outliers" if options.outliers is not None else "detection.fgsm_epsilon")
-    outliers = load_outliers(options, splits)
+    outliers = load_outliers(options, data, splits)
 
     def detection(end: End) -> End:
         return replace(end, metrics=end.metrics | detect(options, end.training, end.splits, outliers))
@@ -63,24 +69,29 @@ def build(options: DetectionOptions, splits: Splits) -> Afterwards:
     return detection
 
 
-def load_outliers(options: DetectionOptions, splits: Splits) -> Images | None:
-    """The images of no class, of the training images' size; none where the options ask for none.
+def load_outliers(options: DetectionOptions, data: DataOptions, splits: Splits) -> Images | None:
+    """The images of no class, as evaluation sees the test images; none where the options ask for none.
+
+    Of more than `DetectionOptions.images` so many evenly from all. Gray ones are made colour where those of training
+    are.
 
     Raises:
-        InputError: They cannot be read, or have other channels than the training images.
+        InputError: They cannot be read, or are in colour and the training images are not.
     """
-    path = options.outliers
-    if path is None:
+    if options.outliers is None:
         return None
     channels, side, width = splits.train.shape
     if side != width:
         raise InputError(f"detection.outliers needs square training images, got {width}x{side}.")
-    found = load(DataOptions(name="outliers", path=path, resize=side, validation_fraction=0), split_seed=0).test
+    found = load_any(Path(options.outliers), replace(data, resize=side), most=options.images)
+    if isinstance(found, ImageSet) and (found.shape[0], channels) == (1, 3):
+        colour = found.images.repeat(1, 3, 1, 1).contiguous(memory_format=torch.channels_last)
+        return ImageSet(colour, found.labels)
     if found.shape[0] != channels:
         raise InputError(
             f"detection.outliers must have {channels} channels, as the training images, got {found.shape[0]}."
         )
-    return _some(found, options.images)
+    return found
 
 
 def detect(

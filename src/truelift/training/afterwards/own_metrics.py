@@ -13,6 +13,7 @@ import numpy as np
 
 from truelift.data import Images, Splits
 from truelift.errors import InputError
+from truelift.metrics import LOGGED
 from truelift.options import In, OneOf, Registry
 from truelift.own import call, is_import_path
 from truelift.records import Predictions
@@ -21,6 +22,8 @@ from truelift.training.afterwards.base import Afterwards, End
 _OF_EVALUATION = ("accuracy", "error", "loss", "mean_average_precision")
 
 METRICS: Registry[Any] = Registry("metric", {})
+
+_A_RUNS_OWN = frozenset(logged.name.removeprefix("test_") for logged in LOGGED if logged.name.startswith("test_"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +44,19 @@ def build(options: MetricsOptions, splits: Splits) -> Afterwards:
     """What adds the metrics that `options` name. Each is tried here, on made-up predictions of the images' labels.
 
     Raises:
-        InputError: One raises, has arguments that it does not take, or gives something else than numbers.
+        InputError: One raises, has arguments that it does not take, or gives something else than numbers; or a number
+            has the name of another's, or of the run's own.
     """
     functions = {path: METRICS.find(path) for path in options.names}
-    for path, function in functions.items():
-        for split, images in (("validation", splits.validation), ("test", splits.test)):
-            if images is not None:
-                given = _given(path, function, options.args, _made_up(images), split, splits.classes)
-                _numbers(path, given)  # of which some need not be finite: these are not the network's predictions
+    for split, images in (("validation", splits.validation), ("test", splits.test)):
+        if functions and images is not None:
+            # Some need not be finite: these are not the network's predictions.
+            _all_numbers(functions, options.args, _made_up(images), split, splits.classes)
 
     def own_metrics(end: End) -> End:
         found: dict[str, float] = {}
-        for path, function in functions.items():
-            for split, predictions in end.predictions.items():
-                found |= _measured(path, function, options.args, predictions, split, end.splits.classes)
+        for split, predictions in end.predictions.items():
+            found |= _measured(functions, options.args, predictions, split, end.splits.classes)
         return replace(end, metrics=end.metrics | found)
 
     return own_metrics
@@ -68,13 +70,41 @@ def _made_up(images: Images) -> Predictions:
 
 
 def _measured(
-    path: str, function: Any, args: Mapping[str, Any], predictions: Predictions, split: str, classes: tuple[str, ...]
+    functions: Mapping[str, Any],
+    args: Mapping[str, Any],
+    predictions: Predictions,
+    split: str,
+    classes: tuple[str, ...],
 ) -> dict[str, float]:
-    values = _numbers(path, _given(path, function, args, predictions, split, classes))
-    for key, value in values.items():
+    found = {}
+    for key, (path, value) in _all_numbers(functions, args, predictions, split, classes).items():
         if not math.isfinite(value):
             raise InputError(f'metric "{path}" must give finite numbers, got {key}: {value}.')
-    return {f"{split}_{key}": value for key, value in values.items()}
+        found[f"{split}_{key}"] = value
+    return found
+
+
+def _all_numbers(
+    functions: Mapping[str, Any],
+    args: Mapping[str, Any],
+    predictions: Predictions,
+    split: str,
+    classes: tuple[str, ...],
+) -> dict[str, tuple[str, float]]:
+    """What all functions give of a split: by its name the function's path, and the number.
+
+    Raises:
+        InputError: Two give a number of the same name, or one that a run has itself: one of them would be lost.
+    """
+    found: dict[str, tuple[str, float]] = {}
+    for path, function in functions.items():
+        for key, value in _numbers(path, _given(path, function, args, predictions, split, classes)).items():
+            if key in _A_RUNS_OWN:
+                raise InputError(f'metric "{path}" must not give "{key}": a run has its own of that name.')
+            if key in found:
+                raise InputError(f'metric "{path}" must not give "{key}": "{found[key][0]}" gives one of that name.')
+            found[key] = path, value
+    return found
 
 
 def _given(

@@ -11,7 +11,9 @@ def description(trained: Trained, form: str) -> dict[str, Any]:
     """The content of the JSON beside an exported file (docs/after-training.md)."""
     channels, height, width = trained.inputs.shape
     name = trained.experiment.preprocessing.name
-    outputs = [{"name": "logits", "type": "float32", "shape": ["images", len(trained.inputs.classes)]}]
+    shape = ["images", len(trained.inputs.classes)]
+    wanted = "sigmoid" if trained.several else "softmax"  # what makes the run's own probabilities of them
+    outputs: list[dict[str, Any]] = [{"name": "logits", "type": "float32", "shape": shape, "probabilities": wanted}]
     if trained.has_likelihood:
         outputs.append({"name": "log_likelihood", "type": "float32", "shape": ["images"]})
     whole = form != "safetensors"
