@@ -60,7 +60,9 @@ class OtherData:
             before = read_environment(folder).get("data")
         except InputError:
             return None
-        if None in (there, before, options.path) or Path(there).absolute() == Path(str(options.path)).absolute():
+        if there is None or before is None or options.path is None:
+            return None
+        if Path(there).absolute() == Path(options.path).absolute():
             return None
         key = repr(options)
         if key not in self._states:

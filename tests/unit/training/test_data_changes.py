@@ -34,7 +34,7 @@ def experiment(path: Path, **settings: Any) -> Experiment:
     return resolve(parse_experiment({"data.path": str(path), **TINY, **settings}, "test"))
 
 
-def quietly(line: object, step: int) -> None:
+def quietly(line: dict[str, Any], steps: int) -> None:
     """Shows nothing."""
 
 
