@@ -59,7 +59,7 @@ def test_a_search_in_a_ledger(tmp_path: Path) -> None:
 def test_a_search_that_changes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ledger = Ledger("l.jsonl")
-    one = ledger.register("try", {"trick": 1}, **METRIC)
+    one = ledger.register("try", {"trick": 1}, baseline="plain", metric="val_accuracy")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
