@@ -23,7 +23,7 @@ from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.executors import ExecutorOptions, Work, cluster_of, executor_options
 from truelift.studies.looks import GivenLooks
-from truelift.studies.study import check_study, run_study, unfinished
+from truelift.studies.study import check_record, check_study, look, run_study, unfinished
 from truelift.studies.study_file import read_plan
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
@@ -163,7 +163,10 @@ def study(
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
     if dry_run and cluster is not None:
+        check_study(plan, folder, checkpoint_seconds=checkpoint_seconds, executor=cluster)
+        check_record(plan, folder)
         cluster.check(folder, one_by_one=plan.looks is not None)
+        look(plan, cluster)
         work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=plan.looks is not None)
         print(cluster.shown(unfinished(plan, folder), work), end="")
         return 0

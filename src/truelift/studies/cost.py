@@ -9,16 +9,15 @@ from pathlib import Path
 
 from truelift.errors import InputError
 from truelift.records import Run
-from truelift.records.locks import check_folder
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.edited import edited
-from truelift.studies.held import refuse_other
+from truelift.studies.executors.local import Local
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
 from truelift.studies.start import can_fork
-from truelift.studies.study import by_folder, pending_of, refuse_other_data, shares_for
+from truelift.studies.study import by_folder, check_record, check_study, look, pending_of, refuse_other_data, shares_for
 from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
@@ -65,13 +64,15 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         jobs: As for `run_study`.
 
     Raises:
-        InputError: A variant cannot be trained as planned.
+        InputError: A variant cannot be trained as planned, or its program is not there.
     """
     begun = time.process_time()  # what a dry run has done by now the study does too
     planned = plan.runs()
     folders = by_folder(plan, folder)
     pending = pending_of(plan, folders)
     shares = shares_for(planned, jobs)
+    if pending:
+        look(plan, Local(shares.jobs, shares.threads, shares.gpus))
     to_run = Counter(folders[path].variant for path in pending)
     # Settings that are the same for two variants are probed once.
     distinct: dict[str, tuple[str, dict[str, object]]] = {}
@@ -121,8 +122,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
 def _refused(plan: StudyPlan, folder: Path) -> Iterator[str]:
     """Why the study itself would not begin there."""
     try:
-        check_folder(folder)
-        refuse_other(folder, plan.source, plan.scale, [run.folder for run in plan.runs()])
+        check_study(plan, folder)
+        check_record(plan, folder)
         runs = by_folder(plan, folder)
         refuse_other_data(runs, pending_of(plan, runs))
     except InputError as error:

@@ -363,6 +363,15 @@ def _record(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], repe
     return record
 
 
+def check_record(plan: StudyPlan, folder: Path) -> None:
+    """Refuse what `run_study` would before it writes anything, once the seeds are known.
+
+    Raises:
+        InputError: The folder holds another study, or this one planned otherwise; or a name in it is not UTF-8.
+    """
+    _record(plan, folder, by_folder(plan, folder), "")
+
+
 def _write_plan(
     plan: StudyPlan,
     folder: Path,

@@ -10,7 +10,7 @@ from tests.unit.report.test_predicted import study
 
 from truelift.cli import main
 from truelift.errors import InputError
-from truelift.records import Inputs, Study, predicted, write_json, write_text
+from truelift.records import Inputs, Study, predicted, read_result, write_json, write_text
 from truelift.report.card import MARK, card, read
 
 CONFIG = """
@@ -100,7 +100,8 @@ def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:
 )
 def test_a_command_is_told_without_paths(tmp_path: Path, command: str, told: str | None) -> None:
     folder = recorded(tmp_path)
-    write_text(folder / "config.toml", f'seed = 1\ncommand = "{command}"\n')
+    write_text(folder / "config.toml", f'seed = 1\ncommand = "{command}"\nargs = ""\n')
+    write_json(folder / "result.json", read_result(folder) | {"command": command, "args": "", "seed": 1})
     text = card(read(folder))
     assert "somebody" not in text
     assert f'command = "{told or command.replace("/home/somebody/", "")}"' in text

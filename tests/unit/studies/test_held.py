@@ -188,6 +188,25 @@ def test_names_that_no_record_can_hold_are_told_before_the_first_run(
     assert not Path("runs").exists()
 
 
+def test_a_dry_run_refuses_what_the_study_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    text = file.read_text()
+    file.write_text(text.replace("command = ", 'inputs = ["gone.csv"]\ncommand = '))
+    assert run(file, "--dry-run") == 2
+    assert "inputs must be existing files and folders, got gone.csv" in capsys.readouterr().err
+    file.write_text(text.replace('command = "sh ', 'command = "nosuchshell '))
+    assert run(file, "--dry-run") == 2
+    assert "command must begin with a program that is there and may be run, got nosuchshell" in capsys.readouterr().err
+    file.write_text(text)
+    assert run(file, "--seeds", 3) == 0
+    capsys.readouterr()
+    assert run(file, "--dry-run", "--until-decided", "--max-seeds", 5) == 0
+    assert "note: runs/study was planned with a fixed number of 3 seeds" in capsys.readouterr().out
+
+
 def test_a_plan_that_another_command_has_changed_meanwhile_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
