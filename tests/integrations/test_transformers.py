@@ -88,8 +88,9 @@ def make_trainer(network: Network, folder: Path, accumulated: int, save: int = 0
         **options.pop("args", {}),
     )
     data = Images()
-    model = Model(network)
-    options.setdefault("optimizers", (sgd(model), None))
+    model = None if "model_init" in options else Model(network)
+    if model is not None:
+        options.setdefault("optimizers", (sgd(model), None))
     return kind(model, args, train_dataset=data, eval_dataset=data, **options)
 
 
@@ -136,6 +137,33 @@ def test_the_trainers_own_optimizer_schedule_and_clipping(tmp_path: Path) -> Non
     add_freezing(trainer, network="network", layers=LAYERS, t0=0.5)
     trainer.train()
     assert_equal(network, expected)
+
+
+def test_a_trainer_that_makes_its_model_when_it_trains(tmp_path: Path) -> None:
+    made: list[Network] = []
+
+    def model_init() -> Model:
+        made.append(make_network())
+        return Model(made[-1])
+
+    trainer = make_trainer(make_network(), tmp_path, 1, model_init=model_init)
+    callback = add_freezing(trainer, network="network", layers=LAYERS, t0=0.5)
+    for _ in range(2):  # each training has another model
+        trainer.train()
+        assert callback.freezing is not None
+        assert callback.freezing.frozen > 1
+        assert not any(p.requires_grad for p in made[-1].blocks[0].parameters())
+        assert not made[-1]._forward_pre_hooks
+
+
+def test_a_second_training_of_one_model_is_refused(tmp_path: Path) -> None:
+    trainer = make_trainer(make_network(), tmp_path, 1)
+    add_freezing(trainer, network="network", layers=LAYERS)
+    trainer.train()
+    with pytest.raises(
+        InputError, match=r"trainer.train\(\) must be called once after add_freezing, got a second call"
+    ):
+        trainer.train()
 
 
 def test_bad_input(tmp_path: Path) -> None:

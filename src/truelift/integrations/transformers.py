@@ -22,11 +22,13 @@ class Freezing(TrainerCallback):
 
     freezing: Front | None = None
     """The technique, once the training has begun: `freezing.frozen` layers are frozen."""
+    network: nn.Module | None = None
+    """What freezes, once the training has begun."""
     _handle: RemovableHandle | None = None
 
     def begin(self, freezing: Front, network: nn.Module) -> None:
         """Take up the technique. The trainer calls `model.train()` before each batch: batch norm must not thaw."""
-        self.freezing = freezing
+        self.freezing, self.network = freezing, network
         self._handle = network.register_forward_pre_hook(lambda module, args: freezing.hold())
 
     def on_step_begin(
@@ -61,7 +63,8 @@ def add_freezing(
         The callback that it has added.
 
     Raises:
-        InputError: There is no such submodule. In `trainer.train()`: what the technique refuses.
+        InputError: There is no such submodule. In `trainer.train()`: what the technique refuses; or it is the second
+            time, with the same model.
 
     Example:
             trainer = Trainer(model, args, train_dataset=images)
@@ -71,7 +74,7 @@ def add_freezing(
     With several processes the wrapper must expect parameters that need no gradient any more:
     `TrainingArguments(ddp_find_unused_parameters=True)`.
     """
-    freezes = submodule(trainer.model, network)
+    submodule(trainer.model, network)  # refused here, not only when the training begins
     arguments = trainer.args
     if arguments.gradient_checkpointing and (arguments.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
         warnings.warn(
@@ -83,6 +86,11 @@ def add_freezing(
 
     def create_optimizer(*given: Any, **named: Any) -> Optimizer:
         optimizer: Optimizer = make(*given, **named)
+        freezes = submodule(trainer.model, network)  # with `model_init` the trainer has made another one since
+        if callback.freezing is not None and callback.network is freezes:
+            raise InputError(
+                "trainer.train() must be called once after add_freezing, got a second call: make a new trainer."
+            )
         freezing = technique(freezes, optimizer, steps=trainer.state.max_steps, **options)
         save_with(optimizer, freezing=freezing)
         callback.begin(freezing, freezes)
