@@ -34,6 +34,7 @@ class _Result(Struct):
     skipped_steps: Count | UnsetType = UNSET
     left_out: list[str] | UnsetType = UNSET
     sources: dict[str, str] | UnsetType = UNSET
+    made: list[str] | UnsetType = UNSET
     wall_seconds: float | UnsetType = UNSET
     peak_bytes: Count | UnsetType = UNSET
 

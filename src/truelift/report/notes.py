@@ -86,13 +86,14 @@ def _data(facts: Mapping[str, object]) -> str:
 
 
 def _changed_sources(done: Sequence[Run]) -> Iterator[str]:
-    """Files of a user's program that were not the same in all runs that name them."""
+    """Files of a user's program that were not the same in all runs that name them; what it makes itself is none."""
     versions: dict[str, dict[str, list[Run]]] = {}
+    made = {name for run in done for name in run.result().get("made", ())}
     for run in done:
         for name, digest in run.result().get("sources", {}).items():
             versions.setdefault(name, {}).setdefault(digest, []).append(run)
     for name, by_digest in versions.items():
-        if len(by_digest) > 1:
+        if len(by_digest) > 1 and name not in made:
             parts = [f"{digest} in {_runs(runs)}" for digest, runs in by_digest.items()]
             yield f"{name} changed between runs, which are not comparable then: {'; '.join(parts)}."
 

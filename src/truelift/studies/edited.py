@@ -23,11 +23,14 @@ def edited(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str
 def _programs(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[str]:
     seeds: dict[tuple[str, str], list[int]] = {}
     waiting = set(pending)
-    for path, run in runs.items():
-        if run.experiment is None and path not in waiting:
-            before = Run(run.variant, run.seed, path).result().get("sources")
-            if before:
-                _note(seeds, run, changed(before, source_digests(run.config, path.absolute())))
+    done = {path: run for path, run in runs.items() if run.experiment is None and path not in waiting}
+    results = {path: Run(run.variant, run.seed, path).result() for path, run in done.items()}
+    made = {name for result in results.values() for name in result.get("made", ())}
+    for path, run in done.items():
+        before = results[path].get("sources")
+        if before:
+            files = changed(before, source_digests(run.config, path.absolute()))
+            _note(seeds, run, [name for name in files if name not in made])
     return [
         f"{told} ran. Finished runs are kept: to make them again, give another --out." for told in _sentences(seeds)
     ]

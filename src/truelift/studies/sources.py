@@ -17,6 +17,8 @@ _MOST_BYTES = 2**24
 """Of a file that is read; of a larger one its size tells."""
 _MOST_OF_FOLDER = 2**28
 """Of all files of a folder that are read."""
+_OF_TOOLS = ("__pycache__", ".git")
+"""Folders that change by being used."""
 
 
 def command_line(config: Mapping[str, Any], out: Path) -> list[str]:
@@ -62,8 +64,19 @@ def source_digests(config: Mapping[str, Any], out: Path) -> dict[str, str]:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The files that are in both and differ, and those of which one has no more."""
-    return [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    """The files that are in both and differ; one that only one of them names has not changed."""
+    return [name for name in sorted(before.keys() & now.keys()) if before[name] != now[name]]
+
+
+def made_meanwhile(before: Mapping[str, str], config: Mapping[str, Any], out: Path) -> list[str]:
+    """The files that a command names and that were not there before it ran, such as a log: no sources of later runs.
+
+    Args:
+        before: From `source_digests`, before the program ran.
+        config: As it was given there.
+        out: The run's folder.
+    """
+    return [name for name in source_digests({**config, "inputs": ()}, out) if name not in before]
 
 
 def _words(command: list[str]) -> Iterator[tuple[str, str]]:
@@ -137,7 +150,8 @@ def _digest_of_folder(folder: Path, out: Path) -> str:
     """Of every file's place and content in it and below; beyond `_MOST_OF_FOLDER` bytes the others' sizes tell."""
     found, left = hashlib.sha256(), _MOST_OF_FOLDER
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_result(Path(place, name), out))
+        kept = (name for name in folders if name not in _OF_TOOLS)
+        folders[:] = sorted(name for name in kept if not _is_result(Path(place, name), out))
         for name in sorted(files):
             path = Path(place, name)
             try:

@@ -34,7 +34,7 @@ from truelift.records.own_result import OF_PROGRAM, is_own
 from truelift.records.predicted import measure, metric_of, value_or_why
 from truelift.studies.program import Used, run_program
 from truelift.studies.program_environment import describe
-from truelift.studies.sources import command_line, source_digests
+from truelift.studies.sources import command_line, made_meanwhile, source_digests
 
 MOST_METRICS_BYTES = 2**20
 """Of a metrics.json."""
@@ -191,6 +191,7 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
             **{name: config[name] for name in OF_PROGRAM},
             "left_out": left_out,
             "sources": digests,
+            "made": made_meanwhile(digests, config, folder.absolute()),
             "wall_seconds": used.wall_seconds,
             "peak_bytes": used.peak_bytes,
             "finished": now(),

@@ -53,6 +53,26 @@ def test_two_studies_of_one_name_keep_apart(
     assert run(first, "--seeds", 1) == 0  # the same file with other seeds is the same study
 
 
+def test_a_log_that_the_command_names_is_no_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is there from the second run on, and longer each time."""
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("p/study.toml"), 1)
+    file.write_text(file.read_text().replace("{out}", "{out} train.log"))
+    script = file.with_suffix(".sh")
+    script.write_text(script.read_text() + 'echo "$1 $2" >> "$3"\n')
+    for _ in range(2):
+        assert run(file) == 0
+        said = capsys.readouterr()
+        assert "changed" not in said.out + said.err
+    script.write_text(script.read_text() + "# another\n")
+    assert run(file, "--seeds", 3) == 0
+    said = capsys.readouterr()
+    assert "a: p/study.sh changed since seed 0, 1 ran." in said.err
+    assert "train.log changed" not in said.out + said.err
+
+
 def test_an_edited_program_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

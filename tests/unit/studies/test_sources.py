@@ -65,8 +65,20 @@ def test_a_change_of_a_script_or_of_what_it_imports_shows(here: Path) -> None:
     assert changed(before, source_digests({**config, "seed": 4}, here / "out")) == []
     (here / "helper.py").write_text("x = 2\n")
     assert changed(before, source_digests(config, here / "out")) == ["helper.py"]
-    (here / "train.py").unlink()
-    assert changed(before, source_digests(config, here / "out")) == ["helper.py", "train.py"]
+    with_inputs = source_digests({**config, "inputs": ["conf.toml"]}, here / "out")
+    assert changed(before, with_inputs) == ["helper.py"], "what is named later has not changed"
+    assert changed(with_inputs, before) == ["helper.py"]
+
+
+def test_what_python_and_git_keep_in_a_folder_is_no_input(here: Path) -> None:
+    config = {**CONFIG, "command": "echo {seed} {out}", "inputs": ["pkg"]}
+    before = source_digests(config, here / "out")
+    for name in ("__pycache__/run.cpython-311.pyc", ".git/index", "inner/__pycache__/a.pyc"):
+        (here / "pkg" / name).parent.mkdir(parents=True)
+        (here / "pkg" / name).write_text("x")
+    assert source_digests(config, here / "out") == before
+    (here / "pkg/inner/a.py").write_text("x = 1\n")
+    assert changed(before, source_digests(config, here / "out")) == ["pkg"]
 
 
 def test_quotation_marks_must_match(here: Path) -> None:
