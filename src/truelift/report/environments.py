@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from truelift.records import Run
 
 # They differ between runs by their nature; changed data are told by `notes`.
-_OF_ONE_RUN = ("command", "started", "data", "steps", "from_step", "compiled_why")
+_OF_ONE_RUN = ("command", "started", "data", "weights", "steps", "from_step", "compiled_why")
 
 
 @dataclass(frozen=True)

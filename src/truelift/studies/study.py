@@ -427,7 +427,7 @@ def _names(runs: Mapping[Path, PlannedRun]) -> dict[Path, tuple[str, int]]:
 
 
 def refuse_other_data(runs: Mapping[Path, PlannedRun], pending: Iterable[Path]) -> None:
-    """Refuse finished runs that were trained on other data than the plan names now.
+    """Refuse finished runs that were trained on other data, or from other weights, than the plan names now.
 
     Args:
         runs: All of the plan, by their folders.
@@ -439,7 +439,7 @@ def refuse_other_data(runs: Mapping[Path, PlannedRun], pending: Iterable[Path]) 
     other, waiting = OtherData(), set(pending)
     for path, run in runs.items():
         experiment = None if path in waiting else run.experiment
-        if experiment is not None and (told := other.of(path, experiment.data)) is not None:
+        if experiment is not None and (told := other.of(path, experiment)) is not None:
             raise InputError(f"{path} {told}. Give this study another --out.")
 
 

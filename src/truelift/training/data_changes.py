@@ -1,4 +1,7 @@
-"""Data that changed while a run was stopped, or since it ended: results of either are those of neither."""
+"""Data, or weights to start from, that changed while a run was stopped, or since it ended.
+
+What is made of both is the result of neither.
+"""
 
 import shlex
 from collections.abc import Mapping
@@ -7,7 +10,9 @@ from typing import Any
 
 from truelift.data import DataOptions, DataState, Splits, state_now
 from truelift.errors import InputError
+from truelift.models.start import weights_digest
 from truelift.records import read_config_file, read_environment
+from truelift.training.experiment import Experiment
 
 
 def refuse_changed_data(folder: Path, splits: Splits) -> None:
@@ -33,28 +38,62 @@ def refuse_changed_data(folder: Path, splits: Splits) -> None:
     )
 
 
+def refuse_changed_weights(folder: Path, weights: str | None) -> None:
+    """Refuse to go on from a run's checkpoint where the file of weights that it began from has changed.
+
+    Args:
+        folder: The run's. Where it does not say with which weights it began, nothing is refused.
+        weights: `model.weights`.
+
+    Raises:
+        InputError: They changed.
+    """
+    before, now = _began_from(folder), weights_digest(weights)
+    if None in (before, now) or before == now:
+        return
+    checkpoint = shlex.quote(str(folder / "checkpoint.pt"))
+    raise InputError(
+        f"{folder}: the weights that it began from changed, model.weights {weights}. Put them back as they were, or "
+        f"begin anew without the checkpoint: rm {checkpoint}"
+    )
+
+
 class OtherData:
-    """Tells finished runs that were trained on other data than an experiment names.
+    """Tells finished runs that were trained on other data than an experiment names, or from other weights.
 
     Where data lie is no part of a run's identity, so that it is found again where they were moved. But a path to other
-    data would find it too, and tell the results of the old.
+    data would find it too, and tell the results of the old. Of weights the path is a part, and what the file holds is
+    none.
     """
 
     def __init__(self) -> None:
         self._states: dict[str, DataState | None] = {}
         """As they are now; None where they cannot be read here."""
+        self._weights: dict[str | None, str | None] = {}
+        """The digest of each file of weights."""
 
-    def of(self, folder: Path, options: DataOptions) -> str | None:
-        """What a finished run was trained on in place of these data, in words.
+    def of(self, folder: Path, experiment: Experiment) -> str | None:
+        """What a finished run was trained on or from in place of what an experiment names, in words.
 
         Args:
             folder: The run's.
-            options: Resolved.
+            experiment: Resolved.
 
         Returns:
-            None where its data lay at the same path, or are the same; and where nobody can tell: of a run of an earlier
-            version, or where the data cannot be read.
+            None where its data lay at the same path, or are the same, and its weights are; and where nobody can tell:
+            of a run of an earlier version, or where data or weights cannot be read.
         """
+        return self._data(folder, experiment.data) or self._began(folder, experiment.model.weights)
+
+    def _began(self, folder: Path, weights: str | None) -> str | None:
+        if weights not in self._weights:
+            self._weights[weights] = weights_digest(weights)
+        before, now = _began_from(folder), self._weights[weights]
+        if None in (before, now) or before == now:
+            return None
+        return f"was trained from other weights than model.weights {weights} holds now"
+
+    def _data(self, folder: Path, options: DataOptions) -> str | None:
         try:
             there = read_config_file(folder).get("data", {}).get("path")
             before = read_environment(folder).get("data")
@@ -72,6 +111,15 @@ class OtherData:
             return None
         changed = _told_change(before, now.record())
         return f"was trained on other data, {there}, than data.path {options.path}: {changed}"
+
+
+def _began_from(folder: Path) -> str | None:
+    """The digest of the weights that a run began from, where it says it."""
+    try:
+        found = read_environment(folder).get("weights")
+    except InputError:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _state(options: DataOptions) -> DataState | None:

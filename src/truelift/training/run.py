@@ -11,6 +11,7 @@ import torch
 
 from truelift.data import Splits
 from truelift.errors import DivergedError, InputError, check_seconds
+from truelift.models.start import weights_digest
 from truelift.records import (
     MetricLines,
     clear_way,
@@ -30,7 +31,7 @@ from truelift.training.build import assemble, inputs_of, load_data
 from truelift.training.cautions import cautions
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
-from truelift.training.data_changes import OtherData, refuse_changed_data
+from truelift.training.data_changes import OtherData, refuse_changed_data, refuse_changed_weights
 from truelift.training.distributed import ALONE, World
 from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe
@@ -75,7 +76,7 @@ def run(
     _refuse_other(folder, experiment)
     finished = _finished(folder)
     if finished is not None:
-        if (told := OtherData().of(folder, experiment.data)) is not None:
+        if (told := OtherData().of(folder, experiment)) is not None:
             raise InputError(f"{folder} {told}. Give this run another --out.")
         return finished
     keep_pages()
@@ -91,6 +92,7 @@ def run(
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         refuse_changed_data(folder, splits)
+        refuse_changed_weights(folder, experiment.model.weights)
     if not world.first:
         training = _taken_up(training, splits, checkpoint)
         fit(training, lambda line: None, checkpoint, math.inf)
@@ -217,6 +219,9 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         environment["cuda_graphs"] = training.graph_why or True
     if splits.state is not None:
         environment["data"] = splits.state.record()
+    weights = weights_digest(training.experiment.model.weights)
+    if weights is not None:
+        environment["weights"] = weights
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)

@@ -8,10 +8,13 @@ import pytest
 from tests.unit.data.test_tables import write_images
 
 from truelift.errors import InputError
+from truelift.models import save_weights
+from truelift.records import read_environment, write_json
 from truelift.studies.study import by_folder, refuse_other_data
 from truelift.studies.study_file import read_plan
 from truelift.training import Experiment, identity, resolve, run
 from truelift.training.identity import find_folder, write_config
+from truelift.training.network import build_network
 from truelift.training.settings import parse_experiment
 
 TINY = {
@@ -94,3 +97,50 @@ def test_a_study_of_other_data_wants_another_folder(tmp_path: Path) -> None:
     refuse_other_data(runs, list(runs))  # none is finished
     with pytest.raises(InputError, match=r"trained on other data, .*Give this study another --out"):
         refuse_other_data(runs, [path for path in runs if path != first])
+
+
+def weights(path: Path, seed: int) -> Path:
+    save_weights(build_network(experiment_of_digits(seed=seed), (1, 8, 8), 10, "cpu"), path)
+    return path
+
+
+def experiment_of_digits(**settings: Any) -> Experiment:
+    small = {"model.name": "resnet8", "model.width": 4, "epochs": 1, "data.train_images": 100, "batch_size": 20}
+    return resolve(parse_experiment({**small, **settings}, "test"))
+
+
+def test_a_finished_run_from_other_weights_is_none_of_these(tmp_path: Path) -> None:
+    file, folder = weights(tmp_path / "w.safetensors", 0), tmp_path / "run"
+    wanted = experiment_of_digits(**{"model.weights": str(file)})
+    result = run(wanted, folder, reporter=quietly)
+    assert run(wanted, folder, reporter=quietly) == result
+    before = file.read_bytes()
+    weights(file, 1)
+    with pytest.raises(InputError, match=r"run was trained from other weights than .*w\.safetensors holds now"):
+        run(wanted, folder, reporter=quietly)
+    file.write_bytes(before)
+    assert run(wanted, folder, reporter=quietly) == result
+    # Of a run of an earlier version nobody can tell.
+    weights(file, 1)
+    environment = read_environment(folder)
+    del environment["weights"]
+    write_json(folder / "environment.json", environment)
+    assert run(wanted, folder, reporter=quietly) == result
+
+
+def test_a_run_does_not_go_on_where_its_weights_changed(tmp_path: Path) -> None:
+    file, folder = weights(tmp_path / "w.safetensors", 0), tmp_path / "run"
+    wanted = experiment_of_digits(**{"model.weights": str(file), "epochs": 3})
+
+    def crash(line: dict[str, Any], steps: int) -> None:
+        if line["step"] >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(wanted, folder, reporter=crash, checkpoint_seconds=0)
+    before = file.read_bytes()
+    weights(file, 1)
+    with pytest.raises(InputError, match=r"the weights that it began from changed, .*w\.safetensors.*rm "):
+        run(wanted, folder, reporter=quietly)
+    file.write_bytes(before)
+    run(wanted, folder, reporter=quietly)
