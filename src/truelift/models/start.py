@@ -22,7 +22,8 @@ def start_from(network: Classifier, weights: str) -> None:
     """Copy trained weights into a network of this package, in place; `initialise` leaves them as they are.
 
     A file has the network's own names, as `save_weights` writes them, or those of torchvision and timm for a network
-    that they publish weights for. A head for another number of classes is left out: it is initialised at random.
+    that they publish weights for. A head of another kind (an objective's own), or for another number of classes, is
+    left out: the network's is initialised at random.
 
     Args:
         network: As built.

@@ -63,7 +63,7 @@ def copy_trained(
     given_name: Callable[[str], str],
     source: str,
 ) -> bool:
-    """Copy tensors by name, all but those of a head of another shape; whether the head was copied too.
+    """Copy tensors by name, all but those of a head of another kind or shape; whether the head was copied too.
 
     Raises:
         InputError: Another tensor does not fit; the network is as before.
@@ -72,7 +72,13 @@ def copy_trained(
     of_head = set() if head is None else {id(tensor) for tensor in (*head.parameters(), *head.buffers())}
     names = {given_name(name): tensor for name, tensor in own.items() if id(tensor) in of_head}
     differs = any(name in tensors and tensors[name].shape != tensor.shape for name, tensor in names.items())
+    # Of a head of another kind, such as an objective's own, further tensors have names that begin as this one's.
+    known = {given_name(name) for name in own}
+    beginnings = tuple({f"{name.rpartition('.')[0]}." for name in names} - {"."})
+    others = {name for name in tensors if name.startswith(beginnings) and name not in known}
+    differs = differs or bool(others)
     if differs:
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in others}
         tensors = {**tensors, **{name: tensor.detach() for name, tensor in names.items()}}
     copy_by_name(network, tensors, given_name, source)
     return not differs

@@ -16,6 +16,7 @@ from truelift.records import Inputs, Run
 from truelift.training import Experiment, resolve, run
 from truelift.training.build import load_data
 from truelift.training.export import export
+from truelift.training.network import build_network
 from truelift.training.prediction import Predicted, predict_files
 from truelift.training.settings import parse_experiment
 from truelift.training.trained import restore
@@ -304,3 +305,16 @@ def test_a_file_with_other_outputs_is_not_put_in_place(tmp_path: Path, monkeypat
     with pytest.raises(FailedError, match="is not written: its outputs differ"):
         export(restore(tmp_path / "run", device="cpu"), "safetensors")
     assert not list((tmp_path / "run").glob("model*"))
+
+
+@pytest.mark.parametrize("settings", [MIXTURE, {"objective.feature_size": 2}], ids=["mixture", "embedded"])
+def test_an_exported_network_starts_another(tmp_path: Path, settings: dict[str, Any]) -> None:
+    trained(tmp_path / "run", **settings)
+    export(restore(tmp_path / "run"), "safetensors", tmp_path / "w.safetensors")
+    weights = {"model.weights": str(tmp_path / "w.safetensors")}
+    before = restore(tmp_path / "run").network.state_dict()
+    for objective in (settings, {}):  # of which the one has that head, and the other has another
+        again = build_network(small(**objective, **weights), (1, 8, 8), 10, "cpu").state_dict()
+        of_trunk = [name for name in again if not name.startswith("head.")]
+        assert len(of_trunk) == 4
+        assert all(torch.equal(again[name], before[name]) for name in of_trunk)
