@@ -19,8 +19,6 @@ from truelift.own import call, is_import_path
 from truelift.records import Predictions
 from truelift.training.afterwards.base import Afterwards, End
 
-_OF_EVALUATION = ("accuracy", "error", "loss", "mean_average_precision")
-
 METRICS: Registry[Any] = Registry("metric", {})
 
 _A_RUNS_OWN = frozenset(logged.name.removeprefix("test_") for logged in LOGGED if logged.name.startswith("test_"))
@@ -119,8 +117,6 @@ def _given(
 def _numbers(path: str, given: Mapping[str, Any]) -> dict[str, float]:
     values = {}
     for key, value in given.items():
-        if key in _OF_EVALUATION:
-            raise InputError(f'metric "{path}" must have a name of its own, got {key}, which is the evaluation\'s.')
         try:
             values[key] = float(value)
         except (TypeError, ValueError):
