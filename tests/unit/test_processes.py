@@ -26,7 +26,7 @@ def begin():
 threading.Thread(target=begin).start()
 """
     pipe = subprocess.PIPE
-    before = set(processes.descendants(os.getpid()))
+    before = set(processes.listed_below(os.getpid()))
     with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as child:
         assert child.stdout is not None
         child.stdout.readline()
