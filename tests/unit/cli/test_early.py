@@ -127,3 +127,8 @@ def test_nothing_large_is_imported_before() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == "truelift: error: Unknown option: --optimizr.lr. Did you mean --optimizer.lr?\n"
+
+
+def test_a_studys_first_line_waits_for_no_large_library() -> None:
+    code = "import sys, truelift.cli.ahead; print({'torch', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

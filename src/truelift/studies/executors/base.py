@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from truelift.records.own_result import is_of_program
-
 
 @dataclass(frozen=True)
 class Work:
@@ -35,7 +33,11 @@ def has_ended(folder: Path) -> bool:
     """Whether a run has, since it was made ready: what was there before is gone by then."""
     if os.path.lexists(os.path.join(folder, "failure.json")):
         return True
-    return os.path.lexists(os.path.join(folder, "result.json")) and not is_of_program(folder)
+    if not os.path.lexists(os.path.join(folder, "result.json")):
+        return False
+    from truelift.records.own_result import is_of_program  # here, since a study's first line waits for no numpy
+
+    return not is_of_program(folder)
 
 
 class Executor(Protocol):
