@@ -62,7 +62,7 @@ def test_whatever_is_killed_all_runs_end_with_the_same_numbers(cluster: slurm.Cl
     cluster.start_node()
     again, _ = ended(truelift(cluster, tmp_path, *handed))
     assert "queued or running already" in again
-    assert len(list(folder.glob("slurm/*/job.json"))) == 1  # nothing was handed over twice
+    assert len(list(folder.glob("slurm/*/job.json"))) == 1, again  # nothing was handed over twice
     ended(truelift(cluster, tmp_path, *options, "--out", "local", "--jobs", "2"))
     assert numbers(folder) == numbers(tmp_path / "local")
     tables = [
