@@ -144,11 +144,12 @@ def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: 
     require("effect", effect, effect > 0, "above 0")
     noise = _of_study(Path(like)) if (Path(like) / "study.json").is_file() else _of_table(like)
     # The differences are paired already, so no correlation has to be supposed.
-    needed, most = (_enough(effect, sd, power, alpha) for sd in (noise.sd, noise.most))
+    found = noise.found
+    needed, most = (_enough(effect, sd, power, alpha) for sd in (found.sd, found.most))
     if json:
         from truelift.report.json_form import plan_like_form, to_json
 
-        form = plan_like_form(noise.of, noise.metric, effect, noise.sd, noise.most, power, alpha, needed, most)
+        form = plan_like_form(noise.of, noise.metric, effect, found.sd, found.most, power, alpha, needed, most)
         print(to_json(form))
         return 0
     unit = f" {noise.unit}" if noise.unit else ""
@@ -156,7 +157,7 @@ def _needed_like(like: str, effect: float, power: float, alpha: float, *, json: 
     print(
         f"to find a difference in {noise.metric.replace('_', ' ')} of {effect:g}{unit}, {power:.0%} of the time, at a "
         f"{alpha:.0%} level. In {noise.of} ({noise.how}) the paired differences have a standard deviation of "
-        f"{noise.sd:.2g}{unit}, from {noise.least:.2g} to {noise.most:.2g}."
+        f"{found.sd:.2g}{unit}, from {found.least:.2g} to {found.most:.2g}."
     )
     return 0
 
@@ -171,9 +172,7 @@ class _Noise:
     """What is told of it."""
     metric: str
     unit: str
-    sd: float
-    least: float
-    most: float
+    found: "Spread | Scatter"
 
 
 def _of_table(name: str) -> _Noise:
@@ -182,9 +181,7 @@ def _of_table(name: str) -> _Noise:
 
     found = spreads.find(name)
     how = f"{found.network}, {found.epochs} epochs, {_counts(found)}"
-    return _Noise(
-        of=found.name, how=how, metric="test_error", unit="points", sd=found.sd, least=found.least, most=found.most
-    )
+    return _Noise(of=found.name, how=how, metric="test_error", unit="points", found=found)
 
 
 def _of_study(folder: Path) -> _Noise:
@@ -201,16 +198,8 @@ def _of_study(folder: Path) -> _Noise:
         raise InputError(
             f"like must be a study whose differences scatter, got {folder}, where each variant has equal ones."
         )
-    unit = summary.metric.unit
-    return _Noise(
-        of=str(folder),
-        how=_counts(found),
-        metric=summary.metric.name,
-        unit=unit,
-        sd=found.sd,
-        least=found.least,
-        most=found.most,
-    )
+    metric = summary.metric
+    return _Noise(of=str(folder), how=_counts(found), metric=metric.name, unit=metric.unit, found=found)
 
 
 def _counts(found: "Spread | Scatter") -> str:

@@ -90,9 +90,7 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
     """
     files = parquet_files(path)
     by_split = match_splits(path, files)
-    for file in files:
-        opened(file, partial(_refuse_bombs, size=file.stat().st_size))
-    schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}
+    schemas = _schemas(files)
     rows = number_rows(path, by_split, schemas, options, _read_columns)
     named = _named(path, by_split, schemas, rows.image, options.image_folder)
     if named is not None:
@@ -108,15 +106,20 @@ def list_parquet(path: Path) -> Listing:
         InputError: A file cannot be read, or its columns are not those of the first or tell no images.
     """
     files = parquet_files(path)
-    for file in files:
-        opened(file, partial(_refuse_bombs, size=file.stat().st_size))
-    schemas = {file: opened(file, lambda f: f.schema_arrow) for file in files}
+    schemas = _schemas(files)
     columns = Columns(find_images(schemas[files[0]], None), ())
     for file, schema in schemas.items():
         columns.require_same(file, schema, files[0], schemas[files[0]], labelled=False)
     named = _named(path, {"train": files}, schemas, columns.image, None)
     labels = np.full(sum(opened(file, lambda f: f.metadata.num_rows) for file in files), -1, dtype=np.int64)
     return _list(files, columns.image, labels) if named is None else list_files(named["train"], labels)
+
+
+def _schemas(files: Sequence[Path]) -> dict[Path, pa.Schema]:
+    """Of each file, none of which is read before its sizes were looked at."""
+    for file in files:
+        opened(file, partial(_refuse_bombs, size=file.stat().st_size))
+    return {file: opened(file, lambda f: f.schema_arrow) for file in files}
 
 
 def _named(

@@ -115,17 +115,16 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         disk_free=disk_free(folder),
         room=room,
         crowded=crowded,
-        notes=(*_refused(plan, folder), *edited(folders, pending), *_notes(plan, key_of)),
+        notes=(*_refused(plan, folder, folders, pending), *edited(folders, pending), *_notes(plan, key_of)),
     )
 
 
-def _refused(plan: StudyPlan, folder: Path) -> Iterator[str]:
+def _refused(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], pending: Iterable[Path]) -> Iterator[str]:
     """Why the study itself would not begin there."""
     try:
         check_study(plan, folder)
         check_record(plan, folder)
-        runs = by_folder(plan, folder)
-        refuse_other_data(runs, pending_of(plan, runs))
+        refuse_other_data(runs, pending)
     except InputError as error:
         yield str(error)
 

@@ -69,7 +69,7 @@ class OtherData:
     def __init__(self) -> None:
         self._states: dict[str, DataState | None] = {}
         """As they are now; None where they cannot be read here."""
-        self._weights: dict[str | None, str | None] = {}
+        self._weights: dict[str, str | None] = {}
         """The digest of each file of weights."""
 
     def of(self, folder: Path, experiment: Experiment) -> str | None:
@@ -86,6 +86,8 @@ class OtherData:
         return self._data(folder, experiment.data) or self._began(folder, experiment.model.weights)
 
     def _began(self, folder: Path, weights: str | None) -> str | None:
+        if weights is None:
+            return None
         if weights not in self._weights:
             self._weights[weights] = weights_digest(weights)
         before, now = _began_from(folder), self._weights[weights]
@@ -94,14 +96,16 @@ class OtherData:
         return f"was trained from other weights than model.weights {weights} holds now"
 
     def _data(self, folder: Path, options: DataOptions) -> str | None:
+        if options.path is None:
+            return None
         try:
             there = read_config_file(folder).get("data", {}).get("path")
+            if there is None or Path(there).absolute() == Path(options.path).absolute():
+                return None
             before = read_environment(folder).get("data")
         except InputError:
             return None
-        if there is None or before is None or options.path is None:
-            return None
-        if Path(there).absolute() == Path(options.path).absolute():
+        if before is None:
             return None
         key = repr(options)
         if key not in self._states:

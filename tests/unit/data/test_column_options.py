@@ -1,9 +1,7 @@
 """Options about columns: read in every form of a data set that has columns, refused where there are none."""
 
 import importlib
-import io
 import json
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.unit.data.image_files import pixels, png, write_folder
+from tests.unit.data.test_shards import write_tar
 
 from truelift.data import DataOptions
 from truelift.data.columns import ColumnOptions
@@ -45,15 +44,6 @@ def parquet(file: Path, table: pa.Table) -> Path:
     return file
 
 
-def shard(file: Path, members: dict[str, bytes]) -> Path:
-    with tarfile.open(file, "w") as archive:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return file
-
-
 def samples(**labels: list[Any]) -> dict[str, bytes]:
     members = {f"{number}.png": png(pixels(number)) for number in range(4)}
     for number in range(4):
@@ -68,8 +58,8 @@ def test_a_separator_divides_labels_in_every_form(tmp_path: Path) -> None:
         parquet(tmp_path / "a.parquet", columns(tags=TAGS)),
         parquet(tmp_path / "b.parquet", columns(tags=pa.array(TAGS).dictionary_encode())),
         arrow(tmp_path / "c.arrow", columns(tags=TAGS)),
-        shard(tmp_path / "d.tar", samples(tags=TAGS)),
-        shard(tmp_path / "e.tar", texts),
+        write_tar(tmp_path / "d.tar", samples(tags=TAGS)),
+        write_tar(tmp_path / "e.tar", texts),
     ):
         source = read(path, label_separator="|")
         assert (source.classes, source.train.labels.tolist()) == (("p", "q", "r"), TABLE)
@@ -93,7 +83,7 @@ def test_a_separator_needs_text(tmp_path: Path) -> None:
 
 def test_keys_with_0_and_1_in_shards(tmp_path: Path) -> None:
     keys = {name: [row[number] for row in TABLE] for number, name in enumerate("pqr")}
-    file = shard(tmp_path / "a.tar", samples(label=["x", "y", "x", "y"], **keys))
+    file = write_tar(tmp_path / "a.tar", samples(label=["x", "y", "x", "y"], **keys))
     source = read(file, label_columns=("q", "r", "p"))
     assert source.classes == ("p", "q", "r")
     assert source.train.labels.tolist() == TABLE
@@ -102,7 +92,7 @@ def test_keys_with_0_and_1_in_shards(tmp_path: Path) -> None:
 
 def test_a_key_that_is_wanted_goes_before_cls(tmp_path: Path) -> None:
     members = samples(label=["x", "y", "x", "y"]) | {f"{number}.cls": b"0" if number else b"1" for number in range(4)}
-    file = shard(tmp_path / "a.tar", members)
+    file = write_tar(tmp_path / "a.tar", members)
     assert read(file).train.labels.tolist() == [1, 0, 0, 0]
     assert read(file, label_column="label").train.labels.tolist() == [0, 1, 0, 1]
 
@@ -119,11 +109,11 @@ def zipped(root: Path) -> Path:
 
 
 def tarred(root: Path) -> Path:
-    return shard(root / "b.tar", {f"{'ab'[number % 2]}/{number}.png": png(pixels(number)) for number in range(4)})
+    return write_tar(root / "b.tar", {f"{'ab'[number % 2]}/{number}.png": png(pixels(number)) for number in range(4)})
 
 
 def shards(root: Path) -> Path:
-    return shard(root / "c.tar", samples(label=["x", "y", "x", "y"]))
+    return write_tar(root / "c.tar", samples(label=["x", "y", "x", "y"]))
 
 
 def encoded(root: Path) -> Path:
