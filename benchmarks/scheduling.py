@@ -43,6 +43,7 @@ from truelift.records.leases import check_held, holder_of
 from truelift.records.locks import InUseError
 from truelift.studies.executors import Work, local
 from truelift.studies.executors.local import Local
+from truelift.studies.how import How
 from truelift.studies.study import run_study
 from truelift.studies.study_file import read_plan
 from truelift.studies.worker import ELSEWHERE
@@ -116,10 +117,10 @@ def study_of(folder: Path, runs: int, executor: Local) -> Path:
     run_study(
         read_plan(file),
         folder / "study",
+        How(executor=executor),
         repeat="",
         report_run=lambda run, ended, total: None,
         warn=lambda line: None,
-        executor=executor,
     )
     return folder / "study"
 

@@ -11,8 +11,8 @@ import scipy.stats
 from tests.docs.blocks import ROOT, ci_script
 from truelift import recipes
 from truelift.records.packed import unpack
+from truelift.studies.folders import by_folder, pending_of
 from truelift.studies.held import refuse_other
-from truelift.studies.study import by_folder, pending_of
 from truelift.studies.study_file import read_plan
 from truelift.studies.study_file_parts import PAPER
 

@@ -1,6 +1,5 @@
 """A study whose variants are candidates of a referee's ledger."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from truelift.records import Run
 from truelift.referee import Decision, Ledger, images_of
 from truelift.report import Summary
 from truelift.seeds import FEWEST_SEEDS
-from truelift.studies.executors import Executor
 from truelift.studies.executors.local import Local
+from truelift.studies.how import How, check_study
 from truelift.studies.plan import StudyPlan
-from truelift.studies.study import look, preflight
+from truelift.studies.preflight import look, preflight
 from truelift.training.identity import without_seed
 
 
@@ -22,8 +21,8 @@ def entered(
     plan: StudyPlan,
     folder: Path,
     path: Path,
+    how: How,
     *,
-    check: Callable[[StudyPlan, Path], Executor],
     again: bool,
     confirm: bool,
 ) -> StudyPlan:
@@ -35,7 +34,7 @@ def entered(
         plan: How many seeds it has is how many are drawn.
         folder: The study's.
         path: The ledger; made where it is missing.
-        check: `check_study`, with how it is to run.
+        how: The study is run.
         again: Take another look at variants that were registered before.
         confirm: The last confirmation.
 
@@ -52,7 +51,7 @@ def entered(
         raise InputError(f"a ledger needs {FEWEST_SEEDS} seeds or more, got {len(plan.seeds)}.")
     if plan.folds is not None:
         raise InputError("a ledger draws fresh seeds, and folds are always the same: give seeds.")
-    executor = check(plan, folder)
+    executor = check_study(plan, folder, how)
     executor.check(folder)
     look(plan, executor)
     if not isinstance(executor, Local):  # a mistake would cost a level: what can be seen here is looked at too

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +20,16 @@ from truelift.records import Run, log_tail
 from truelift.records.predicted import metric_of
 from truelift.report import summarise
 from truelift.report.standing import decide
-from truelift.studies.executors import ExecutorOptions, Work, cluster_of, executor_options
+from truelift.studies.executors import Cluster, ExecutorOptions, Work, cluster_of, executor_options
+from truelift.studies.folders import by_folder, names_of, pending_of
+from truelift.studies.how import How, check_study
+from truelift.studies.longest_first import LongestFirst
 from truelift.studies.looks import GivenLooks
-from truelift.studies.study import check_record, check_study, look, run_study, unfinished
+from truelift.studies.plan import StudyPlan
+from truelift.studies.preflight import look
+from truelift.studies.study import run_study
 from truelift.studies.study_file import read_plan
+from truelift.studies.written import record_of
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
 from truelift.verdicts import Requirement
@@ -149,26 +154,15 @@ def study(
             with ONE_AT_A_TIME:
                 print(line, flush=True, file=sys.stderr if json else sys.stdout)
 
+    how = How(jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=options.retries or 0, executor=cluster)
     if ledger is not None:
         from truelift.cli import refereed  # a referee is wanted seldom
 
-        check = partial(
-            check_study,
-            jobs=jobs,
-            checkpoint_seconds=checkpoint_seconds,
-            retries=options.retries or 0,
-            executor=cluster,
-        )
-        plan = refereed.entered(plan, folder, ledger, check=check, again=again, confirm=confirm)
+        plan = refereed.entered(plan, folder, ledger, how, again=again, confirm=confirm)
         drawn = ", ".join(map(str, plan.seeds))
         print(f"{ledger}: {len(plan.seeds)} seeds drawn: {drawn}", file=sys.stderr if json else sys.stdout)
     if dry_run and cluster is not None:
-        check_study(plan, folder, checkpoint_seconds=checkpoint_seconds, executor=cluster)
-        check_record(plan, folder)
-        cluster.check(folder, one_by_one=plan.looks is not None)
-        look(plan, cluster)
-        work = Work(folder, checkpoint_seconds, plan.metric.name, tell, one_by_one=plan.looks is not None)
-        print(cluster.shown(unfinished(plan, folder), work), end="")
+        print(_handed_over(plan, folder, how, cluster), end="")
         return 0
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     shown: AbstractContextManager[LiveStudy | None] = nullcontext()
@@ -178,16 +172,13 @@ def study(
         records = run_study(
             plan,
             folder,
+            how,
             repeat=repeat,
             report_run=report_run,
             warn=warn,
             tell=tell,
             decide=decide,
             watcher=watcher,
-            jobs=jobs,
-            checkpoint_seconds=checkpoint_seconds,
-            retries=options.retries or 0,
-            executor=cluster,
         )
     if cluster is not None and not cluster.waits and any(run.status == "unfinished" for run in records.runs):
         place = shlex.quote(str(folder))
@@ -207,3 +198,15 @@ def study(
     unneeded = frozenset() if summary.grown is None else summary.grown.not_needed | summary.grown.ahead
     missing = (run for run in records.runs if run.status != "done" and (run.variant, run.seed) not in unneeded)
     return 1 if any(missing) else 0
+
+
+def _handed_over(plan: StudyPlan, folder: Path, how: How, cluster: Cluster) -> str:
+    """What a dry run shows of a study that a cluster is to run; refuses what the study would."""
+    check_study(plan, folder, how)
+    runs = by_folder(plan, folder)
+    record_of(plan, folder, runs, "")
+    one_by_one = plan.looks is not None
+    cluster.check(folder, one_by_one=one_by_one)
+    look(plan, cluster)
+    work = Work(folder, how.checkpoint_seconds, plan.metric.name, one_by_one=one_by_one)
+    return cluster.shown(list(LongestFirst(names_of(runs), pending_of(plan, runs)).folders()), work)

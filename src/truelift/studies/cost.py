@@ -12,12 +12,16 @@ from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.edited import edited
 from truelift.studies.executors.local import Local
+from truelift.studies.folders import by_folder, pending_of, refuse_other_data
+from truelift.studies.how import How, check_study
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
+from truelift.studies.preflight import look
 from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
+from truelift.studies.shares import shares_for
 from truelift.studies.start import can_fork
-from truelift.studies.study import by_folder, check_record, check_study, look, pending_of, refuse_other_data, shares_for
+from truelift.studies.written import record_of
 from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
@@ -122,8 +126,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
 def _refused(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], pending: Iterable[Path]) -> Iterator[str]:
     """Why the study itself would not begin there."""
     try:
-        check_study(plan, folder)
-        check_record(plan, folder)
+        check_study(plan, folder, How())
+        record_of(plan, folder, runs, "")
         refuse_other_data(runs, pending)
     except InputError as error:
         yield str(error)

@@ -27,6 +27,10 @@ class LongestFirst:
         self._pending = pending
         self._seconds: dict[str, float] = {}
         """Of a run of each variant, of those that have ended one."""
+        self.runs_ended = 0
+        """How many runs have ended, in earlier commands too."""
+        self.runs_at_most = len(runs)
+        """How many runs there are in the end."""
         waiting = set(pending)
         for path in runs:
             if path not in waiting:
@@ -42,13 +46,19 @@ class LongestFirst:
                 waiting.remove(path)
                 yield path
 
-    def ended(self, path: Path) -> None:
-        """Take up a run that has ended."""
+    def ended(self, path: Path) -> list[str]:
+        """Take up a run that has ended.
+
+        Returns:
+            Nothing that there is to say of it, as `Growing` has.
+        """
+        self.runs_ended += 1
         variant, seed = self._runs[path]
         if variant not in self._seconds and (run := Run(variant, seed, path)).status == "done":
             seconds = took(run)
             if seconds is not None:
                 self._seconds[variant] = seconds
+        return []
 
     def _expected(self, path: Path) -> float:
         return self._seconds.get(self._runs[path][0], math.inf)

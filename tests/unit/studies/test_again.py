@@ -13,6 +13,7 @@ from truelift.report.standing import decide
 from truelift.studies.executors import Work
 from truelift.studies.executors.base import Executor
 from truelift.studies.executors.local import Local
+from truelift.studies.how import How
 from truelift.studies.study import run_study
 from truelift.studies.study_file import read_plan
 
@@ -51,12 +52,12 @@ def test_where_a_cluster_refuses_failed_runs_keep_their_reasons(tmp_path: Path, 
         return run_study(
             plan,
             folder,
+            How(executor=executor),
             repeat="",
             report_run=lambda run, ended, total: None,
             warn=print,
             tell=print,
             decide=decide,
-            executor=executor,
         )
 
     def failed() -> list[tuple[str, int, str]]:

@@ -11,8 +11,8 @@ from tests.unit.report.conftest import make_study
 from truelift.cli import main
 from truelift.errors import InputError
 from truelift.records import Run, leased, make_room, write_json
+from truelift.studies.folders import is_finished
 from truelift.studies.held import refuse_other, source_from
-from truelift.studies.study import is_finished
 from truelift.studies.study_file import read_plan
 from truelift.training.identity import write_config
 

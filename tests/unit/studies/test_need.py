@@ -11,9 +11,9 @@ from truelift.data import DataOptions
 from truelift.models import ModelOptions
 from truelift.processes import LINUX
 from truelift.records import write_json
+from truelift.studies.folders import by_folder
 from truelift.studies.need import Need, need_of, need_of_programs
 from truelift.studies.start import environment_for
-from truelift.studies.study import by_folder
 from truelift.studies.study_file import read_plan
 from truelift.training import Experiment, resolve
 from truelift.training.build import assemble, load_data

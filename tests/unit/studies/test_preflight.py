@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from truelift.errors import InputError
-from truelift.studies.study import preflight
+from truelift.studies.preflight import preflight
 from truelift.studies.study_file import read_plan
 
 STUDY = """

@@ -7,13 +7,15 @@ import pytest
 
 from truelift.errors import InputError
 from truelift.studies import room as of_room
-from truelift.studies import study as of_study
+from truelift.studies import shares as of_shares
 from truelift.studies.cost import study_cost
 from truelift.studies.executors.base import Work
 from truelift.studies.executors.local import Local
+from truelift.studies.folders import by_folder
+from truelift.studies.how import How, check_study
 from truelift.studies.need import Need
 from truelift.studies.room import Room, room_for
-from truelift.studies.study import by_folder
+from truelift.studies.study import run_study
 from truelift.studies.study_file import read_plan
 
 GIB = 2**30
@@ -41,7 +43,7 @@ def within(tmp_path: Path, jobs: int, need: Need, *, asked: bool) -> tuple[Local
     runs = by_folder(read_plan(tmp_path / "study.toml"), tmp_path / "out")
     told: list[str] = []
     warned: list[str] = []
-    local = of_study._within_memory(
+    local = of_shares.within_memory(
         Local(jobs, 1), runs, list(runs), {"plain": need}, asked=asked, tell=told.append, warn=warned.append
     )
     return local, told, warned
@@ -103,7 +105,7 @@ def test_a_number_of_jobs_that_cannot_be_is_refused_by_the_study_and_its_dry_run
     (tmp_path / "study.toml").write_text(STUDY)
     plan = read_plan(tmp_path / "study.toml")
     with pytest.raises(InputError, match="jobs must be at"):
-        of_study.check_study(plan, tmp_path / "out", jobs=jobs)
+        check_study(plan, tmp_path / "out", How(jobs=jobs))
     with pytest.raises(InputError, match="jobs must be at"):
         study_cost(plan, tmp_path / "out", jobs=jobs)
 
@@ -113,7 +115,7 @@ def test_a_study_looks_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | None, runs: int
 ) -> None:
     monkeypatch.setattr(of_room, "memory_free", lambda: 300 * 2**20)  # a run takes some 190 of its own
-    monkeypatch.setattr(of_study, "available_cores", lambda: 4)
+    monkeypatch.setattr(of_shares, "available_cores", lambda: 4)
     ran: list[Local] = []
 
     def run(self: Local, folders: Iterable[Path], work: Work) -> Iterator[Path]:
@@ -125,14 +127,14 @@ def test_a_study_looks_before_anything_runs(
     plan = read_plan(tmp_path / "study.toml")
     told: list[str] = []
     warned: list[str] = []
-    of_study.run_study(
+    run_study(
         plan,
         tmp_path / "out",
+        How(jobs=jobs),
         repeat="",
         report_run=lambda run, ended, total: None,
         warn=warned.append,
         tell=told.append,
-        jobs=jobs,
     )
     assert [local.jobs for local in ran] == [runs]
     lines = [line for line in (told if jobs is None else warned) if "GiB are free" in line]

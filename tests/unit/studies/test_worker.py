@@ -14,9 +14,9 @@ import tomli_w
 from truelift.errors import InputError
 from truelift.records import Run, read_failure
 from truelift.studies.executors.base import has_ended
+from truelift.studies.folders import is_finished
 from truelift.studies.plan import PlannedRun
 from truelift.studies.sources import check_inputs
-from truelift.studies.study import is_finished
 from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_command
 
 

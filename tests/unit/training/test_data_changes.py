@@ -10,7 +10,7 @@ from tests.unit.data.test_tables import write_images
 from truelift.errors import InputError
 from truelift.models import save_weights
 from truelift.records import read_environment, write_json
-from truelift.studies.study import by_folder, refuse_other_data
+from truelift.studies.folders import by_folder, refuse_other_data
 from truelift.studies.study_file import read_plan
 from truelift.training import Experiment, identity, resolve, run
 from truelift.training.identity import find_folder, write_config

@@ -15,8 +15,8 @@ from torch import nn
 from truelift.errors import DivergedError
 from truelift.records import read_failure, read_result
 from truelift.studies import worker
+from truelift.studies.folders import is_finished
 from truelift.studies.plan import PlannedRun
-from truelift.studies.study import is_finished
 from truelift.training import Experiment, resolve, run
 from truelift.training.build import assemble, load_data
 from truelift.training.divergence import MOST_IN_A_ROW, finite, first_not_finite

@@ -13,7 +13,7 @@ import torch
 from truelift.processes import available_cores
 from truelift.studies.executors import Work
 from truelift.studies.executors.local import Local
-from truelift.studies.study import Shares
+from truelift.studies.shares import Shares
 from truelift.training.hardware import visible_gpus
 
 PROGRAM = """
