@@ -149,7 +149,7 @@ def test_each_table_has_a_report_of_its_own(truelift: Truelift, tmp_path: Path) 
         (tmp_path / folder).mkdir()
         table = write(tmp_path / folder, RESULTS)
         shown = truelift("judge", table).stdout.splitlines()[-1]
-        assert shown == f"report: runs/judge/{folder}/results/report.html"
+        assert shown == f"report: runs/judge/{folder}/results.csv/report.html"
 
 
 def test_where_a_report_goes_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -157,10 +157,20 @@ def test_where_a_report_goes_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path
     for folder in ("runs.1", "runs.2"):
         (here / folder).mkdir(parents=True)
     monkeypatch.chdir(here)
-    given = ("results.csv", "runs.1", "runs.2/", ".", "sqlite:///mlflow.db", "../x.csv", str(here / "x" / "y.csv"))
+    given = (
+        "results.csv",
+        "results.tsv",
+        "runs.1",
+        "runs.2/",
+        ".",
+        "sqlite:///mlflow.db",
+        "../x.csv",
+        str(here / "x" / "y.csv"),
+    )
     found = [_place(source).relative_to("runs/judge") for source in given]
     above = tmp_path.relative_to(tmp_path.anchor)
-    assert found == [*map(Path, ("results", "runs.1", "runs.2", "runs", "mlflow")), above / "x", Path("x/y")]
+    names = ("results.csv", "results.tsv", "runs.1", "runs.2", "runs", "mlflow.db")
+    assert found == [*map(Path, names), above / "x.csv", Path("x/y.csv")]
 
 
 def test_options_that_are_wrong(truelift: Truelift, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def judge(
             ("test_loss=3%"); "test_accuracy=0.5:fraction" also tells their scale. A variant helps only if all hold.
         unpaired: Compare all runs with all of the baseline, although there are seeds.
         question: For the report. Default: which of the variants is best.
-        out: Folder of the report. Default: runs/judge/SOURCE, its path without an ending.
+        out: Folder of the report. Default: runs/judge/SOURCE.
         json: Print the report as JSON and nothing else (docs/json.md).
         require: helps, not-hurts or no-effect: end with status 0 if that holds for every variant, 3 if not, 4 if it is
             undecided.
@@ -89,7 +89,7 @@ def judge(
 
 
 def _place(source: str) -> Path:
-    """Another for each source: two tables may both be named results.csv."""
+    """Another for each source: two tables may both be named results.csv, or differ in their endings alone."""
     path, here = Path(os.path.abspath(source.removeprefix("sqlite:///"))), Path.cwd()
     below = path.relative_to(here if path.is_relative_to(here) else path.anchor)
-    return Path("runs/judge") / (below if path.is_dir() else below.with_suffix("")) / ("" if below.parts else "runs")
+    return Path("runs/judge") / below / ("" if below.parts else "runs")

@@ -13,7 +13,6 @@ from truelift.verdicts.checks import positive
 from truelift.verdicts.student import critical
 
 if TYPE_CHECKING:
-    from truelift.recipes.spreads import Spread
     from truelift.studies.plan import StudyPlan
     from truelift.verdicts.scatter import Scatter
 
@@ -172,7 +171,7 @@ class _Noise:
     """What is told of it."""
     metric: str
     unit: str
-    found: "Spread | Scatter"
+    found: "Scatter"
 
 
 def _of_table(name: str) -> _Noise:
@@ -202,5 +201,5 @@ def _of_study(folder: Path) -> _Noise:
     return _Noise(of=str(folder), how=_counts(found), metric=metric.name, unit=metric.unit, found=found)
 
 
-def _counts(found: "Spread | Scatter") -> str:
+def _counts(found: "Scatter") -> str:
     return f"{found.variants} variant{'' if found.variants == 1 else 's'}, {found.seeds} seeds"

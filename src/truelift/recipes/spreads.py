@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truelift.errors import unknown_name
+from truelift.verdicts.scatter import Scatter
 
 TABLE = Path(__file__).with_name("spreads.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class Spread(Scatter):
     """The noise of one study's paired differences in test error, variant less baseline under one seed, in points."""
 
     name: str
@@ -21,16 +22,6 @@ class Spread:
     """The recipe whose training the study's is; None where it has its own."""
     epochs: int
     """The baseline's."""
-    sd: float
-    """Root mean square of the variants' standard deviations, above 0."""
-    least: float
-    """The smallest of them, at least 0."""
-    most: float
-    """The largest."""
-    variants: int
-    """How many have three pairs with the baseline or more; the others are left out."""
-    seeds: int
-    """The fewest pairs of a variant, at least 3."""
 
 
 def spreads() -> dict[str, Spread]:

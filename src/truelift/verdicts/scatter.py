@@ -16,7 +16,7 @@ class Scatter:
     """The noise of paired differences, variant less baseline under one seed, in their unit."""
 
     sd: float
-    """Root mean square of the variants' sample standard deviations."""
+    """Root mean square of the variants' sample standard deviations, at least 0."""
     least: float
     """The smallest of them."""
     most: float
@@ -24,7 +24,7 @@ class Scatter:
     variants: int
     """How many have three pairs or more; the others are left out."""
     seeds: int
-    """The fewest pairs of such a variant."""
+    """The fewest pairs of such a variant, at least 3."""
 
 
 def scatter(differences: Iterable[Sequence[float]]) -> Scatter | None:
