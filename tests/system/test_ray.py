@@ -17,7 +17,8 @@ from tests.system.processes import ENVIRONMENT, TRUELIFT, until
 from tests.system.test_study import numbers
 
 from truelift.records import Run, Study
-from truelift.records.leases import Holder, holder_of
+from truelift.records.holder import Holder
+from truelift.records.leases import holder_of
 
 pytestmark = [
     pytest.mark.skipif(ray_nodes.missing() is not None, reason=f"no Ray: {ray_nodes.missing()}"),

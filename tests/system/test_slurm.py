@@ -14,7 +14,8 @@ from tests.system.processes import until
 from tests.system.test_study import numbers
 
 from truelift.records import Study
-from truelift.records.leases import Holder, holder_of
+from truelift.records.holder import Holder
+from truelift.records.leases import holder_of
 
 pytestmark = [
     pytest.mark.skipif(slurm.missing() is not None, reason=f"no Slurm: {slurm.missing()}"),

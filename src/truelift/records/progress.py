@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 
 from truelift.errors import InputError
 from truelift.records.files import end_of
-from truelift.records.leases import Holder, holder_of
+from truelift.records.holder import Holder
+from truelift.records.leases import holder_of
 from truelift.records.run import Run
 
 State = Literal["done", "failed", "running", "waiting", "not needed"]

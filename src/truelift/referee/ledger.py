@@ -1,28 +1,26 @@
 """The ledger as a file: candidates are registered, judged and promoted, by one process at a time."""
 
-import hashlib
-import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from truelift.errors import InputError, one_line, require
+from truelift.errors import InputError, require
 from truelift.metrics import Metric, Scale
-from truelift.records import appended_file, now, read_bytes
+from truelift.records import now
 from truelift.referee import chain as chains
 from truelift.referee.account import Account
-from truelift.referee.chain import MOST_BYTES, Chain
-from truelift.referee.entries import VERSION, Entered, Entry, Judged, Opened, Promoted, Registered, Settings
-from truelift.referee.images import images_of, same_images, untold
+from truelift.referee.chain import Chain
+from truelift.referee.entries import VERSION, Entered, Judged, Opened, Promoted, Registered
+from truelift.referee.registering import Asked
 from truelift.referee.rules import Rule
 from truelift.referee.state import Candidate, Decision, State
+from truelift.referee.writer import Writer, read, writing
 from truelift.seeds import MOST_SEEDS
 from truelift.verdicts import Comparison, compare, in_points
 
@@ -207,17 +205,11 @@ class Ledger:
                 `again` is not given; or a confirmation by images that the ledger has judged by, of what did not
                 pass.
         """
-        require("smallest_effect", smallest_effect, 0 <= smallest_effect < float("inf"), "at least 0 and finite")
+        asked = Asked.of(
+            candidates, (baseline, baseline_settings), (metric, higher_is_better), smallest_effect, images, confirm
+        )
         if drawn:
             require("seeds", seeds, 3 <= seeds <= MOST_SEEDS, f"from 3 to {MOST_SEEDS:,}")
-        wanted = [Settings(name, value, digest_of(name, value)) for name, value in candidates.items()]
-        base = Settings(baseline, baseline_settings, digest_of(baseline, baseline_settings))
-        if not wanted or len({one.digest for one in wanted}) < len(wanted):
-            raise InputError(f"candidates must be one or more, all different, got {', '.join(candidates) or 'none'}.")
-        if base.digest in {one.digest for one in wanted}:
-            raise InputError(f'a candidate must not be the baseline "{baseline}" itself.')
-        better = Metric.named(metric, higher_is_better).higher_is_better
-        where = images or images_of(metric)
         with self._writing() as writer:
             state = writer.state
             assert state.opened is not None
@@ -226,18 +218,14 @@ class Ledger:
                     f"{self.path} has the rule {state.opened.rule}, which needs seeds that the ledger draws: runs "
                     "that are there already can be judged with spending alone."
                 )
-            asked = (metric, better, smallest_effect, where, confirm)
-            found = _same(state, wanted, base, asked, given if not drawn else seeds)
+            found = asked.registered_in(state, given if not drawn else seeds)
             # Another look that a crash cut off goes on; one that was judged is no new one.
             if found is not None and (not again or confirm or any(one.decision is None for one in found)):
                 return found
-            if confirm:
-                self._check_confirmation(state, wanted, base, where, metric)
-            else:
-                self._check_ordinary(state, wanted, base, again=again)
+            asked.check(self.path, state, again=again)
             confirmation = state.confirmations + 1 if confirm else 0
             chosen = list(given) if not drawn else state.draw(writer.following_hash(), seeds)
-            levels = state.levels(len(wanted), confirmation)
+            levels = state.levels(len(asked.candidates), confirmation)
             entered = [
                 Entered(
                     number=len(state.candidates) + i + 1,
@@ -245,17 +233,17 @@ class Ledger:
                     settings=one.settings,
                     digest=one.digest,
                     level=level,
-                    look=state.look(one.digest, base.digest, confirmation),
+                    look=state.look(one.digest, asked.baseline.digest, confirmation),
                 )
-                for i, (one, level) in enumerate(zip(wanted, levels, strict=True))
+                for i, (one, level) in enumerate(zip(asked.candidates, levels, strict=True))
             ]
             writer.append(
                 Registered(
-                    baseline=base,
+                    baseline=asked.baseline,
                     metric=metric,
-                    higher_is_better=better,
+                    higher_is_better=asked.higher_is_better,
                     smallest_effect=float(smallest_effect),
-                    images=where,
+                    images=asked.images,
                     seeds=chosen,
                     drawn=drawn,
                     confirmation=confirmation,
@@ -374,83 +362,11 @@ class Ledger:
             raise InputError(f"{self.path} has no candidate {number}.")
         return state.candidates[number]
 
-    def _check_ordinary(self, state: State, wanted: list[Settings], base: Settings, *, again: bool) -> None:
-        if state.baselines and state.baselines[-1].digest != base.digest:
-            present = state.baselines[-1]
-            also = " of other settings" if present.name == base.name else ""
-            raise InputError(
-                f'{self.path} compares with the baseline "{present.name}", got "{base.name}"{also}: promote a '
-                "candidate, or begin another ledger."
-            )
-        for one in wanted:
-            before = [c for c in state.ordinary if c.digest == one.digest and c.baseline.digest == base.digest]
-            if before and not again:
-                last = before[-1]
-                told = last.decision.verdict if last.decision else "not judged"
-                raise InputError(
-                    f'"{one.name}" was registered before, as candidate {last.number} (line {last.line}, {told}): '
-                    "another look costs another level and is taken on fresh seeds; ask for it (again)."
-                )
-
-    def _check_confirmation(
-        self, state: State, wanted: list[Settings], base: Settings, images: str, metric: str
-    ) -> None:
-        if images == untold(metric):
-            raise InputError(
-                "a confirmation needs images that the ledger has never judged by: give a metric with a name that tells "
-                f'its images, as test_… does, or images= in Python, got "{metric}".'
-            )
-        line = state.judged_by().get(images)
-        if line is not None:
-            raise InputError(
-                f"{self.path} has judged by the {images} since line {line}: a confirmation needs images that it has "
-                "never judged by, and so another metric."
-            )
-        if base.digest not in {one.digest for one in state.baselines}:
-            known = ", ".join(f'"{one.name}"' for one in state.baselines) or "none"
-            raise InputError(f'a confirmation is against a baseline of the ledger ({known}), got "{base.name}".')
-        helped = {c.digest for c in state.ordinary if c.decision is not None and c.decision.passed}
-        for one in wanted:
-            if one.digest not in helped:
-                raise InputError(f'a confirmation is of a candidate that passed, which "{one.name}" did not.')
-
     def _read(self) -> Chain:
-        head = chains.read_head(self._file)  # first: the file may grow meanwhile
-        return chains.parse(self.path, read_bytes(self._file, MOST_BYTES), head)
+        return read(self.path, self._file)
 
-    @contextmanager
-    def _writing(self) -> Iterator["_Writer"]:
-        with appended_file(self._file) as file:
-            content = _content(file, self.path)
-            chain = chains.parse(self.path, content, chains.read_head(self._file))
-            yield _Writer(self._file, file, chain)
-
-
-class _Writer:
-    """A ledger that this process alone may append to."""
-
-    def __init__(self, path: Path, file: int, chain: Chain) -> None:
-        self.chain = chain
-        self.state = State.of(path, chain.lines)
-        self._path = path
-        self._file = file
-
-    def following_hash(self) -> str:
-        """The hash that the next line will hold: the last line's, or that of the line that ends a cut one."""
-        return chains.following(self.chain, {})[1].lines[-1].previous
-
-    def append(self, entry: Entry) -> None:
-        """Append a line, once it is known to be right, and have it on the disk before anything else happens."""
-        raw, chain = chains.following(self.chain, msgspec.to_builtins(entry))
-        if os.fstat(self._file).st_size + len(raw) > MOST_BYTES:
-            raise InputError(f"{self._path} would have more than the {MOST_BYTES:,} bytes that it may have.")
-        for line in chain.lines[len(self.chain.lines) :]:
-            self.state.apply(line)  # what cannot be is not written
-        while raw:
-            raw = raw[os.write(self._file, raw) :]
-        os.fsync(self._file)
-        chains.write_head(self._path, chain.lines[-1])
-        self.chain = chain
+    def _writing(self) -> AbstractContextManager[Writer]:
+        return writing(self.path, self._file)
 
 
 def promotion_p_value(comparison: Comparison, *, higher_is_better: bool) -> float:
@@ -462,43 +378,3 @@ def promotion_p_value(comparison: Comparison, *, higher_is_better: bool) -> floa
         return 1.0
     better = (comparison.difference > 0) == higher_is_better and comparison.difference != 0
     return comparison.p_value / 2 if better else 1 - comparison.p_value / 2
-
-
-def digest_of(name: str, settings: Any) -> str:
-    """SHA-256 of settings in canonical JSON; of the name where there are none.
-
-    Raises:
-        InputError: They are not what JSON has.
-    """
-    try:
-        text = json.dumps([name] if settings is None else settings, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f'"{name}": settings must be what JSON has, since they name it: {one_line(error)}.') from None
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _same(
-    state: State, wanted: list[Settings], base: Settings, asked: tuple[Any, ...], seeds: int | tuple[int, ...]
-) -> tuple[Candidate, ...] | None:
-    """Of the last registration of just these candidates, if it asks the same, each in the order of `wanted`."""
-    found = None
-    digests = [one.digest for one in wanted]
-    for one in state.candidates.values():
-        r = one.registered
-        images = asked[3] if same_images(r.images, asked[3], r.metric) else r.images
-        there = (r.metric, r.higher_is_better, r.smallest_effect, images, bool(r.confirmation))
-        if there == asked and {c.digest for c in r.candidates} == set(digests) and r.baseline.digest == base.digest:
-            found = r if seeds == (len(r.seeds) if r.drawn else tuple(r.seeds)) else found
-    if found is None:
-        return None
-    number = {c.digest: c.number for c in found.candidates}
-    return tuple(state.candidates[number[digest]] for digest in digests)
-
-
-def _content(file: int, path: Path) -> bytes:
-    size = os.fstat(file).st_size
-    if size > MOST_BYTES:
-        raise InputError(f"{path} has {size:,} bytes, more than the {MOST_BYTES:,} that it may have.")
-    with open(file, "rb", closefd=False) as stream:  # not os.pread, which Windows has not
-        stream.seek(0)
-        return stream.read()

@@ -17,7 +17,8 @@ import pytest
 
 from truelift.errors import InputError
 from truelift.records import leased, whole_file, write_text
-from truelift.records.leases import SILENT_BEATS, LeaseLostError, _take, check_held, holder_of, is_lost
+from truelift.records.lease_files import SILENT_BEATS, take
+from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost
 from truelift.records.locks import InUseError
 
 
@@ -135,7 +136,7 @@ def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest
     with leased(tmp_path):
         write_text(tmp_path / "x.txt", "writing needs no lock")
         with pytest.raises(InUseError):
-            _take(tmp_path)
+            take(tmp_path)
     assert (tmp_path / "x.txt").read_text() == "writing needs no lock"
     assert len(os.listdir("/dev/fd")) == files
 
@@ -151,7 +152,7 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
         with leased(tmp_path):
             assert [path.name for path in tmp_path.iterdir()] == [".lease-1"]
             with pytest.raises(InUseError):
-                _take(tmp_path)
+                take(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

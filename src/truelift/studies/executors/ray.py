@@ -19,7 +19,8 @@ from typing import Any
 from truelift import signals
 from truelift.errors import InputError, one_line, shortened
 from truelift.records import leased
-from truelift.records.leases import Holder, holder_of, is_free
+from truelift.records.holder import Holder
+from truelift.records.leases import holder_of, is_free
 from truelift.studies.executors import ray_cluster, ray_task
 from truelift.studies.executors.base import Work, has_ended
 from truelift.studies.executors.local import PREEMPTED_STOP_SECONDS, STOP_SECONDS
