@@ -205,11 +205,12 @@ class Ledger:
                 `again` is not given; or a confirmation by images that the ledger has judged by, of what did not
                 pass.
         """
+        require("smallest_effect", smallest_effect, 0 <= smallest_effect < float("inf"), "at least 0 and finite")
+        if drawn:
+            require("seeds", seeds, 3 <= seeds <= MOST_SEEDS, f"from 3 to {MOST_SEEDS:,}")
         asked = Asked.of(
             candidates, (baseline, baseline_settings), (metric, higher_is_better), smallest_effect, images, confirm
         )
-        if drawn:
-            require("seeds", seeds, 3 <= seeds <= MOST_SEEDS, f"from 3 to {MOST_SEEDS:,}")
         with self._writing() as writer:
             state = writer.state
             assert state.opened is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from truelift.errors import InputError, one_line, require
+from truelift.errors import InputError, one_line
 from truelift.metrics import Metric
 from truelift.referee.entries import Settings
 from truelift.referee.images import images_of, same_images, untold
@@ -42,14 +42,13 @@ class Asked(NamedTuple):
             candidates: What each sets, by name.
             baseline: Its name, and what it sets.
             metric: Its name, and whether a larger one is better, where that is given.
-            smallest_effect: The smallest difference that matters, at least 0 and finite.
+            smallest_effect: The smallest difference that matters.
             images: What the metric is computed on; None: as its name tells.
             confirm: Whether it is the last confirmation.
 
         Raises:
             InputError: Candidates are the same, or the baseline, or settings are not what JSON has.
         """
-        require("smallest_effect", smallest_effect, 0 <= smallest_effect < float("inf"), "at least 0 and finite")
         wanted = [Settings(name, value, digest_of(name, value)) for name, value in candidates.items()]
         base = Settings(*baseline, digest_of(*baseline))
         if not wanted or len({one.digest for one in wanted}) < len(wanted):
@@ -72,11 +71,8 @@ class Asked(NamedTuple):
             r = one.registered
             images = self.images if same_images(r.images, self.images, r.metric) else r.images
             there = (r.metric, r.higher_is_better, r.smallest_effect, images, bool(r.confirmation))
-            if (
-                there == self[2:]
-                and {c.digest for c in r.candidates} == wanted
-                and r.baseline.digest == self.baseline.digest
-            ):
+            same = {c.digest for c in r.candidates} == wanted and r.baseline.digest == self.baseline.digest
+            if same and there == self[2:]:
                 found = r if seeds == (len(r.seeds) if r.drawn else tuple(r.seeds)) else found
         if found is None:
             return None
