@@ -22,7 +22,7 @@ from truelift.toml import read_toml
 from truelift.training.identity import OPERATIONAL_OPTIONS
 from truelift.training.settings import parse_experiment
 from truelift.verdicts import Pooling
-from truelift.verdicts.compare import NO_POOLING
+from truelift.verdicts.question import NO_POOLING
 
 KEYS = (
     "question",

@@ -7,7 +7,7 @@
 
 from truelift.metrics import Scale
 from truelift.verdicts.agreement import Agreed, PublishedFigure, agreement, agreement_interval
-from truelift.verdicts.compare import POOLINGS, Pooling, compare
+from truelift.verdicts.compare import compare
 from truelift.verdicts.compare_unpaired import compare_unpaired
 from truelift.verdicts.comparison import VERDICTS, Comparison, Ground, Stop, Verdict, WithFailures
 from truelift.verdicts.equal_time import at_equal_time
@@ -25,6 +25,7 @@ from truelift.verdicts.paired import (
 from truelift.verdicts.pareto import pareto_front
 from truelift.verdicts.pooled import dunnett_p_value, step_down_dunnett
 from truelift.verdicts.power import detectable_effect, power_paired_t, seeds_needed
+from truelift.verdicts.question import POOLINGS, Pooling
 from truelift.verdicts.requirement import Met, Requirement, met
 from truelift.verdicts.scale import SCALES, in_points
 from truelift.verdicts.sequential import Looks

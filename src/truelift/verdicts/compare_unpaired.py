@@ -12,13 +12,13 @@ from truelift.metrics import Scale
 from truelift.seeds import FEWEST_SEEDS
 from truelift.verdicts import wording
 from truelift.verdicts.checks import Array
-from truelift.verdicts.compare import Pooling, Question
 from truelift.verdicts.comparison import Comparison, Judgement, Rule, WithFailures
 from truelift.verdicts.failures import Lost, all_failed, flags_of, lost, second_line
 from truelift.verdicts.guards import Guard
 from truelift.verdicts.judging import Tested, more_needed, with_failures
 from truelift.verdicts.paired import is_constant, sample_sd, without_rounding
 from truelift.verdicts.power import POWER
+from truelift.verdicts.question import Pooling, Question
 from truelift.verdicts.sample import in_percent, margins
 from truelift.verdicts.several import holm_by_name
 from truelift.verdicts.student import noncentrality
