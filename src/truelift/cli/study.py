@@ -9,15 +9,13 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from truelift import recipes
-from truelift.cli import ahead
 from truelift.cli.dry_run import show_cost
 from truelift.cli.given import GIVEN
 from truelift.cli.live import LiveStudy
 from truelift.cli.options import HiddenExperimentOptions
-from truelift.cli.say import ONE_AT_A_TIME, show, warn
-from truelift.errors import InputError, printable
-from truelift.records import Run, log_tail
-from truelift.records.predicted import metric_of
+from truelift.cli.say import show, warn
+from truelift.cli.study_lines import StudyLines, warn_of
+from truelift.errors import InputError
 from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.executors import Cluster, ExecutorOptions, Work, cluster_of, executor_options
@@ -39,9 +37,6 @@ _HOW = Parameter(group=Group("How it runs", sort_key=2))
 _SAYS = Parameter(group=Group("What it says", sort_key=3))
 _LEDGER = Parameter(group=Group("A referee for a search", sort_key=4))
 _WHERE = Group("Where it runs", sort_key=5)
-
-_LAST_LINES = 5
-"""Of a failed run's log."""
 
 
 def study(
@@ -116,44 +111,12 @@ def study(
     cluster = cluster_of(options, wait=wait)
     if cluster is not None and (jobs is not None or (ledger is not None and not cluster.waits)):
         raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor {options.name}.")
-    for first, second in plan.equal_variants():
-        warn(f'variants "{first}" and "{second}" have equal settings: they compare a thing with itself.')
-    for line in (*plan.against_their_names(), *plan.without_effect()):
-        warn(line)
-    if len(plan.seeds) == 1:
-        warn("one seed decides nothing: noise over seeds cannot be told from an effect. Give at least --seeds 3.")
-
+    warn_of(plan)
     folder = out or Path("runs") / plan.name
     if dry_run and cluster is None:
         return show_cost(plan, folder, jobs=jobs)
 
-    def report_run(run: Run, ended: int, total: int) -> None:
-        if run.status == "done":
-            value = metric_of(run, plan.metric.name)
-            outcome = "metric missing" if value is None else f"{plan.metric.name} {value:.4g}"
-        elif run.status == "failed":
-            failure = run.failure()
-            outcome = failure["reason"] if failure.get("diverged") else f"failed: {failure['reason']}"
-        else:
-            outcome = "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
-        of = "/" if plan.looks is None else " of at most "
-        tell(f"[{ended}{of}{total}] {run.variant} seed {run.seed}: {outcome}")
-        if run.status == "failed":
-            tell_log(run)
-        if ended == total - 1:
-            ahead.report()
-
-    def tell_log(run: Run) -> None:
-        if lines := log_tail(run.folder, _LAST_LINES):
-            tell(f"  the end of {printable(str(run.folder / 'log.txt'))}:")
-            for line in lines:
-                tell(f"  | {line}")
-
-    def tell(line: str) -> None:
-        if not quiet:
-            with ONE_AT_A_TIME:
-                print(line, flush=True, file=sys.stderr if json else sys.stdout)
-
+    lines = StudyLines(plan, quiet=quiet, json=json)
     how = How(jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=options.retries or 0, executor=cluster)
     if ledger is not None:
         from truelift.cli import refereed  # a referee is wanted seldom
@@ -167,23 +130,25 @@ def study(
     repeat = shlex.join(["truelift", *sys.argv[1:]])
     shown: AbstractContextManager[LiveStudy | None] = nullcontext()
     if not quiet and cluster is None:
-        shown = LiveStudy(tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose)
+        shown = LiveStudy(
+            lines.tell, until_decided=plan.looks is not None, terminal=sys.stderr.isatty(), verbose=verbose
+        )
     with shown as watcher:
         records = run_study(
             plan,
             folder,
             how,
             repeat=repeat,
-            report_run=report_run,
+            report_run=lines.report_run,
             warn=warn,
-            tell=tell,
+            tell=lines.tell,
             decide=decide,
             watcher=watcher,
         )
     if cluster is not None and not cluster.waits and any(run.status == "unfinished" for run in records.runs):
         place = shlex.quote(str(folder))
         told = {"how far it is": "status", "live": "watch", "to end it": "cancel", "when it has ended": "report"}
-        tell("; ".join(f"{what}: truelift {command} {place}" for what, command in told.items()))
+        lines.tell("; ".join(f"{what}: truelift {command} {place}" for what, command in told.items()))
         return 0
     summary = summarise(records)
     if ledger is not None:
