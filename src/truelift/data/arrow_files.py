@@ -16,7 +16,8 @@ from truelift.data.files import files_ending
 from truelift.data.image_files import find_named
 from truelift.data.image_formats import encoded_image
 from truelift.data.listing import IntArray, Labels, Listing, Opener, Source
-from truelift.data.parquet_columns import bytes_of_row, holds_images, image_values, named_source, names_in, number_rows
+from truelift.data.parquet_columns import holds_images
+from truelift.data.parquet_rows import bytes_of_row, image_values, named_source, names_in, number_rows
 from truelift.data.split_names import match_splits
 from truelift.errors import InputError, one_line
 

@@ -22,7 +22,8 @@ from truelift.data.given_images import array_of, image_of, open_item
 from truelift.data.image_formats import open_bytes, open_file
 from truelift.data.labels import divided
 from truelift.data.listing import IntArray, Opener
-from truelift.data.parquet_columns import class_names, find_columns, require_text, split_words
+from truelift.data.parquet_columns import class_names, find_columns, require_text
+from truelift.data.parquet_rows import split_words
 from truelift.data.split_columns import Told
 from truelift.errors import InputError
 from truelift.own import raised
