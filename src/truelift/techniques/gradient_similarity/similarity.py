@@ -13,6 +13,13 @@ from truelift.errors import InputError, known, real, require, whole
 from truelift.techniques.devices import Late, answers_at_once
 from truelift.techniques.exchange import agree, processes
 from truelift.techniques.gradient_similarity.agreement import Fingerprints
+from truelift.techniques.gradient_similarity.checks import (
+    checked_losses,
+    checked_parameters,
+    late_error,
+    not_finite,
+    weights_of_rule,
+)
 from truelift.techniques.gradient_similarity.gradients import Gradients
 from truelift.techniques.gradient_similarity.graph import Reach, of_one_compiled_graph, reach, weights_among
 from truelift.techniques.gradient_similarity.rules import Rule, Weighting, cosines, similarity_weights
@@ -124,7 +131,7 @@ class GradientSimilarity:
         if isinstance(measured, str):
             known("choice of measured parameters", measured, ("all", "convolutions"))
         else:
-            measured = _parameters("measured", measured)
+            measured = checked_parameters("measured", measured)
         real("threshold", threshold, lambda t: 0 <= t < 1, "in [0, 1)")
         whole("every_steps", every_steps, 1)
         real("average_decay", average_decay, lambda d: 0 <= d < 1, "in [0, 1)")
@@ -150,13 +157,13 @@ class GradientSimilarity:
         self.every_steps = every_steps
         self.average_decay = average_decay
         self.use_average = use_average
-        self._shared = None if shared is None else _parameters("shared", shared)
+        self._shared = None if shared is None else checked_parameters("shared", shared)
         self._network = network
         self._name_parameters()
         self._fingerprints = Fingerprints()
         self._group = process_group
         self.check_values = check_values
-        self._late = Late(_told)
+        self._late = Late(late_error)
         self._steps = 0
         self._averages: Tensor | None = None
         self._weights: Tensor | None = None
@@ -181,7 +188,7 @@ class GradientSimilarity:
             scaler: Scales all losses alike. Gradients that are not finite are then written, so that `scaler.step` skips
                 the step, and no average moves; without a scaler they are an error, and nothing is written.
         """
-        losses = _checked(main, auxiliary, scaler)
+        losses = checked_losses(main, auxiliary, scaler)
         reaches = self._reaches(losses)
         gradients = self._pending_for(losses)
         in_parts, self._pending = self._pending is not None, None
@@ -209,7 +216,7 @@ class GradientSimilarity:
 
     def accumulate(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> None:
         """Collect the gradients of a part of the batch; `backward` with the last part applies the rule to the sums."""
-        losses = _checked(main, auxiliary, scaler)
+        losses = checked_losses(main, auxiliary, scaler)
         reaches = self._reaches(losses)
         gradients = self._pending_for(losses)
         # All of them before any is added: a part that raises, as when memory runs out, leaves the others' sums alone.
@@ -407,7 +414,7 @@ class GradientSimilarity:
         if self.check_values == "late" or not answers_at_once(gram.device):
             return self._weigh_unawaited(gram, finite, scaler)
         if scaler is None and self.check_values and not finite.all():
-            raise _not_finite((~finite).nonzero()[:, 0].tolist())
+            raise not_finite((~finite).nonzero()[:, 0].tolist())
         cosine = cosines(gram)
         if self._averages is None or self._averages.shape != cosine.shape:
             averages = cosine.clone()
@@ -422,7 +429,7 @@ class GradientSimilarity:
     def _by_rule(self, gram: Tensor, cosine: Tensor) -> Tensor:
         """The weights, (G, T)."""
         if callable(self.rule):
-            return torch.stack([_of_rule(self.rule(one), one) for one in gram])
+            return torch.stack([weights_of_rule(self.rule(one), one) for one in gram])
         return torch.cat([torch.ones_like(cosine[:, :1]), similarity_weights(cosine, self.rule, self.threshold)], 1)
 
     def _weigh_unawaited(self, gram: Tensor, finite: Tensor, scaler: GradScaler | None) -> Combined:
@@ -451,74 +458,6 @@ class GradientSimilarity:
             InputError: Gradients were not finite.
         """
         self._late.check()
-
-
-def _checked(main: Tensor, auxiliary: Sequence[Tensor], scaler: GradScaler | None) -> list[Tensor]:
-    """The losses, scaled where there is a scaler.
-
-    Raises:
-        InputError: There is no auxiliary loss, or one is no scalar or has no graph.
-    """
-    if not auxiliary:
-        raise InputError("auxiliary must be at least one loss, got none.")
-    a_scaler = scaler is None or hasattr(scaler, "scale")
-    require("scaler", type(scaler).__name__, a_scaler, "a GradScaler")
-    losses = [main, *auxiliary]
-    for t, loss in enumerate(losses):
-        if not isinstance(loss, Tensor):
-            raise InputError(f"the {_loss_name(t)} loss must be a tensor, got {type(loss).__name__}.")
-        if loss.numel() != 1:
-            raise InputError(f"the {_loss_name(t)} loss must be a scalar, got the shape {tuple(loss.shape)}.")
-        if loss.is_complex():
-            raise InputError(f"the {_loss_name(t)} loss must be a real number, got a complex one.")
-        if loss.grad_fn is None:
-            raise InputError(f"the {_loss_name(t)} loss must have a graph, got a tensor that no parameter led to.")
-    return losses if scaler is None else [scaler.scale(loss) for loss in losses]
-
-
-def _of_rule(weights: Any, gram: Tensor) -> Tensor:
-    """The weights that a rule of the user's gives, (T,).
-
-    Raises:
-        InputError: They are of another form, or, where the device answers at once, not finite though the gradients are.
-    """
-    wanted = f"weights of the shape ({len(gram)},), one a loss"
-    got = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
-    require("what the rule returns", got, isinstance(weights, Tensor) and weights.shape == gram.shape[:1], wanted)
-    weights = weights.to(gram)
-    if answers_at_once(gram.device) and not weights.isfinite().all() and gram.isfinite().all():
-        raise InputError(f"what the rule returns must be finite, got {weights.tolist()}.")
-    return weights  # type: ignore[no-any-return]
-
-
-def _parameters(name: str, given: Any) -> list[Tensor]:
-    """The parameters given.
-
-    Raises:
-        InputError: They are none, or something else.
-    """
-    several = isinstance(given, Iterable) and not isinstance(given, Tensor | str)
-    require(name, type(given).__name__, several, "a list of parameters")
-    found = list(given)
-    require(name, found, found != [], "at least one parameter")
-    for one in found:
-        require(name, f"one of type {type(one).__name__}", isinstance(one, Tensor), "a list of parameters")
-    return found
-
-
-def _told(numbers: Sequence[float]) -> InputError:
-    """The error for how many losses, from each on, had gradients that were not finite."""
-    following = [*numbers[1:], 0.0]
-    return _not_finite([t for t, count in enumerate(numbers) if count > following[t]], ", in a call before")
-
-
-def _not_finite(losses: Sequence[int], when: str = "") -> InputError:
-    names = " and the ".join(_loss_name(t) for t in losses)
-    return InputError(f"gradients must be finite, got infinite ones or NaN from the {names} loss{when}.")
-
-
-def _loss_name(t: int) -> str:
-    return f"auxiliary {t}" if t else "main"
 
 
 def _grad(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
