@@ -29,11 +29,8 @@ from truelift.garbage import uncollected
 from truelift.studies.fork_server import PRELOADED
 from truelift.studies.start import can_fork, environment_for
 
-PROBE_SECONDS = 6.0
-"""Of steps; more where one step takes that long, less where the training is shorter."""
 RUN_SECONDS = 0.07
 """Of a run beside what is measured here: its process begins and ends, and copies the pages that it writes to."""
-_WARM_UP_STEPS, _FEWEST_STEPS = 3, 6
 _KIB = 1024
 _TIMES = ("_seconds", "_per_step")
 
@@ -73,10 +70,6 @@ class Probe:
     def disk_bytes(self) -> int:
         """Of a run's folder."""
         return self.checkpoint_bytes + self.prediction_bytes
-
-
-class _EnoughError(Exception):
-    """The steps that were wanted are made."""
 
 
 def probe_all(configs: Mapping[str, Mapping[str, Any]], *, jobs: int, threads: int) -> list[Probe]:
@@ -144,6 +137,7 @@ def probe(folder: Path) -> Probe:
     from truelift.data import Share
     from truelift.records import write_json
     from truelift.studies.need import need_of
+    from truelift.studies.probe_clock import Clock, EnoughError
     from truelift.training import resolve
     from truelift.training.afterwards import End
     from truelift.training.afterwards.operations import operations
@@ -152,7 +146,6 @@ def probe(folder: Path) -> Probe:
     from truelift.training.hardware import keep_pages
     from truelift.training.identity import read_config
     from truelift.training.loop import fit
-    from truelift.training.policies import Policy, Progress
 
     records = import_module("truelift.training.run")  # the package has a function of that name
     experiment = resolve(read_config(folder))
@@ -165,41 +158,10 @@ def probe(folder: Path) -> Probe:
     training = assemble(experiment, splits)
     records.begin_records(folder, training, splits)
 
-    class Clock(Policy):
-        """Ends the training once it has made enough steps."""
-
-        name = "clock"
-
-        def __init__(self) -> None:
-            self.made, self.began, self.evaluated = 0, 0.0, 0.0
-
-        def __call__(self, progress: Progress) -> None:
-            """Look at the clock before a step."""
-            if self.made == _WARM_UP_STEPS:
-                _wait_for(training.device)
-                self.began, self.evaluated = time.perf_counter(), training.meters.evaluation_seconds
-            if self.made >= _WARM_UP_STEPS + _FEWEST_STEPS and time.perf_counter() - self.began > PROBE_SECONDS:
-                raise _EnoughError
-            self.made += 1
-
-        def seconds_per_step(self) -> float:
-            """With evaluations left out."""
-            _wait_for(training.device)
-            steps = max(1, self.made - _WARM_UP_STEPS)
-            evaluated = training.meters.evaluation_seconds - self.evaluated
-            began = self.began or first
-            return (time.perf_counter() - began - evaluated) / steps
-
-        def warm_up(self, per_step: float) -> float:
-            """Seconds that the first steps took longer than later ones."""
-            took = self.began - first - self.evaluated
-            return max(0.0, took - _WARM_UP_STEPS * per_step) if self.began else 0.0
-
-    clock = Clock()
-    training.policies.append(clock)
     lines: list[dict[str, Any]] = []
-    first = time.perf_counter()
-    with contextlib.suppress(_EnoughError):
+    clock = Clock(training)
+    training.policies.append(clock)
+    with contextlib.suppress(EnoughError):
         fit(training, lines.append, folder / "checkpoint.pt", math.inf)
     per_step = clock.seconds_per_step()
     evaluations = sum(line["kind"] == "evaluation" for line in lines)
@@ -231,7 +193,7 @@ def probe(folder: Path) -> Probe:
     ended += time.perf_counter() - at
     return Probe(
         import_seconds=import_seconds,
-        start_seconds=first - imported + clock.warm_up(per_step),
+        start_seconds=clock.first - imported + clock.warm_up(per_step),
         seconds_per_step=per_step,
         evaluation_seconds=evaluation,
         end_seconds=ended,
@@ -241,13 +203,6 @@ def probe(folder: Path) -> Probe:
         prediction_bytes=24 * len(splits.test),
         peak_bytes=_peak(training.device),
     )
-
-
-def _wait_for(device: str) -> None:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize(device)
 
 
 def _peak(device: str) -> int:
