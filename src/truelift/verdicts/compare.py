@@ -183,10 +183,8 @@ def _compared(
             tuple(one[name] for one in kept if name in one),
             second.get(name),
             without.get(name, Lost()),
-            tests.detectable is not None,
-            tests.detectable[name]
-            if tests.detectable
-            else evidence.detectable(sample, tests.levels.get(name, asked.alpha)),
+            tests.pooled,
+            tests.detectable[name],
             evidence,
         )
         for name, sample in samples.items()

@@ -23,8 +23,10 @@ class Tests:
     levels: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     """In working units."""
-    detectable: Mapping[str, float | None] | None = None
-    """Where the noise is pooled: the smallest effects that are found, likewise; None elsewhere."""
+    detectable: Mapping[str, float | None]
+    """The smallest effects that are found, likewise."""
+    pooled: bool = False
+    """Whether the noise is pooled over variants."""
 
 
 def tests_of(samples: Mapping[str, Sample], asked: Question) -> Tests:
@@ -42,7 +44,10 @@ def tests_of(samples: Mapping[str, Sample], asked: Question) -> Tests:
         pairs = {sample.baseline.tobytes() for sample in samples.values()}
         if len(pairs) == 1 and len(p) == len(samples):
             return _pooled(samples, p, levels, asked)
-    return Tests(p, adjusted, levels, intervals)
+    detectable = {
+        name: asked.evidence.detectable(sample, levels.get(name, asked.alpha)) for name, sample in samples.items()
+    }
+    return Tests(p, adjusted, levels, intervals, detectable)
 
 
 def corrected(p: Mapping[str, float], asked: Question) -> tuple[dict[str, float], dict[str, float]]:
@@ -79,7 +84,7 @@ def _pooled(
             assert own is not None
             pooled = noncentrality(found.degrees, levels[name], POWER) * found.standard_error
             detectable[name] = max(own, pooled)
-    return Tests(p, adjusted, levels, intervals, detectable)
+    return Tests(p, adjusted, levels, intervals, detectable, pooled=True)
 
 
 def no_effect_of(samples: Mapping[str, Sample], asked: Question) -> dict[str, float]:
