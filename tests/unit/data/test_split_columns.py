@@ -177,11 +177,30 @@ def test_the_digest_changes_with_the_splits(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS[:-1])
-def test_test_rows_without_labels(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    bare = tuple(None if split == "test" else label for label, split in zip(LABELS, SPLITS, strict=True))
-    if form == "csv":
-        bare = tuple(label or "" for label in bare)
+@pytest.mark.parametrize("numbers", [False, True])
+def test_test_rows_without_labels(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch, *, numbers: bool) -> None:
+    labels = [int(label == "dog") for label in LABELS] if numbers else LABELS
+    nothing = -1 if numbers else "" if form == "csv" else None
+    bare = tuple(nothing if split == "test" else label for label, split in zip(labels, SPLITS, strict=True))
     monkeypatch.setattr("tests.unit.data.test_split_columns.LABELS", bare)
     source = read(write(tmp_path / "data", form, "all", SPLITS))
     assert source.test is None
     assert values(source.unlabelled) == [1, 6]
+    assert source.train.labels.tolist() == [0, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_a_test_file_of_minus_one(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.data.test_split_columns.LABELS", (0, 1, 0, 1, -1, -1))
+    write(tmp_path / "data", form, "train", ["train"] * 4)
+    write(tmp_path / "data", form, "test", ["test"] * 2, first=4)
+    source = read(tmp_path / "data")
+    assert (source.test, values(source.unlabelled)) == (None, [4, 5])
+
+
+def test_minus_one_is_a_class_where_training_images_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.data.test_split_columns.LABELS", (-1, 1, -1, 1, -1, -1))
+    source = read(write(tmp_path / "data", "csv", "all", ["train"] * 4 + ["test"] * 2))
+    assert source.classes == ("-1", "1")
+    assert source.test is not None
+    assert source.test.labels.tolist() == [0, 0]
