@@ -23,8 +23,7 @@ from truelift.data.image_formats import open_bytes, open_file
 from truelift.data.labels import divided
 from truelift.data.listing import IntArray, Opener
 from truelift.data.parquet_columns import class_names, find_columns, require_text
-from truelift.data.parquet_rows import split_words
-from truelift.data.split_columns import Told
+from truelift.data.split_columns import Told, words_of
 from truelift.errors import InputError
 from truelift.own import raised
 
@@ -158,7 +157,7 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
     told = None
     if columns.split is not None:
         said = given.select_columns([columns.split]).with_format(None)[:][columns.split]
-        words = split_words(schema, columns.split, [*said])
+        words = words_of([*said]).named(class_names(schema, columns.split))
         told = Told(columns.split, words, lambda index: f"{where} image {index}")
     return Given(len(images), opened, sample, labels, class_names(schema, columns.labels[0]), where, told, None, True)
 

@@ -14,7 +14,7 @@ from truelift.data.labels import Raw, number_labels
 from truelift.data.listing import Labels, Listing, Source, part_of
 from truelift.data.members import Member, list_members
 from truelift.data.sample_labels import ENDINGS, Sample, read_label
-from truelift.data.split_columns import Told, divide, say_divided
+from truelift.data.split_columns import Told, divide_and_say, words_of
 from truelift.data.split_names import match_splits
 from truelift.data.tar_files import tar_members
 from truelift.errors import InputError
@@ -71,8 +71,7 @@ def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: st
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
     told = {split: its for split, (_, its) in read.items() if its is not None}
-    rows = divide(str(path), told, by_split)
-    say_divided(str(path), told, rows)
+    rows = divide_and_say(str(path), told, by_split)
     whole = raw["train"]
     raw |= {split: whole.part(numbers) for split, numbers in rows.items()}
     numbered = number_labels(raw, read_class_names(path))
@@ -165,7 +164,7 @@ def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnO
     def place(index: int) -> str:
         return "{} member {}".format(*keys[index])
 
-    return Raw(values, place), None if split_key is None else Told(split_key, splits, place)
+    return Raw(values, place), None if split_key is None else Told(split_key, words_of(splits), place)
 
 
 def _list(samples: Sequence[_Samples], labels: Labels) -> Listing:

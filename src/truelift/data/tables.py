@@ -15,7 +15,7 @@ from truelift.data.image_files import beside, find_files, is_image, list_files, 
 from truelift.data.labels import Raw, divided, from_columns, number_labels
 from truelift.data.listing import IntArray, Source
 from truelift.data.path_lists import LIST_ENDING, is_list
-from truelift.data.split_columns import Told, divide
+from truelift.data.split_columns import Told, divide, joined, words_of
 from truelift.data.split_names import match_splits, split_of
 from truelift.data.table_file import TABLE_ENDINGS, Table, has_header, read_header, read_table
 from truelift.errors import InputError
@@ -147,13 +147,12 @@ def _told(tables: Sequence[Table], options: ColumnOptions) -> Told | None:
     named = next(filter(None, columns), None)
     if named is None:
         return None
-    values = [
-        value
+    words = [
+        words_of([None] * table.rows if column is None else table.columns[column])
         for table, column in zip(tables, columns, strict=True)
-        for value in ([None] * table.rows if column is None else table.columns[column])
     ]
     rows = [(table.file, row + 1) for table in tables for row in range(table.rows)]
-    return Told(named, values, lambda index: "{} row {}".format(*rows[index]))
+    return Told(named, joined(words), lambda index: "{} row {}".format(*rows[index]))
 
 
 def _every(divided: Mapping[str, IntArray]) -> list[str]:

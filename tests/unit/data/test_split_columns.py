@@ -20,6 +20,7 @@ from truelift.data.digest import state_of
 from truelift.data.listing import Listing, Source
 from truelift.data.loading import find_source
 from truelift.data.own_source import read_own
+from truelift.data.parquet_rows import _words
 from truelift.errors import InputError
 
 LABELS = ("cat", "dog", "cat", "dog", "dog", "cat", "cat", "dog")
@@ -204,3 +205,34 @@ def test_minus_one_is_a_class_where_training_images_have_it(tmp_path: Path, monk
     assert source.classes == ("-1", "1")
     assert source.test is not None
     assert source.test.labels.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "shard"])
+def test_a_column_that_says_what_the_files_names_say_changes_no_digest(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "data", form, "train", ["train"] * 4)
+    write(tmp_path / "data", form, "test", ["test"] * 4, first=4)
+    digest = state_of(read(tmp_path / "data")).digest
+    assert "told by" not in capsys.readouterr().err
+    monkeypatch.setattr("truelift.data.columns.SPLIT_NAMES", ())
+    assert state_of(read(tmp_path / "data")).digest == digest
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.chunked_array([["train", None], ["test", "train"]]),
+        pa.chunked_array([pa.array(["train", None]).dictionary_encode(), pa.array(["test"]).dictionary_encode()]),
+        pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array([1, 1]), pa.array(["test", "train"]))]),
+        pa.chunked_array([[1, 2, None, 1]]),
+        pa.chunked_array([[True, False]]),
+        pa.chunked_array([[["a"], None, ["b"]]]),
+        pa.chunked_array([], pa.string()),
+    ],
+)
+def test_words_of_a_column_are_those_of_its_values(column: pa.ChunkedArray) -> None:
+    words = _words(column)
+    said = ["" if value is None else str(value) for value in column.to_pylist()]
+    assert [words.known[row] for row in words.rows] == said
+    assert {*words.known} == {*said}
