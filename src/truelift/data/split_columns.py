@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from truelift.data.files import say
 from truelift.data.listing import IntArray
@@ -33,6 +34,22 @@ class Words:
     def tell(self) -> bool:
         """Whether one of them tells a split."""
         return any(map(split_told, self.known))
+
+    def of_row(self, row: int) -> str:
+        """What it says of one row."""
+        return self.known[int(self.rows[row])]
+
+    def telling(self, split: str) -> IntArray:
+        """The rows of a split, ascending."""
+        return np.flatnonzero(self._are({split}))
+
+    def outside(self, splits: Collection[str]) -> int | None:
+        """The first row that is of none of these splits; None where all are of one."""
+        found = np.flatnonzero(~self._are(splits))
+        return int(found[0]) if len(found) else None
+
+    def _are(self, splits: Collection[str]) -> npt.NDArray[np.bool_]:
+        return np.array([split_told(word) in splits for word in self.known], dtype=bool)[self.rows]
 
     def named(self, names: Sequence[str] | None) -> "Words":
         """Class numbers by their names, where there are names."""
@@ -75,13 +92,20 @@ class Told:
     words: Words
     place: Callable[[int], str]
 
+    def says(self, row: int) -> str:
+        """What it says of an image, as a message begins."""
+        return f'{self.place(row)}: "{self.column}" says {self.words.of_row(row)!r:.50}'
+
 
 def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict[str, IntArray]:
     """The images of the training files by the split that their column tells.
 
     A column none of whose values tells a split means something else, and is left alone; one line says so. Files that
     are all for training may hold every split; beside files for other splits, those for training may hold the
-    validation set too, if no file is for it, and all others their own split alone.
+    validation set too, if no file is for it, and all others their own split alone. A column that says something else of
+    these others divides the images in another way, as where an author has split them anew: the files' names tell the
+    splits then, and a line says so. One that says something else of files for training alone is refused: what they hold
+    may be the images of the other files once more.
 
     Args:
         where: The data set, for messages.
@@ -92,36 +116,35 @@ def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict
         Ascending indices of images of the training files, by split, with "train"; empty where no column tells them.
 
     Raises:
-        InputError: A value tells no split though others do, or another one than the file's name; or none is for
-            training.
+        InputError: A value of the training files tells no split though others do, or another one than their names; or
+            none is for training.
     """
-    rows: dict[str, IntArray] = {}
+    trained = told.get("train")
+    if trained is None or not len(trained.words.rows):
+        return {}
     for files_for, its in told.items():
-        known = its.words.known
-        if not its.words.tell:
-            if files_for == "train" and known:
-                say(f'{where}: "{its.column}" tells no splits (it says {known[0]!r:.50}): it is not used for them')
-            continue
-        own = {files_for} if len(named) > 1 else {*_SPLITS}
-        if files_for == "train" and "validation" not in named:
-            own.add("validation")
-        splits = [split_told(word) for word in known]
-        wrong = np.flatnonzero(np.isin(its.words.rows, [i for i, split in enumerate(splits) if split not in own]))
-        if len(wrong):
-            row = int(wrong[0])
-            word = known[its.words.rows[row]]
-            if split_told(word) is None:
-                raise InputError(
-                    f'{its.place(row)}: "{its.column}" must tell train, validation or test, got {word!r:.50}'
-                )
-            raise InputError(
-                f'{its.place(row)}: "{its.column}" says {word!r:.50} where the file is for {files_for}; '
-                "leave one of the two out"
+        row = its.words.outside({files_for}) if files_for != "train" and its.words.tell else None
+        if row is not None:
+            say(
+                f"{its.says(row)} where the file is for {files_for}: splits are told by the names of the files, not by "
+                f'"{its.column}"'
             )
-        if files_for == "train":
-            places = {split: [i for i, one in enumerate(splits) if one == split] for split in _SPLITS}
-            rows = {split: np.flatnonzero(np.isin(its.words.rows, of)) for split, of in places.items() if of}
-    if rows and "train" not in rows:
+            return {}
+    column, words = trained.column, trained.words
+    if not words.tell:
+        say(f'{where}: "{column}" tells no splits (it says {words.of_row(0)!r:.50}): it is not used for them')
+        return {}
+    beside_others = {"train"} if "validation" in named else {"train", "validation"}
+    row = words.outside(beside_others if len(named) > 1 else _SPLITS)
+    if row is not None and split_told(word := words.of_row(row)) is None:
+        raise InputError(f'{trained.place(row)}: "{column}" must tell train, validation or test, got {word!r:.50}')
+    if row is not None:
+        raise InputError(
+            f"{trained.says(row)} where the file is for train; rename the column to split by the files, or give those "
+            "for train alone to split by the column"
+        )
+    rows = {split: found for split in _SPLITS if len(found := words.telling(split))}
+    if "train" not in rows:
         raise InputError(f"{where}: no row is for training, there are rows for {', '.join(rows)}")
     return rows
 

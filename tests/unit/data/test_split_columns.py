@@ -138,15 +138,35 @@ def test_within_a_file_for_training_rows_may_be_for_validation(tmp_path: Path, f
 
 
 @pytest.mark.parametrize("form", FORMS[:-1])
-@pytest.mark.parametrize("wrong", ["train", "test", "val"])
-def test_a_column_against_the_files_name_is_refused(tmp_path: Path, form: str, wrong: str) -> None:
-    trained = ("train", "train", "test" if wrong == "train" else "train", "val" if wrong == "val" else "train")
+@pytest.mark.parametrize("wrong", ["test", "val"])
+def test_a_column_against_the_name_of_training_files_is_refused(tmp_path: Path, form: str, wrong: str) -> None:
+    trained = ("train", "train", wrong)
     write(tmp_path / "data", form, "train", trained)
     write(tmp_path / "data", form, "val", ("val",), first=6)
-    write(tmp_path / "data", form, "test", ("train" if wrong == "test" else "test", "test"), first=4)
-    where = "train" if wrong in ("train", "val") else "test"
-    with pytest.raises(InputError, match=rf'{where}\..*: "split" says .* where the file is for {where}'):
+    write(tmp_path / "data", form, "test", ("test", "test"), first=4)
+    refused = rf'train\..*: "split" says \'{wrong}\' where the file is for train; .*give those for train alone'
+    with pytest.raises(InputError, match=refused):
         read(tmp_path / "data")
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+@pytest.mark.parametrize(
+    ("trained", "others"),
+    [
+        (("train", "test", "train", "test"), ("train", "test")),  # all images split anew
+        (("train",) * 4, ("train", "train")),  # a part of the training images
+        (("train",) * 4, ("test", "unlabeled")),
+    ],
+)
+def test_a_column_that_divides_in_another_way_than_the_files_is_not_used(
+    tmp_path: Path, form: str, trained: Sequence[str], others: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "data", form, "train", trained)
+    write(tmp_path / "data", form, "val", others, first=4)
+    source = read(tmp_path / "data")
+    assert (values(source.train), values(source.validation), source.test) == ([0, 1, 2, 3], [4, 5], None)
+    said = capsys.readouterr().err
+    assert 'where the file is for validation: splits are told by the names of the files, not by "split"' in said
 
 
 @pytest.mark.parametrize("form", FORMS)
