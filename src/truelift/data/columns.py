@@ -21,7 +21,7 @@ LABEL_NAMES = (
 """Names of the column with the labels. With _name or _id behind it, too: class_name, category_id."""
 
 SPLIT_NAMES = ("split", "set", "subset", "partition")
-"""Names of the column that tells each image's split."""
+"""Names of the column that tells each image's split; an earlier one that tells any goes before a later one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +133,11 @@ def named_labels(columns: Sequence[str]) -> list[str]:
     return found
 
 
-def find_split(columns: Sequence[str], options: ColumnOptions) -> str | None:
-    """The column that is named for splits, where there is one; none that is wanted for images or labels."""
+def find_splits(columns: Sequence[str], options: ColumnOptions) -> list[str]:
+    """The columns that are named for splits, in that order of names; none that is wanted for images or labels."""
     wanted = {options.image_column, options.label_column, *(options.label_columns or ())}
     plain = _by_plain([column for column in columns if column not in wanted])
-    return next((plain[name] for name in SPLIT_NAMES if name in plain), None)
+    return [plain[name] for name in SPLIT_NAMES if name in plain]
 
 
 def _by_plain(columns: Sequence[str]) -> dict[str, str]:

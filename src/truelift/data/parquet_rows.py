@@ -14,8 +14,8 @@ from truelift.data.columns import ColumnOptions
 from truelift.data.image_files import beside, list_files
 from truelift.data.labels import Numbered, Raw, divided, from_columns, number_labels
 from truelift.data.listing import IntArray, Labels, Listing, Source, number_names, part_of
-from truelift.data.parquet_columns import Columns, class_names, find_columns, require_text
-from truelift.data.split_columns import Told, Words, divide_and_say, joined, words_of
+from truelift.data.parquet_columns import Columns, class_names, find_columns, find_split_columns, require_text
+from truelift.data.split_columns import Told, Words, divide_and_say, find_told, joined, words_of
 from truelift.errors import InputError
 
 
@@ -116,7 +116,11 @@ def number_rows(
             none.
     """
     first = files["train"][0]
-    columns = find_columns(schemas[first], options)
+
+    def words(file: Path, column: str) -> Words:
+        return _words(read(file, [column]).column(column)).named(class_names(schemas[file], column))
+
+    columns = find_columns(schemas[first], options, lambda column: words(first, column).tell)
     tested = files.get("test", ())
     bare = () if any(set(columns.labels) & set(schemas[file].names) for file in tested) else tested
     for file, schema in schemas.items():
@@ -131,7 +135,12 @@ def number_rows(
     names = columns.names(schemas[first])
     names = read_class_names(path) if names is None else names
     found = {split: [*map(values, its)] for split, its in files.items()}
-    told = {split: its for split, paths in files.items() if (its := _told(paths, schemas, columns.split, read))}
+    told: dict[str, Told] = {}
+    for split, its in files.items():
+        taken, counts = (columns.image, *columns.labels), [*map(len, found[split])]
+        said = [{name: words(file, name) for name in find_split_columns(schemas[file], options, taken)} for file in its]
+        if (one := find_told(said, counts, _placed(its, counts))) is not None:
+            told[split] = one
     chosen = divide_and_say(str(path), told, files)
     listed = columns.each or options.label_separator is not None
     if not chosen and not listed and all(_is_plain(part) for parts in found.values() for part in parts):
@@ -164,25 +173,6 @@ def _values(file: Path, columns: Columns, table: pa.Table, separator: str | None
         return from_columns(said, lambda row: f"{file} row {row}")
     values = table.column(columns.labels[0])
     return values if separator is None else [divided(value, separator) for value in values.to_pylist()]
-
-
-def _told(
-    files: Sequence[Path],
-    schemas: Mapping[Path, pa.Schema],
-    column: str | None,
-    read: Callable[[Path, Sequence[str]], pa.Table],
-) -> Told | None:
-    """What a column says of splits in all rows of the files; None where none has it."""
-    having = {file for file in files if schemas[file].names.count(column) == 1}
-    if column is None or not having:
-        return None
-    parts = [
-        _words(read(file, [column]).column(column)).named(class_names(schemas[file], column))
-        if file in having
-        else words_of([None] * read(file, ()).num_rows)
-        for file in files
-    ]
-    return Told(column, joined(parts), _placed(files, [len(part.rows) for part in parts]))
 
 
 def _is_plain(values: Any) -> bool:

@@ -1,20 +1,20 @@
 """Webdataset shards: tar files in which KEY.jpg is an image and KEY.cls, KEY.json or KEY.txt its label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from truelift.data.archives import COMPRESSED_TAR, read_tars, refuse_compressed
 from truelift.data.class_names import read_class_names
-from truelift.data.columns import ColumnOptions, refuse_columns, with_label
+from truelift.data.columns import ColumnOptions, find_splits, refuse_columns, with_label
 from truelift.data.files import files_ending, is_hidden, say
 from truelift.data.image_formats import image_endings
 from truelift.data.labels import Raw, number_labels
 from truelift.data.listing import Labels, Listing, Source, part_of
 from truelift.data.members import Member, list_members
 from truelift.data.sample_labels import ENDINGS, Sample, read_label
-from truelift.data.split_columns import Told, divide_and_say, words_of
+from truelift.data.split_columns import Told, Words, divide_and_say, find_told, words_of
 from truelift.data.split_names import match_splits
 from truelift.data.tar_files import tar_members
 from truelift.errors import InputError
@@ -144,19 +144,17 @@ def _label_ending(samples: Sequence[_Samples], endings: Sequence[str]) -> str | 
 def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnOptions) -> tuple[Raw, Told | None]:
     """The labels of a split in the order of its images, and what is told of their splits."""
     values: list[Any] = []
-    splits: list[Any] = []
-    split_key = None
+    splits: list[list[Mapping[str, Any]]] = [[] for _ in samples]
     keys = [(sample.file, key) for sample in samples for key in sample.images]
     bare = split == "test" and not any(sample.labels[ending] for sample in samples)  # no labels: none is missing
-    for sample in samples:
+    for sample, its in zip(samples, splits, strict=True):
         labels = sample.labels[ending]
         for key in sample.images:
             if key not in labels and not bare:
                 raise InputError(f"{sample.file}: {key} has an image but no {key}.{ending}")
             read = Sample(None) if bare else read_label(sample.file, key, ending, labels[key], options)
             values.append(read.label)
-            splits.append(read.split)
-            split_key = split_key or read.split_key
+            its.append(read.splits)
         # A .txt or .json without an image may be anything; a class may not.
         if ending == "cls" and (lone := labels.keys() - sample.images.keys()):
             raise InputError(f"{sample.file}: {min(lone)} has a class but no image (jpg, png and the like)")
@@ -164,7 +162,13 @@ def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnO
     def place(index: int) -> str:
         return "{} member {}".format(*keys[index])
 
-    return Raw(values, place), None if split_key is None else Told(split_key, words_of(splits), place)
+    return Raw(values, place), find_told([_by_key(its, options) for its in splits], [*map(len, splits)], place)
+
+
+def _by_key(splits: Sequence[Mapping[str, Any]], options: ColumnOptions) -> dict[str, Words]:
+    """What a shard's samples say, by the keys that are named for splits."""
+    keys = find_splits([*dict.fromkeys(key for said in splits for key in said)], options)
+    return {key: words_of([said.get(key) for said in splits]) for key in keys}
 
 
 def _list(samples: Sequence[_Samples], labels: Labels) -> Listing:

@@ -5,6 +5,7 @@ A set may have millions of rows, of a few words: each word is looked at once.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,15 @@ class Words:
     known: Sequence[str]
     rows: IntArray
 
+    @cached_property
+    def splits(self) -> list[str | None]:
+        """The split that each of the known tells."""
+        return [*map(split_told, self.known)]
+
     @property
     def tell(self) -> bool:
         """Whether one of them tells a split."""
-        return any(map(split_told, self.known))
+        return any(self.splits)
 
     def of_row(self, row: int) -> str:
         """What it says of one row."""
@@ -49,7 +55,7 @@ class Words:
         return int(found[0]) if len(found) else None
 
     def _are(self, splits: Collection[str]) -> npt.NDArray[np.bool_]:
-        return np.array([split_told(word) in splits for word in self.known], dtype=bool)[self.rows]
+        return np.array([split in splits for split in self.splits], dtype=bool)[self.rows]
 
     def named(self, names: Sequence[str] | None) -> "Words":
         """Class numbers by their names, where there are names."""
@@ -97,6 +103,27 @@ class Told:
         return f'{self.place(row)}: "{self.column}" says {self.words.of_row(row)!r:.50}'
 
 
+def find_told(columns: Sequence[Mapping[str, Words]], rows: Sequence[int], place: Callable[[int], str]) -> Told | None:
+    """What the columns of some files say of splits: of each file the first that tells any, or else its first.
+
+    Args:
+        columns: Of each file those that are named for splits, as `find_splits` has them.
+        rows: How many each file has.
+        place: Where each row of them all stands.
+
+    Returns:
+        It; None where no file has such a column.
+    """
+    chosen = [next((it for it in its.items() if it[1].tell), next(iter(its.items()), None)) for its in columns]
+    found = [it for it in chosen if it is not None]
+    if not found:
+        return None
+    name = next((name for name, words in found if words.tell), found[0][0])
+    nothing = [Words([""], np.zeros(count, dtype=np.int64)) for count in rows]
+    words = [it[1] if it is not None else none for it, none in zip(chosen, nothing, strict=True)]
+    return Told(name, joined(words), place)
+
+
 def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict[str, IntArray]:
     """The images of the training files by the split that their column tells.
 
@@ -136,8 +163,10 @@ def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict
         return {}
     beside_others = {"train"} if "validation" in named else {"train", "validation"}
     row = words.outside(beside_others if len(named) > 1 else _SPLITS)
-    if row is not None and split_told(word := words.of_row(row)) is None:
-        raise InputError(f'{trained.place(row)}: "{column}" must tell train, validation or test, got {word!r:.50}')
+    if row is not None and words.splits[int(words.rows[row])] is None:
+        raise InputError(
+            f'{trained.place(row)}: "{column}" must tell train, validation or test, got {words.of_row(row)!r:.50}'
+        )
     if row is not None:
         raise InputError(
             f"{trained.says(row)} where the file is for train; rename the column to split by the files, or give those "

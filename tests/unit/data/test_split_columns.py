@@ -34,33 +34,41 @@ def _folder(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
 
 
-def write(folder: Path, form: str, stem: str, splits: Sequence[object], first: int = 0, column: str = "split") -> Path:
-    """Images of the values first, first + 1, …, with their labels and what the column says."""
+def write(
+    folder: Path,
+    form: str,
+    stem: str,
+    splits: Sequence[object],
+    first: int = 0,
+    column: str = "split",
+    **others: Sequence[object] | None,
+) -> Path:
+    """Images of the values first, first + 1, …, with their labels, what the column says, and what others say."""
     numbers = range(first, first + len(splits))
-    encoded, labels = [png(pixels(number)) for number in numbers], [LABELS[number] for number in numbers]
-    files = [f"{number}.png" for number in numbers]
+    encoded, files = [png(pixels(number)) for number in numbers], [f"{number}.png" for number in numbers]
+    every = {"label": [LABELS[number] for number in numbers], column: [*splits], **others}
+    columns = {name: values for name, values in every.items() if values is not None}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if form in ("csv", "jsonl", "names"):
         folder.mkdir(exist_ok=True)
         for file, content in zip(files, encoded, strict=True):
             (folder / file).write_bytes(content)
     written = folder / f"{stem}.{ENDINGS.get(form, form)}"
     if form == "csv":
-        lines = [",".join(map(str, line)) for line in zip(files, labels, splits, strict=True)]
-        written.write_text("\n".join([f"image,label,{column}", *lines]) + "\n")
+        lines = [",".join(map(str, (file, *row.values()))) for file, row in zip(files, rows, strict=True)]
+        written.write_text("\n".join([",".join(("image", *columns)), *lines]) + "\n")
     elif form == "jsonl":
-        keys = ("image", "label", column)
-        objects = [dict(zip(keys, line, strict=True)) for line in zip(files, labels, splits, strict=True)]
+        objects = [{"image": file, **row} for file, row in zip(files, rows, strict=True)]
         written.write_text("".join(json.dumps(one) + "\n" for one in objects))
     elif form == "shard":
         with tarfile.open(written, "w") as archive:
-            for number, image, label, split in zip(numbers, encoded, labels, splits, strict=True):
-                about = json.dumps({"label": label, column: split}).encode()
-                for name, content in ((f"{number}.png", image), (f"{number}.json", about)):
+            for number, image, row in zip(numbers, encoded, rows, strict=True):
+                for name, content in ((f"{number}.png", image), (f"{number}.json", json.dumps(row).encode())):
                     member = tarfile.TarInfo(name)
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
     else:
-        table = pa.table({"image": files if form == "names" else encoded, "label": labels, column: [*splits]})
+        table = pa.table({"image": files if form == "names" else encoded, **columns})
         if form == "arrow":
             with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
                 stream.write_table(table)
@@ -78,17 +86,23 @@ def values(listing: Listing | None) -> list[int]:
     return [int(image[1, 1, 0]) for image in decode(listing, np.arange(len(listing.labels)))[0]]
 
 
-def from_datasets(column: str = "split", splits: Sequence[object] = SPLITS) -> Source:
+def from_datasets(
+    column: str = "split", splits: Sequence[object] = SPLITS, **others: Sequence[object] | None
+) -> Source:
     pytest.importorskip("datasets")
     library = importlib.import_module("datasets")
-    columns = {
-        "image": [{"bytes": png(pixels(number)), "path": None} for number in range(len(LABELS))],
-        "label": [*LABELS],
-        column: [*splits],
-    }
-    kinds = {"image": library.Image(), "label": library.Value("string"), column: library.Value("string")}
+    images = [{"bytes": png(pixels(number)), "path": None} for number in range(len(LABELS))]
+    every = {"image": images, "label": [*LABELS], column: [*splits], **others}
+    columns = {name: values for name, values in every.items() if values is not None}
+    kinds = {name: library.Image() if name == "image" else library.Value("string") for name in columns}
     made = library.Dataset.from_dict(columns, features=library.Features(kinds))
     return read_own("mine:data", lambda: made, {}, ColumnOptions())
+
+
+def make(folder: Path, form: str, splits: Sequence[object], column: str, **others: Sequence[object] | None) -> Source:
+    if form == "datasets":
+        return from_datasets(column, [*map(str, splits)], **others)
+    return read(write(folder, form, "all", splits, column=column, **others))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -119,6 +133,29 @@ def test_a_column_that_means_something_else_is_left_alone(
     )
     assert (len(source.train.labels), source.test, source.classes) == (8, None, ("cat", "dog"))
     assert "\"set\" tells no splits (it says 'A')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_column_that_tells_none_hides_none_that_does(tmp_path: Path, form: str) -> None:
+    source = make(tmp_path / "data", form, (0, 1, 2, 3, 4, 0, 1, 2), "split", set=SPLITS)
+    assert (values(source.train), values(source.validation), values(source.test)) == ([0, 2, 4, 5, 7], [3], [1, 6])
+    assert source.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_column_that_tells_none_and_is_the_only_other_has_the_labels(tmp_path: Path, form: str) -> None:
+    source = make(tmp_path / "data", form, "AABBABAB", "set", label=None)
+    assert (source.classes, source.train.labels.tolist()) == (("A", "B"), [0, 0, 1, 1, 0, 1, 0, 1])
+    with pytest.raises(InputError, match=r"no label .*column"):
+        make(tmp_path / "data", form, SPLITS, "set", label=None)
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_each_file_has_its_own_column_of_splits(tmp_path: Path, form: str) -> None:
+    write(tmp_path / "data", form, "a", ("train", "test"))
+    write(tmp_path / "data", form, "b", ("test", "train"), first=2, column="subset", split=(5, 7))
+    source = read(tmp_path / "data")
+    assert (values(source.train), values(source.test)) == ([0, 3], [1, 2])
 
 
 @pytest.mark.parametrize("form", FORMS[:-1])
