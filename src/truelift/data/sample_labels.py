@@ -53,6 +53,22 @@ def read_label(file: Path, key: str, ending: str, member: Member, options: Colum
     return _from_json(_bytes(file, member, _LARGEST_JSON), file, key, options)
 
 
+def read_splits(file: Path, key: str, member: Member, options: ColumnOptions) -> Mapping[str, Any]:
+    """What KEY.json says of splits, where the label is in another file: nothing where it is no JSON object.
+
+    Args:
+        file: The shard.
+        key: The sample's.
+        member: KEY.json.
+        options: Which keys hold something else.
+    """
+    try:
+        found = _parsed(_bytes(file, member, _LARGEST_JSON), file, key)
+    except InputError:  # it may be anything
+        return {}
+    return _splits(found, options) if isinstance(found, Mapping) else {}
+
+
 def _bytes(file: Path, member: Member, most: int) -> bytes:
     """The beginning of a member, one byte more than allowed."""
     return read_plain(str(file), member._replace(size=min(member.size, most + 1)))
@@ -82,16 +98,24 @@ def _text(content: bytes, file: Path, key: str) -> str:
     return text
 
 
-def _from_json(content: bytes, file: Path, key: str, options: ColumnOptions) -> Sample:
+def _parsed(content: bytes, file: Path, key: str) -> Any:
     try:
         if len(content) > _LARGEST_JSON:
             raise ValueError(f"more than {_LARGEST_JSON} bytes")
-        found = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: {key}.json cannot be read: {one_line(error)}") from error
+
+
+def _splits(found: Mapping[str, Any], options: ColumnOptions) -> dict[str, Any]:
+    return {name: found[name] for name in find_splits([*found], options)}
+
+
+def _from_json(content: bytes, file: Path, key: str, options: ColumnOptions) -> Sample:
+    found = _parsed(content, file, key)
     if not isinstance(found, Mapping):
         return Sample(divided(found, options.label_separator))
-    where, splits = f"{file}: {key}.json", {name: found[name] for name in find_splits([*found], options)}
+    where, splits = f"{file}: {key}.json", _splits(found, options)
     if options.label_columns:
         said = {name: [found[find_label([*found], name, where)]] for name in options.label_columns}
         return Sample(from_columns(said, lambda row: where)[0], splits)

@@ -13,7 +13,7 @@ from truelift.data.image_formats import image_endings
 from truelift.data.labels import Raw, number_labels
 from truelift.data.listing import Labels, Listing, Source, part_of
 from truelift.data.members import Member, list_members
-from truelift.data.sample_labels import ENDINGS, Sample, read_label
+from truelift.data.sample_labels import ENDINGS, Sample, read_label, read_splits
 from truelift.data.split_columns import Told, Words, divide_and_say, find_told, words_of
 from truelift.data.split_names import match_splits
 from truelift.data.tar_files import tar_members
@@ -37,12 +37,13 @@ def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: st
     """The images of one shard, or of a folder of them; nothing is extracted.
 
     Files are matched to splits by their names (see `split_names`), and a key in KEY.json that is named for splits is
-    read (see `split_columns`). A key is a member's name up to the first dot of its last part. A label is a class number
-    in KEY.cls; where no shard has such or a key is wanted, the label in KEY.json (a key named label, class and the
-    like, or the one that is wanted); where none has these either, the line in KEY.txt. Class numbers are named by
-    `classes.txt` or `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other
-    endings are left out. A test set without any label is one that can be predicted alone. Tar files whose images have
-    no labels, and of the training set lie in folders, are read as these folders (see `archives`).
+    read (see `split_columns`); where labels are in KEY.cls, only if the first KEY.json has such. A key is a member's
+    name up to the first dot of its last part. A label is a class number in KEY.cls; where no shard has such or a key is
+    wanted, the label in KEY.json (a key named label, class and the like, or the one that is wanted); where none has
+    these either, the line in KEY.txt. Class numbers are named by `classes.txt` or `classes.json` beside the shards (see
+    `class_names`), otherwise by themselves. Members of other endings are left out. A test set without any label is one
+    that can be predicted alone. Tar files whose images have no labels, and of the training set lie in folders, are read
+    as these folders (see `archives`).
 
     Args:
         path: A tar file, or a folder with some.
@@ -162,7 +163,24 @@ def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnO
     def place(index: int) -> str:
         return "{} member {}".format(*keys[index])
 
+    splits = splits if ending == "json" else _splits_beside(samples, options)
     return Raw(values, place), find_told([_by_key(its, options) for its in splits], [*map(len, splits)], place)
+
+
+def _splits_beside(samples: Sequence[_Samples], options: ColumnOptions) -> list[list[Mapping[str, Any]]]:
+    """What KEY.json says of the split of each image of each shard, where the labels are in other files.
+
+    To read one more file an image takes a while, which sets whose first says nothing of splits need not wait for.
+    """
+
+    def read(sample: _Samples, key: str) -> Mapping[str, Any]:
+        member = sample.labels["json"].get(key)
+        return {} if member is None else read_splits(sample.file, key, member, options)
+
+    first = next(((sample, key) for sample in samples for key in sample.images if key in sample.labels["json"]), None)
+    if first is None or not read(*first):
+        return [[{}] * len(sample.images) for sample in samples]
+    return [[read(sample, key) for key in sample.images] for sample in samples]
 
 
 def _by_key(splits: Sequence[Mapping[str, Any]], options: ColumnOptions) -> dict[str, Words]:

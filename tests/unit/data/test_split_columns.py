@@ -1,9 +1,7 @@
 """A column that tells each image's split: the same in every form of a data set."""
 
 import importlib
-import io
 import json
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.unit.data.image_files import pixels, png
+from tests.unit.data.test_shards import write_tar
 
 from truelift.data import DataOptions
 from truelift.data.columns import ColumnOptions
@@ -61,12 +60,9 @@ def write(
         objects = [{"image": file, **row} for file, row in zip(files, rows, strict=True)]
         written.write_text("".join(json.dumps(one) + "\n" for one in objects))
     elif form == "shard":
-        with tarfile.open(written, "w") as archive:
-            for number, image, row in zip(numbers, encoded, rows, strict=True):
-                for name, content in ((f"{number}.png", image), (f"{number}.json", json.dumps(row).encode())):
-                    member = tarfile.TarInfo(name)
-                    member.size = len(content)
-                    archive.addfile(member, io.BytesIO(content))
+        members = zip(numbers, encoded, rows, strict=True)
+        pairs = ({f"{i}.png": image, f"{i}.json": json.dumps(row).encode()} for i, image, row in members)
+        write_tar(written, {name: content for pair in pairs for name, content in pair.items()})
     else:
         table = pa.table({"image": files if form == "names" else encoded, **columns})
         if form == "arrow":
@@ -148,6 +144,19 @@ def test_a_column_that_tells_none_and_is_the_only_other_has_the_labels(tmp_path:
     assert (source.classes, source.train.labels.tolist()) == (("A", "B"), [0, 0, 1, 1, 0, 1, 0, 1])
     with pytest.raises(InputError, match=r"no label .*column"):
         make(tmp_path / "data", form, SPLITS, "set", label=None)
+
+
+def test_a_key_of_splits_beside_class_numbers_is_read(tmp_path: Path) -> None:
+    members = {}
+    for number, split in enumerate(("train", "train", "test", "val")):
+        about = json.dumps({"caption": "a", "split": split}).encode()
+        label = str(number % 2).encode()
+        members |= {f"{number}.png": png(pixels(number)), f"{number}.cls": label, f"{number}.json": about}
+    source = read(write_tar(tmp_path / "a.tar", members))
+    assert (values(source.train), values(source.test), values(source.validation)) == ([0, 1], [2], [3])
+    assert source.train.labels.tolist() == [0, 1]
+    for other in (b"[]", b"{", b"{}"):
+        assert read(write_tar(tmp_path / "b.tar", members | {"0.json": other})).test is None
 
 
 @pytest.mark.parametrize("form", FORMS[:-1])
