@@ -73,11 +73,6 @@ class Rows:
         rest = {split: listing(split, its) for split, its in labels.items() if split not in self.divided}
         return self.numbered.source({**parts, **rest})
 
-    def named(self, names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-        """The image files that rows name, by the splits of the files, as those of the splits that they have."""
-        parts = {split: [names["train"][row] for row in rows.tolist()] for split, rows in self.divided.items()}
-        return {**names, **parts}
-
 
 def named_source(named: Mapping[str, Sequence[str]], numbered: Numbered, kind: str) -> Source:
     """The data set of image files that rows name.

@@ -146,6 +146,23 @@ def test_a_column_that_tells_none_and_is_the_only_other_has_the_labels(tmp_path:
         make(tmp_path / "data", form, SPLITS, "set", label=None)
 
 
+@pytest.mark.parametrize("form", ["csv", "names", "arrow names"])
+def test_image_files_lie_in_a_folder_for_their_split(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "data"
+    table = write(folder, "csv" if form == "csv" else "names", "all", SPLITS)
+    if form == "arrow names":
+        rows = pq.read_table(table)
+        table.unlink()
+        table = folder / "all.arrow"
+        with pa.OSFile(str(table), "wb") as sink, pa.ipc.new_stream(sink, rows.schema) as stream:
+            stream.write_table(rows)
+    for number, split in enumerate(SPLITS):
+        (folder / split.lower()).mkdir(exist_ok=True)
+        (folder / f"{number}.png").rename(folder / split.lower() / f"{number}.png")
+    source = read(table)
+    assert (values(source.train), values(source.validation), values(source.test)) == ([0, 2, 4, 5, 7], [3], [1, 6])
+
+
 def test_a_key_of_splits_beside_class_numbers_is_read(tmp_path: Path) -> None:
     members = {}
     for number, split in enumerate(("train", "train", "test", "val")):
