@@ -51,6 +51,19 @@ class ColumnOptions:
         yield "label_columns", several, "two different names or more"
 
 
+class UnclearError(InputError):
+    """What a data set's columns hold cannot be told.
+
+    Args:
+        problem: Why.
+        advice: Which option says it.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}")
+        self.problem = problem
+
+
 OF_ROWS = ("image_column", "label_column", "label_columns", "label_separator")
 """The options about columns that rows of encoded images can use."""
 
@@ -81,15 +94,17 @@ def find_image(columns: Sequence[str], wanted: str | None, table: str) -> str:
         table: For messages.
 
     Raises:
-        InputError: There is none, or not the one that is wanted.
+        UnclearError: There is none.
+        InputError: Or not the one that is wanted.
     """
     if wanted is not None:
         return _wanted(columns, wanted, table, "image")
     found = named_image(columns)
     if found is None:
-        raise InputError(
+        raise UnclearError(
             f"{table}: no column is named for images ({', '.join(IMAGE_NAMES[:4])} and the like) among "
-            f"{_listed(columns)}; name it with --data.image_column"
+            f"{_listed(columns)}",
+            "name it with --data.image_column",
         )
     return found
 
@@ -111,14 +126,15 @@ def find_label(columns: Sequence[str], wanted: str | None, table: str) -> str:
     """The column with the labels: the one that is wanted, or is named for them, or is the only one.
 
     Raises:
-        InputError: There is none, or more than one could be meant, or not the one that is wanted.
+        UnclearError: There is none, or more than one could be meant.
+        InputError: Or not the one that is wanted.
     """
     if wanted is not None:
         return _wanted(columns, wanted, table, "label")
     found = named_labels(columns) or (list(columns) if len(columns) == 1 else [])
     if len(found) != 1:
         many = f"more than one label column: {', '.join(found)}" if found else f"no label column in {_listed(columns)}"
-        raise InputError(f"{table}: {many}; name it with --data.label_column")
+        raise UnclearError(f"{table}: {many}", "name it with --data.label_column")
     return found[0]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from truelift.data.columns import UnclearError
 from truelift.data.digest import of_files
 from truelift.data.files import is_hidden, say, subfolders, walk
 from truelift.data.image_formats import encoded_file, image_endings
@@ -90,9 +91,9 @@ def find_files(
                 say(f"{table}: its file names begin from {place}")
             return [_path(place, name, known) for name in names]
     where = table.parent if folder is None else folder
-    raise InputError(
-        f"{table} row 1: there is no image file {names[0]!r:.200} in {where}; "
-        "name the folder that the file names begin from with --data.image_folder"
+    raise UnclearError(
+        f"{table} row 1: there is no image file {names[0]!r:.200} in {where}",
+        "name the folder that the file names begin from with --data.image_folder",
     )
 
 

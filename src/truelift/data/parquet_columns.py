@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from truelift.data.class_names import names_of
-from truelift.data.columns import ColumnOptions, find_splits, named_image, named_labels
+from truelift.data.columns import ColumnOptions, UnclearError, find_splits, named_image, named_labels
 from truelift.errors import InputError, one_line
 
 _LABELS = "label (integer, text or boolean)"
@@ -190,8 +190,8 @@ def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> st
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"more than one {kind} column: {', '.join(found)}; choose one with --{option}")
-    raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
+        raise UnclearError(f"more than one {kind} column: {', '.join(found)}", f"choose one with --{option}")
+    raise UnclearError(f"no {kind} column among {', '.join(schema.names)}", f"name it with --{option}")
 
 
 def require_text(schema: pa.Schema, column: str, separator: str | None) -> None:

@@ -98,7 +98,7 @@ def from_datasets(
 def make(folder: Path, form: str, splits: Sequence[object], column: str, **others: Sequence[object] | None) -> Source:
     if form == "datasets":
         return from_datasets(column, [*map(str, splits)], **others)
-    return read(write(folder, form, "all", splits, column=column, **others))
+    return read(write(folder, form, "all", splits, 0, column, **others))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -164,7 +164,7 @@ def test_image_files_lie_in_a_folder_for_their_split(tmp_path: Path, form: str) 
 
 
 def test_a_key_of_splits_beside_class_numbers_is_read(tmp_path: Path) -> None:
-    members = {}
+    members: dict[str, bytes] = {}
     for number, split in enumerate(("train", "train", "test", "val")):
         about = json.dumps({"caption": "a", "split": split}).encode()
         label = str(number % 2).encode()
