@@ -197,12 +197,20 @@ def test_images_are_told_by_the_metrics_name() -> None:
     assert images_of("outlier_auroc", "digits") == images_of("fgsm_accuracy", "digits") == "test images of digits"
 
 
+@pytest.mark.parametrize("prefix", ["eval_", "eval/", "evaluation/", "holdout_", ""])
+@pytest.mark.parametrize("words", ["test images", "validation images", "training images"])
+def test_a_split_that_is_named_goes_before_a_word_that_stands_for_one(prefix: str, words: str) -> None:
+    for split in {"test images": ("test",), "validation images": ("val", "dev"), "training images": ("train",)}[words]:
+        assert images_of(f"{prefix}{split}_accuracy") == images_of(f"{split}/{prefix}accuracy") == words
+
+
 @pytest.mark.parametrize(
     ("searched", "confirmed", "told"),
     [
         ("eval_accuracy", "eval_loss", "has judged by the validation images since line 2"),
         ("eval_accuracy", "val_error", "has judged by the validation images since line 2"),
         ("testAccuracy", "test_accuracy", "has judged by the test images since line 2"),
+        ("eval/test_accuracy", "test_accuracy", "has judged by the test images since line 2"),
         ("top1", "top5", 'a name that tells its images, as test_… does, or images= in Python, got "top5"'),
         ("val_accuracy", "score", 'got "score"'),
     ],
