@@ -85,8 +85,10 @@ class EarlierForm(Struct, forbid_unknown_fields=True):
     """A plan before this one whose results could be judged."""
 
     seeds: int
+    planned: int
     last_run: str
     removed: list[str]
+    edited: list[str]
     metric: str | None
     baseline: str | None
 
@@ -219,7 +221,10 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         if asked.looks is None
         else UntilDecidedForm(asked.looks.most_seeds, list(asked.looks.seeds), asked.looks.alpha),
         earlier=[
-            EarlierForm(one.seeds, one.last_run, list(one.removed), one.metric, one.baseline) for one in asked.earlier
+            EarlierForm(
+                one.seeds, one.planned, one.last_run, list(one.removed), list(one.edited), one.metric, one.baseline
+            )
+            for one in asked.earlier
         ],
         paired=asked.paired,
         replicates=asked.replicates,
