@@ -1,10 +1,11 @@
-"""What is said before a study on GPUs whose times will say little."""
+"""What is said before a study whose times will say little."""
 
 from pathlib import Path
 
 import pytest
 
 from truelift.studies.clocks import times_that_mislead
+from truelift.studies.cost import study_cost
 from truelift.studies.executors.local import Local
 from truelift.studies.plan import StudyPlan
 from truelift.studies.study_file import read_plan
@@ -13,6 +14,7 @@ FILE = """
 baseline = "plain"
 metric = "{metric}"
 seeds = 3
+{guards}
 [variants.plain]
 [variants.other]
 optimizer.lr = 0.2
@@ -20,8 +22,8 @@ optimizer.lr = 0.2
 TWO_GPUS = ("0", "1")
 
 
-def plan(folder: Path, metric: str) -> StudyPlan:
-    (folder / "study.toml").write_text(FILE.format(metric=metric))
+def plan(folder: Path, metric: str, guards: str = "") -> StudyPlan:
+    (folder / "study.toml").write_text(FILE.format(metric=metric, guards=guards))
     return read_plan(folder / "study.toml")
 
 
@@ -39,10 +41,36 @@ def test_steps_of_unlike_forms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "guards", "judged"),
+    [
+        ("train_seconds", "", "train_seconds"),
+        ("images_per_second", "", "images_per_second"),
+        ("test_accuracy", 'guards = { train_seconds = "10 %" }', "train_seconds"),
+    ],
+)
+def test_runs_that_share_the_cores(tmp_path: Path, metric: str, guards: str, judged: str) -> None:
+    (line,) = times_that_mislead(plan(tmp_path, metric, guards), Local(2, 1), {})
+    assert line == f"{judged} is judged, and 2 runs at a time slow each other down: --jobs 1 runs them one by one."
+
+
+def test_a_programs_own_seconds_before_a_study_and_in_a_dry_run(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        'baseline = "a"\nmetric = "epoch_seconds"\ncommand = "true {seed} {out} {args}"\n[variants.a]\n[variants.b]\n'
+        'args = "--x"\n'
+    )
+    line = "epoch_seconds is judged, and 2 runs at a time slow each other down: --jobs 1 runs them one by one."
+    assert times_that_mislead(read_plan(file), Local(2, 1), {}) == [line]
+    assert [line in study_cost(read_plan(file), tmp_path / "out", jobs=jobs).notes for jobs in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize(
     ("metric", "local", "unrecorded"),
     [
         ("test_error", Local(8, 1, TWO_GPUS), {"plain": "", "other": "there are two tasks"}),
-        ("train_seconds", Local(8, 1), {"plain": "it is no CUDA GPU", "other": "it is no CUDA GPU"}),
+        ("train_seconds", Local(1, 1), {"plain": "it is no CUDA GPU", "other": "it is no CUDA GPU"}),
+        ("test_error", Local(8, 1), {}),
+        ("cpu_seconds", Local(8, 1), {}),
         ("train_seconds", Local(2, 1, TWO_GPUS), {"plain": "", "other": ""}),
         ("train_seconds", Local(2, 1, TWO_GPUS), {"plain": "as set", "other": "as set"}),
     ],
