@@ -27,6 +27,8 @@ class StudyLines:
         self._of = "/" if plan.looks is None else " of at most "
         self._quiet = quiet
         self._json = json
+        self._logs: dict[tuple[str, str], str] = {}
+        """By a failed run's reason and the last line of its log, the first run that showed it."""
 
     def tell(self, line: str) -> None:
         """Print a line."""
@@ -36,10 +38,14 @@ class StudyLines:
 
     def report_run(self, run: Run, ended: int, total: int) -> None:
         """Tell that a run has ended, as `run_study` does."""
-        self.tell(f"[{ended}{self._of}{total}] {run.variant} seed {run.seed}: {self._outcome(run)}")
-        if run.status == "failed" and (lines := log_tail(run.folder, _LAST_LINES)):
+        name = f"{run.variant} seed {run.seed}"
+        log = log_tail(run.folder, _LAST_LINES) if run.status == "failed" else ()
+        shown = self._logs.setdefault((run.failure()["reason"], log[-1]), name) if log else name
+        again = "" if shown == name else f"; its log ends as that of {shown}"
+        self.tell(f"[{ended}{self._of}{total}] {name}: {self._outcome(run)}{again}")
+        if log and not again:
             self.tell(f"  the end of {printable(str(run.folder / 'log.txt'))}:")
-            for line in lines:
+            for line in log:
                 self.tell(f"  | {line}")
         if ended == total - 1:
             ahead.report()
