@@ -41,6 +41,7 @@ class GuardForm(Struct, forbid_unknown_fields=True):
     p_broken: float | None
     holds: bool
     broken: bool
+    state: str
 
 
 class FailuresForm(Struct, forbid_unknown_fields=True):
@@ -344,6 +345,7 @@ def _guard(found: Guarded, name: str) -> GuardForm:
         p_broken=found.p_broken,
         holds=found.holds,
         broken=found.broken,
+        state=found.state,
     )
 
 
