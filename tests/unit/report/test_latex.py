@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_one_variant_has_95_percent_and_no_correction(tmp_path: Path) -> None:
 
 def test_where_confidences_or_seeds_differ_each_row_has_its_own(tmp_path: Path) -> None:
     """By Holm's correction what is decided first has the smallest level."""
-    values = {**ACCURACY, "worse": [89.0, None, 90.9, 90.1, 89.0]}
+    values: dict[str, Sequence[float | None]] = {**ACCURACY, "worse": [89.0, None, 90.9, 90.1, 89.0]}
     summary, latex = table_of(make_study(tmp_path / "made", values, 5))
     shown = {c.interval_confidence for c in summary.comparisons.values()}
     assert len(shown) > 1
