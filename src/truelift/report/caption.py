@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from truelift.metrics import Limit
 from truelift.report.asked import Asked
-from truelift.report.legend import confidences, legend
+from truelift.report.legend import confidences, header_legend
 from truelift.report.notes import short_second_look
 from truelift.report.summary import Summary
 
@@ -19,7 +19,7 @@ def _sentences(summary: Summary) -> Iterator[str]:
     better = f"{'higher' if metric.higher_is_better else 'lower'} is better"
     against = f"differences to {asked.baseline}{f' in {metric.unit}' if metric.unit else ''}"
     yield f"{metric.label[:1].upper()}{metric.label[1:]}, {better}; {against}."
-    yield legend(summary)
+    yield header_legend(summary)
     if len(confidences(summary)) > 1:
         yield "Behind each interval stands its confidence."
     if asked.smallest_effect > 0 and asked.paired:

@@ -4,9 +4,20 @@ from truelift.report.rows import Row
 from truelift.report.summary import Summary
 from truelift.verdicts.wording import percent
 
+PAIRS_LEGEND = (
+    "Where a run is missing, the difference is the mean over the pairs that are there, not the difference of the means."
+)
 
-def legend(summary: Summary) -> str:
-    """One sentence of the means and differences, one of the rest."""
+
+def header_legend(summary: Summary) -> str:
+    """What the columns are."""
+    baseline, *others = summary.rows
+    pairs = [(row.comparison.seeds, row.done) for row in others if row.comparison is not None]
+    lacking = any(seeds < max(len(done), len(baseline.done)) for seeds, done in pairs)
+    return _columns(summary) + (f" {PAIRS_LEGEND}" if summary.asked.paired and lacking else "")
+
+
+def _columns(summary: Summary) -> str:
     asked = summary.asked
     several = len(summary.compared) > 1
     interval = " to ".join(ends(confidences(summary)))
@@ -36,8 +47,8 @@ def legend(summary: Summary) -> str:
 
 
 def counted(summary: Summary) -> str:
-    """How many seeds, folds or runs there are: "5 seeds", "3 to 5 seeds"."""
-    found = sorted({count(row, summary) for row in summary.rows} - {0})
+    """Over how many seeds, folds or runs the means are: "5 seeds", "3 to 5 seeds"."""
+    found = sorted({len(row.done) for row in summary.rows} - {0})
     what = counted_as(summary)
     return f"{' to '.join(ends([str(one) for one in found]))} {what[:-1] if found == [1] else what}".strip()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from truelift.report import guarded, path, published, sections, tradeoff
-from truelift.report.legend import legend as legend_of
+from truelift.report.legend import header_legend
 from truelift.report.notes import HEADING
 from truelift.report.plain import markdown_code, markdown_text
 from truelift.report.summary import Summary
@@ -17,7 +17,7 @@ def markdown(summary: Summary) -> str:
         *([markdown_text(summary.answer)] if summary.headlines else []),
         _list(headline.line for headline in summary.headlines.values()),
         table(sections.HEADER, sections.cells(summary.rows)),
-        legend_of(summary),
+        header_legend(summary),
     ]
     if guards := guarded.cells(summary.rows):
         parts += [f"### {guarded.HEADING}", table(guarded.HEADER, guards), guarded.LEGEND]

@@ -26,7 +26,7 @@ from truelift.report.figures import (
     curves_figure,
     differences_figure,
 )
-from truelift.report.legend import legend
+from truelift.report.legend import header_legend
 from truelift.report.notes import HEADING
 from truelift.report.path_figure import path_figures
 from truelift.report.plain import one_line
@@ -74,7 +74,7 @@ def html_page(summary: Summary, version: str = "") -> str:
             saving=summary.trade_off,
             figures=_figures(summary),
             guarded=guarded,
-            legend_of=legend,
+            header_legend=header_legend,
             path=path,
             path_caption=path_figure.CAPTION,
             published=published,

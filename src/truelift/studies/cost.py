@@ -10,7 +10,6 @@ from pathlib import Path
 from truelift.errors import InputError
 from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
-from truelift.studies.clocks import times_that_mislead
 from truelift.studies.edited import edited
 from truelift.studies.executors.local import Local
 from truelift.studies.folders import by_folder, pending_of, refuse_other_data
@@ -76,9 +75,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     folders = by_folder(plan, folder)
     pending = pending_of(plan, folders)
     shares = shares_for(planned, jobs)
-    unrecorded: Mapping[str, str] = {}
     if pending:
-        unrecorded = look(plan, Local(shares.jobs, shares.threads, shares.gpus)).unrecorded
+        look(plan, Local(shares.jobs, shares.threads, shares.gpus))
     to_run = Counter(folders[path].variant for path in pending)
     # Settings that are the same for two variants are probed once.
     distinct: dict[str, tuple[str, dict[str, object]]] = {}
@@ -109,7 +107,6 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     room = room_for(needs.values(), len(shares.gpus))
     shares, crowded = shares.within(room, len(pending), asked=jobs is not None)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
-    clocks = times_that_mislead(plan, Local(shares.jobs, shares.threads, shares.gpus), unrecorded) if pending else []
     seconds = lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0)
     return Cost(
         done=len(planned) - len(pending),
@@ -122,7 +119,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         disk_free=disk_free(folder),
         room=room,
         crowded=crowded,
-        notes=(*_refused(plan, folder, folders, pending), *edited(folders, pending), *clocks, *_notes(plan, key_of)),
+        notes=(*_refused(plan, folder, folders, pending), *edited(folders, pending), *_notes(plan, key_of)),
     )
 
 

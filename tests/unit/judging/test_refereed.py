@@ -11,7 +11,7 @@ import truelift
 from truelift.errors import InputError
 from truelift.referee import Ledger
 from truelift.report.json_form import RefereeForm, report_form
-from truelift.report.legend import legend
+from truelift.report.legend import header_legend
 from truelift.report.sections import reading
 
 
@@ -45,8 +45,8 @@ def test_a_table_is_judged_at_the_ledgers_levels(tmp_path: Path) -> None:
     assert any(note.startswith("good: passed; candidate 1 of the ledger") for note in notes)
     assert any("The runs were there before the ledger knew of them" in note for note in notes)
     assert "is at most the level that the ledger gave the variant" in " ".join(reading(judged.summary))
-    assert "at the level that the ledger gave the variant" in legend(judged.summary)
-    for said in (*reading(judged.summary), legend(judged.summary)):
+    assert "at the level that the ledger gave the variant" in header_legend(judged.summary)
+    for said in (*reading(judged.summary), header_legend(judged.summary)):
         assert "corrected for all variants" not in said
     assert "corrected for all variants, is at most 0.05" in " ".join(reading(plain.summary))
     state = Ledger(path).state()

@@ -15,6 +15,7 @@ import truelift
 from truelift.records import Study, read_json, write_json
 from truelift.report import summarise
 from truelift.report.latex import latex_table
+from truelift.report.legend import PAIRS_LEGEND
 from truelift.report.summary import Summary
 
 GUARDS = {
@@ -102,6 +103,7 @@ def test_one_variant_has_95_percent_and_no_correction(tmp_path: Path) -> None:
     caption = caption_of(latex)
     assert r"95 \% paired-t interval" in caption
     assert "correct" not in caption
+    assert PAIRS_LEGEND not in caption
     assert "smallest effect" not in caption
 
 
@@ -114,12 +116,20 @@ def test_where_confidences_or_seeds_differ_each_row_has_its_own(tmp_path: Path) 
     caption = caption_of(latex)
     assert "Behind each interval stands its confidence." in caption
     assert "over 4 to 5 seeds" in caption
+    assert PAIRS_LEGEND in caption
     rows = {row.split(" & ")[0].strip(): row.split(" & ") for row in latex.splitlines() if row.endswith(r" \\")}
     assert rows["variant"][1] == "seeds"
     assert [rows[name][1] for name in ("base", "better", r"worse")] == ["5", "5", "4"]
     for name, c in summary.comparisons.items():
         cell = next(cell for cell in rows[name.replace("_", r"\_")] if " to " in cell)
         assert cell.endswith(rf"({100 * c.interval_confidence:.3g} \%)")
+
+
+def test_a_baseline_that_lost_a_run_has_fewer_pairs_than_its_variants_runs(tmp_path: Path) -> None:
+    values: dict[str, Sequence[float | None]] = {"base": [*ACCURACY["base"][:4], None], "better": ACCURACY["better"]}
+    _, latex = table_of(make_study(tmp_path / "made", values, 5))
+    assert "over 4 to 5 seeds" in caption_of(latex)
+    assert [row.split(" & ")[1] for row in latex.splitlines() if row.endswith(r" \\")] == ["seeds", "4", "4"]
 
 
 def test_guards_are_columns_with_their_state(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from truelift.studies.clocks import times_that_mislead
-from truelift.studies.cost import study_cost
 from truelift.studies.executors.local import Local
 from truelift.studies.plan import StudyPlan
 from truelift.studies.study_file import read_plan
@@ -53,15 +52,14 @@ def test_runs_that_share_the_cores(tmp_path: Path, metric: str, guards: str, jud
     assert line == f"{judged} is judged, and 2 runs at a time slow each other down: --jobs 1 runs them one by one."
 
 
-def test_a_programs_own_seconds_before_a_study_and_in_a_dry_run(tmp_path: Path) -> None:
+def test_a_programs_own_seconds(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(
         'baseline = "a"\nmetric = "epoch_seconds"\ncommand = "true {seed} {out} {args}"\n[variants.a]\n[variants.b]\n'
         'args = "--x"\n'
     )
-    line = "epoch_seconds is judged, and 2 runs at a time slow each other down: --jobs 1 runs them one by one."
-    assert times_that_mislead(read_plan(file), Local(2, 1), {}) == [line]
-    assert [line in study_cost(read_plan(file), tmp_path / "out", jobs=jobs).notes for jobs in (1, 2)] == [False, True]
+    (line,) = times_that_mislead(read_plan(file), Local(2, 1), {})
+    assert line.startswith("epoch_seconds is judged, and 2 runs at a time slow each other down")
 
 
 @pytest.mark.parametrize(
