@@ -63,6 +63,21 @@ class Frozen(Policy):
     def frozen(self):
         return {"none": None, "nan": float("nan")}.get(self.what) if self.what != "raises" else {}["a"]
 
+class Flags:
+    # With a counter and a flag of its own, under names that methods may have.
+    def __init__(self):
+        self.step, self.ended = 0, False
+    def update(self):
+        self.step += 1
+        self.ended = self.step > 1
+    def logged(self):
+        return {"made": self.step}
+
+class Hidden(Policy):
+    def __init__(self, what):
+        self.what = what
+        setattr(self, what, {})
+
 class State(Policy):
     def state_dict(self):
         return 3
@@ -148,6 +163,9 @@ def test_numbers_of_every_kind_are_logged(trained: Any, settings: dict[str, Any]
         (policy("Frozen", "nan"), "must log finite real numbers, got frozen: nan"),
         (policy("Frozen", "raises"), "raised KeyError: 'a'"),
         (policy("State", "is none"), "raised TypeError"),
+        (policy("Hidden", "logged"), r"policy .*Hidden\" must have logged as a method, got dict"),
+        (policy("Hidden", "state_dict"), r"policy .*Hidden\" must have state_dict as a method, got dict"),
+        (policy("Hidden", "update"), r"policy .*Hidden\" must have update as a method, got dict"),
         ({"metrics.names": ["parts.py:accuracy"]}, 'must not give "accuracy": a run has its own'),
     ],
 )
@@ -163,6 +181,11 @@ def test_a_state_that_no_checkpoint_gives_back_is_refused_before_the_first_step(
     with pytest.raises(InputError, match=f"Early must keep its state in tensors and Python's own .*, got {told}"):
         trained(**policy("Early", what))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_policy_may_count_under_the_name_of_a_method(trained: Any) -> None:
+    lines, _ = trained(**{"policy.names": ["parts.py:Flags"], "epochs": 2})
+    assert lines[-1]["made"] == 2
 
 
 def test_a_state_that_becomes_one_leaves_the_checkpoint_before(trained: Any, tmp_path: Path) -> None:
