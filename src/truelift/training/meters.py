@@ -112,6 +112,11 @@ class Meters:
         self.skipped += 1
         self.skipped_in_a_row += 1
 
+    @property
+    def made(self) -> int:
+        """How many steps were made, without those that were left out."""
+        return self.step - self.skipped
+
     def check(self) -> None:
         """Hold everything since the last line to be finite; it waits for the device.
 

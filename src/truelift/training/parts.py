@@ -120,10 +120,19 @@ class Training:
     def check_states(self) -> None:
         """Hold the parts' states to be such as a checkpoint can have.
 
+        Before the first step a part that raises is passed over, since it may make its state in that step.
+
         Raises:
-            InputError: A user's own part has something else in its own.
+            InputError: A user's own part has something else in its own, or raises.
         """
-        refuse_unreadable({name: part.state_dict() for name, part in self._stateful().items()})
+        states = {}
+        for name, part in self._stateful().items():
+            try:
+                states[name] = part.state_dict()
+            except Exception:
+                if self.meters.made:
+                    raise
+        refuse_unreadable(states)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, for all processes.

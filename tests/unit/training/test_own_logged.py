@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from truelift.errors import DivergedError, InputError
 from truelift.training import resolve, run
@@ -78,6 +79,26 @@ class Hidden(Policy):
         self.what = what
         setattr(self, what, {})
 
+class Late:
+    # Makes its state in its first step.
+    def step(self):
+        if not hasattr(self, "mean"):
+            self.mean = torch.zeros(1)
+    def state_dict(self):
+        return {"mean": self.mean}
+    def load_state_dict(self, state):
+        self.mean = state["mean"]
+
+class LateRule:
+    def backward(self, losses):
+        (loss,) = losses.values()
+        loss.backward()
+        self.mean = loss.detach().clone()
+    def state_dict(self):
+        return {"mean": self.mean}
+    def load_state_dict(self, state):
+        self.mean = state["mean"]
+
 class State(Policy):
     def state_dict(self):
         return 3
@@ -94,6 +115,13 @@ class Later(Policy):
 class Early(Policy):
     def state_dict(self):
         return {"many": torch.zeros(3), "one": {"numpy": np.float64(1.0), "lock": lambda: 1}.get(self.what)}
+
+class BrokenAtFirst(torch.nn.Module):
+    broken = True
+    def forward(self, logits, labels):
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        factor, self.broken = float("nan") if self.broken else 1.0, False
+        return factor * loss
 
 def two(logits, labels):
     loss = torch.nn.functional.cross_entropy(logits, labels)
@@ -186,6 +214,28 @@ def test_a_state_that_no_checkpoint_gives_back_is_refused_before_the_first_step(
 def test_a_policy_may_count_under_the_name_of_a_method(trained: Any) -> None:
     lines, _ = trained(**{"policy.names": ["parts.py:Flags"], "epochs": 2})
     assert lines[-1]["made"] == 2
+
+
+@pytest.mark.parametrize("part", [{"policy.names": ["parts.py:Late"]}, {"gradient.name": "parts.py:LateRule"}])
+@pytest.mark.parametrize("on_divergence", ["stop", "skip-step"])
+def test_a_part_may_make_its_state_in_its_first_step(
+    trained: Any, tmp_path: Path, part: dict[str, Any], on_divergence: str
+) -> None:
+    trained(**part, on_divergence=on_divergence)
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert any(isinstance(state, dict) and "mean" in state for state in kept.values())
+
+
+def test_a_first_step_that_is_left_out_has_no_state_to_go_back_to(trained: Any) -> None:
+    settings = {"gradient.name": "parts.py:LateRule", "objective.name": "parts.py:BrokenAtFirst", "epochs": 2}
+    _, result = trained(**settings, on_divergence="skip-step")
+    assert result["skipped_steps"] == 1
+
+
+def test_a_state_that_cannot_be_had_is_refused_after_the_first_step(trained: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="raised TypeError"):
+        trained(**policy("State", "is none"))
+    assert not (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
 def test_a_state_that_becomes_one_leaves_the_checkpoint_before(trained: Any, tmp_path: Path) -> None:
