@@ -127,6 +127,10 @@ def two(logits, labels):
     loss = torch.nn.functional.cross_entropy(logits, labels)
     return {"first": loss, "second": 0.1 * loss}
 
+def auxiliary(logits, labels):
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    return {"first": loss, "auxiliary": 0.1 * loss}
+
 def accuracy(labels):
     return 100.0
 """
@@ -185,6 +189,10 @@ def test_numbers_of_every_kind_are_logged(trained: Any, settings: dict[str, Any]
         (policy("Policy", "step"), "names of its own, got step, which is the training's"),
         (policy("Policy", "kind"), "names of its own, got kind, which is the training's"),
         ({**rule("float"), **policy("Policy", "rule")}, "names of their own, got x, which is another part's"),
+        (
+            {"objective.name": "parts.py:auxiliary", "tasks.auxiliary_rotation": 90.0},
+            'must give its parts other names than "auxiliary", which is the second task\'s',
+        ),
         (policy("Applied", "enter"), r"policy .*Applied\" raised ValueError: mine \(parts.py"),
         (policy("Applied", "exit"), r"policy .*Applied\" raised ValueError: mine \(parts.py"),
         (policy("Frozen", "none"), "must log finite real numbers, got frozen: NoneType"),
