@@ -1,6 +1,7 @@
 """What parts of a user's own log, and what they raise, as a training meets it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ class Rule:
             "loss": {"train_loss": torch.tensor(-7.0)},
             "second": {"train_second_loss": torch.tensor(-7.0)},
         }[self.what]
+
+class Pops:
+    # Takes the losses out of its dictionary, and writes into that.
+    def backward(self, losses):
+        sum(losses.pop(name) for name in list(losses)).backward()
+        losses["mine"] = torch.tensor(1000.0)
 
 class Policy:
     def __init__(self, what):
@@ -217,6 +224,15 @@ def test_a_state_that_no_checkpoint_gives_back_is_refused_before_the_first_step(
     with pytest.raises(InputError, match=f"Early must keep its state in tensors and Python's own .*, got {told}"):
         trained(**policy("Early", what))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("loss", ["softmax", "parts.py:two"])
+def test_a_rule_may_change_its_dictionary_of_losses(trained: Any, tmp_path: Path, loss: str) -> None:
+    (plain,), _ = trained(**{"objective.name": loss})
+    shutil.rmtree(tmp_path / "run")
+    (line,), _ = trained(**{"objective.name": loss, "gradient.name": "parts.py:Pops"})
+    times = {"images_per_second"}
+    assert {name: line[name] for name in line.keys() - times} == {name: plain[name] for name in plain.keys() - times}
 
 
 def test_a_policy_may_count_under_the_name_of_a_method(trained: Any) -> None:
