@@ -83,11 +83,10 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
             if meters.line_steps and (epoch_ends or meters.line_steps >= steps_per_line):
                 meters.stop()
-                also = {name: value for policy in t.policies for name, value in policy.logged().items()}
                 if t.loss_scale is not None:
                     t.loss_scale.check(meters.step)
                 batch_size = len(batch.labels) * t.world.size
-                line = meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=also)
+                line = meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=t.logged())
                 record(line | t.skipped())
                 meters.start()
             stops = stop()

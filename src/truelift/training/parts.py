@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from truelift.data import ImageBatches, Preprocess
+from truelift.errors import InputError
 from truelift.models import Classifier
 from truelift.techniques.exchange import Exchange
 from truelift.training.checkpoint import (
@@ -106,6 +107,26 @@ class Training:
             for buffer in module.buffers(recurse=False)
             if buffer.is_floating_point()
         ]
+
+    def logged(self) -> dict[str, float]:
+        """What the policies log for a line of metrics.
+
+        Raises:
+            InputError: Two parts log under one name.
+        """
+        rule = f'gradient rule "{self.experiment.gradient.name}"'
+        of_rule = dict.fromkeys(self.meters.of_rule, rule)
+        whose = dict.fromkeys(self.meters.line_sums, Policy.whose) | of_rule
+        found: dict[str, float] = {}
+        for policy in self.policies:
+            for name, value in policy.logged().items():
+                if name in whose:
+                    raise InputError(
+                        f"{name} is logged by {whose[name]} and by {policy.whose}: a part of your own must log under "
+                        "names of its own."
+                    )
+                found[name], whose[name] = value, policy.whose
+        return found
 
     def skipped(self) -> dict[str, float]:
         """How many steps were left out, in a training that leaves steps out."""

@@ -31,6 +31,7 @@ class Rule:
             "nan": {"x": float("nan")},
             "loss": {"train_loss": torch.tensor(-7.0)},
             "second": {"train_second_loss": torch.tensor(-7.0)},
+            "rate": {"learning_rate": 0.5},
         }[self.what]
 
 class Pops:
@@ -56,6 +57,9 @@ class Policy:
             "kind": {"kind": "evaluation"},
             "number": {1: 0.5},
             "rule": {"x": 1.0},
+            "rate": {"learning_rate": 7.0},
+            "second": {"train_second_loss": 7.0},
+            "frozen": {"frozen_layers": 99},
         }.get(self.what, {})
 
 class Applied(Policy):
@@ -69,6 +73,8 @@ class Applied(Policy):
 class Frozen(Policy):
     @property
     def frozen(self):
+        if self.what == "three":
+            return 3
         return {"none": None, "nan": float("nan")}.get(self.what) if self.what != "raises" else {}["a"]
 
 class Flags:
@@ -166,6 +172,9 @@ def policy(name: str, what: str) -> dict[str, Any]:
     return {"policy.names": [f"parts.py:{name}"], "policy.args.what": what}
 
 
+FREEZING = {"freezing.name": "freezeout", "schedule.name": "constant"}
+
+
 @pytest.mark.parametrize(
     ("settings", "x"),
     [
@@ -195,7 +204,18 @@ def test_numbers_of_every_kind_are_logged(trained: Any, settings: dict[str, Any]
         (policy("Policy", "number"), "must log numbers by name, as a dictionary"),
         (policy("Policy", "step"), "names of its own, got step, which is the training's"),
         (policy("Policy", "kind"), "names of its own, got kind, which is the training's"),
-        ({**rule("float"), **policy("Policy", "rule")}, "names of their own, got x, which is another part's"),
+        (
+            {**rule("float"), **policy("Policy", "rule")},
+            r'x is logged by gradient rule "/.*Rule" and by policy "/.*Policy": a part',
+        ),
+        (
+            {"objective.name": "parts.py:two", **policy("Policy", "second")},
+            r'train_second_loss is logged by the training itself and by policy "/.*Policy": a part of your own must',
+        ),
+        (rule("rate"), r'learning_rate is logged by gradient rule "/.*Rule" and by the training itself: a part'),
+        (policy("Policy", "rate"), r'learning_rate is logged by the training itself and by policy "/.*Policy": a part'),
+        ({**FREEZING, **policy("Policy", "frozen")}, r'frozen_layers .* the training itself and by policy "/.*Policy"'),
+        ({**FREEZING, **policy("Frozen", "three")}, r'frozen_layers .* the training itself and by policy "/.*Frozen"'),
         (
             {"objective.name": "parts.py:auxiliary", "tasks.auxiliary_rotation": 90.0},
             'must give its parts other names than "auxiliary", which is the second task\'s',

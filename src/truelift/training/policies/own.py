@@ -39,6 +39,7 @@ class OwnPolicy(Policy):
 
     def __init__(self, kind: str, path: str, policy: Any) -> None:
         self.name = path
+        self.whose = f'{kind} "{path}"'
         self.kind = kind
         self.policy = policy
 
