@@ -221,7 +221,7 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         environment["data"] = splits.state.record()
     weights = weights_digest(training.experiment.model.weights)
     if weights is not None:
-        environment["weights"] = weights
+        environment["weights"] = {"digest": weights}
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)
