@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.unit.data.test_tables import write_images
 
 from truelift.errors import InputError
@@ -12,10 +13,11 @@ from truelift.models import save_weights
 from truelift.records import read_environment, write_json
 from truelift.studies.folders import by_folder, refuse_other_data
 from truelift.studies.study_file import read_plan
-from truelift.training import Experiment, identity, resolve, run
+from truelift.training import Experiment, fingerprint, identity, resolve, run
 from truelift.training.identity import find_folder, write_config
 from truelift.training.network import build_network
 from truelift.training.settings import parse_experiment
+from truelift.training.trained import restore
 
 TINY = {
     "data.label_column": "coarse",
@@ -97,6 +99,24 @@ def test_a_study_of_other_data_wants_another_folder(tmp_path: Path) -> None:
     refuse_other_data(runs, list(runs))  # none is finished
     with pytest.raises(InputError, match=r"trained on other data, .*Give this study another --out"):
         refuse_other_data(runs, [path for path in runs if path != first])
+
+
+def test_a_run_of_the_version_before_goes_on_and_is_restored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its checkpoint has the fingerprint of the experiment without its columns."""
+    wanted, folder = experiment(table(tmp_path / "photos")), tmp_path / "run"
+    result = run(wanted, folder, reporter=quietly)
+    checkpoint = folder / "checkpoint.pt"
+    before = {name: value for name, value in identity(wanted).items() if name != "data.label_column"}
+    torch.save(torch.load(checkpoint) | {"run": fingerprint(before)}, checkpoint)
+    assert restore(folder, device="cpu").inputs.classes == ("a", "b")
+    (folder / "result.json").unlink()
+    assert run(wanted, folder, reporter=quietly)["metrics"]["test_loss"] == result["metrics"]["test_loss"]
+    assert "of no use" not in capsys.readouterr().err
+    torch.save(torch.load(checkpoint) | {"run": "00000000"}, checkpoint)
+    with pytest.raises(InputError, match="another run's"):
+        restore(folder, device="cpu")
 
 
 def weights(path: Path, seed: int) -> Path:
