@@ -48,7 +48,8 @@ def _identity_of(content: Mapping[str, Any], left_out: Collection[str], by_last_
     settings = flatten({name: value for name, value in content.items() if name != _VERSION})
     told = {name: value for name, value in settings.items() if name not in left_out}
     told = {name: value for name, value in told.items() if name not in _DEFAULTS or _DEFAULTS[name] != value}
-    told |= {name: Path(told[name]).name for name in by_last_part & told.keys()}
+    # Absolute: in earlier versions one may be ".".
+    told |= {name: Path(told[name]).absolute().name for name in by_last_part & told.keys()}
     digests = told.pop("own", {})
     parts = {path: f"{_without_folder(path)}#{digest}" for path, digest in digests.items()}
     return {name: _named(value, parts) for name, value in told.items()} | {_VERSION: DEFAULTS_VERSION}

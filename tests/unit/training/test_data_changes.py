@@ -1,5 +1,6 @@
 """A run's name holds which columns were read, and finished runs of other data are not taken for those of these."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,25 @@ def test_another_column_is_another_run(tmp_path: Path, name: str) -> None:
 def test_a_folder_of_images_is_known_by_its_name(tmp_path: Path) -> None:
     one, moved, other = (experiment(tmp_path, **{"data.image_folder": f}) for f in ("/a/raw", "/b/raw", "/a/denoised"))
     assert identity(one) == identity(moved) != identity(other)
+
+
+def test_a_folder_of_images_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(tmp_path / "photos")
+    (tmp_path / "photos/table.csv").rename(tmp_path / "table.csv")
+    monkeypatch.chdir(tmp_path)
+    wanted = experiment(Path("table.csv"), **{"data.image_folder": "photos"})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert wanted.data.image_folder == str(tmp_path / "photos")
+    assert run(wanted, tmp_path / "run", reporter=quietly)["classes"] == 2
+    # A run of a version before has the folder as it was given.
+    monkeypatch.chdir(tmp_path / "photos")
+    wanted = experiment(Path("../table.csv"), **{"data.image_folder": "."})
+    write_config(
+        tmp_path / "seed-0-0a1b2c3d",
+        dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, image_folder=".")),
+    )
+    assert find_folder(tmp_path / "seed-0-ffffffff", wanted).name == "seed-0-0a1b2c3d"
 
 
 def test_a_finished_run_of_other_data_is_none_of_these(tmp_path: Path) -> None:
