@@ -1,5 +1,6 @@
 """The images at a path whatever they show: of every split, with labels or without. N images."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,7 @@ def load_any(path: Path, options: DataOptions, *, most: int) -> Images:
     Raises:
         InputError: There is no image, one cannot be read, or they differ in size and are not resized.
     """
-    try:
-        listing = _Joined(_listings(path)).listing()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    listing = _listing(path)
     count = len(listing.labels)
     if not count:
         raise InputError(f"no image found: {path} has no row")
@@ -46,6 +44,25 @@ def load_any(path: Path, options: DataOptions, *, most: int) -> Images:
         return find_photographs(listing, chosen, options)
     pixels, labels = decode_splits({"any": (listing, chosen)}, options)["any"]
     return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
+
+
+def digest_any(path: Path) -> str:
+    """Sixteen hexadecimal digits that change with the images that `load_any` reads, wherever they lie; none is decoded.
+
+    Raises:
+        InputError: They cannot be found or read.
+    """
+    listing = _listing(path)
+    sha = hashlib.sha256(str(len(listing.labels)).encode())
+    sha.update(b"" if listing.content is None else listing.content())
+    return sha.hexdigest()[:16]
+
+
+def _listing(path: Path) -> Listing:
+    try:
+        return _Joined(_listings(path)).listing()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def _listings(path: Path) -> Sequence[Listing]:

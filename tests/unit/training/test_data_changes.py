@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image, ImageOps
 from tests.unit.data.test_tables import write_images
 
 from truelift.errors import InputError
@@ -94,6 +95,69 @@ def test_a_finished_run_of_other_data_is_none_of_these(tmp_path: Path) -> None:
     assert run(experiment(moved), folder, reporter=quietly) == result
     shutil.rmtree(moved)
     assert run(experiment(moved), folder, reporter=quietly) == result, "nobody can tell: it is told as it was"
+
+
+def test_a_finished_run_of_other_images_of_the_same_table_is_none_of_these(tmp_path: Path) -> None:
+    """The folders have the same last name, by which the run is known."""
+    here, moved, other = (tmp_path / place / "images" for place in ("here", "moved", "other"))
+    (table(here) / "table.csv").rename(tmp_path / "table.csv")
+    shutil.copytree(here, moved)
+    shutil.copytree(here, other)
+    for file in other.glob("*.png"):
+        ImageOps.invert(Image.open(file)).save(file)
+
+    def of(images: Path) -> dict[str, Any]:
+        wanted = experiment(tmp_path / "table.csv", **{"data.image_folder": str(images)})
+        return run(wanted, tmp_path / "run", reporter=quietly)
+
+    assert of(here) == of(here) == of(moved)
+    with pytest.raises(InputError, match=r"on other data, .*here/images, than data\.image_folder .*other/images: "):
+        of(other)
+
+
+def test_a_run_measured_with_other_outliers_is_none_of_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders have the same last name, by which the run is known."""
+    here, moved, other = (tmp_path / place / "test" for place in ("here", "moved", "other"))
+    for folder, value in ((here, 10), (moved, 10), (other, 20)):
+        folder.mkdir(parents=True)
+        for number in range(24):
+            Image.new("L", (8, 8), value * (number % 8)).save(folder / f"{number}.png")
+
+    def of(outliers: Path) -> dict[str, Any]:
+        return run(experiment_of_digits(**{"detection.outliers": str(outliers)}), tmp_path / "run", reporter=quietly)
+
+    def refused(outliers: Path) -> None:
+        with pytest.raises(InputError, match=r"run was measured with other outliers, .*here/test, than detection\.out"):
+            of(outliers)
+
+    result = of(here)
+    assert of(moved) == result
+    refused(other)
+    monkeypatch.chdir(other)  # the folder's name is no part of what is given
+    refused(Path())
+    # Of a run of an earlier version, what lies there now tells it.
+    environment = read_environment(tmp_path / "run")
+    del environment["outliers"]
+    write_json(tmp_path / "run" / "environment.json", environment)
+    assert of(moved) == result
+    refused(other)
+    shutil.rmtree(here)
+    assert of(other) == result, "nobody can tell: it is told as it was"
+
+
+def test_a_path_that_was_not_recorded_whole_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in records that were made to be kept: the data of today's folder of that name may be others."""
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "photos")
+    wanted, folder = experiment(Path("photos")), tmp_path / "run"
+    run(wanted, folder, reporter=quietly)
+    config = (folder / "config.toml").read_text()
+    (folder / "config.toml").write_text(config.replace(str(tmp_path / "photos"), "photos"))
+    assert run(wanted, folder, reporter=quietly)
+    shutil.rmtree(tmp_path / "photos")
+    table(tmp_path / "photos", shift=100)
+    with pytest.raises(InputError, match=r"run was trained on other data, photos, than data\.path .*/photos: "):
+        run(wanted, folder, reporter=quietly)
 
 
 def test_a_study_of_other_data_wants_another_folder(tmp_path: Path) -> None:
