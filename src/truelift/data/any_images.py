@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from truelift.data.dataset import Images, ImageSet
+from truelift.data.decode import first_deep, is_bright, require_bright
 from truelift.data.decoded import decode_splits
 from truelift.data.files import walk
 from truelift.data.image_files import first_image, is_image, list_files
@@ -33,7 +34,8 @@ def load_any(path: Path, options: DataOptions, *, most: int) -> Images:
         Those that can be decoded, N or `most` of them; every label is −1.
 
     Raises:
-        InputError: There is no image, one cannot be read, or they differ in size and are not resized.
+        InputError: There is no image, one cannot be read, or they differ in size and are not resized; or as
+            `require_bright`.
     """
     listing = _listing(path)
     count = len(listing.labels)
@@ -41,8 +43,13 @@ def load_any(path: Path, options: DataOptions, *, most: int) -> Images:
         raise InputError(f"no image found: {path} has no row")
     chosen = np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
     if options.stream:
-        return find_photographs(listing, chosen, options)
+        photographs = find_photographs(listing, chosen, options)
+        if first_deep(listing, chosen) is not None:
+            photographs.histogram()  # which refuses dark ones
+        return photographs
     pixels, labels = decode_splits({"any": (listing, chosen)}, options)["any"]
+    if not is_bright(pixels):
+        require_bright(listing, chosen)
     return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
 
 
