@@ -11,7 +11,7 @@ _ORDINALS = {1: "Second", 2: "Third", 3: "Fourth"}
 MOST_AT_ONCE = 20
 """Of what a terminal shows; the files have all."""
 
-_PART_OF_THEM = "unknown, of an earlier version, which took a fifth of most sets"
+_PART_OF_THEM = "unknown, of an earlier version, which may have taken a fifth of them"
 """In place of the digest of a run that has none."""
 
 EARLY = (

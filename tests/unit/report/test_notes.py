@@ -8,7 +8,7 @@ from tests.unit.report.conftest import make_study
 from truelift.records import Study, read_environment, read_result, write_json
 from truelift.report import summarise
 
-PART = "unknown, of an earlier version, which took a fifth of most sets"
+PART = "unknown, of an earlier version, which may have taken a fifth of them"
 
 
 @pytest.mark.parametrize(
