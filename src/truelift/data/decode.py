@@ -118,16 +118,26 @@ def require_bright(listing: Listing, indices: IntArray) -> None:
     Raises:
         InputError: They have 16 bits.
     """
+    deep = first_deep(listing, indices)
+    if deep is not None:
+        raise InputError(
+            f"images of 16 bits a channel must use their range, 0 to 65535, got values below {256 * BRIGHT} alone "
+            f"(the first is {listing.place(deep)}): scale them to that range, or save them with 8 bits"
+        )
+
+
+def first_deep(listing: Listing, indices: IntArray) -> int | None:
+    """The first of these images that can be decoded, if it has 16 bits a channel."""
     for index in indices[:_LOOKED_AT].tolist():
         deep = attempt(listing.opener(index), _has_16_bits)
-        if isinstance(deep, str):  # it cannot be decoded, and was left out
-            continue
-        if deep:
-            raise InputError(
-                f"images of 16 bits a channel must use their range, 0 to 65535, got values below {256 * BRIGHT} alone "
-                f"(the first is {listing.place(index)}): scale them to that range, or save them with 8 bits"
-            )
-        return
+        if not isinstance(deep, str):  # one that cannot be decoded was left out
+            return index if deep else None
+    return None
+
+
+def is_bright(pixels: Pixels) -> bool:
+    """Whether a pixel has `BRIGHT` or more; one is found at once, as a rule."""
+    return any(bool((image >= BRIGHT).any()) for image in pixels)
 
 
 def _has_16_bits(image: Image.Image) -> bool:

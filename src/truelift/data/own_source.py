@@ -52,10 +52,12 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
         columns: Which columns of a Hugging Face `Dataset` hold what.
 
     Raises:
-        InputError: It does not take these args, raises, or what it gives are no images with labels.
+        InputError: It does not take these args, raises, or what it gives are no images with labels; or has no columns,
+            and options about them are given.
     """
     given, where = call(KIND, path, found, args), f'{KIND} "{path}"'
     if isinstance(given, Source):
+        refuse_columns(columns, "a Source that a function gives")
         return given
     if is_data_set(given):
         given = {"train": given}

@@ -71,6 +71,7 @@ class _Environment(Struct):
     steps: Count | UnsetType = UNSET
     from_step: Count | UnsetType = UNSET
     data: _Data | UnsetType = UNSET
+    outliers: str | UnsetType = UNSET
 
 
 class _PlannedRun(Struct):

@@ -11,6 +11,9 @@ _ORDINALS = {1: "Second", 2: "Third", 3: "Fourth"}
 MOST_AT_ONCE = 20
 """Of what a terminal shows; the files have all."""
 
+_PART_OF_THEM = "unknown, of an earlier version, which may have taken a fifth of them"
+"""In place of the digest of a run that has none."""
+
 EARLY = (
     "A look before the end: runs of the plan are still to come. Whoever stops a study at a look, or goes on with more "
     "seeds because of it, finds effects that are not there more often than its p-values say; --until-decided plans "
@@ -35,6 +38,7 @@ def notes(study: Study, asked: Asked) -> tuple[str, ...]:
         *found,
         *_without_config(done),
         *_changed_data(done, asked),
+        *_changed_outliers(done, asked),
         *_changed_sources(done),
         *_shared_gpus(done),
     )
@@ -75,6 +79,20 @@ def _changed_data(done: Sequence[Run], asked: Asked) -> Iterator[str]:
         if len(by_digest) > 1:
             parts = [f"{_data(facts[digest])} in {_runs(runs)}" for digest, runs in by_digest.items()]
             yield f"The data changed between runs, which are not comparable then: {'; '.join(parts)}."
+
+
+def _changed_outliers(done: Sequence[Run], asked: Asked) -> Iterator[str]:
+    """Variants of one set of outliers whose runs were not measured with the same images."""
+    settings = {variant.name: str(variant.settings.get("detection.outliers")) for variant in asked.variants}
+    versions: dict[str, dict[str, list[Run]]] = {}
+    for run in done:
+        if "outlier_auroc" in run.result()["metrics"]:
+            digest = run.environment().get("outliers", _PART_OF_THEM)
+            versions.setdefault(settings[run.variant], {}).setdefault(digest, []).append(run)
+    for by_digest in versions.values():
+        if len(by_digest) > 1:
+            parts = [f"{digest} in {_runs(runs)}" for digest, runs in by_digest.items()]
+            yield f"The outliers changed between runs, whose areas are not comparable then: {'; '.join(parts)}."
 
 
 def _data(facts: Mapping[str, object]) -> str:

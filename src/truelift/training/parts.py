@@ -26,7 +26,7 @@ from truelift.training.experiment import Experiment
 from truelift.training.gradient_rules import GradientRule
 from truelift.training.graphs import GraphedPasses
 from truelift.training.hardware import Precision
-from truelift.training.identity import fingerprint, identity
+from truelift.training.identity import fingerprint, fingerprints, identity
 from truelift.training.meters import Meters
 from truelift.training.objectives import Objective
 from truelift.training.policies import Policy
@@ -135,7 +135,7 @@ class Training:
 
     @cached_property
     def run(self) -> str:
-        """The run's fingerprint, which every checkpoint has."""
+        """The run's fingerprint, which every checkpoint of today has."""
         return fingerprint(identity(self.experiment))
 
     def check_states(self) -> None:
@@ -170,7 +170,7 @@ class Training:
         Raises:
             UnusableCheckpointError: It is damaged, or another run's; the training has to be put together anew.
         """
-        load_checkpoint(path, self._stateful(), self.run, self.device)
+        load_checkpoint(path, self._stateful(), fingerprints(self.experiment), self.device)
         if not 0 <= self.meters.step <= self.steps:
             raise UnusableCheckpointError(f"its step is {self.meters.step}, of {self.steps}")
 

@@ -31,7 +31,7 @@ from truelift.training.build import assemble, inputs_of, load_data
 from truelift.training.cautions import cautions
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
-from truelift.training.data_changes import OtherData, refuse_changed_data, refuse_changed_weights
+from truelift.training.data_changes import OtherData, outliers_digest, refuse_changed_data, refuse_changed_weights
 from truelift.training.distributed import ALONE, World
 from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe
@@ -219,9 +219,11 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         environment["cuda_graphs"] = training.graph_why or True
     if splits.state is not None:
         environment["data"] = splits.state.record()
-    weights = weights_digest(training.experiment.model.weights)
-    if weights is not None:
-        environment["weights"] = {"digest": weights}
+    digests = {
+        "weights": weights_digest(training.experiment.model.weights),
+        "outliers": outliers_digest(training.experiment.detection.outliers),
+    }
+    environment |= {name: digest for name, digest in digests.items() if digest is not None}
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)

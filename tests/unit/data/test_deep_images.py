@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from truelift.data import DataOptions, load
+from truelift.data import DataOptions, load, load_any
 from truelift.data.decode import to_array
 from truelift.data.image_formats import open_bytes
 from truelift.errors import InputError
@@ -59,6 +59,21 @@ def test_values_of_fewer_bits_are_refused(tmp_path: Path, form: str, brightest: 
     options = DataOptions(name="deep", path=str(tmp_path / "deep"), stream=stream, resize=8, cache=False)
     with pytest.raises(InputError, match="16 bits a channel must use their range, 0 to 65535"):
         _ = load(options, split_seed=0).mean
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("brightest", [255, 4095, 65535])
+def test_values_of_fewer_bits_are_refused_among_images_of_no_class(
+    tmp_path: Path, brightest: int, stream: bool
+) -> None:
+    """Black images would be told from all others."""
+    write(tmp_path / "deep", "png", brightest)
+    options = DataOptions(stream=stream, resize=8, cache=False)
+    if brightest > 4095:
+        assert len(load_any(tmp_path / "deep", options, most=10)) == 10
+        return
+    with pytest.raises(InputError, match="16 bits a channel must use their range, 0 to 65535"):
+        load_any(tmp_path / "deep", options, most=10)
 
 
 @pytest.mark.parametrize("stream", [False, True])
