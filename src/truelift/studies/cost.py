@@ -12,6 +12,7 @@ from truelift.records import Run
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.edited import edited
 from truelift.studies.executors.local import Local
+from truelift.studies.first_results import refuse_finished_without
 from truelift.studies.folders import by_folder, pending_of, refuse_other_data
 from truelift.studies.how import How, check_study
 from truelift.studies.need import need_of_probe, need_of_programs
@@ -74,6 +75,7 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     planned = plan.runs()
     folders = by_folder(plan, folder)
     pending = pending_of(plan, folders)
+    refuse_finished_without(plan, folders, pending)
     shares = shares_for(planned, jobs)
     if pending:
         look(plan, Local(shares.jobs, shares.threads, shares.gpus))

@@ -13,6 +13,7 @@ from truelift.studies.again import Failures, tried_again
 from truelift.studies.clocks import times_that_mislead
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
+from truelift.studies.first_results import FirstResults, refuse_finished_without
 from truelift.studies.folders import by_folder, fingerprints_of, names_of, pending_of, refuse_other_data
 from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import told_of_other
@@ -21,6 +22,7 @@ from truelift.studies.longest_first import LongestFirst
 from truelift.studies.plan import StudyPlan
 from truelift.studies.preflight import Looked, look
 from truelift.studies.shares import within_memory
+from truelift.studies.taken_up import take_up
 from truelift.studies.written import make_ready, record_of, write_plan
 
 
@@ -67,13 +69,15 @@ def run_study(
         watcher: Shows how it goes meanwhile, where this machine's processes run it.
 
     Raises:
-        InputError: Bad input, found before anything is written; or the folder holds another study.
+        InputError: Bad input, found before anything is written; or the folder holds another study; or the first results
+            lack the metric, or do not tell their scale.
     """
     executor = check_study(plan, folder, how)
     runs = by_folder(plan, folder)
     record = record_of(plan, folder, runs, repeat)
     pending = pending_of(plan, runs)
     refuse_other_data(runs, pending)
+    refuse_finished_without(plan, runs, pending)
     fingerprints, failures = fingerprints_of(runs), Failures()
     if pending:
         executor.check(folder, one_by_one=plan.looks is not None)
@@ -98,6 +102,9 @@ def run_study(
             for misleading in times_that_mislead(plan, executor, seen.unrecorded):
                 warn(misleading)
     write_plan(plan, folder, record, runs, pending, warn)
+    for line in take_up(runs, pending, plan.metric.name):
+        tell(line)
+    first = FirstResults(plan, runs, pending)
     of_runs = names_of(runs)
     order: LongestFirst | Growing
     if plan.looks is None:
@@ -116,15 +123,20 @@ def run_study(
     elif watcher is not None:
         watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, executor.jobs)
         work = replace(work, begun=watcher.begun)
-    running = executor.run(order.folders(), work)
+    running = executor.run(first.unless_wrong(order.folders()), work)
     with contextlib.closing(running), _refused(failures, executor):  # the workers end whatever ends this
         for path in running:
             if watcher is not None:
                 watcher.ended(path)
             settled = order.ended(path)
-            report_run(Run(*of_runs[path], path), order.runs_ended, order.runs_at_most)
+            run = Run(*of_runs[path], path)
+            report_run(run, order.runs_ended, order.runs_at_most)
+            first.ended(run)
             for line in settled:
                 tell(line)
+    if first.wrong is not None:
+        failures.put_back()
+        raise InputError(first.wrong)
     found = Study.read(folder)
     if (other := told_of_other(found, runs)) is not None:
         warn(other)
