@@ -20,7 +20,8 @@ class Growing:
     """The runs that are needed, as far as it is known by now.
 
     A failed run has ended, and is tried again by the next command, as in any study. But what a variant was decided or
-    given up with stays as it is: up to its last seed no variant's failed runs are tried again.
+    given up with stays as it is: up to its last seed no variant's failed runs are tried again, and beyond it none of
+    its own, which are not needed.
 
     Args:
         folder: The study's, with its study.json.
@@ -108,9 +109,11 @@ class Growing:
         failed = [path for path, status in statuses.items() if status == "failed"]
         if not failed:
             return list(pending), []
-        stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
-        judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
-        stays = {path for path in failed if self._number[path] < judged}
+        stops = {name: c.stop for name, c in self._decide(Study.read(self._folder)).items() if c.stop is not None}
+        over = {name: stop.seeds for name, stop in stops.items() if stop.ended in ("decided", "futile")}
+        judged = max(over.values(), default=0)
+        all_over = over.keys() == stops.keys()  # then the baseline is needed no more either
+        stays = {path for path in failed if all_over or self._runs[path][0] in over or self._number[path] < judged}
         again = [Run(*self._runs[path], path) for path in failed if path not in stays]
         lines = tried_again(again)
         for run in again:  # it has not ended, as long as it waits for its turn
