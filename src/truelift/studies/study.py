@@ -13,17 +13,17 @@ from truelift.studies.again import Failures, tried_again
 from truelift.studies.clocks import times_that_mislead
 from truelift.studies.executors.base import Executor, Work
 from truelift.studies.executors.local import Local
-from truelift.studies.first_results import FirstResults, refuse_finished_without
-from truelift.studies.folders import by_folder, fingerprints_of, names_of, pending_of, refuse_other_data
+from truelift.studies.first_results import FirstResults
+from truelift.studies.folders import fingerprints_of, names_of
 from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import told_of_other
-from truelift.studies.how import How, check_study
+from truelift.studies.how import How
 from truelift.studies.longest_first import LongestFirst
 from truelift.studies.plan import StudyPlan
-from truelift.studies.preflight import Looked, look
+from truelift.studies.preflight import Looked, check, look
 from truelift.studies.shares import within_memory
 from truelift.studies.taken_up import take_up
-from truelift.studies.written import make_ready, record_of, write_plan
+from truelift.studies.written import make_ready, write_plan
 
 
 class Watcher(Protocol):
@@ -72,15 +72,8 @@ def run_study(
         InputError: Bad input, found before anything is written; or the folder holds another study; or the first results
             lack the metric, or do not tell their scale.
     """
-    executor = check_study(plan, folder, how)
-    runs = by_folder(plan, folder)
-    record = record_of(plan, folder, runs, repeat)
-    pending = pending_of(plan, runs)
-    refuse_other_data(runs, pending)
-    refuse_finished_without(plan, runs, pending)
+    executor, runs, record, pending = check(plan, folder, how, repeat=repeat)
     fingerprints, failures = fingerprints_of(runs), Failures()
-    if pending:
-        executor.check(folder, one_by_one=plan.looks is not None)
 
     @functools.cache
     def looked() -> Looked:

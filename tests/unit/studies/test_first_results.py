@@ -78,7 +78,7 @@ def test_with_the_name_mended_what_has_run_is_taken_as_it_is() -> None:
     Path("starts").unlink()
     mended = 'seeds = 2\nmetric = "test_acc"'
     Path("study.toml").write_text(STUDY.format(program="p.sh", keys=mended))
-    assert study_cost(read_plan(Path("study.toml")), Path("out"), jobs=1).to_run == {"plain": 1, "lifted": 2}
+    assert study_cost(read_plan(Path("study.toml")), Path("out"), How(jobs=1)).to_run == {"plain": 1, "lifted": 2}
     told = study(mended)
     assert starts() == 3
     assert any(line == "plain, seed 0: taken as it ended, since metrics.json has test_acc" for line in told)
@@ -145,7 +145,7 @@ def test_finished_runs_whose_program_gives_no_such_metric_are_not_made_again() -
         with pytest.raises(InputError, match=r"^plain seed 0 has ended, but .*got only.*'test_acc'"):
             study(f"seeds = 2\n{keys}")
         with pytest.raises(InputError, match=r"^plain seed 0 has ended"):
-            study_cost(read_plan(Path("study.toml")), Path("out"), jobs=1)
+            study_cost(read_plan(Path("study.toml")), Path("out"), How(jobs=1))
     assert starts() == 4
     study('seeds = 2\nmetric = "loss"')
     assert starts() == 4
