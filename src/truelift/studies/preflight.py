@@ -123,13 +123,15 @@ def preflight(plan: StudyPlan) -> Looked:
 
 
 def check_paths(plan: StudyPlan) -> None:
-    """Look whether the data are where they should be, and load nothing.
+    """Look whether the data, and a program's inputs, are where they should be, and load nothing.
 
     Raises:
         InputError: A path does not exist.
     """
     for variant in plan.variants:
-        if variant.command is None:
+        if variant.program is not None:
+            check_inputs(variant.program.inputs)
+        else:
             path = plan.experiment(variant, plan.seeds[0]).data.path
             if path is not None and not Path(path).exists():
                 raise InputError(f'variant "{variant.name}": data.path must be an existing file or folder, got {path}.')
