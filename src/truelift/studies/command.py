@@ -13,7 +13,7 @@ import tomli_w
 
 from truelift.errors import InputError, is_number, is_whole, require, unknown_name
 from truelift.studies.shell import shell_syntax, through_bash
-from truelift.studies.words import filled_words
+from truelift.studies.words import args_are_for_shell, filled_words
 
 _PLACEHOLDERS = ("seed", "out", "args")
 
@@ -118,7 +118,9 @@ def check_command(command: Any, args: Any) -> None:
     except ValueError as error:
         got = command + (f" with args {args}" if args else "")
         raise InputError(f"command must be closed quotes and words ({error}), got {got}.") from None
-    found_syntax = shell_syntax(command) or shell_syntax(args, begins=False)
+    found_syntax = shell_syntax(command)
+    if found_syntax is None and not args_are_for_shell(command):
+        found_syntax = shell_syntax(args, begins=False)
     if found_syntax is not None:
         line = tomli_w.dumps({"command": through_bash(command)}).strip()
         raise InputError(
