@@ -11,7 +11,7 @@ from truelift.errors import InputError
 from truelift.records import Run, Study
 from truelift.studies.again import Failures, tried_again
 from truelift.studies.clocks import times_that_mislead
-from truelift.studies.executors.base import Executor, Work
+from truelift.studies.executors.base import Work
 from truelift.studies.executors.local import Local
 from truelift.studies.first_results import FirstResults
 from truelift.studies.folders import fingerprints_of, names_of
@@ -100,16 +100,17 @@ def run_study(
     first = FirstResults(plan, runs, pending)
     of_runs = names_of(runs)
     order: LongestFirst | Growing
-    if plan.looks is None:
-        waiting = [Run(*of_runs[path], path) for path in pending]
-        for line in tried_again([run for run in waiting if run.status == "failed"]):
-            tell(line)
-        for path in pending:
-            prepare(path)
-        order = LongestFirst(of_runs, pending)
-    else:
-        assert decide is not None, "a plan with looks is judged while it grows"
-        order = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell, failures=failures)
+    with _put_back(failures):
+        if plan.looks is None:
+            waiting = [Run(*of_runs[path], path) for path in pending]
+            for line in tried_again([run for run in waiting if run.status == "failed"]):
+                tell(line)
+            for path in pending:
+                prepare(path)
+            order = LongestFirst(of_runs, pending)
+        else:
+            assert decide is not None, "a plan with looks is judged while it grows"
+            order = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell, failures=failures)
     work = Work(folder, how.checkpoint_seconds, plan.metric.name, tell, one_by_one=plan.looks is not None)
     if not isinstance(executor, Local):
         watcher = None
@@ -117,19 +118,20 @@ def run_study(
         watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, executor.jobs)
         work = replace(work, begun=watcher.begun)
     running = executor.run(first.unless_wrong(order.folders()), work)
-    with contextlib.closing(running), _refused(failures, executor):  # the workers end whatever ends this
+    with _put_back(failures), contextlib.closing(running):  # the workers end whatever ends this
         for path in running:
             if watcher is not None:
                 watcher.ended(path)
-            settled = order.ended(path)
             run = Run(*of_runs[path], path)
-            report_run(run, order.runs_ended, order.runs_at_most)
             first.ended(run)
+            settled: list[str] = []
+            with contextlib.suppress(*(() if first.wrong is None else (InputError,))):  # which would say so too
+                settled = order.ended(path)
+            report_run(run, order.runs_ended, order.runs_at_most)
             for line in settled:
                 tell(line)
-    if first.wrong is not None:
-        failures.put_back()
-        raise InputError(first.wrong)
+        if first.wrong is not None:
+            raise InputError(first.wrong)
     found = Study.read(folder)
     if (other := told_of_other(found, runs)) is not None:
         warn(other)
@@ -137,11 +139,10 @@ def run_study(
 
 
 @contextlib.contextmanager
-def _refused(failures: Failures, executor: Executor) -> Iterator[None]:
-    """Where a cluster does not take the runs, those that failed say so again, and why."""
+def _put_back(failures: Failures) -> Iterator[None]:
+    """Where runs that failed are not tried again after all, they say so again, and why."""
     try:
         yield
     except (InputError, OSError):
-        if not isinstance(executor, Local):
-            failures.put_back()
+        failures.put_back()
         raise

@@ -35,14 +35,14 @@ def program(text: str, name: str = "p.sh") -> None:
     Path(name).write_text(f"echo $3 $1 >> starts\n{text}\n")
 
 
-def study(keys: str, file: str = "study.toml") -> list[str]:
-    """Run it, one run at a time; what it says."""
+def study(keys: str, file: str = "study.toml", jobs: int = 1) -> list[str]:
+    """Run it; what it says."""
     told: list[str] = []
     Path(file).write_text(STUDY.format(program="p.sh", keys=keys))
     run_study(
         read_plan(Path(file)),
         Path("out"),
-        How(executor=Local(1, 1)),
+        How(executor=Local(jobs, 1)),
         repeat="",
         report_run=lambda run, ended, total: None,
         warn=told.append,
@@ -162,6 +162,14 @@ def test_fractions_are_asked_for_at_the_first_result(keys: str) -> None:
     assert starts() == 1
     study(f'seeds = 3\n{keys}\nscale = "fraction"')
     assert starts() == 6
+
+
+def test_runs_ahead_of_the_question_for_a_scale_end_in_peace() -> None:
+    """The look at the first seeds would ask too, and end what still runs."""
+    program(LEAVES.replace("8$1.$3", "0.8$1$3").replace("echo", 'test "$1" = 0 || sleep 2; echo'))
+    with pytest.raises(InputError, match="No further run begins"):
+        study('until_decided = { max_seeds = 3 }\nmetric = "test_acc"', jobs=3)
+    assert [run.status for run in Study.read(Path("out")).runs if run.folder.exists()] == ["done"] * 3
 
 
 def test_results_that_show_their_scale_are_not_asked_about() -> None:
