@@ -11,8 +11,9 @@ from truelift.errors import InputError, did_you_mean
 from truelift.records import Run
 from truelift.records.own_result import is_own
 from truelift.records.predicted import metric_of
+from truelift.studies.command import metrics_file
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.program_metrics import read_metrics
+from truelift.studies.program_metrics import TABLES, read_metrics
 from truelift.studies.sources import changed, source_digests
 from truelift.verdicts import in_points
 
@@ -36,6 +37,7 @@ class FirstResults:
         self._metric = plan.metric.name
         self._guards = [guard.metric.name for guard in plan.guards]
         self._commands = {variant.name: variant.command for variant in plan.variants}
+        self._configs = {run.variant: run.config for run in runs.values()}
         self._measured: set[tuple[str, str]] = set()
         """Each command with the metrics that a run of it has left."""
         self._unknown: dict[str, dict[str, list[float]]] = {
@@ -72,15 +74,19 @@ class FirstResults:
         if run.status == "failed":
             if "ran" not in run.failure() or (command, self._metric) in self._measured:
                 return None
-            return _without(run, self._metric, run.failure()["reason"])
+            return _without(run, self._metric, self._file(run), run.failure()["reason"])
         self._measured.add((command, self._metric))
         for name in self._guards:
             if (command, name) in self._measured:
                 continue
             if metric_of(run, name) is None and name not in run.result().get("left_out", ()):
-                return _without(run, name, f"metrics.json has no {name}, which the guards name")
+                file = self._file(run)
+                return _without(run, name, file, f"{file} has no {name}, which the guards name")
             self._measured.add((command, name))
         return None
+
+    def _file(self, run: Run) -> str:
+        return metrics_file(self._configs[run.variant])
 
     def _take_up(self, run: Run) -> None:
         if run.status == "done":
@@ -129,14 +135,16 @@ def refuse_finished_without(plan: StudyPlan, runs: Mapping[Path, PlannedRun], pe
             )
 
 
-def _without(run: Run, name: str, reason: str) -> str:
+def _without(run: Run, name: str, file: str, reason: str) -> str:
     """A sentence of a run that has ended well without a metric."""
     try:
-        there = sorted(read_metrics(run.folder / "metrics.json", tell=lambda line: None)[0])
+        there = sorted(read_metrics(run.folder / file, tell=lambda line: None)[0])
     except InputError:
         files = _tables(run.folder)
         hint = f" What lies there: {', '.join(files)};" if files else ""
-        hint = f"{hint} {_WRITES}."
+        table = next((name for name in files if name.endswith(TABLES)), None)
+        offered = f', or results = "{table}" in the study file takes the last row there' if table else ""
+        hint = f"{hint} {_WRITES}{offered}."
     else:
         hint = f"{did_you_mean(name, there)} With one that is there in the study file, what has run is taken as it is."
     return (

@@ -12,6 +12,7 @@ from truelift.errors import InputError
 from truelift.records import Run, leased, write_json
 from truelift.records.locks import InUseError
 from truelift.records.own_result import is_own
+from truelift.studies.command import metrics_file
 from truelift.studies.plan import PlannedRun
 from truelift.studies.program_metrics import read_metrics, result_of
 from truelift.studies.sources import changed, source_digests
@@ -29,7 +30,8 @@ def missed_result(run: Run, config: Mapping[str, Any], metric: str) -> dict[str,
     if ran is None or not is_own(ran, config):
         return None
     try:
-        left = read_metrics(run.folder / "metrics.json", metric, tell=lambda line: None)
+        file = run.folder / metrics_file(config)
+        left = read_metrics(file, metric, tell=lambda line: None, folder=run.folder)
     except InputError:
         return None
     edited = changed(ran["sources"], source_digests(config, run.folder.absolute()))
@@ -57,5 +59,6 @@ def take_up(runs: Mapping[Path, PlannedRun], pending: Collection[Path], metric: 
             if result is not None:
                 write_json(path / "result.json", result)
                 (path / "failure.json").unlink(missing_ok=True)
-                told.append(f"{run.variant}, seed {run.seed}: taken as it ended, since metrics.json has {metric}")
+                file = metrics_file(planned.config)
+                told.append(f"{run.variant}, seed {run.seed}: taken as it ended, since {file} has {metric}")
     return told

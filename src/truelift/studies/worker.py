@@ -29,6 +29,7 @@ from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lo
 from truelift.records.locks import InUseError
 from truelift.records.own_result import OF_PROGRAM, is_own
 from truelift.records.predicted import metric_of
+from truelift.studies.command import metrics_file
 from truelift.studies.program import Used, run_program
 from truelift.studies.program_environment import describe
 from truelift.studies.program_metrics import UnmeasuredError, read_metrics, result_of
@@ -170,7 +171,7 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         if _is_done(config, folder, metric):  # by another process, while this one began
             return
         # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
-        for name in _OF_A_TRY:
+        for name in (*_OF_A_TRY, metrics_file(config)):
             (folder / name).unlink(missing_ok=True)
         digests = source_digests(config, folder.absolute())  # of what runs, not of what it is when that has ended
         command = command_line(config, folder.absolute())
@@ -220,7 +221,7 @@ def _tried(
             if is_lost(folder):
                 check_held(folder)  # which says to whom
             try:
-                return used, read_metrics(folder / "metrics.json", metric)
+                return used, read_metrics(folder / metrics_file(config), metric, folder=folder)
             except UnmeasuredError as error:
                 return used, error
         except LeaseLostError:
@@ -232,7 +233,7 @@ def _tried(
                 raise
             print(f"truelift: try {attempt + 1} failed: {error}. It is tried again.", flush=True)
             mark_try(folder)
-            for name in _OF_A_TRY:
+            for name in (*_OF_A_TRY, metrics_file(config)):
                 (folder / name).unlink(missing_ok=True)
     raise AssertionError("the last try is returned or raised")
 

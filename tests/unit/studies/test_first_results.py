@@ -179,3 +179,12 @@ def test_results_that_show_their_scale_are_not_asked_about() -> None:
     study('seeds = 3\nmetric = "test_acc"')
     assert starts() == 6
     shutil.rmtree("out")
+
+
+def test_a_table_of_its_own_is_offered_and_what_has_run_is_taken_as_it_is() -> None:
+    program('printf "epoch,test_acc\\n0,60.5\\n1,8$1.$3\\n" > "$2/log.csv"')
+    with pytest.raises(InputError, match=r'or results = "log\.csv" in the study file'):
+        study('seeds = 2\nmetric = "test_acc"')
+    study('seeds = 2\nmetric = "test_acc"\nresults = "log.csv"')
+    assert starts() == 4
+    assert [run.result()["metrics"]["test_acc"] for run in Study.read(Path("out")).runs] == [80.1, 80.2, 81.1, 81.2]
