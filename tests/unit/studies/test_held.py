@@ -223,8 +223,8 @@ def test_a_dry_run_refuses_what_the_study_would(
     file.write_text(text)
     assert run(file, "--seeds", 3) == 0
     capsys.readouterr()
-    assert run(file, "--dry-run", "--until-decided", "--max-seeds", 5) == 0
-    assert "note: runs/study was planned with a fixed number of 3 seeds" in capsys.readouterr().out
+    assert run(file, "--dry-run", "--until-decided", "--max-seeds", 5) == 2
+    assert "runs/study was planned with a fixed number of 3 seeds" in capsys.readouterr().err
 
 
 def test_a_plan_that_another_command_has_changed_meanwhile_is_told(
