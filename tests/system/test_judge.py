@@ -45,7 +45,7 @@ def test_the_lines_of_the_docs(truelift: Truelift, tmp_path: Path) -> None:
         printed += done.stdout
     (expected,) = blocks("judge.md", "text")
     assert [line.rstrip() for line in printed.splitlines()] == [line.rstrip() for line in expected.splitlines()]
-    report = tmp_path / "runs" / "judge" / "results"
+    report = tmp_path / "runs" / "judge" / "results.csv"
     assert {path.name for path in report.iterdir()} == {
         "report-runs.csv",
         *(f"report.{ending}" for ending in ("html", "md", "csv", "tex")),
