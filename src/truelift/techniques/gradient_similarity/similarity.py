@@ -21,7 +21,7 @@ from truelift.techniques.gradient_similarity.checks import (
     weights_of_rule,
 )
 from truelift.techniques.gradient_similarity.combined import Combined
-from truelift.techniques.gradient_similarity.gradients import Gradients
+from truelift.techniques.gradient_similarity.gradients import Gradients, gradients_of
 from truelift.techniques.gradient_similarity.graph import Reach, of_one_compiled_graph, overlaps, reach, weights_among
 from truelift.techniques.gradient_similarity.groups import Granularity, Groups, Measured, Name, rows_of
 from truelift.techniques.gradient_similarity.rules import Rule, Weighting, cosines, similarity_weights
@@ -171,13 +171,13 @@ class GradientSimilarity:
         if not in_parts and (self.one_pass or not measuring):
             return self._in_one_pass(losses, reaches, shared, weights, measuring, scaler)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
-            gradients.add(t, found.leaves, _grad(loss, found.leaves, keep=overlaps(reaches, t)))
+            gradients.add(t, found.leaves, gradients_of(loss, found.leaves, keep=overlaps(reaches, t)))
             gradients.start_averaging(t, weights[t])
         gradients.wait()
         if measuring:
             combined = self._weigh(gradients.gram(shared, self._groups.of(shared)), self._groups.named(shared), scaler)
         else:
-            combined = self._kept_weights()
+            combined = self._kept_weights(shared)
         gradients.write(shared, self._groups.of(shared, every=True), combined.weights)
         return combined
 
@@ -188,7 +188,7 @@ class GradientSimilarity:
         gradients = self._pending_for(losses)
         # All of them before any is added: a part that raises, as when memory runs out, leaves the others' sums alone.
         found = [
-            _grad(loss, reached.leaves, keep=overlaps(reaches, t))
+            gradients_of(loss, reached.leaves, keep=overlaps(reaches, t))
             for t, (loss, reached) in enumerate(zip(losses, reaches, strict=True))
         ]
         for t, (reached, of_loss) in enumerate(zip(reaches, found, strict=True)):
@@ -313,13 +313,13 @@ class GradientSimilarity:
         gradients = Gradients(len(losses), self._group)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
             wanted = [p for p in found.leaves if id(p) in taken or id(p) not in shared_ids]
-            gradients.add(t, wanted, _grad(loss, wanted, keep=True))
+            gradients.add(t, wanted, gradients_of(loss, wanted, keep=True))
             gradients.start_averaging(t, [p for p in weights[t] if id(p) in taken or id(p) not in shared_ids])
         gradients.wait()
         if measuring:
             combined = self._weigh(gradients.gram(measured, [0] * len(measured)), self._groups.named(measured), scaler)
         else:
-            combined = self._kept_weights()
+            combined = self._kept_weights(shared)
         rest = [p for p in weights[0] if id(p) in shared_ids - taken]
         joint = Gradients(1, self._group)
         outputs = [torch.ones_like(loss) * w.to(loss) for w, loss in zip(combined.weights[0], losses, strict=True)]
@@ -331,12 +331,13 @@ class GradientSimilarity:
         joint.write([], [], combined.weights[:, :1])
         return combined
 
-    def _kept_weights(self) -> Combined:
+    def _kept_weights(self, shared: Sequence[Tensor]) -> Combined:
         """What holds in a step that does not measure."""
         assert self._averages is not None
         assert self._weights is not None
         self._steps += 1
-        return Combined(torch.full_like(self._averages, torch.nan), self._averages, self._weights)
+        cosines = torch.full_like(self._averages, torch.nan)
+        return Combined(cosines, self._averages, self._weights, self._groups.among(shared), bool(shared))
 
     def _weigh(self, gram: Tensor, groups: Sequence[Name], scaler: GradScaler | None) -> Combined:
         """Cosines, averages and weights from the groups' Gram matrices (G, T, T); averages move where it is finite."""
@@ -387,9 +388,9 @@ class GradientSimilarity:
             weights_before = torch.eye(1, gram.shape[1], dtype=gram.dtype, device=gram.device).expand(len(gram), -1)
         moving = self._moved(before, cosine)
         weights = self._by_rule(gram, moving if self.use_average else cosine)
-        self._remember(groups, torch.where(every, moving, before), torch.where(every, weights, weights_before.to(gram)))
-        assert self._averages is not None
-        return Combined(cosine, self._averages, weights)
+        averages = torch.where(every, moving, before)
+        self._remember(groups, averages, torch.where(every, weights, weights_before.to(gram)))
+        return Combined(cosine, averages, weights)
 
     def check(self) -> None:
         """Where gradients are checked late: wait for the device, and refuse what was found since the last time.
@@ -398,8 +399,3 @@ class GradientSimilarity:
             InputError: Gradients were not finite.
         """
         self._late.check()
-
-
-def _grad(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
-    """The gradients, each a tensor of its own, which may be changed in place."""
-    return torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if parameters else ()
