@@ -24,7 +24,8 @@ def line(meters: Meters) -> dict[str, Any]:
 
 def test_a_number_that_is_there_in_some_steps_alone() -> None:
     meters = Meters("cpu")
-    for loss, logged in enumerate(({"x": 4.0, "y": 1.0}, {"y": 2.0}, {"x": 2.0, "y": 3.0}, {"y": 4.0})):
+    said: list[dict[str, Any]] = [{"x": 4.0, "y": 1.0}, {"y": 2.0}, {"x": 2.0, "y": 3.0}, {"y": 4.0}]
+    for loss, logged in enumerate(said):
         count(meters, float(loss), **logged)
     found = line(meters)
     assert (found["train_loss"], found["x"], found["y"]) == (1.5, 3, 2.5)
