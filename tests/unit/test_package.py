@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # `make lint` has mypy look at this: each name has the type i
     assert_type(truelift.Ledger, type[Ledger])
     assert_type(truelift.ShardedGaussianMixtureHead, type[gaussian_mixture.ShardedGaussianMixtureHead])
     assert_type(truelift.TaskStatistics, type[gradient_similarity.TaskStatistics])
-    assert_type(truelift.compare(lambda: {}, variants={}, folder="runs"), Judged)
+    assert_type(truelift.compare(dict, variants={}, folder="runs"), Judged)
     assert_type(truelift.judge("runs", metric="m"), Judged)
     assert_type(truelift.predicted_saving(nn.Linear(1, 1), torch.zeros(1)), float)
     truelift.FreezeOuts  # type: ignore[attr-defined] # noqa: B018
