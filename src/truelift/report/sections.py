@@ -43,9 +43,6 @@ UNPAIRED_LEGEND = (
     "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
     "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
 )
-PAIRS_LEGEND = (
-    "Where a run is missing, the difference is the mean over the pairs that are there, not the difference of the means."
-)
 _PAIRS = (
     "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in "
     "pairs."
@@ -64,14 +61,6 @@ OTHERS_LEGEND = (
 
 def header_legend(summary: Summary) -> str:
     """What the columns are."""
-    baseline, *others = summary.rows
-    pairs = [(row.comparison.seeds, row.done) for row in others if row.comparison is not None]
-    lacking = any(seeds < max(len(done), len(baseline.done)) for seeds, done in pairs)
-    told = f" {PAIRS_LEGEND}" if summary.asked.paired and lacking else ""
-    return _columns(summary) + told
-
-
-def _columns(summary: Summary) -> str:
     if summary.asked.looks is not None:
         return UNTIL_DECIDED_LEGEND
     if summary.asked.folds is not None:

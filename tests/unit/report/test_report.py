@@ -6,7 +6,6 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,7 +29,7 @@ from truelift.report.json_form import report_form
 from truelift.report.objectives import other_losses
 from truelift.report.page import html_page
 from truelift.report.plain import latex_text, markdown_text
-from truelift.report.sections import PAIRS_LEGEND, cells, header_legend, reading
+from truelift.report.sections import cells, reading
 from truelift.report.tips import difference_tips
 from truelift.verdicts.numbers import digits, number, p_value
 
@@ -90,23 +89,6 @@ def test_a_variant_that_failed_in_every_run_is_said_to_have_failed_in_all_forms(
     for text in (html, markdown_file.read_text(), console.export_text()):
         assert "undecided ·" not in text
         assert "broken is undecided" not in text
-
-
-def test_the_table_says_where_its_difference_is_not_that_of_its_means(tmp_path: Path) -> None:
-    whole = make_study(tmp_path / "whole", {"base": [90.0, 91.0, 92.5], "new": [91.0, 92.5, 93.0]}, 3)
-    assert PAIRS_LEGEND not in header_legend(summarise(Study.read(whole)))
-    for lost in ("base", "new"):
-        results: dict[str, Sequence[float | None]] = {"base": [90.0, 91.0, 92.5], "new": [91.0, 92.5, 93.0]}
-        results[lost] = [*results[lost][:2], None]
-        folder = make_study(tmp_path / lost, results, 3)
-        summary = summarise(Study.read(folder))
-        _, row = summary.rows
-        assert row.comparison is not None
-        assert row.comparison.difference == pytest.approx(1.25)
-        assert header_legend(summary).endswith(PAIRS_LEGEND)
-        write_report(folder)
-        assert PAIRS_LEGEND in (folder / "report.html").read_text()
-        assert PAIRS_LEGEND in (folder / "report.md").read_text()
 
 
 def test_different_reasons_are_counted_and_a_failed_baseline_is_told(tmp_path: Path) -> None:
