@@ -1,5 +1,6 @@
 """Weights to start a training from: a file's, or those that others have published."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -43,6 +44,24 @@ def start_from(network: Classifier, weights: str) -> None:
     copied_head = copy_trained(network, network.head, tensors, given_name, source)
     head = set(network.head.modules())
     network.keep_weights(module for module in network.modules() if copied_head or module not in head)
+
+
+def weights_digest(weights: str | None) -> str | None:
+    """Sixteen hexadecimal digits that change with the content of a file to start from.
+
+    Args:
+        weights: As `start_from` takes it; None: none are given.
+
+    Returns:
+        None where it is no file, or one that cannot be read.
+    """
+    if weights is None or weights == PUBLISHED:
+        return None
+    try:
+        with Path(weights).expanduser().open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return None
 
 
 def check_start(weights: str, published: bool, model: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from truelift.data import DataOptions, DataState, Splits, state_now
 from truelift.errors import InputError
-from truelift.models.weights_digest import changed_since
+from truelift.models.start import weights_digest
 from truelift.records import read_config_file, read_environment
 from truelift.training.experiment import Experiment
 
@@ -48,8 +48,8 @@ def refuse_changed_weights(folder: Path, weights: str | None) -> None:
     Raises:
         InputError: They changed.
     """
-    before = _began_from(folder)
-    if before is None or not changed_since(before, weights):
+    before, now = _began_from(folder), weights_digest(weights)
+    if None in (before, now) or before == now:
         return
     checkpoint = shlex.quote(str(folder / "checkpoint.pt"))
     raise InputError(
@@ -69,8 +69,8 @@ class OtherData:
     def __init__(self) -> None:
         self._states: dict[str, DataState | None] = {}
         """As they are now; None where they cannot be read here."""
-        self._changed: dict[tuple[str, str], bool] = {}
-        """Of each digest and file of weights whether the file holds something else now."""
+        self._weights: dict[str, str | None] = {}
+        """The digest of each file of weights."""
 
     def of(self, folder: Path, experiment: Experiment) -> str | None:
         """What a finished run was trained on or from in place of what an experiment names, in words.
@@ -86,12 +86,14 @@ class OtherData:
         return self._data(folder, experiment.data) or self._began(folder, experiment.model.weights)
 
     def _began(self, folder: Path, weights: str | None) -> str | None:
-        if weights is None or (before := _began_from(folder)) is None:
+        if weights is None:
             return None
-        key = before, weights
-        if key not in self._changed:
-            self._changed[key] = changed_since(before, weights)
-        return f"was trained from other weights than model.weights {weights} holds now" if self._changed[key] else None
+        if weights not in self._weights:
+            self._weights[weights] = weights_digest(weights)
+        before, now = _began_from(folder), self._weights[weights]
+        if None in (before, now) or before == now:
+            return None
+        return f"was trained from other weights than model.weights {weights} holds now"
 
     def _data(self, folder: Path, options: DataOptions) -> str | None:
         if options.path is None:

@@ -11,7 +11,7 @@ import torch
 
 from truelift.data import Splits
 from truelift.errors import DivergedError, InputError, check_seconds
-from truelift.models.weights_digest import weights_digest
+from truelift.models.start import weights_digest
 from truelift.records import (
     MetricLines,
     clear_way,

@@ -1,15 +1,11 @@
 """A run's name holds which columns were read, and finished runs of other data are not taken for those of these."""
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 from tests.unit.data.test_tables import write_images
-from torch import Tensor
 
 from truelift.errors import InputError
 from truelift.models import save_weights
@@ -148,46 +144,3 @@ def test_a_run_does_not_go_on_where_its_weights_changed(tmp_path: Path) -> None:
         run(wanted, folder, reporter=quietly)
     file.write_bytes(before)
     run(wanted, folder, reporter=quietly)
-
-
-@pytest.mark.parametrize("kind", ["safetensors", "pt"])
-def test_the_same_numbers_written_anew_are_the_same_weights(kind: str, tmp_path: Path) -> None:
-    """Further text in the file, another order, and another layout in memory; but no other type or name."""
-    tensors = load_file(weights(tmp_path / "w.safetensors", 0))
-    file, folder = tmp_path / f"again.{kind}", tmp_path / "run"
-
-    def write(tensors: dict[str, Tensor], **metadata: str) -> None:
-        if kind == "safetensors":
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, metadata)
-        else:
-            torch.save(tensors, file)
-
-    write(tensors)
-    wanted = experiment_of_digits(**{"model.weights": str(file)})
-    result = run(wanted, folder, reporter=quietly)
-    before = file.read_bytes()
-    turned = {name: t.to(memory_format=torch.channels_last) if t.ndim == 4 else t for name, t in tensors.items()}
-    write(dict(reversed(turned.items())), made="again", by="another")
-    assert file.read_bytes() != before
-    assert run(wanted, folder, reporter=quietly) == result
-    name = next(iter(tensors))
-    for other in (
-        {**tensors, name: tensors[name] + 1},
-        {**tensors, name: tensors[name].double()},
-        {f"{key}x" if key == name else key: value for key, value in tensors.items()},
-    ):
-        write(other)
-        with pytest.raises(InputError, match="run was trained from other weights"):
-            run(wanted, folder, reporter=quietly)
-
-
-def test_a_run_whose_record_has_a_digest_of_the_files_bytes_counts_on(tmp_path: Path) -> None:
-    file, folder = weights(tmp_path / "w.safetensors", 0), tmp_path / "run"
-    wanted = experiment_of_digits(**{"model.weights": str(file)})
-    result = run(wanted, folder, reporter=quietly)
-    of_bytes = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    write_json(folder / "environment.json", read_environment(folder) | {"weights": of_bytes})
-    assert run(wanted, folder, reporter=quietly) == result
-    weights(file, 1)
-    with pytest.raises(InputError, match="run was trained from other weights"):
-        run(wanted, folder, reporter=quietly)
