@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from truelift.data.columns import UnclearError
 from truelift.data.dataset import Images, ImageSet
 from truelift.data.decoded import decode_splits
 from truelift.data.files import walk
@@ -36,6 +37,9 @@ def load_any(path: Path, options: DataOptions, *, most: int) -> Images:
     """
     try:
         listing = _Joined(_listings(path)).listing()
+    except UnclearError as error:  # the options are those of other data
+        advice = "give a folder of the image files alone, or a parquet file with one column of images"
+        raise InputError(f"{path} cannot be read: {error.problem}; {advice}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from error
     count = len(listing.labels)

@@ -133,7 +133,12 @@ def require_bright(listing: Listing, indices: IntArray) -> None:
 def _has_16_bits(image: Image.Image) -> bool:
     """Whether a channel has 16 bits; Pillow opens such images in colour as of 8, and says so in how it decodes them."""
     tiles = getattr(image, "tile", ())
-    return image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in tiles)
+    return _is_16_bit_gray(image) or any(";16" in str(tile[3]) for tile in tiles)
+
+
+def _is_16_bit_gray(image: Image.Image) -> bool:
+    """Whether values are 0 to 65535, to which Pillow scales those of PGM, in a mode of more bits."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 def as_rgb(pixels: Pixels) -> Pixels:
@@ -166,11 +171,12 @@ def as_8_bit(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: The mode has 32 bits a pixel, of which nothing tells the range.
     """
-    if image.mode in ("I", "F"):
+    deep = _is_16_bit_gray(image)
+    if image.mode in ("I", "F") and not deep:
         raise ValueError(f"mode {image.mode}: 32 bits a channel, of unknown range")
     # Cameras store a turned sensor image and a note how to hold it.
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I;16"):
+    if deep:
         # Pillow's own conversion has clipped, not scaled, 16 bits to 8.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in _GRAY_MODES:

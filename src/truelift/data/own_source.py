@@ -34,7 +34,7 @@ from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
-from truelift.data.split_columns import divide, say_divided
+from truelift.data.split_columns import divide_and_say
 from truelift.errors import InputError, known, one_line
 from truelift.own import call
 
@@ -72,8 +72,7 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
     if not any(isinstance(part, Given) and part.has_columns for part, _ in parts.values()):
         refuse_columns(columns, "images that a function gives without columns")
     said = {split: part.told for split, (part, _) in parts.items() if isinstance(part, Given) and part.told}
-    divided = divide(where, said, parts)
-    say_divided(where, said, divided)
+    divided = divide_and_say(where, said, parts)
     if divided and isinstance(whole := parts["train"][0], Given):
         chosen = {split: whole.part(rows) for split, rows in divided.items()}
         parts |= {split: (part, _rows(part.labels)) for split, part in chosen.items()}

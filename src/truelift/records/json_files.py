@@ -109,6 +109,7 @@ class _EarlierPlan(Struct):
     seeds: list[int]
     created: str
     folders: dict[str, str]
+    judged: list[int] | UnsetType = UNSET
     removed: list[str] | UnsetType = UNSET
     metric: str | UnsetType = UNSET
     baseline: str | UnsetType = UNSET

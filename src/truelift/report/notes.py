@@ -123,6 +123,19 @@ def _seeds(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
+def short_second_look(asked: Asked) -> str:
+    """The same in a few words; empty where they were not."""
+    if not asked.earlier:
+        return ""
+    if asked.looks is not None:
+        return "Nothing shows that the plan of looks was made before the first results."
+    return f"{_ordinal(asked)} look at these results: p-values and intervals hold for one."
+
+
+def _ordinal(asked: Asked) -> str:
+    return _ORDINALS.get(len(asked.earlier), "One more")
+
+
 def second_look(asked: Asked) -> str | None:
     """That results were looked at before, with other seeds, variants, metric or baseline; None where they were not."""
     if not asked.earlier:
@@ -135,10 +148,10 @@ def second_look(asked: Asked) -> str | None:
     before = ", ".join(map(_look_before, asked.earlier))
     seeds = len(asked.seeds)
     told = (
-        f"{_ORDINALS.get(len(asked.earlier), 'One more')} look: its results could be judged before, with {before}, and "
+        f"{_ordinal(asked)} look: its results could be judged before, with {before}, and "
         f"are now with {seeds}. Its p-values and intervals hold for one look."
     )
-    chosen = [one for one in asked.earlier if one.removed or one.metric or one.baseline]
+    chosen = [one for one in asked.earlier if one.removed or one.edited or one.metric or one.baseline]
     if chosen:
         told += " Variants, a metric or a baseline chosen after results were seen find effects that are not there."
     if len(chosen) < len(asked.earlier) or any(one.seeds != seeds for one in chosen):
@@ -151,9 +164,14 @@ def second_look(asked: Asked) -> str | None:
 
 
 def _look_before(one: Earlier) -> str:
+    seeds = f"{one.seeds} seeds" if one.seeds == one.planned else f"{one.seeds} of {one.planned} seeds"
+    others = [
+        *([f"of {', '.join(one.edited)} with other settings"] if one.edited else []),
+        *([f"of {', '.join(one.removed)} too"] if one.removed else []),
+    ]
     words = [
-        f"of {', '.join(one.removed)} too" if one.removed else "",
+        " and ".join(others),
         f"by {one.metric}" if one.metric else "",
         f"against {one.baseline}" if one.baseline else "",
     ]
-    return " ".join((f"{one.seeds} seeds ({one.last_run[:10]})", *filter(None, words)))
+    return " ".join((f"{seeds} ({one.last_run[:10]})", *filter(None, words)))

@@ -126,7 +126,7 @@ def run_study(
             for line in settled:
                 tell(line)
     found = Study.read(folder)
-    if (other := told_of_other(found, runs)) is not None:
+    if (other := told_of_other(found, runs, record)) is not None:
         warn(other)
     return found
 

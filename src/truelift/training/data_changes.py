@@ -70,7 +70,7 @@ class OtherData:
         self._states: dict[str, DataState | None] = {}
         """As they are now; None where they cannot be read here."""
         self._weights: dict[str, str | None] = {}
-        """The digest of each file of weights."""
+        """The digest of what each file of weights holds."""
 
     def of(self, folder: Path, experiment: Experiment) -> str | None:
         """What a finished run was trained on or from in place of what an experiment names, in words.
@@ -118,12 +118,12 @@ class OtherData:
 
 
 def _began_from(folder: Path) -> str | None:
-    """The digest of the weights that a run began from, where it says it."""
+    """The digest of the weights that a run began from, where it says it; earlier versions said it of a file's bytes."""
     try:
         found = read_environment(folder).get("weights")
     except InputError:
         return None
-    return found if isinstance(found, str) else None
+    return found.get("digest") if isinstance(found, Mapping) else None
 
 
 def _state(options: DataOptions) -> DataState | None:

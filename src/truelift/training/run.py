@@ -84,8 +84,8 @@ def run(
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, experiment.data, splits)
     precision, compiled = _earlier_choices(folder, experiment)
     training = assemble(experiment, splits, world, precision, compiled)
+    training.check_states()  # not only when the first checkpoint is due; in all processes, so that none waits
     if world.first:
-        training.check_states()  # not only when the first checkpoint is due
         for caution in cautions(training, splits):
             print(f"truelift: {caution}", file=sys.stderr)
     compile_now(training)
@@ -221,7 +221,7 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         environment["data"] = splits.state.record()
     weights = weights_digest(training.experiment.model.weights)
     if weights is not None:
-        environment["weights"] = weights
+        environment["weights"] = {"digest": weights}
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)

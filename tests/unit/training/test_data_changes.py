@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tests.unit.data.test_tables import write_images
 
 from truelift.errors import InputError
 from truelift.models import save_weights
+from truelift.models.start import weights_digest
 from truelift.records import read_environment, write_json
 from truelift.studies.folders import by_folder, refuse_other_data
 from truelift.studies.study_file import read_plan
@@ -120,12 +123,44 @@ def test_a_finished_run_from_other_weights_is_none_of_these(tmp_path: Path) -> N
         run(wanted, folder, reporter=quietly)
     file.write_bytes(before)
     assert run(wanted, folder, reporter=quietly) == result
-    # Of a run of an earlier version nobody can tell.
+    # Of a run of an earlier version nobody can tell: it had none, or one of the file's bytes.
     weights(file, 1)
     environment = read_environment(folder)
-    del environment["weights"]
-    write_json(folder / "environment.json", environment)
+    for earlier in ({}, {"weights": "0123456789abcdef"}):
+        environment.pop("weights", None)
+        environment |= earlier
+        write_json(folder / "environment.json", environment)
+        assert run(wanted, folder, reporter=quietly) == result
+
+
+def test_the_same_weights_written_again_are_the_same(tmp_path: Path) -> None:
+    file, folder = weights(tmp_path / "w.safetensors", 0), tmp_path / "run"
+    wanted = experiment_of_digits(**{"model.weights": str(file)})
+    result = run(wanted, folder, reporter=quietly)
+    before, tensors = file.read_bytes(), load_file(file)
+    save_file(dict(reversed(tensors.items())), file, metadata={"format": "pt", "by": "another program"})
+    assert file.read_bytes() != before
     assert run(wanted, folder, reporter=quietly) == result
+
+
+@pytest.mark.parametrize("change", ["name", "number", "type", "shape"])
+def test_a_digest_of_weights_tells_names_shapes_types_and_numbers(tmp_path: Path, change: str) -> None:
+    tensors = {"a": torch.zeros(2, 3, dtype=torch.bfloat16), "b": torch.tensor(1), "c": torch.zeros(0)}
+    changed = {
+        "name": {**tensors, "d": tensors["c"]},
+        "number": {**tensors, "b": torch.tensor(2)},
+        "type": {**tensors, "a": torch.zeros(2, 3, dtype=torch.float16)},
+        "shape": {**tensors, "a": torch.zeros(3, 2, dtype=torch.bfloat16)},
+    }[change]
+    digests = []
+    for number, content in enumerate((tensors, changed)):
+        save_file(content, tmp_path / f"{number}.safetensors")
+        torch.save(dict(reversed(content.items())), tmp_path / f"{number}.pt")
+        one, other = (weights_digest(str(tmp_path / f"{number}.{ending}")) for ending in ("safetensors", "pt"))
+        assert one == other
+        digests.append(one)
+    assert None not in digests
+    assert digests[0] != digests[1]
 
 
 def test_a_run_does_not_go_on_where_its_weights_changed(tmp_path: Path) -> None:
