@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from tests.integrations.trainer_cases import (
     BATCH,
+    IMAGES,
     LAYERS,
     Network,
     assert_equal,
@@ -156,14 +157,52 @@ def test_a_trainer_that_makes_its_model_when_it_trains(tmp_path: Path) -> None:
         assert not made[-1]._forward_pre_hooks
 
 
-def test_a_second_training_of_one_model_is_refused(tmp_path: Path) -> None:
-    trainer = make_trainer(make_network(), tmp_path, 1)
+def test_a_second_training_of_one_model_is_refused_or_told(tmp_path: Path) -> None:
+    network = make_network()
+    trainer = make_trainer(network, tmp_path, 1)
     add_freezing(trainer, network="network", layers=LAYERS)
     trainer.train()
-    with pytest.raises(
-        InputError, match=r"trainer.train\(\) must be called once after add_freezing, got a second call"
-    ):
+    with pytest.raises(InputError, match="got a second call: make a new trainer with a new model"):
         trainer.train()
+    again = make_trainer(network, tmp_path, 1)
+    add_freezing(again, network="network", layers=LAYERS)
+    with pytest.warns(UserWarning, match="of 4 layers 3 train nothing, the first is layer 0"):
+        again.train()
+
+
+class FitsTwo(Model):
+    """Memory runs out at more than two images, at once or after some steps."""
+
+    def __init__(self, network: Network, steps: int) -> None:
+        super().__init__(network)
+        self.steps = steps
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        if self.training and len(images) > 2:
+            if not self.steps:
+                raise RuntimeError("CUDA out of memory. Tried to allocate")
+            self.steps -= 1
+        return super().forward(images, labels)
+
+
+def batch_found(steps: int, folder: Path, **options: Any) -> Any:
+    trainer = make_trainer(make_network(), folder, 1, **options)
+    trainer.args.auto_find_batch_size = True
+    trainer.model = trainer.model_wrapped = FitsTwo(trainer.model.network, steps)
+    callback = add_freezing(trainer, network="network", layers=LAYERS, t0=0.5)
+    trainer.train()
+    return callback.freezing
+
+
+def test_a_training_that_begins_anew_with_a_smaller_batch(tmp_path: Path) -> None:
+    for steps in (0, 5):
+        freezing = batch_found(steps, tmp_path, optimizers=(None, None))
+        assert freezing.steps == EPOCHS * IMAGES // 2
+        assert freezing.frozen > 1
+    with pytest.raises(InputError, match="give a new trainer a new model and a smaller per_device_train_batch_size"):
+        batch_found(0, tmp_path)  # its optimizer is the user's, which cannot be made anew
+    with pytest.raises(InputError, match="give a new trainer a new model and a smaller per_device_train_batch_size"):
+        batch_found(80, tmp_path, optimizers=(None, None))  # frozen layers do not thaw
 
 
 def test_bad_input(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """PyTorch Lightning: layers that freeze, as a callback."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -70,21 +69,8 @@ class FreezingCallback(Callback):
             raise InputError("steps must be given where the trainer has no end (max_epochs or max_steps), got none.")
         self.freezing = self.technique(submodule(pl_module, self.network), optimizer, steps=steps, **self.options)
         save_with(optimizer, freezing=self.freezing)
-        _tell_of_frozen(self.freezing)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begin a step, where the batch is the first of one."""
         assert self.freezing is not None, "on_fit_start comes first"
         begin(self.freezing)
-
-
-def _tell_of_frozen(freezing: Front) -> None:
-    """Warn where a layer trains nothing from the start: another `fit` of the same module has left it frozen."""
-    layers = [layer.parameters for layer in freezing.layers]
-    still = [number for number, layer in enumerate(layers) if layer and not any(p.requires_grad for p in layer)]
-    if still:
-        warnings.warn(
-            f"of {len(layers)} layers {len(still)} train nothing from the start, the first is layer {still[0]}: none "
-            "of its parameters needs a gradient. If an earlier fit froze it, call network.requires_grad_().train().",
-            stacklevel=2,
-        )

@@ -28,6 +28,7 @@ class Freezing(TrainerCallback):
 
     def begin(self, freezing: Front, network: nn.Module) -> None:
         """Take up the technique. The trainer calls `model.train()` before each batch: batch norm must not thaw."""
+        self.end()
         self.freezing, self.network = freezing, network
         self._handle = network.register_forward_pre_hook(lambda module, args: freezing.hold())
 
@@ -42,6 +43,10 @@ class Freezing(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take the hook off the network again."""
+        self.end()
+
+    def end(self) -> None:
+        """Take the hook off the network, where it is there."""
         if self._handle is not None:
             self._handle.remove()
 
@@ -82,15 +87,25 @@ def add_freezing(
             'give gradient_checkpointing_kwargs={"use_reentrant": False}.',
             stacklevel=2,
         )
-    callback, make = Freezing(), trainer.create_optimizer
+    callback, make, of_trainer = Freezing(), trainer.create_optimizer, trainer.optimizer is None
 
     def create_optimizer(*given: Any, **named: Any) -> Optimizer:
-        optimizer: Optimizer = make(*given, **named)
         freezes = submodule(trainer.model, network)  # with `model_init` the trainer has made another one since
         if callback.freezing is not None and callback.network is freezes:
-            raise InputError(
-                "trainer.train() must be called once after add_freezing, got a second call: make a new trainer."
-            )
+            if not trainer.args.auto_find_batch_size:
+                raise InputError(
+                    "trainer.train() must be called once after add_freezing, got a second call: make a new trainer "
+                    "with a new model."
+                )
+            if callback.freezing.frozen or not of_trainer:
+                raise InputError(
+                    "auto_find_batch_size must begin anew before a layer is frozen, with the trainer's own optimizer, "
+                    f"got {callback.freezing.frozen} frozen layers and the optimizer of "
+                    f"{'the trainer' if of_trainer else 'yours'}: give a new trainer a new model and a smaller "
+                    "per_device_train_batch_size."
+                )
+            trainer.optimizer = None  # the one so far is the first freezing's
+        optimizer: Optimizer = make(*given, **named)
         freezing = technique(freezes, optimizer, steps=trainer.state.max_steps, **options)
         save_with(optimizer, freezing=freezing)
         callback.begin(freezing, freezes)

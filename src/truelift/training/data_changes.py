@@ -143,9 +143,9 @@ def _environment(folder: Path) -> Mapping[str, Any]:
 
 
 def _noted(folder: Path, name: str) -> str | None:
-    """A digest in environment.json, where a run says it."""
+    """A digest in environment.json, where a run says it; of weights, earlier versions said it of a file's bytes."""
     found = _environment(folder).get(name)
-    return found if isinstance(found, str) else None
+    return found.get("digest") if isinstance(found, Mapping) else None
 
 
 def _configured(folder: Path, group: str) -> Mapping[str, Any]:

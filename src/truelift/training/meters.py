@@ -29,6 +29,8 @@ class Meters:
         # Since the last line of metrics, and since the epoch began.
         self.line_sums: dict[str, Tensor] = {}
         self.line_steps = 0
+        # Of these steps, how many each number of the gradient rule's is from.
+        self.line_logged: dict[str, int | Tensor] = {}
         self.line_seconds = 0.0
         self.epoch_sums: dict[str, float] = {}
         self.epoch_steps = 0
@@ -40,7 +42,6 @@ class Meters:
         self.skipped_in_a_row = 0
         # Each step's main loss and learning rate since the last line, so that the first that is not finite can be told.
         self._steps: list[tuple[Tensor, float]] = []
-        self._of_rule: tuple[str, ...] = ()
         # Whether the training was stopped between an epoch and its evaluation.
         self.evaluation_due = False
         self.start()
@@ -84,16 +85,21 @@ class Meters:
         Args:
             losses: The main one first.
             error: The batch's.
-            logged: What the gradient rule said.
+            logged: What the gradient rule said, by names that may be there in some steps alone.
             learning_rate: The step's.
             overflowed: In float16, whether a gradient overflowed and the optimizer left the step out, bool. What the
                 rule said of such gradients counts nowhere.
         """
-        self._of_rule = tuple(logged)
+        counts: int | Tensor = 1
         if overflowed is not None:
             logged = {name: torch.where(overflowed, 0, value) for name, value in logged.items()}
             now = overflowed.long()
+            counts = 1 - now
             self.line_overflows = now if self.line_overflows is None else self.line_overflows + now
+        for name in logged:
+            # A state of before has the sum of a line that was begun, and no number of steps: all of the line's.
+            so_far = self.line_logged.get(name, self.line_steps if name in self.line_sums else 0)
+            self.line_logged[name] = so_far + counts
         main, *others = losses
         of_others = {f"train_{name}_loss": losses[name] for name in others}
         values = {"train_loss": losses[main], **of_others, "train_error": error, **logged}
@@ -148,20 +154,20 @@ class Meters:
         self.check()
         sums = {name: float(value) for name, value in self.line_sums.items()}
         overflows = 0 if self.line_overflows is None else int(self.line_overflows)
-        made = {name: max(1, self.line_steps - overflows) for name in self._of_rule}
+        steps = {name: max(1, int(number)) for name, number in self.line_logged.items()}
         self.skipped += overflows
         self.line_overflows = None
         line = {
             "kind": "train",
             "step": self.step,
             "epoch": self.step / steps_per_epoch,
-            **{name: value / made.get(name, self.line_steps) for name, value in sums.items()},
+            **{name: value / steps.get(name, self.line_steps) for name, value in sums.items()},
             **logged,
             "images_per_second": self.line_steps * batch_size / self.line_seconds,
         }
         self.epoch_sums = {name: self.epoch_sums.get(name, 0.0) + sum_ for name, sum_ in sums.items()}
         self.epoch_steps += self.line_steps
-        self.line_sums, self._steps = {}, []
+        self.line_sums, self.line_logged, self._steps = {}, {}, []
         self.line_steps, self.line_seconds = 0, 0.0
         return line
 

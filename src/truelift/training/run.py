@@ -223,7 +223,7 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         "weights": weights_digest(training.experiment.model.weights),
         "outliers": outliers_digest(training.experiment.detection.outliers),
     }
-    environment |= {name: digest for name, digest in digests.items() if digest is not None}
+    environment |= {name: {"digest": digest} for name, digest in digests.items() if digest is not None}
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)

@@ -283,8 +283,9 @@ def test_fractions_are_never_taken_for_points(smallest_effect: float) -> None:
 def test_scales_that_are_told() -> None:
     assert truelift.judge(rows(FRACTIONS), scale="points")["mixup"].difference == pytest.approx(0.0108)
     none = truelift.judge(rows(FRACTIONS), scale="none")
-    assert (none.summary.metric.unit, none["mixup"].difference) == ("", pytest.approx(0.0108))
-    other = {"table": rows(FRACTIONS, metric="iou"), "metric": "iou", "better": "higher"}
+    assert none.summary.metric.unit == ""
+    assert none["mixup"].difference == pytest.approx(0.0108)
+    other: dict[str, Any] = {"table": rows(FRACTIONS, metric="iou"), "metric": "iou", "better": "higher"}
     assert truelift.judge(**other)["mixup"].difference == pytest.approx(0.0108)  # nothing is known of its name
     assert truelift.judge(**other, scale="fraction")["mixup"].difference == pytest.approx(1.08)
     with pytest.raises(InputError, match=r"--scale fraction needs results of test_accuracy within 0 and 1, got 90 to"):

@@ -35,6 +35,7 @@ def test_a_table_is_judged_at_the_ledgers_levels(tmp_path: Path) -> None:
     assert (good.p_value, good.differences) == (plain["good"].p_value, plain["good"].differences)
     # Levels of 0.05/1000 one-sided: the interval has the confidence that agrees with the verdict.
     assert good.interval_confidence == pytest.approx(1 - 2 * 0.05 / 1000)
+    assert good.p_value is not None
     assert good.p_adjusted == pytest.approx(good.p_value * 0.05 / 1e-4)
     assert judged.verdicts == {"good": "helps", "same": "undecided"}
     assert [one.referee for one in report_form(judged.summary).variants] == [

@@ -70,6 +70,8 @@ def test_freezing_goes_on_until_the_heads_alone_are_left(tmp_path: Path, setting
     assert result["frozen_layers"] == 4
     lines = [line for line in Run("", 0, tmp_path).metrics() if line["kind"] == "train"]
     assert lines[-1]["step"] == result["steps"]
+    assert "cosine" not in lines[-1], "nothing is shared any more"
+    assert "auxiliary_weight" not in lines[-1]
 
 
 def test_a_weight_of_zero_leaves_the_trunk_as_the_single_task_does(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from truelift.techniques.freezeout.layer import Layer
 
 # Where an optimizer's `step` tells who freezes: a list of one.
 _MARK = "_truelift_freezing"
+# Of a parameter that a rule has frozen, and nobody else: True.
+_FROZEN = "_truelift_frozen"
 # Steps without a gradient after which it is told; a block that is left out at random has one sooner.
 _PATIENCE = 20
 
@@ -40,6 +42,7 @@ class Front(ABC):
     batches, call `step` before those batches alone for which it is False."""
     _without_gradient: int = 0
     _told_of_mode: bool = False
+    _looked_for_frozen: bool = False
     # Of the frozen layers, the modules that do something else in training mode.
     _by_mode: tuple[nn.Module, ...] = ()
 
@@ -74,6 +77,8 @@ class Front(ABC):
         """
         if self._made >= self.steps:
             raise InputError(f"step must be called at most {self.steps} times, the steps given, got one more.")
+        if not self._looked_for_frozen:
+            self._look_for_frozen()
         self._made += 1
         fresh = self._freeze_first(self._due(self._made - 1))
         self.hold()
@@ -163,6 +168,19 @@ class Front(ABC):
                 stacklevel=4,
             )
 
+    def _look_for_frozen(self) -> None:
+        """Warn, once, where an earlier training of the network has left layers frozen that are to train in this one."""
+        self._looked_for_frozen = True
+        trained = enumerate(self._parameters[self._frozen :], self._frozen)
+        still = [i for i, layer in trained if layer and all(map(_left_frozen, layer))]
+        if still:
+            warnings.warn(
+                f"of {len(self.layers)} layers {len(still)} train nothing, the first is layer {still[0]}: an earlier "
+                "training has frozen them. Take a new network, or call network.requires_grad_().train() before the "
+                "optimizer is made.",
+                stacklevel=3,
+            )
+
     def _go_on(self, state: dict[str, Any], kind: str, settings: dict[str, Any], mine: dict[str, Any]) -> None:
         """Go on at the step of a state; `kind` is what its settings are called.
 
@@ -189,6 +207,7 @@ class Front(ABC):
         gone = {id(p) for p in self._parameters[layer]}
         for parameter in self._parameters[layer]:
             parameter.requires_grad_(False)
+            setattr(parameter, _FROZEN, True)
             parameter.grad = None
             self.optimizer.state.pop(parameter, None)
         # A group is left empty, not taken out: schedulers count the groups.
@@ -201,6 +220,10 @@ class Front(ABC):
             module.eval()
             self._by_mode += tuple(filter(_goes_by_mode, module.modules()))
         self._frozen = layer + 1
+
+
+def _left_frozen(parameter: Tensor) -> bool:
+    return not parameter.requires_grad and getattr(parameter, _FROZEN, False)
 
 
 def _goes_by_mode(module: nn.Module) -> bool:

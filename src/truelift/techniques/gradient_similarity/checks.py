@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.amp import GradScaler
 
-from truelift.errors import InputError, require
+from truelift.errors import InputError, require, whole
 from truelift.techniques.devices import answers_at_once
 
 
@@ -61,6 +61,27 @@ def checked_parameters(name: str, given: Any) -> list[Tensor]:
     for one in found:
         require(name, f"one of type {type(one).__name__}", isinstance(one, Tensor), "a list of parameters")
     return found
+
+
+def check_state(state: Any) -> None:
+    """Refuse what is no state of `GradientSimilarity`; `by_group` may be left out, which earlier ones have not.
+
+    Raises:
+        InputError: It is none.
+    """
+    require("the state", type(state).__name__, isinstance(state, dict) and "steps" in state, "what state_dict gave")
+    whole("the state's steps", state["steps"], 0)
+    averages, weights = state.get("averages"), state.get("weights")
+    for name, value in (("averages", averages), ("weights", weights)):
+        holds = (value is None and averages is weights) or (isinstance(value, Tensor) and value.ndim == 2)
+        require(f"the state's {name}", type(value).__name__, holds, "a tensor (G, T), as averages and weights are")
+    if averages is not None and weights is not None:
+        holds = averages.shape[0] == weights.shape[0] and averages.shape[1] + 1 == weights.shape[1]
+        shapes = f"{tuple(averages.shape)} and {tuple(weights.shape)}"
+        require("the state's averages and weights", shapes, holds, "of shapes (G, A) and (G, A + 1)")
+    by_group = state.get("by_group", {})
+    named = isinstance(by_group, dict) and all(isinstance(row, Tensor) for row in by_group.values())
+    require("the state's by_group", type(by_group).__name__, named, "a tensor (A,) by each group's name")
 
 
 def late_error(numbers: Sequence[float]) -> InputError:

@@ -182,6 +182,11 @@ class Gradients:
             leaf.grad = result if before is None else before.add_(result)
 
 
+def gradients_of(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
+    """The gradients, each a tensor of its own, which may be changed in place."""
+    return torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if parameters else ()
+
+
 def _scale(tensors: list[Tensor], weight: Tensor) -> None:
     """Times the weight, in place. Reading a number is free on a CPU and spares a pass where it is 1."""
     if weight.device.type != "cpu":

@@ -51,6 +51,11 @@ def of_one_compiled_graph(reaches: Sequence[Reach]) -> bool:
     )
 
 
+def overlaps(reaches: Sequence[Reach], t: int) -> bool:
+    """Whether a later loss needs a part of this one's graph again."""
+    return any(not reaches[t].nodes.isdisjoint(later.nodes) for later in reaches[t + 1 :])
+
+
 def weights_among(leaves: Sequence[Sequence[Tensor]], given: Sequence[Tensor]) -> set[int]:
     """The ids of the leaves that are trained: parameters, and tensors that are given as such.
 

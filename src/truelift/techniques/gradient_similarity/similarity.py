@@ -1,7 +1,6 @@
 """Auxiliary losses by gradient similarity. T losses, the main one first; A = T − 1 auxiliary ones; G groups."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,41 +13,18 @@ from truelift.techniques.devices import Late, answers_at_once
 from truelift.techniques.exchange import agree, processes
 from truelift.techniques.gradient_similarity.agreement import Fingerprints
 from truelift.techniques.gradient_similarity.checks import (
+    check_state,
     checked_losses,
     checked_parameters,
     late_error,
     not_finite,
     weights_of_rule,
 )
-from truelift.techniques.gradient_similarity.gradients import Gradients
-from truelift.techniques.gradient_similarity.graph import Reach, of_one_compiled_graph, reach, weights_among
+from truelift.techniques.gradient_similarity.combined import Combined
+from truelift.techniques.gradient_similarity.gradients import Gradients, gradients_of
+from truelift.techniques.gradient_similarity.graph import Reach, of_one_compiled_graph, overlaps, reach, weights_among
+from truelift.techniques.gradient_similarity.groups import Granularity, Groups, Measured, Name, rows_of
 from truelift.techniques.gradient_similarity.rules import Rule, Weighting, cosines, similarity_weights
-
-Granularity = Literal["global", "layer", "tensor"]
-Measured = Literal["all", "convolutions"] | Sequence[Tensor]
-
-
-@dataclass(frozen=True)
-class Combined:
-    """What one step did. On the gradients' device, so that reading a number may wait for it."""
-
-    cosines: Tensor
-    """cos(main, auxiliary), float64 (G, A); 0 where a gradient is zero, NaN in steps that do not measure it."""
-    averages: Tensor
-    """Their moving averages, float64 (G, A)."""
-    weights: Tensor
-    """What each loss's gradient was multiplied by, the main one's first, float64 (G, T)."""
-
-    def logged(self) -> dict[str, Tensor]:
-        """Means over the groups, by name: cosine, cosine_average, auxiliary_weight; numbered where there are several.
-
-        Between measurements the average stands for the cosine, so that means over steps stay numbers.
-        """
-        known = torch.where(self.cosines.isnan(), self.averages, self.cosines)
-        named = {"cosine": known, "cosine_average": self.averages, "auxiliary_weight": self.weights[:, 1:]}
-        if self.cosines.shape[1] == 1:
-            return {name: values[:, 0].mean() for name, values in named.items()}
-        return {f"{name}_{t + 1}": column.mean() for name, v in named.items() for t, column in enumerate(v.unbind(1))}
 
 
 class GradientSimilarity:
@@ -158,8 +134,7 @@ class GradientSimilarity:
         self.average_decay = average_decay
         self.use_average = use_average
         self._shared = None if shared is None else checked_parameters("shared", shared)
-        self._network = network
-        self._name_parameters()
+        self._groups = Groups(granularity, measured, network)
         self._fingerprints = Fingerprints()
         self._group = process_group
         self.check_values = check_values
@@ -167,17 +142,9 @@ class GradientSimilarity:
         self._steps = 0
         self._averages: Tensor | None = None
         self._weights: Tensor | None = None
+        self._by_group: dict[Name, Tensor] = {}
+        """The averages of each group that was ever measured, (A,)."""
         self._pending: Gradients | None = None
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._name_parameters()
-
-    def _name_parameters(self) -> None:
-        """Learn where the network has its parameters, by their identities, which are others in a copy."""
-        network = self._network
-        self._modules = {} if network is None else _modules(network)
-        self._order = {} if network is None else {id(p): number for number, p in enumerate(network.parameters())}
 
     def backward(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> Combined:
         """Leave in `.grad` what the rule says, and take up what `accumulate` collected before.
@@ -199,19 +166,19 @@ class GradientSimilarity:
         ]
         shared, weights = self._agree(leaves, losses[0].device)
         known_for = None if self._weights is None else self._weights.shape[1]  # so many losses
-        due = self._steps % self.every_steps == 0 and self._is_measured(shared)
+        due = self._steps % self.every_steps == 0 and self._groups.among(shared)
         measuring = due or known_for != len(losses)
         if not in_parts and (self.one_pass or not measuring):
             return self._in_one_pass(losses, reaches, shared, weights, measuring, scaler)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
-            gradients.add(t, found.leaves, _grad(loss, found.leaves, keep=_overlaps(reaches, t)))
+            gradients.add(t, found.leaves, gradients_of(loss, found.leaves, keep=overlaps(reaches, t)))
             gradients.start_averaging(t, weights[t])
         gradients.wait()
         if measuring:
-            combined = self._weigh(gradients.gram(shared, self._groups(shared)), scaler)
+            combined = self._weigh(gradients.gram(shared, self._groups.of(shared)), self._groups.named(shared), scaler)
         else:
-            combined = self._kept_weights()
-        gradients.write(shared, self._groups(shared, every=True), combined.weights)
+            combined = self._kept_weights(shared)
+        gradients.write(shared, self._groups.of(shared, every=True), combined.weights)
         return combined
 
     def accumulate(self, main: Tensor, *auxiliary: Tensor, scaler: GradScaler | None = None) -> None:
@@ -221,7 +188,7 @@ class GradientSimilarity:
         gradients = self._pending_for(losses)
         # All of them before any is added: a part that raises, as when memory runs out, leaves the others' sums alone.
         found = [
-            _grad(loss, reached.leaves, keep=_overlaps(reaches, t))
+            gradients_of(loss, reached.leaves, keep=overlaps(reaches, t))
             for t, (loss, reached) in enumerate(zip(losses, reaches, strict=True))
         ]
         for t, (reached, of_loss) in enumerate(zip(reaches, found, strict=True)):
@@ -229,10 +196,13 @@ class GradientSimilarity:
         self._pending = gradients
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps, moving averages, the last weights, and the rule's own state where it has one."""
+        """Steps, averages and weights of the last, averages by group; the rule's own state where it has one."""
         state: dict[str, Any] = {"steps": self._steps}
         if self._averages is not None and self._weights is not None:
             state |= {"averages": self._averages, "weights": self._weights}
+        named = {name: row for name, row in self._by_group.items() if isinstance(name, str)}
+        if named and self.granularity != "global":
+            state["by_group"] = named
         if not isinstance(self.rule, str) and hasattr(self.rule, "state_dict"):
             state["rule"] = self.rule.state_dict()
         return state
@@ -243,18 +213,10 @@ class GradientSimilarity:
         Raises:
             InputError: It is no such state; nothing is changed then.
         """
-        require("the state", type(state).__name__, isinstance(state, dict) and "steps" in state, "what state_dict gave")
-        whole("the state's steps", state["steps"], 0)
-        averages, weights = state.get("averages"), state.get("weights")
-        for name, value in (("averages", averages), ("weights", weights)):
-            holds = (value is None and averages is weights) or (isinstance(value, Tensor) and value.ndim == 2)
-            require(f"the state's {name}", type(value).__name__, holds, "a tensor (G, T), as averages and weights are")
-        if averages is not None and weights is not None:
-            holds = averages.shape[0] == weights.shape[0] and averages.shape[1] + 1 == weights.shape[1]
-            shapes = f"{tuple(averages.shape)} and {tuple(weights.shape)}"
-            require("the state's averages and weights", shapes, holds, "of shapes (G, A) and (G, A + 1)")
+        check_state(state)
         self._steps, self._pending = int(state["steps"]), None
-        self._averages, self._weights = averages, weights
+        self._averages, self._weights = state.get("averages"), state.get("weights")
+        self._by_group = dict(state.get("by_group", {}))
         if "rule" in state and not isinstance(self.rule, str) and hasattr(self.rule, "load_state_dict"):
             self.rule.load_state_dict(state["rule"])
 
@@ -290,7 +252,8 @@ class GradientSimilarity:
         """
         known = weights_among(leaves, self._shared or [])
         weights = [[leaf for leaf in of_loss if id(leaf) in known] for of_loss in leaves]
-        ordered = [sorted(of_loss, key=lambda p: self._order.get(id(p), len(self._order))) for of_loss in weights]
+        places = self._groups.places
+        ordered = [sorted(of_loss, key=lambda p: places.get(id(p), len(places))) for of_loss in weights]
         problem, shared = None, list[Tensor]()
         try:
             shared = self._find_shared(weights)
@@ -302,7 +265,7 @@ class GradientSimilarity:
         if problem:
             raise problem
         if not same:
-            hint = "" if self._order else " Where only their order differs, give network."
+            hint = "" if places else " Where only their order differs, give network."
             raise InputError(
                 f"all processes must reach the same parameters with equal weights, got different ones.{hint}"
             )
@@ -345,18 +308,18 @@ class GradientSimilarity:
     ) -> Combined:
         """Private and measured parameters loss by loss; all others from the weighted sum."""
         shared_ids = {id(p) for p in shared}
-        measured = [p for p, g in zip(shared, self._groups(shared), strict=True) if g >= 0] if measuring else []
+        measured = [p for p, g in zip(shared, self._groups.of(shared), strict=True) if g >= 0] if measuring else []
         taken = {id(p) for p in measured}
         gradients = Gradients(len(losses), self._group)
         for t, (loss, found) in enumerate(zip(losses, reaches, strict=True)):
             wanted = [p for p in found.leaves if id(p) in taken or id(p) not in shared_ids]
-            gradients.add(t, wanted, _grad(loss, wanted, keep=True))
+            gradients.add(t, wanted, gradients_of(loss, wanted, keep=True))
             gradients.start_averaging(t, [p for p in weights[t] if id(p) in taken or id(p) not in shared_ids])
         gradients.wait()
         if measuring:
-            combined = self._weigh(gradients.gram(measured, [0] * len(measured)), scaler)
+            combined = self._weigh(gradients.gram(measured, [0] * len(measured)), self._groups.named(measured), scaler)
         else:
-            combined = self._kept_weights()
+            combined = self._kept_weights(shared)
         rest = [p for p in weights[0] if id(p) in shared_ids - taken]
         joint = Gradients(1, self._group)
         outputs = [torch.ones_like(loss) * w.to(loss) for w, loss in zip(combined.weights[0], losses, strict=True)]
@@ -368,63 +331,42 @@ class GradientSimilarity:
         joint.write([], [], combined.weights[:, :1])
         return combined
 
-    def _kept_weights(self) -> Combined:
+    def _kept_weights(self, shared: Sequence[Tensor]) -> Combined:
         """What holds in a step that does not measure."""
         assert self._averages is not None
         assert self._weights is not None
         self._steps += 1
-        return Combined(torch.full_like(self._averages, torch.nan), self._averages, self._weights)
+        cosines = torch.full_like(self._averages, torch.nan)
+        return Combined(cosines, self._averages, self._weights, self._groups.among(shared), bool(shared))
 
-    def _groups(self, shared: Sequence[Tensor], *, every: bool = False) -> list[int]:
-        """The group of each shared parameter; −1 for one that is not measured, unless `every` is asked for."""
-        if self.granularity == "tensor":
-            return list(range(len(shared)))
-        if self.granularity == "layer":
-            for p in shared:
-                require(
-                    "network",
-                    f"one without one of shape {tuple(p.shape)}",
-                    id(p) in self._modules,
-                    "that of the shared parameters for granularity layer",
-                )
-            modules = [self._modules[id(p)] for p in shared]
-            numbers = {module: number for number, module in enumerate(dict.fromkeys(modules))}
-            return [numbers[module] for module in modules]
-        if every or self.measured == "all":
-            return [0] * len(shared)
-        if self.measured == "convolutions":
-            groups = [0 if p.ndim >= 3 else -1 for p in shared]
-        else:
-            wanted = {id(p) for p in self.measured if isinstance(p, Tensor)}
-            groups = [0 if id(p) in wanted else -1 for p in shared]
-        if 0 not in groups:
-            raise InputError(f"measured must be among the shared parameters, got none of the {len(shared)} there are.")
-        return groups
-
-    def _is_measured(self, shared: Sequence[Tensor]) -> bool:
-        """Whether one of these enters the cosine: layers that freeze may take all that did with them."""
-        if isinstance(self.measured, str):
-            return any(self.measured == "all" or p.ndim >= 3 for p in shared)
-        wanted = {id(p) for p in self.measured}
-        return any(id(p) in wanted for p in shared)
-
-    def _weigh(self, gram: Tensor, scaler: GradScaler | None) -> Combined:
-        """Cosines, averages and weights from the Gram matrices (G, T, T); averages move where it is finite."""
+    def _weigh(self, gram: Tensor, groups: Sequence[Name], scaler: GradScaler | None) -> Combined:
+        """Cosines, averages and weights from the groups' Gram matrices (G, T, T); averages move where it is finite."""
         finite = gram.diagonal(dim1=1, dim2=2).isfinite().all(0)
         if self.check_values == "late" or not answers_at_once(gram.device):
-            return self._weigh_unawaited(gram, finite, scaler)
+            return self._weigh_unawaited(gram, groups, finite, scaler)
         if scaler is None and self.check_values and not finite.all():
             raise not_finite((~finite).nonzero()[:, 0].tolist())
         cosine = cosines(gram)
-        if self._averages is None or self._averages.shape != cosine.shape:
-            averages = cosine.clone()
-        else:
-            averages = torch.lerp(cosine, self._averages.to(cosine.device), self.average_decay)
+        averages = self._moved(self._before(groups, cosine), cosine)
         weights = self._by_rule(gram, averages if self.use_average else cosine)
         if bool(finite.all()):
-            self._averages, self._weights = averages, weights
-            self._steps += 1
+            self._remember(groups, averages, weights)
         return Combined(cosine, averages, weights)
+
+    def _before(self, groups: Sequence[Name], cosine: Tensor) -> Tensor:
+        """The groups' averages, (G, A), NaN for those that are new. Layers that freeze take no other's with them."""
+        last = self._averages
+        if not self._by_group and last is not None and last.shape == cosine.shape:
+            return last.to(cosine)  # of a state without names: by their places
+        return rows_of(groups, self._by_group, cosine)
+
+    def _moved(self, before: Tensor, cosine: Tensor) -> Tensor:
+        return torch.where(before.isnan(), cosine, torch.lerp(cosine, before, self.average_decay))
+
+    def _remember(self, groups: Sequence[Name], averages: Tensor, weights: Tensor) -> None:
+        self._averages, self._weights = averages, weights
+        self._by_group |= zip(groups, averages.unbind(), strict=True)
+        self._steps += 1
 
     def _by_rule(self, gram: Tensor, cosine: Tensor) -> Tensor:
         """The weights, (G, T)."""
@@ -432,24 +374,23 @@ class GradientSimilarity:
             return torch.stack([weights_of_rule(self.rule(one), one) for one in gram])
         return torch.cat([torch.ones_like(cosine[:, :1]), similarity_weights(cosine, self.rule, self.threshold)], 1)
 
-    def _weigh_unawaited(self, gram: Tensor, finite: Tensor, scaler: GradScaler | None) -> Combined:
+    def _weigh_unawaited(
+        self, gram: Tensor, groups: Sequence[Name], finite: Tensor, scaler: GradScaler | None
+    ) -> Combined:
         """As `_weigh`, without reading a number. Averages are NaN until gradients were finite for the first time."""
         if self.check_values and scaler is None:
             # Counts of this loss and all after it: the first is 0 where none has a fault.
             self._late.add((~finite).to(torch.float32).flip(0).cumsum(0).flip(0))
         every = finite.all()
         cosine = cosines(gram)
-        before, weights_before = self._averages, self._weights
-        if before is None or weights_before is None or before.shape != cosine.shape:
-            before = torch.full_like(cosine, torch.nan)
+        before, weights_before = self._before(groups, cosine), self._weights
+        if weights_before is None or weights_before.shape != gram.shape[:2]:
             weights_before = torch.eye(1, gram.shape[1], dtype=gram.dtype, device=gram.device).expand(len(gram), -1)
-        before, weights_before = before.to(cosine), weights_before.to(gram)
-        moving = torch.where(before.isnan(), cosine, torch.lerp(cosine, before, self.average_decay))
+        moving = self._moved(before, cosine)
         weights = self._by_rule(gram, moving if self.use_average else cosine)
-        self._averages = torch.where(every, moving, before)
-        self._weights = torch.where(every, weights, weights_before)
-        self._steps += 1
-        return Combined(cosine, self._averages, weights)
+        averages = torch.where(every, moving, before)
+        self._remember(groups, averages, torch.where(every, weights, weights_before.to(gram)))
+        return Combined(cosine, averages, weights)
 
     def check(self) -> None:
         """Where gradients are checked late: wait for the device, and refuse what was found since the last time.
@@ -458,18 +399,3 @@ class GradientSimilarity:
             InputError: Gradients were not finite.
         """
         self._late.check()
-
-
-def _grad(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> tuple[Tensor, ...]:
-    """The gradients, each a tensor of its own, which may be changed in place."""
-    return torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if parameters else ()
-
-
-def _overlaps(reaches: Sequence[Reach], t: int) -> bool:
-    """Whether a later loss needs a part of this one's graph again."""
-    return any(not reaches[t].nodes.isdisjoint(later.nodes) for later in reaches[t + 1 :])
-
-
-def _modules(network: nn.Module) -> dict[int, str]:
-    """The name of the module that holds each parameter, by the parameter's id."""
-    return {id(p): name for name, module in network.named_modules() for p in module.parameters(recurse=False)}

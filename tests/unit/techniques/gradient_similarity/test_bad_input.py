@@ -110,11 +110,13 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no convolution": (
         backward(lambda p, q: [p.sum(), p.sum()], measured="convolutions"),
-        "measured must be among the shared parameters, got none of the 1 there are.",
+        "measured must be among the shared parameters that train, got none of the 1 there are: where they are frozen "
+        'take measured "all", or as many losses as were measured before.',
     ),
     "no convolution in one pass": (
         backward(lambda p, q: [p.sum(), p.sum()], measured="convolutions", one_pass=True),
-        "measured must be among the shared parameters, got none of the 1 there are.",
+        "measured must be among the shared parameters that train, got none of the 1 there are: where they are frozen "
+        'take measured "all", or as many losses as were measured before.',
     ),
 }
 

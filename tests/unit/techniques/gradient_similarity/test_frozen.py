@@ -4,12 +4,17 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.unit.techniques.gradient_similarity.similarity_cases import (
     Net,
+    concatenated,
     expected_step,
+    group_name,
+    is_shared,
     make_batch,
     make_net,
     separate_gradients,
+    step,
 )
 
 from truelift.errors import InputError
@@ -56,7 +61,7 @@ def test_each_loss_follows_itself_where_nothing_is_shared_any_more(way: dict[str
         assert all(p.grad is None for p in net.trunk.parameters())
         assert combined.cosines.isnan().all()
         assert torch.equal(combined.averages, average)
-        assert all(value.isfinite() for value in combined.logged().values())
+        assert combined.logged() == {}
     net.zero_grad()
     similarity.accumulate(*batch.losses(net))
     similarity.backward(*batch.losses(net))
@@ -109,9 +114,20 @@ def test_the_last_weights_hold_where_nothing_measured_is_left() -> None:
     net.zero_grad()
     combined = similarity.backward(*batch.losses(net))
     assert torch.equal(combined.weights, weights)
+    assert combined.logged() == {"auxiliary_weight": weights[0, 1]}  # which still acts; no cosine is measured
     linear = net.get_parameter("trunk.7.weight")
     both = [torch.autograd.grad(loss, linear)[0] for loss in (batch.loss(net, 0), batch.loss(net, 1))]
     torch.testing.assert_close(linear.grad, both[0] + float(weights[0, 1]) * both[1], rtol=1e-10, atol=1e-14)
+
+
+def test_another_loss_cannot_be_weighed_once_what_is_measured_is_frozen() -> None:
+    net = make_net(3)
+    similarity = GradientSimilarity(measured="convolutions")
+    step(net, make_batch(), similarity)
+    freeze(net, 4)
+    with pytest.raises(InputError, match='take measured "all", or as many losses as were measured before'):
+        step(net, make_batch((1, 1)), similarity)
+    step(net, make_batch(), similarity)  # the way on
 
 
 def test_what_never_was_shared_is_refused() -> None:
@@ -126,3 +142,53 @@ def test_what_never_was_shared_is_refused() -> None:
     freeze(net, len(net.trunk))
     with pytest.raises(InputError, match="the losses must share a parameter"):
         similarity.backward(*three.losses(net))
+
+
+BY_PART: list[dict[str, Any]] = [
+    {"granularity": granularity, **also}
+    for granularity in ("layer", "tensor")
+    for also in ({}, {"check_values": "late"}, {"use_average": True})
+]
+FROZEN_BY_STEP = [0, 0, 1, 0, 2, 4]
+"""So many layers of the trunk; those frozen in step 2 are back in step 3."""
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+@pytest.mark.parametrize("way", BY_PART, ids=str)
+def test_the_layers_that_go_on_keep_their_averages(way: dict[str, Any], resumed: bool) -> None:
+    net = make_net(2).eval()
+    # Tensors need no names, but in a state.
+    network = net if resumed or way["granularity"] == "layer" else None
+    similarity = GradientSimilarity(network=network, average_decay=0.75, **way)
+    averages: dict[str, float] = {}
+    for number, frozen in enumerate(FROZEN_BY_STEP):
+        batch = make_batch(seed=number)
+        net.requires_grad_(True)
+        main, other = separate_gradients(net, batch)
+        freeze(net, frozen)
+        free = [name for name, p in net.named_parameters() if is_shared(name) and p.requires_grad]
+        groups = dict.fromkeys(group_name(name, way["granularity"]) for name in free)
+        for group in groups:
+            inside = [name for name in free if group_name(name, way["granularity"]) == group]
+            cosine = float(F.cosine_similarity(concatenated(main, inside), concatenated(other, inside), dim=0))
+            averages[group] = 0.75 * averages.get(group, cosine) + 0.25 * cosine
+        combined = step(net, batch, similarity)
+        expected = sorted(averages[group] for group in groups)
+        assert sorted(combined.averages[:, 0].tolist()) == pytest.approx(expected, rel=1e-9)
+        if way.get("use_average"):
+            assert sorted(combined.weights[:, 1].tolist()) == pytest.approx([max(0, a) for a in expected], rel=1e-9)
+        if resumed:
+            state = similarity.state_dict()
+            similarity = GradientSimilarity(network=network, average_decay=0.75, **way)
+            similarity.load_state_dict(state)
+
+
+@pytest.mark.parametrize("granularity", ["layer", "tensor"])
+def test_a_state_of_before_averages_had_names_goes_on(granularity: Any) -> None:
+    net = make_net(2)
+    similarity, resumed = (GradientSimilarity(network=net, granularity=granularity) for _ in range(2))
+    step(net, make_batch(), similarity)
+    state = {name: value for name, value in similarity.state_dict().items() if name != "by_group"}
+    resumed.load_state_dict(state)
+    expected, found = (step(net, make_batch(seed=1), one) for one in (similarity, resumed))
+    assert torch.equal(found.averages, expected.averages)
