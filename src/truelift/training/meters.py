@@ -120,8 +120,8 @@ class Meters:
 
     @property
     def of_rule(self) -> tuple[str, ...]:
-        """What the gradient rule logs, by name."""
-        return self._of_rule
+        """What the gradient rule logged since the last line, by name."""
+        return tuple(self.line_logged)
 
     @property
     def made(self) -> int:
