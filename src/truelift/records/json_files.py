@@ -56,6 +56,10 @@ class _Data(Struct):
     left_out: Count
 
 
+class _Digest(Struct):
+    digest: str
+
+
 class _Environment(Struct):
     truelift: str | UnsetType = UNSET
     torch: str | UnsetType = UNSET
@@ -76,7 +80,7 @@ class _Environment(Struct):
     steps: Count | UnsetType = UNSET
     from_step: Count | UnsetType = UNSET
     data: _Data | UnsetType = UNSET
-    outliers: str | UnsetType = UNSET
+    outliers: _Digest | UnsetType = UNSET
 
 
 class _PlannedRun(Struct):

@@ -87,7 +87,7 @@ def _changed_outliers(done: Sequence[Run], asked: Asked) -> Iterator[str]:
     versions: dict[str, dict[str, list[Run]]] = {}
     for run in done:
         if "outlier_auroc" in run.result()["metrics"]:
-            digest = run.environment().get("outliers", _PART_OF_THEM)
+            digest = run.environment().get("outliers", {}).get("digest", _PART_OF_THEM)
             versions.setdefault(settings[run.variant], {}).setdefault(digest, []).append(run)
     for by_digest in versions.values():
         if len(by_digest) > 1:

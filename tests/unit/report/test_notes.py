@@ -29,7 +29,7 @@ def test_outliers_that_changed_between_runs_are_told(
         metrics = {**read_result(run)["metrics"], "outlier_auroc": 80.0}
         write_json(run / "result.json", {"metrics": metrics})
         if digest is not None:
-            write_json(run / "environment.json", {**read_environment(run), "outliers": digest})
+            write_json(run / "environment.json", {**read_environment(run), "outliers": {"digest": digest}})
     summary = summarise(Study.read(study))
     beginning = "The outliers changed between runs, whose areas are not comparable then: "
     assert [note for note in summary.notes if "outliers" in note] == ([] if told is None else [f"{beginning}{told}."])
