@@ -162,6 +162,8 @@ def _pairing(
     """Whether runs are compared in pairs, and what there is to say of it."""
     without = [run for run in table.runs if run.seed is None]
     if wanted is False:
+        if _are_folds(table):
+            raise _folds_unpaired(table, ": leave out --unpaired (paired=False)")
         return False, []
     if without:
         if wanted:
@@ -174,12 +176,22 @@ def _pairing(
     shared = [name for name in seeds if name != baseline and seeds[name] & seeds[baseline]]
     if shared or wanted:
         return True, []
+    if _are_folds(table):
+        raise _folds_unpaired(table, ", and no variant shares a fold with the baseline")
     return False, ["No variant shares a seed with the baseline, so variants are compared unpaired, by Welch's test."]
 
 
 def _are_folds(table: RunTable) -> bool:
     """Whether the seeds are folds, by their column's name or each by its own."""
     return table.seeds_are_folds or all(isinstance(run.seed, str) and is_fold(run.seed) for run in table.runs)
+
+
+def _folds_unpaired(table: RunTable, why: str) -> InputError:
+    """No test of unpaired runs holds its level for folds, which share training images."""
+    return InputError(
+        f"{table.source}: the folds of one data set are compared in pairs{why}. Where each run has data of its own, "
+        "call these seeds, not folds."
+    )
 
 
 def _numbered(

@@ -136,8 +136,64 @@ def test_folds_are_no_independent_pairs(table: list[dict[str, Any]]) -> None:
     assert judged["mixup"].p_value == expected["mixup"].p_value
     assert judged.verdicts == {"mixup": "undecided"}
     assert "Nadeau and Bengio's corrected t" in str(judged.notes)
-    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
-    assert unpaired.summary.asked.folds is None
+    with pytest.raises(InputError, match=r"folds of one data set are compared in pairs.*leave out --unpaired"):
+        truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
+
+
+def test_folds_that_no_variant_shares_with_the_baseline_are_refused() -> None:
+    table = [
+        {"method": v, "fold": s + 5 * (v == "mixup"), "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)
+    ]
+    with pytest.raises(InputError, match=r"no variant shares a fold with the baseline.*call these seeds") as caught:
+        truelift.judge(table, baseline="plain")
+    assert "--unpaired" not in str(caught.value)
+    seeds = [{"seed" if key == "fold" else key: value for key, value in row.items()} for row in table]
+    assert not truelift.judge(seeds, baseline="plain").summary.asked.paired
+
+
+@pytest.mark.parametrize("ids", ["0", "fold_0"])
+@pytest.mark.parametrize("word", ["mean", "Average", "std", "all", "mean of 5 folds", "fold-mean", "mean ± std"])
+def test_a_row_that_sums_up_others_is_no_run(ids: str, word: str) -> None:
+    table = [
+        {"method": v, "seed": ids.replace("0", str(s)), "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)
+    ]
+    summaries = [{"method": v, "seed": word, "acc": sum(of) / len(of)} for v, of in FOLDS.items()]
+    wide = [{"seed": ids.replace("0", str(s)), **{v: of[s] for v, of in FOLDS.items()}} for s in range(5)]
+    wide += [{"seed": word, **{v: sum(of) / len(of) for v, of in FOLDS.items()}}]
+    for rows, place in ((table + summaries, "row 11"), (wide, "row 6")):
+        with pytest.raises(InputError) as caught:
+            truelift.judge(rows, baseline="plain", metric="acc")
+        assert f'the table, {place}: "{word}" is no run but a summary of others' in str(caught.value)
+        assert "leave it out" in str(caught.value)
+    runs = [{"run" if key == "seed" else key: value for key, value in row.items()} for row in table + summaries]
+    with pytest.raises(InputError, match="is no run but a summary of others"):
+        truelift.judge(runs, baseline="plain", metric="acc")
+
+
+@pytest.mark.parametrize("head", ["", "seed"])
+def test_a_row_of_means_under_no_name_is_no_run_either(tmp_path: Path, head: str) -> None:
+    """As pandas writes `frame.loc["mean"] = frame.mean()`."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{head},plain,mixup\n0,90.1,91.2\n1,90.4,91.6\nmean,90.25,91.4\n")
+    with pytest.raises(InputError, match=r'a\.csv, line 4: "mean" is no run'):
+        truelift.judge(path, baseline="plain", metric="accuracy")
+
+
+def test_seeds_that_are_words_may_be_any_words() -> None:
+    table = [{**row, "seed": ("best", "all", "min", "max", "sum")[row["seed"]]} for row in rows()]
+    assert truelift.judge(table, baseline="plain")["mixup"].seeds == 5
+
+
+def test_folds_beside_what_is_none_are_refused() -> None:
+    table = [
+        {"method": v, "seed": f"fold_{s}" if s else "held", "acc": x}
+        for v, of in FOLDS.items()
+        for s, x in enumerate(of)
+    ]
+    with pytest.raises(
+        InputError, match=r'the table: some rows are of folds, such as "fold_1", and others not, such as "held"'
+    ):
+        truelift.judge(table, baseline="plain")
 
 
 def test_seeds_are_no_folds() -> None:

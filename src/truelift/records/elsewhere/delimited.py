@@ -7,6 +7,7 @@ from pathlib import Path
 
 from truelift.errors import InputError, one_line
 from truelift.records.elsewhere.columns import Columns, checked
+from truelift.records.elsewhere.replicates import refuse_summaries
 from truelift.records.elsewhere.run_table import Fact
 from truelift.records.files import read_bytes
 
@@ -23,7 +24,7 @@ def read_delimited(path: Path) -> Columns:
     Blank lines are passed over, and so is a first column without a name, in which pandas writes row numbers.
 
     Raises:
-        InputError: It is no such table; the message names the line.
+        InputError: It is no such table, or that first column calls a row a summary; the message names the line.
     """
     lines = _lines(path)
     place, header = next(lines, (0, []))
@@ -43,11 +44,12 @@ def read_delimited(path: Path) -> Columns:
             raise InputError(
                 f"{path}: line {place} has {len(row)} fields, the header {len(names)}.{_hint(row, header)}"
             )
-        rows.append(row[skipped:])
+        rows.append(row)
         places.append(f"line {place}")
-    names = names[skipped:]
-    cells: dict[str, list[Fact]] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    return checked(str(path), names, cells, places)
+    if skipped:
+        refuse_summaries(str(path), zip((row[0].strip() for row in rows), places, strict=True))
+    cells: dict[str, list[Fact]] = {name: [row[i] for row in rows] for i, name in enumerate(names) if i >= skipped}
+    return checked(str(path), names[skipped:], cells, places)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -14,6 +14,7 @@ from truelift.records.elsewhere.delimited import read_delimited
 from truelift.records.elsewhere.frames import SOURCE, read_frame
 from truelift.records.elsewhere.json_lines import read_json_lines
 from truelift.records.elsewhere.parquet_table import read_parquet
+from truelift.records.elsewhere.replicates import checked
 from truelift.records.elsewhere.run_table import RunTable, Wanted
 from truelift.records.elsewhere.table import runs_of
 
@@ -42,14 +43,14 @@ def read_runs(source: Any, wanted: Wanted) -> RunTable:
         wanted: What the user said of it.
 
     Raises:
-        InputError: It is none of what can be read, or it is damaged.
+        InputError: It is none of what can be read, it is damaged, or a row is a summary of others.
     """
     if not isinstance(source, str | os.PathLike):
         with named(SOURCE):
-            return runs_of(read_frame(source), wanted)
+            return checked(runs_of(read_frame(source), wanted))
     path = Path(str(source).removeprefix("sqlite:///"))
     with named(str(path)):
-        return _of_path(path, wanted)
+        return checked(_of_path(path, wanted))
 
 
 def _of_path(path: Path, wanted: Wanted) -> RunTable:
