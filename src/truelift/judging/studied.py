@@ -1,7 +1,7 @@
 """Runs that were made elsewhere as a study: paired by seed where they have seeds, each with the number that counts."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from truelift.judging.at import At
 from truelift.judging.guards import AskedGuard
 from truelift.judging.metric import against_its_name
 from truelift.judging.read_run import ReadRun
-from truelift.judging.scale import could_be_fractions, scaled
+from truelift.judging.scale import fractions_beside, scaled
 from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
@@ -82,8 +82,10 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         name = guard.metric.name
         guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
     scales = {name: guard["scale"] for name, guard in guards.items() if guard["scale"]}
-    for name in _other_fractions(table, asked, {asked.metric.name, *scales}):
-        factors[name], scales[name] = 100.0, "points"
+    if asked.scale == "fraction":
+        others = [name for name in table.metrics if name not in (asked.metric.name, *scales)]
+        for name in fractions_beside({name: _results(table, name, asked) for name in others}):
+            factors[name], scales[name] = 100.0, "points"
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
     empty = {name: [seed for seed, run in seeds[name].items() if _is_empty(run, table, metric)] for name in names}
     runs = tuple(
@@ -230,13 +232,6 @@ def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
         if name in run.series and run.failed is None
     )
     return [value for value in found if value is not None and math.isfinite(value)]
-
-
-def _other_fractions(table: RunTable, asked: Asked, known: Collection[str]) -> Iterator[str]:
-    """Where the metric is in fractions, the others that are so too: in points by their names, and within 0 and 1."""
-    for name in table.metrics if asked.scale == "fraction" else ():
-        if name not in known and could_be_fractions(Metric.shown(name), _results(table, name, asked)):
-            yield name
 
 
 def _is_empty(run: OneRun, table: RunTable, metric: Metric) -> bool:
