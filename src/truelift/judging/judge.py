@@ -98,7 +98,7 @@ def judge(
         summary = judged_by_ledger(studied.study, summary, ledger, again=again)
     elif again:
         raise InputError("again needs a ledger.")
-    summary = replace(summary, problems=(*summary.problems, *studied.missing))
+    summary = replace(summary, problems=studied.problems)
     return Judged(summary)
 
 

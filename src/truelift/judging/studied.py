@@ -27,8 +27,8 @@ class Studied:
     """A study made of runs that were read."""
 
     study: Study
-    missing: tuple[str, ...]
-    """Which pairs have a run less, one line a variant."""
+    problems: tuple[str, ...]
+    """Which runs failed or are missing, and why; one line a variant and reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,17 +100,14 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         plan["folds"] = len(everyone)
         notes.insert(
             0,
-            f"Pairs are taken for the {len(everyone)} folds of one data set, as {table.seed_from} says, and judged by "
-            "Nadeau and Bengio's corrected t. Independent pairs, each of its own data, need another name, as seed.",
+            f"Pairs are taken for the {len(everyone)} folds of one data set, as told by {table.seed_from}, and judged "
+            "by Nadeau and Bengio's corrected t. Independent pairs, each of its own data, need another name, as seed.",
         )
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
-    missing = tuple(
-        missing_runs(name, which, told)
-        for name in names
-        for which, told in ((empty[name], f"there is no {metric.name}"), (absent.get(name), "there is no such run"))
-        if which
-    )
+    why = {(run.variant, run.seed): f"failed: {run.reason}" for run in runs if run.reason is not None}
+    why |= {(name, seed): f"there is no {metric.name}" for name in names for seed in empty[name]}
+    why |= {(name, seed): "there is no such run" for name in names for seed in absent.get(name, ())}
     opposite = [against_its_name(one) for one in (asked.metric, *(guard.metric for guard in asked.guards))]
     plan["notes"] = [
         *asked.notes,
@@ -119,7 +116,7 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         *notes,
         *steps.warnings(asked.at, asked.metric, table),
     ]
-    return Studied(Study(folder, plan, runs), missing)
+    return Studied(Study(folder, plan, runs), _problems(why, None if paired else seeds))
 
 
 def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[int], paired: bool) -> dict[str, Any]:
@@ -257,6 +254,23 @@ def _read_run(
 
 def _number(found: Series, step: float | None, asked: Asked) -> float | None:
     return float(found.values[-1]) if asked.at.kind == "last" else steps.value_at(found, step)
+
+
+def _problems(
+    why: Mapping[tuple[str, int], str], unpaired: Mapping[str, Mapping[int, OneRun]] | None
+) -> tuple[str, ...]:
+    """Lines of runs without a result that counts; those that are no pairs by what the source calls them."""
+    by_reason: dict[tuple[str, str], list[int]] = {}
+    for (name, seed), reason in why.items():
+        by_reason.setdefault((name, reason), []).append(seed)
+    lines = []
+    for (name, reason), which in by_reason.items():
+        own = [unpaired[name][number] for number in which] if unpaired is not None else []
+        if any(run.seed is None for run in own):
+            lines.append(f"{name}, {', '.join(run.place for run in own)}: {reason}")
+        else:
+            lines.append(missing_runs(name, [run.seed for run in own] or which, reason))
+    return tuple(lines)
 
 
 def _settings(by_variant: Mapping[str, Sequence[OneRun]], name: str) -> dict[str, Any]:

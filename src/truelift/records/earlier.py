@@ -42,7 +42,7 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
     if before.get("until_decided") != plan.get("until_decided") and looked:
         raise InputError(
             f"{folder} was planned with {words(before)}, and {looked} seeds have results: that cannot be changed any "
-            f"more. Go on with this plan, or take another folder (--out) for {words(plan)}."
+            f"more. Go on with this plan, or take another folder ({_out(before)}) for {words(plan)}."
         )
     if before.get("until_decided") is not None and looked:
         _refuse_changed(folder, before, plan, looked)
@@ -126,8 +126,14 @@ def _refuse_changed(folder: Path, before: Mapping[str, Any], plan: Mapping[str, 
         if now[what] != value:
             raise InputError(
                 f"{folder} was planned until decided with {what} {value}, and {looked} seeds have results: that cannot "
-                f"be changed any more. Go on with this plan, or take another folder (--out) for {what} {now[what]}."
+                f"be changed any more. Go on with this plan, or take another folder ({_out(before)}) for {what} "
+                f"{now[what]}."
             )
+
+
+def _out(plan: Mapping[str, Any]) -> str:
+    """What names a study's folder: `truelift.compare` takes it as an argument."""
+    return "folder=" if "function" in plan["shared"] else "--out"
 
 
 def _chosen(plan: Mapping[str, Any]) -> dict[str, str]:

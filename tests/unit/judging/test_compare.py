@@ -240,9 +240,15 @@ def test_a_plan_until_decided_by_another_metric_is_another_plan(tmp_path: Path) 
     more: dict[str, Any] = {"variants": VARIANTS, "folder": tmp_path, "until_decided": True, "max_seeds": 5}
     first = truelift.compare(counting(calls), metric="accuracy", **more)
     before = (tmp_path / "study.json").read_bytes()
-    with pytest.raises(InputError, match="planned until decided with metric accuracy, and 3 seeds have results"):
+    with pytest.raises(
+        InputError, match=r"planned until decided with metric accuracy, and 3 seeds have results.*\(folder=\)"
+    ):
         truelift.compare(counting(calls), metric="train_loss", **more)
     assert (tmp_path / "study.json").read_bytes() == before
+    with pytest.raises(
+        InputError, match=r"with at most 5 seeds until decided.* another folder \(folder=\) for a fixed"
+    ):
+        truelift.compare(counting(calls), metric="accuracy", variants=VARIANTS, folder=tmp_path)
     assert truelift.compare(counting(calls), metric="accuracy", **more).verdicts == first.verdicts
 
 

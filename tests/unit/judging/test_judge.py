@@ -109,6 +109,30 @@ def test_a_variant_without_a_number_is_told() -> None:
     assert unpaired.summary.problems == judged.summary.problems
 
 
+def test_an_empty_cell_without_a_seed_is_named_by_its_place() -> None:
+    table = [{**row, "seed": 10 + row["seed"]} for row in rows()]
+    table[6]["test_accuracy"] = table[8]["test_accuracy"] = None
+    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", paired=False)
+    assert unpaired.summary.problems == ("mixup, seeds 11, 13: there is no test_accuracy",)
+    for name, places in ((None, "row 7, row 9"), ("run", "r7, r9")):
+        without = [{k: v for k, v in row.items() if k != "seed"} for row in table]
+        for number, row in enumerate(without, start=1):
+            row |= {name: f"r{number}"} if name else {}
+        judged = truelift.judge(without, baseline="plain", metric="test_accuracy")
+        assert judged.summary.problems == (f"mixup, {places}: there is no test_accuracy",)
+
+
+def test_a_failed_run_without_a_seed_is_named_by_its_place() -> None:
+    table = [{"method": row["method"], "acc": row["test_accuracy"], "state": "ok"} for row in rows()]
+    table[3] |= {"acc": float("nan")}
+    table[7] |= {"state": "crashed"}
+    judged = truelift.judge(table, baseline="plain", metric="acc")
+    assert judged.summary.problems == (
+        "plain, row 4: failed: acc is no number (NaN)",
+        "mixup, row 8: failed: its state is crashed",
+    )
+
+
 def test_seeds_that_are_names() -> None:
     table = [{**row, "seed": f"fold-{row['seed']}"} for row in rows()]
     judged = truelift.judge(table, baseline="plain")
@@ -135,7 +159,9 @@ def test_folds_are_no_independent_pairs(table: list[dict[str, Any]]) -> None:
     expected = compare(FOLDS["plain"], {"mixup": FOLDS["mixup"]}, higher_is_better=True, unit="points", held_out=1 / 4)
     assert judged["mixup"].p_value == expected["mixup"].p_value
     assert judged.verdicts == {"mixup": "undecided"}
-    assert "Nadeau and Bengio's corrected t" in str(judged.notes)
+    column = next((name for name in table[0] if name in ("fold", "cv-fold", "seed")), None)
+    told_by = f"the column {column}" if column else "the columns' names"
+    assert f"as told by {told_by}, and judged by Nadeau and Bengio's corrected t" in judged.notes[1]
     with pytest.raises(InputError, match=r"folds of one data set are compared in pairs.*leave out --unpaired"):
         truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
 

@@ -73,7 +73,7 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
         name = variants.variants[i]
         if not name:
             raise InputError(f"{table.source}, {table.places[i]} has no variant in {', '.join(variants.columns)}.")
-        own = table.cells[run][i] if run else (None if seed or step else i)
+        own = table.cells[run][i] if run else (None if seed or step else table.places[i])
         key = (name, seed_of(table.cells[seed][i], seed, f"{table.source}, {table.places[i]}") if seed else None)
         rows.setdefault((*key, "" if own is None else text(own)), []).append(i)
     facts = [name for name in free if name not in measured]
