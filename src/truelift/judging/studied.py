@@ -17,7 +17,9 @@ from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
-from truelift.records.elsewhere.names import BASELINES, is_fold
+from truelift.records.elsewhere.names import BASELINES, is_fold, repeating
+from truelift.records.elsewhere.replicates import of_two
+from truelift.records.elsewhere.run_table import Fact
 from truelift.verdicts import Scale
 from truelift.verdicts.wording import missing_runs
 
@@ -59,16 +61,13 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         InputError: The baseline is not there or cannot be told, it stands alone, or a variant has two runs of a seed.
     """
     names = list(dict.fromkeys(run.variant for run in table.runs))
+    if len(names) > 3 and len(names) == len(table.runs):
+        raise _no_variants(table)
     baseline = _baseline(table.source, names, asked.baseline)
     names = [baseline, *(name for name in names if name != baseline)]
     if len(names) < 2:
         raise InputError(f'{table.source} holds one variant, "{baseline}": there is nothing to compare it with.')
     by_variant = {name: [run for run in table.runs if run.variant == name] for name in names}
-    if len(names) > 3 and all(len(runs) == 1 for runs in by_variant.values()):
-        raise InputError(
-            f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column "
-            "or setting that tells them apart with --variant."
-        )
     paired, notes = _pairing(table, by_variant, baseline, asked.paired)
     seeds, seed_notes = _numbered(by_variant, paired)
     notes += seed_notes
@@ -144,6 +143,23 @@ def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[i
     }
 
 
+def _no_variants(table: RunTable) -> InputError:
+    """What tells runs apart is no variant; what repeats may be one."""
+    columns = _facts(table.runs)
+    for name in table.metrics:
+        columns[name] = [float(run.series[name].values[-1]) if name in run.series else None for run in table.runs]
+    told = ", ".join(repeating(columns)[:8])
+    return InputError(
+        f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column "
+        f"or setting that tells them apart with --variant{f' ({told})' if told else ''}."
+    )
+
+
+def _facts(runs: Sequence[OneRun]) -> dict[str, list[Fact]]:
+    """The runs' settings by name, a value a run."""
+    return {name: [run.facts.get(name) for run in runs] for name in dict.fromkeys(n for run in runs for n in run.facts)}
+
+
 def _baseline(source: str, names: Sequence[str], wanted: str | None) -> str:
     if wanted is not None:
         known("baseline", wanted, names)
@@ -214,8 +230,13 @@ def _numbered(
             seed = number[run.seed]
             assert isinstance(seed, int)
             if seed in of_variant:
-                places = f"{of_variant[seed].place} and {run.place}"
-                raise InputError(f"{run.label} is there twice, in {places}: a variant has one run a seed.")
+                everyone = [one for of_name in by_variant.values() for one in of_name]
+                first, second = (i for i, one in enumerate(everyone) if one is of_variant[seed] or one is run)
+                hint = of_two(_facts(everyone), first, second, steps=True)
+                raise InputError(
+                    f"{run.label} is there twice, in {of_variant[seed].place} and {run.place}: a variant has one run a "
+                    f"seed.{hint}"
+                )
             of_variant[seed] = run
     told = ", ".join(f"{i} is {seed}" for i, seed in enumerate(ordered[:6])) + (" …" if len(ordered) > 6 else "")
     return found, [f"Seeds are no whole numbers and are numbered in the report: {told}."] if texts else []

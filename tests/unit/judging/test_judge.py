@@ -583,6 +583,94 @@ def test_a_variant_a_run_is_no_study() -> None:
         truelift.judge(table, baseline="m0")
 
 
+def exported(default: str = "", **more: Any) -> list[dict[str, Any]]:
+    """Runs as a tracker's table has them: each has a name of its own, and a setting at its default is not logged."""
+    return [
+        {
+            "Name": f"fox-{i}",
+            "Status": "FINISHED",
+            "aug": default if row["method"] == "plain" else row["method"],
+            "lr": 0.1 if i < 7 else 0.2,
+            "wd": 0.01,
+            "seed": row["seed"],
+            "acc": row["test_accuracy"],
+            **more,
+        }
+        for i, row in enumerate(rows())
+    ]
+
+
+def test_names_of_runs_are_no_variants() -> None:
+    table = exported()
+    table[8]["Status"] = "FAILED"
+    for baseline in (None, "fox-0"):
+        with pytest.raises(InputError) as caught:
+            truelift.judge(table, metric="acc", baseline=baseline)
+        assert str(caught.value) == (
+            "the table: every variant has one run, with the variants from the column Name: name the column or setting "
+            "that tells them apart with --variant (aug, lr)."
+        )
+    with pytest.raises(InputError, match=r'no column holds the baseline "none".* with --variant \(aug, lr\)\.$'):
+        truelift.judge(table, metric="acc", baseline="none")
+
+
+STEPS = " If these are steps of one run, name their column with --step."
+RERUN = " If it was run again, leave one of the two out, chosen by anything but its result."
+
+
+@pytest.mark.parametrize("step", [{}, {"step": 99}])
+def test_a_run_that_was_made_twice_is_not_told_to_be_a_variant_of_its_own(step: dict[str, int]) -> None:
+    table = exported("plain", **step)
+    table += [{**table[7], "Name": "retry-1", "acc": 91.31}]
+    with pytest.raises(InputError) as caught:
+        truelift.judge(table, metric="acc", baseline="plain")
+    assert str(caught.value).endswith(
+        f"in row 8 and row 16: a variant has one run a seed.{'' if step else STEPS}{RERUN}"
+    )
+    table = [{**row, "data": "a" if i < 15 else "b"} for i, row in enumerate(table)]
+    with pytest.raises(InputError, match=r"They differ in data: make it part of the variant \(--variant\), or give a"):
+        truelift.judge(table, metric="acc", baseline="plain")
+
+
+def test_a_seed_that_never_changes_gives_way_to_folds() -> None:
+    table = [{"method": v, "seed": 42, "fold": s, "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)]
+    judged = truelift.judge(table, baseline="plain")
+    assert judged.summary.asked.folds == 5
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_cell_of_a_column_that_is_named_is_a_variant(empty: Any) -> None:
+    judged = truelift.judge(exported(empty), metric="acc", variant="aug")
+    expected = truelift.judge(rows(), metric="test_accuracy")
+    assert judged.summary.asked.baseline == "none"
+    assert judged.verdicts == expected.verdicts
+    assert judged["mixup"].difference == expected["mixup"].difference
+    assert 'Runs without a value of aug are the variant "none".' in judged.notes
+    assert truelift.judge(exported(empty), metric="acc", variant="aug", baseline="mixup").verdicts["none"] == "hurts"
+
+
+def test_an_empty_variant_beside_one_of_that_name_is_refused() -> None:
+    table = exported()
+    table[3]["aug"] = "None"
+    with pytest.raises(InputError, match=r"^the table, row 1 has no variant in aug, where another has \"None\"\.$"):
+        truelift.judge(table, metric="acc", variant="aug")
+
+
+def test_an_empty_variant_in_a_column_that_was_found_is_asked_about() -> None:
+    table = [{**row, "method": "" if row["method"] == "noise" else row["method"]} for row in rows()]
+    wide = [{"method": v, **{f"seed_{s}": x for s, x in enumerate(of)}} for v, of in ACCURACY.items()]
+    wide[2]["method"] = None
+    for source, place in ((table, "row 11"), (wide, "row 3")):
+        with pytest.raises(InputError) as caught:
+            truelift.judge(source, baseline="plain", metric="test_accuracy")
+        assert str(caught.value) == (
+            f'the table, {place} has no variant in method. If it is one of its own, to be called "none", say so with '
+            "--variant method."
+        )
+        judged = truelift.judge(source, baseline="plain", metric="test_accuracy", variant="method")
+        assert judged["none"].seeds == 5
+
+
 def test_it_shows_itself(tmp_path: Path) -> None:
     hostile = {"plain": ACCURACY["plain"], "<script>&\x1b[31m": ACCURACY["mixup"]}
     judged = truelift.judge(rows(hostile), baseline="plain", question="Is <i> better?")

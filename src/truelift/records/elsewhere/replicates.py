@@ -1,14 +1,15 @@
-"""Rows that are no runs: means and the like among the seeds or folds, and what is no fold among folds.
+"""Rows that are no runs of their own: means among the seeds or folds, what is no fold among folds, a run's second row.
 
-Such a row would count as one more replicate, of the least spread of all, and decide what the runs alone do not.
+A row of means would count as one more replicate, of the least spread of all, and decide what the runs alone do not.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from truelift.errors import InputError
-from truelift.records.elsewhere.names import is_fold
-from truelift.records.elsewhere.run_table import RunTable
+from truelift.records.elsewhere.cells import text
+from truelift.records.elsewhere.names import all_distinct, is_fold
+from truelift.records.elsewhere.run_table import Fact, RunTable
 
 _SUMMARIES = {
     *("mean", "average", "averaged", "avg", "median", "std", "stdev", "stddev", "sd", "sem", "stderr", "se", "var"),
@@ -64,3 +65,24 @@ def is_summary(name: int | str) -> bool:
     """
     words = set(_WORD.findall(name.lower())) if isinstance(name, str) else set()
     return bool(words & _SUMMARIES) and words <= _SUMMARIES | _AROUND
+
+
+def of_two(columns: Mapping[str, Sequence[Fact]], one: int, other: int, *, steps: bool) -> str:
+    """What to do where two records are of one variant and seed, a sentence or two.
+
+    Args:
+        columns: What may tell records apart, by name, a value a record.
+        one: The first's index.
+        other: The second's.
+        steps: Whether it is known which steps they are of.
+    """
+    differing = [
+        name
+        for name, column in columns.items()
+        if text(column[one]) != text(column[other]) and not all_distinct(column)  # a name of its own tells no variants
+    ]
+    if differing:
+        told = ", ".join(differing[:3])
+        return f" They differ in {told}: make it part of the variant (--variant), or give a table for each."
+    rows = "" if steps else " If these are steps of one run, name their column with --step."
+    return f"{rows} If it was run again, leave one of the two out, chosen by anything but its result."
