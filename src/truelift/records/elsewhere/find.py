@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError, named
-from truelift.records.elsewhere import lightning_runs, mlflow_runs, tensorboard_runs, trackio_runs, trainer_runs
+from truelift.records.elsewhere import (
+    csv_runs,
+    lightning_runs,
+    mlflow_runs,
+    tensorboard_runs,
+    trackio_runs,
+    trainer_runs,
+)
 from truelift.records.elsewhere import wandb_runs as wandb
 from truelift.records.elsewhere.columns import Columns
 from truelift.records.elsewhere.databases import opened, tables
@@ -31,7 +38,7 @@ _TABLES = {
 }
 _FORMS = (
     "a table (.csv, .tsv, .jsonl, .json, .parquet), a database of MLflow or Trackio (.db), or a folder of MLflow, "
-    "TensorBoard, Weights & Biases, Lightning or a Trainer"
+    "TensorBoard, Weights & Biases, Lightning or a Trainer, or of one .csv a run"
 )
 
 
@@ -102,4 +109,6 @@ def _folder(folder: Path, wanted: Wanted) -> RunTable:
         return _database(databases[0], wanted)
     if databases:
         raise InputError(f"{folder} has several databases: name one of {', '.join(p.name for p in databases)}.")
+    if csv_runs.csv_files(folder):
+        return csv_runs.read_csv_runs(folder, wanted)
     raise InputError(f"{folder} holds no runs that can be read: it must be {_FORMS}.")
