@@ -57,7 +57,12 @@ def test_the_same_command_goes_on_from_there(kept: Path, tmp_path: Path) -> None
     there = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     name, scale = there["name"], there["scale"] or PAPER
     source = recipes.study_file(name.removesuffix(f"-{scale}"))
-    plan = read_plan(source, scale=scale, seeds=len(there["seeds"]), overrides={"data.path": "elsewhere/cifar10"})
+    overrides = {"data.path": "elsewhere/cifar10"}
+    if "detection.outliers" in there["changed"]:
+        outliers = tmp_path / Path(there["shared"]["detection.outliers"]).name
+        outliers.mkdir()
+        overrides["detection.outliers"] = str(outliers)
+    plan = read_plan(source, scale=scale, seeds=len(there["seeds"]), overrides=overrides)
     names = {variant.name for variant in plan.variants}
     found = [run.parent.relative_to(folder) for run in folder.glob("runs/*/*/result.json")]
     done = {run.as_posix() for run in found if run.parts[1] in names}

@@ -13,10 +13,12 @@ import pytest
 from tests.system.conftest import Truelift
 
 from truelift.cli.judge import _place
+from truelift.cli.ledger import form as ledger_form
 from truelift.cli.predict import _form as predict_form
 from truelift.cli.status import status_form
 from truelift.records import Run, Study
 from truelift.records.progress import RunProgress, StudyProgress
+from truelift.referee import Ledger
 from truelift.report import json_form
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -43,7 +45,7 @@ def test_the_lines_of_the_docs(truelift: Truelift, tmp_path: Path) -> None:
         printed += done.stdout
     (expected,) = blocks("judge.md", "text")
     assert [line.rstrip() for line in printed.splitlines()] == [line.rstrip() for line in expected.splitlines()]
-    report = tmp_path / "runs" / "judge" / "results"
+    report = tmp_path / "runs" / "judge" / "results.csv"
     assert {path.name for path in report.iterdir()} == {
         "report-runs.csv",
         *(f"report.{ending}" for ending in ("html", "md", "csv", "tex")),
@@ -73,6 +75,7 @@ def test_the_keys_of_the_docs_are_those_of_the_form(truelift: Truelift, tmp_path
         "stop": json_form.StopForm,
         "guard": json_form.GuardForm,
         "failures": json_form.FailuresForm,
+        "referee": json_form.RefereeForm,
         "plan": json_form.PlanForm,
         "plan like": json_form.PlanLikeForm,
         "seeds": json_form.SeedsForm,
@@ -86,6 +89,10 @@ def test_the_keys_of_the_docs_are_those_of_the_form(truelift: Truelift, tmp_path
     (entry,) = json.loads(truelift("list", tmp_path, "--json").stdout)["entries"]
     trained: Any = SimpleNamespace(folder=tmp_path, inputs=SimpleNamespace(classes=("a", "b")))
     rest = {"list": list(entry), "status": list(state), "run state": list(state["runs"][0])}
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.register("mixup", baseline="plain", metric="val_accuracy")
+    of_ledger = ledger_form(ledger.state(), ledger.head())
+    rest |= {"ledger": list(of_ledger), "candidate": list(of_ledger["candidates"][0])}
     rest["predict"] = list(predict_form(trained, [], []))
     assert told == {name: list(form.__struct_fields__) for name, form in forms.items()} | rest
     assert f"| `schema` | {json_form.VERSION} |" in (DOCS / "json.md").read_text()

@@ -146,7 +146,7 @@ def test_what_cannot_run_costs_no_level(truelift: Truelift, tmp_path: Path) -> N
         (("study", "study.toml", "--again"), "again needs --ledger"),
         (("study", "digits", "--ledger", "l.jsonl", "--seeds", "2"), "needs 3 seeds or more"),
         (("ledger", "l.jsonl"), "l.jsonl does not exist"),
-        (("ledger", "empty.jsonl"), "empty.jsonl is empty: give --rule to begin a ledger"),
+        (("ledger", "empty.jsonl"), "empty.jsonl has no rule yet: give --rule to begin a ledger"),
         (("ledger", "l.jsonl", "--rule", "lord", "--candidates", "3"), "left out with the rule lord"),
     ):
         refused = truelift(*arguments)

@@ -148,3 +148,13 @@ def test_bad_input_ends_both_with_one_line(tmp_path: Path) -> None:
             (line,) = err.splitlines()
             assert words in line
         assert not list(tmp_path.iterdir())
+
+
+def test_a_state_that_no_checkpoint_gives_back_ends_both(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy\nclass Mine:\n    def update(self): pass\n"
+        "    def state_dict(self): return {'a': numpy.zeros(2)}\n"
+    )
+    command = [*train(tmp_path / "run"), "--policy", str(tmp_path / "mine.py:Mine")]
+    for _, err in all_done(together(tmp_path, *command), status=2):
+        assert "must keep its state in tensors" in err

@@ -6,23 +6,25 @@ from pathlib import Path
 from truelift.cli.amounts import size, time
 from truelift.cli.progress import begun_line
 from truelift.cli.say import warn
+from truelift.report.standing import decide
 from truelift.studies.cost import Cost, study_cost
+from truelift.studies.how import How
 from truelift.studies.memory import memory_free
 from truelift.studies.plan import StudyPlan
 from truelift.studies.probe import Probe
 
 
-def show_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> int:
+def show_cost(plan: StudyPlan, folder: Path, how: How) -> int:
     """Tell what a study will cost.
 
     Args:
         plan: The study's.
         folder: Its folder.
-        jobs: Runs at a time, as for the study.
+        how: It would be run.
     """
     if any(variant.command is None for variant in plan.variants):  # a program tells by a run that has ended
         print("probing each variant for some seconds", file=sys.stderr, flush=True)
-    cost = study_cost(plan, folder, jobs=jobs)
+    cost = study_cost(plan, folder, how, decide=decide)
     print("\n".join(cost_lines(cost)))
     _warn_of_disk(cost.disk_bytes, cost.disk_free)
     if cost.crowded is not None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from truelift.cli.say import warn
 from truelift.errors import InputError, printable
 from truelift.referee import Candidate, Ledger, Rule, State
-from truelift.referee.chain import head_of
+from truelift.referee.writer import read
 
 
 def ledger(
@@ -34,7 +34,7 @@ def ledger(
         json: Print it as JSON and nothing else.
     """
     if rule is None and alpha is None and candidates is None:
-        told = "does not exist" if not file.exists() else "is empty" if _is_new(file) else None
+        told = "does not exist" if not file.exists() else "has no rule yet" if _is_new(file) else None
         if told is not None:
             raise InputError(f"{file} {told}: give --rule to begin a ledger.")
     found = Ledger(file, rule=rule, alpha=alpha, candidates=candidates)
@@ -50,8 +50,8 @@ def ledger(
 
 
 def _is_new(file: Path) -> bool:
-    """Whether a file is empty, and no ledger of which all lines were removed."""
-    return file.is_file() and file.stat().st_size == 0 and not head_of(file).exists()
+    """Whether a file is empty, or a crash cut its first line short."""
+    return State.of(file, read(file, file.absolute()).lines).opened is None
 
 
 def form(state: State, head: str) -> dict[str, Any]:

@@ -19,15 +19,14 @@ from truelift.errors import InputError
 from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.executors import Cluster, ExecutorOptions, Work, cluster_of, executor_options
-from truelift.studies.folders import by_folder, names_of, pending_of
-from truelift.studies.how import How, check_study
+from truelift.studies.folders import names_of
+from truelift.studies.how import How
 from truelift.studies.longest_first import LongestFirst
 from truelift.studies.looks import GivenLooks
 from truelift.studies.plan import StudyPlan
-from truelift.studies.preflight import look
+from truelift.studies.preflight import check, look
 from truelift.studies.study import run_study
 from truelift.studies.study_file import read_plan
-from truelift.studies.written import record_of
 from truelift.training import Experiment
 from truelift.training.distributed import started_by_torchrun
 from truelift.verdicts import Requirement
@@ -113,11 +112,11 @@ def study(
         raise InputError(f"{'ledger' if jobs is None else 'jobs'} must be left out with --executor {options.name}.")
     warn_of(plan)
     folder = out or Path("runs") / plan.name
+    how = How(jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=options.retries or 0, executor=cluster)
     if dry_run and cluster is None:
-        return show_cost(plan, folder, jobs=jobs)
+        return show_cost(plan, folder, how)
 
     lines = StudyLines(plan, quiet=quiet, json=json)
-    how = How(jobs=jobs, checkpoint_seconds=checkpoint_seconds, retries=options.retries or 0, executor=cluster)
     if ledger is not None:
         from truelift.cli import refereed  # a referee is wanted seldom
 
@@ -167,11 +166,7 @@ def study(
 
 def _handed_over(plan: StudyPlan, folder: Path, how: How, cluster: Cluster) -> str:
     """What a dry run shows of a study that a cluster is to run; refuses what the study would."""
-    check_study(plan, folder, how)
-    runs = by_folder(plan, folder)
-    record_of(plan, folder, runs, "")
-    one_by_one = plan.looks is not None
-    cluster.check(folder, one_by_one=one_by_one)
+    _, runs, _, pending = check(plan, folder, how)
     look(plan, cluster)
-    work = Work(folder, how.checkpoint_seconds, plan.metric.name, one_by_one=one_by_one)
-    return cluster.shown(list(LongestFirst(names_of(runs), pending_of(plan, runs)).folders()), work)
+    work = Work(folder, how.checkpoint_seconds, plan.metric.name, one_by_one=plan.looks is not None)
+    return cluster.shown(list(LongestFirst(names_of(runs), pending).folders()), work)

@@ -1,6 +1,8 @@
 """What a study says while it runs, to a person: a line a run, and the end of the log of one that failed."""
 
+import re
 import sys
+from collections.abc import Iterator, Sequence
 
 from truelift.cli import ahead
 from truelift.cli.say import ONE_AT_A_TIME, warn
@@ -27,6 +29,8 @@ class StudyLines:
         self._of = "/" if plan.looks is None else " of at most "
         self._quiet = quiet
         self._json = json
+        self._logs: dict[tuple[str, ...], str] = {}
+        """By the way in which runs failed, the first that did."""
 
     def tell(self, line: str) -> None:
         """Print a line."""
@@ -36,10 +40,14 @@ class StudyLines:
 
     def report_run(self, run: Run, ended: int, total: int) -> None:
         """Tell that a run has ended, as `run_study` does."""
-        self.tell(f"[{ended}{self._of}{total}] {run.variant} seed {run.seed}: {self._outcome(run)}")
-        if run.status == "failed" and (lines := log_tail(run.folder, _LAST_LINES)):
+        name = f"{run.variant} seed {run.seed}"
+        log = _end_of_log(run) if run.status == "failed" else ()
+        shown = self._logs.setdefault((run.failure()["reason"], *_without_numbers(log)), name) if log else name
+        again = "" if shown == name else f"; its log ends as that of {shown}"
+        self.tell(f"[{ended}{self._of}{total}] {name}: {self._outcome(run)}{again}")
+        if log and not again:
             self.tell(f"  the end of {printable(str(run.folder / 'log.txt'))}:")
-            for line in lines:
+            for line in log:
                 self.tell(f"  | {line}")
         if ended == total - 1:
             ahead.report()
@@ -52,6 +60,19 @@ class StudyLines:
             failure = run.failure()
             return failure["reason"] if failure.get("diverged") else f"failed: {failure['reason']}"
         return "interrupted" if run.folder.is_dir() else "failed: its folder was removed while it ran"
+
+
+def _end_of_log(run: Run) -> tuple[str, ...]:
+    """Without the line that a worker ends it with: that is the reason, which is told."""
+    lines = log_tail(run.folder, _LAST_LINES + 1)
+    return (lines[:-1] if lines and lines[-1].startswith("truelift: ") else lines)[-_LAST_LINES:]
+
+
+def _without_numbers(log: Sequence[str]) -> Iterator[str]:
+    """All but the last line without steps, seeds, times and names of folders, which differ between runs."""
+    for line in log[:-1]:
+        yield re.sub(r"\w*\d\w*", "", line)
+    yield log[-1]
 
 
 def warn_of(plan: StudyPlan) -> None:

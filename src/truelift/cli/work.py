@@ -9,9 +9,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from truelift.cli.say import warn
 from truelift.errors import InputError, check_seconds, unknown_name, whole
 from truelift.processes import available_cores
-from truelift.records import Run, Study, leased
+from truelift.records import Run, Study, leased, make_room
 from truelift.records.locks import InUseError
 from truelift.studies.again import tried_again
 from truelift.studies.executors import Work
@@ -71,6 +72,8 @@ def work(
         print(f"no run of this study is waiting{left_out}: truelift status says how far it is")
     if runs is not None:
         _try_again([by_folder[name] for name in names], until_decided=study.plan["until_decided"] is not None)
+    for name in names:
+        _make_room(by_folder[name])
     failed = False
     for number, path in enumerate(here.run(chosen, Work(folder, checkpoint_seconds, study.plan["metric"])), start=1):
         run = replace(by_folder[path.relative_to(folder).as_posix()])  # its status is another by now
@@ -97,6 +100,16 @@ def _try_again(named: Sequence[Run], *, until_decided: bool) -> None:
     for run in failed:
         with contextlib.suppress(InUseError), leased(run.folder, briefly=True):  # who has it tries it again
             (run.folder / "failure.json").unlink(missing_ok=True)
+
+
+def _make_room(run: Run) -> None:
+    """Set aside a result that says nothing of this run, with a word, unless another process has it."""
+    if run.status != "unfinished" or not os.path.lexists(run.folder / "result.json"):
+        return
+    with contextlib.suppress(InUseError), leased(run.folder, briefly=True):
+        if replace(run).status == "unfinished":
+            for line in make_room(run.folder):
+                warn(line)
 
 
 def _named(runs: str | None, tasks: Path | None, task: int | None) -> list[str] | None:

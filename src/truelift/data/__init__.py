@@ -1,6 +1,6 @@
 """Where images come from, how they are split and augmented, and how they reach the device."""
 
-from truelift.data.any_images import load_any
+from truelift.data.any_images import digest_any, load_any
 from truelift.data.augmentations import AugmentationOptions, build_changes
 from truelift.data.batch import Batch
 from truelift.data.batches import Batches
@@ -38,6 +38,7 @@ __all__ = [
     "StreamedBatches",
     "Unlabelled",
     "build_changes",
+    "digest_any",
     "fit_preprocessing",
     "growing_sides",
     "load",

@@ -1,5 +1,6 @@
 """The images at a path whatever they show: of every split, with labels or without. N images."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from truelift.data.columns import UnclearError
 from truelift.data.dataset import Images, ImageSet
+from truelift.data.decode import first_deep, is_bright, require_bright
 from truelift.data.decoded import decode_splits
 from truelift.data.files import walk
 from truelift.data.image_files import first_image, is_image, list_files
@@ -32,20 +35,45 @@ def load_any(path: Path, options: DataOptions, *, most: int) -> Images:
         Those that can be decoded, N or `most` of them; every label is −1.
 
     Raises:
-        InputError: There is no image, one cannot be read, or they differ in size and are not resized.
+        InputError: There is no image, one cannot be read, or they differ in size and are not resized; or as
+            `require_bright`.
     """
-    try:
-        listing = _Joined(_listings(path)).listing()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    listing = _listing(path)
     count = len(listing.labels)
     if not count:
         raise InputError(f"no image found: {path} has no row")
     chosen = np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
     if options.stream:
-        return find_photographs(listing, chosen, options)
+        photographs = find_photographs(listing, chosen, options)
+        if first_deep(listing, chosen) is not None:
+            photographs.histogram()  # which refuses dark ones
+        return photographs
     pixels, labels = decode_splits({"any": (listing, chosen)}, options)["any"]
+    if not is_bright(pixels):
+        require_bright(listing, chosen)
     return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
+
+
+def digest_any(path: Path) -> str:
+    """Sixteen hexadecimal digits that change with the images that `load_any` reads, wherever they lie; none is decoded.
+
+    Raises:
+        InputError: They cannot be found or read.
+    """
+    listing = _listing(path)
+    sha = hashlib.sha256(str(len(listing.labels)).encode())
+    sha.update(b"" if listing.content is None else listing.content())
+    return sha.hexdigest()[:16]
+
+
+def _listing(path: Path) -> Listing:
+    try:
+        return _Joined(_listings(path)).listing()
+    except UnclearError as error:  # the options are those of other data
+        advice = "give a folder of the image files alone, or a parquet file with one column of images"
+        raise InputError(f"{path} cannot be read: {error.problem}; {advice}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def _listings(path: Path) -> Sequence[Listing]:

@@ -90,8 +90,8 @@ def read_arrow(path: Path, options: ColumnOptions) -> Source:
     held = {file: table.column(rows.image) for file, table in tables.items()}
     if not holds_images(held[files[0]].type) or all(map(_lacks_bytes, held.values())):
         names = {file: names_in(values) for file, values in held.items()}
-        named = find_named(path, by_split, names, options.image_folder)
-        return named_source(rows.named(named), rows.numbered, "an arrow file")
+        named = find_named(path, by_split, names, rows.divided, options.image_folder)
+        return named_source(named, rows.numbered, "an arrow file")
     counts = {file: table.num_rows for file, table in tables.items()}
     refuse_columns(options, "encoded images", OF_ROWS)
     return rows.source(lambda split, labels: _list(by_split[split], counts, rows.image, labels))

@@ -21,7 +21,7 @@ LABEL_NAMES = (
 """Names of the column with the labels. With _name or _id behind it, too: class_name, category_id."""
 
 SPLIT_NAMES = ("split", "set", "subset", "partition")
-"""Names of the column that tells each image's split."""
+"""Names of the column that tells each image's split; an earlier one that tells any goes before a later one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,19 @@ class ColumnOptions:
         yield "label_columns", one, "left out with data.label_column and data.label_separator"
         several = self.label_columns is None or len(set(self.label_columns)) == len(self.label_columns) >= 2
         yield "label_columns", several, "two different names or more"
+
+
+class UnclearError(InputError):
+    """What a data set's columns hold cannot be told.
+
+    Args:
+        problem: Why.
+        advice: Which option says it.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}")
+        self.problem = problem
 
 
 OF_ROWS = ("image_column", "label_column", "label_columns", "label_separator")
@@ -81,15 +94,17 @@ def find_image(columns: Sequence[str], wanted: str | None, table: str) -> str:
         table: For messages.
 
     Raises:
-        InputError: There is none, or not the one that is wanted.
+        UnclearError: There is none.
+        InputError: Or not the one that is wanted.
     """
     if wanted is not None:
         return _wanted(columns, wanted, table, "image")
     found = named_image(columns)
     if found is None:
-        raise InputError(
+        raise UnclearError(
             f"{table}: no column is named for images ({', '.join(IMAGE_NAMES[:4])} and the like) among "
-            f"{_listed(columns)}; name it with --data.image_column"
+            f"{_listed(columns)}",
+            "name it with --data.image_column",
         )
     return found
 
@@ -111,14 +126,15 @@ def find_label(columns: Sequence[str], wanted: str | None, table: str) -> str:
     """The column with the labels: the one that is wanted, or is named for them, or is the only one.
 
     Raises:
-        InputError: There is none, or more than one could be meant, or not the one that is wanted.
+        UnclearError: There is none, or more than one could be meant.
+        InputError: Or not the one that is wanted.
     """
     if wanted is not None:
         return _wanted(columns, wanted, table, "label")
     found = named_labels(columns) or (list(columns) if len(columns) == 1 else [])
     if len(found) != 1:
         many = f"more than one label column: {', '.join(found)}" if found else f"no label column in {_listed(columns)}"
-        raise InputError(f"{table}: {many}; name it with --data.label_column")
+        raise UnclearError(f"{table}: {many}", "name it with --data.label_column")
     return found[0]
 
 
@@ -133,11 +149,11 @@ def named_labels(columns: Sequence[str]) -> list[str]:
     return found
 
 
-def find_split(columns: Sequence[str], options: ColumnOptions) -> str | None:
-    """The column that is named for splits, where there is one; none that is wanted for images or labels."""
+def find_splits(columns: Sequence[str], options: ColumnOptions) -> list[str]:
+    """The columns that are named for splits, in that order of names; none that is wanted for images or labels."""
     wanted = {options.image_column, options.label_column, *(options.label_columns or ())}
     plain = _by_plain([column for column in columns if column not in wanted])
-    return next((plain[name] for name in SPLIT_NAMES if name in plain), None)
+    return [plain[name] for name in SPLIT_NAMES if name in plain]
 
 
 def _by_plain(columns: Sequence[str]) -> dict[str, str]:

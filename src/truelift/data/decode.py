@@ -118,22 +118,37 @@ def require_bright(listing: Listing, indices: IntArray) -> None:
     Raises:
         InputError: They have 16 bits.
     """
+    deep = first_deep(listing, indices)
+    if deep is not None:
+        raise InputError(
+            f"images of 16 bits a channel must use their range, 0 to 65535, got values below {256 * BRIGHT} alone "
+            f"(the first is {listing.place(deep)}): scale them to that range, or save them with 8 bits"
+        )
+
+
+def first_deep(listing: Listing, indices: IntArray) -> int | None:
+    """The first of these images that can be decoded, if it has 16 bits a channel."""
     for index in indices[:_LOOKED_AT].tolist():
         deep = attempt(listing.opener(index), _has_16_bits)
-        if isinstance(deep, str):  # it cannot be decoded, and was left out
-            continue
-        if deep:
-            raise InputError(
-                f"images of 16 bits a channel must use their range, 0 to 65535, got values below {256 * BRIGHT} alone "
-                f"(the first is {listing.place(index)}): scale them to that range, or save them with 8 bits"
-            )
-        return
+        if not isinstance(deep, str):  # one that cannot be decoded was left out
+            return index if deep else None
+    return None
+
+
+def is_bright(pixels: Pixels) -> bool:
+    """Whether a pixel has `BRIGHT` or more; one is found at once, as a rule."""
+    return any(bool((image >= BRIGHT).any()) for image in pixels)
 
 
 def _has_16_bits(image: Image.Image) -> bool:
     """Whether a channel has 16 bits; Pillow opens such images in colour as of 8, and says so in how it decodes them."""
     tiles = getattr(image, "tile", ())
-    return image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in tiles)
+    return _is_16_bit_gray(image) or any(";16" in str(tile[3]) for tile in tiles)
+
+
+def _is_16_bit_gray(image: Image.Image) -> bool:
+    """Whether values are 0 to 65535, to which Pillow scales those of PGM, in a mode of more bits."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 def as_rgb(pixels: Pixels) -> Pixels:
@@ -166,11 +181,12 @@ def as_8_bit(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: The mode has 32 bits a pixel, of which nothing tells the range.
     """
-    if image.mode in ("I", "F"):
+    deep = _is_16_bit_gray(image)
+    if image.mode in ("I", "F") and not deep:
         raise ValueError(f"mode {image.mode}: 32 bits a channel, of unknown range")
     # Cameras store a turned sensor image and a note how to hold it.
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I;16"):
+    if deep:
         # Pillow's own conversion has clipped, not scaled, 16 bits to 8.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in _GRAY_MODES:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from truelift.data.columns import UnclearError
 from truelift.data.digest import of_files
 from truelift.data.files import is_hidden, say, subfolders, walk
 from truelift.data.image_formats import encoded_file, image_endings
@@ -88,14 +91,18 @@ def find_files(
                 say(f"{table}: its file names begin from {place}")
             return [_path(place, name, known) for name in names]
     where = table.parent if folder is None else folder
-    raise InputError(
-        f"{table} row 1: there is no image file {names[0]!r:.200} in {where}; "
-        "name the folder that the file names begin from with --data.image_folder"
+    raise UnclearError(
+        f"{table} row 1: there is no image file {names[0]!r:.200} in {where}",
+        "name the folder that the file names begin from with --data.image_folder",
     )
 
 
 def find_named(
-    root: Path, by_split: Mapping[str, Sequence[Path]], names: Mapping[Path, Sequence[str]], folder: str | None
+    root: Path,
+    by_split: Mapping[str, Sequence[Path]],
+    names: Mapping[Path, Sequence[str]],
+    divided: Mapping[str, IntArray],
+    folder: str | None,
 ) -> dict[str, list[str]]:
     """By split the absolute paths of the image files that files of rows name, as `find_files`.
 
@@ -103,6 +110,7 @@ def find_named(
         root: What the user gave: one of the files, or their folder.
         by_split: The files.
         names: The image files that each names, a row each from row 0.
+        divided: Of the training files the rows of each split, numbered through, where a column tells them; else empty.
         folder: As the user says.
 
     Raises:
@@ -110,11 +118,18 @@ def find_named(
     """
     given = None if folder is None else Path(folder).expanduser()
     within = root if root.is_dir() else None
-    found = {
-        split: [name for file in its for name in find_files(names[file], file, split, given, within)]
-        for split, its in by_split.items()
-    }
-    rows = [(file, row) for its in by_split.values() for file in its for row in range(len(names[file]))]
+    found: dict[str, list[str]] = {}
+    rows: list[tuple[Path, int]] = []
+    for files_for, its in by_split.items():
+        starts = np.cumsum([0, *(len(names[file]) for file in its)]).tolist()
+        every = {files_for: np.arange(starts[-1])}
+        for split, mine in (divided if divided and files_for == "train" else every).items():
+            found[split] = []
+            for file, start, end in zip(its, starts, starts[1:], strict=False):
+                chosen = (mine[(mine >= start) & (mine < end)] - start).tolist()
+                its_folder = split if len(by_split) == 1 else files_for
+                found[split] += find_files([names[file][row] for row in chosen], file, its_folder, given, within)
+                rows += [(file, row) for row in chosen]
     refuse_twice([name for its in found.values() for name in its], lambda i: "{} row {}".format(*rows[i]))
     return found
 

@@ -4,7 +4,8 @@ whole numbers          class numbers
 text                   a class for each name, in the order of the alphabet; all of them whole numbers: in theirs
 true and false         two classes, "false" and "true"
 lists of these         several labels an image: uint8 (N, K), 1 where the image has the class's label
-nothing                no label; of the whole test set: it can be predicted, not judged
+nothing                no label; of the whole test set: it can be predicted, not judged; −1 says the same, if no
+                       training image has it
 """
 
 import math
@@ -95,7 +96,7 @@ def number_labels(raw: Mapping[str, Raw], names: tuple[str, ...] | None) -> Numb
     Raises:
         InputError: A label is none of the kinds above, of another kind than the first, or missing.
     """
-    bare_test = "test" in raw and all(map(_is_missing, raw["test"].values))
+    bare_test = "test" in raw and _lacks_labels(raw["test"].values, raw["train"].values)
     plain = {
         split: [_plain(value, part.place, number) for number, value in enumerate(part.values)]
         for split, part in raw.items()
@@ -171,6 +172,19 @@ def _plain(value: Any, place: Place, number: int) -> Any:
     if not isinstance(value, bool | int) or abs(value) > _LARGEST_NUMBER:
         raise InputError(f"{place(number)}: a label must be a whole number, text, true or false, got {value!r:.50}")
     return value
+
+
+def _lacks_labels(test: Sequence[Any], train: Sequence[Any]) -> bool:
+    """Whether a test set says nothing throughout, or −1, by which the hub's sets say the same."""
+    if not all(_is_missing(value) or _is_minus_one(value) for value in test):
+        return False
+    return all(map(_is_missing, test)) or not any(map(_is_minus_one, train))
+
+
+def _is_minus_one(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip() == "-1"
+    return isinstance(value, int | float | np.generic) and bool(value == -1)
 
 
 def _is_missing(value: Any) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from truelift.data.columns import refuse_columns
 from truelift.data.dataset import Images, ImageSet, Splits
-from truelift.data.decode import BRIGHT, Pixels, as_rgb, decode_indices, require_bright
+from truelift.data.decode import Pixels, as_rgb, decode_indices, is_bright, require_bright
 from truelift.data.decoded import decode_splits
 from truelift.data.digest import DataState, state_of
 from truelift.data.digits import read_digits
@@ -66,7 +66,7 @@ def load(options: DataOptions, *, split_seed: int) -> Splits:
             state=state_of(source),
         )
     decoded = decode_splits(chosen, options)
-    if not any(map(_is_bright, decoded.values())):
+    if not any(is_bright(pixels) for pixels, _ in decoded.values()):
         require_bright(*chosen["train"])
     sets = _image_sets(decoded)
     train = sets["train"]
@@ -235,11 +235,6 @@ def _image_sets(decoded: dict[str, tuple[Pixels, Labels]]) -> dict[str, ImageSet
         split: _image_set(pixels if pixels.shape[3] == channels else as_rgb(pixels), labels)
         for split, (pixels, labels) in decoded.items()
     }
-
-
-def _is_bright(decoded: tuple[Pixels, Labels]) -> bool:
-    """Whether a pixel has `BRIGHT` or more; one is found at once, as a rule."""
-    return any(bool((image >= BRIGHT).any()) for image in decoded[0])
 
 
 def _image_set(pixels: Pixels, labels: Labels) -> ImageSet:

@@ -22,9 +22,8 @@ from truelift.data.given_images import array_of, image_of, open_item
 from truelift.data.image_formats import open_bytes, open_file
 from truelift.data.labels import divided
 from truelift.data.listing import IntArray, Opener
-from truelift.data.parquet_columns import class_names, find_columns, require_text
-from truelift.data.parquet_rows import split_words
-from truelift.data.split_columns import Told
+from truelift.data.parquet_columns import class_names, find_columns, find_split_columns, require_text
+from truelift.data.split_columns import Told, Words, find_told, words_of
 from truelift.errors import InputError
 from truelift.own import raised
 
@@ -122,9 +121,16 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
     if not hasattr(given, "__len__"):
         raise InputError(f"{where}: a data set that is streamed has no order; load it without streaming=True.")
     schema: pa.Schema = given.features.arrow_schema
+
+    def values(column: str) -> Any:
+        return given.select_columns([column]).with_format(None)[:][column]
+
+    def words(column: str) -> Words:
+        return words_of([*values(column)]).named(class_names(schema, column))
+
     try:
         refuse_columns(options, "a data set of Hugging Face", OF_ROWS)
-        columns = find_columns(schema, options)
+        columns = find_columns(schema, options, lambda column: words(column).tell)
         require_text(schema, columns.labels[0], options.label_separator)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
@@ -135,7 +141,7 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
     if isinstance(given.features[columns.image], library.Image):
         images = images.cast_column(columns.image, library.Image(decode=False))
     images = images.with_format(None)
-    labels = given.select_columns([columns.labels[0]]).with_format(None)[:][columns.labels[0]]
+    labels = values(columns.labels[0])
 
     def encoded(index: int) -> bytes | str:
         found = images[index][columns.image]
@@ -155,11 +161,8 @@ def _from_columns(where: str, given: Any, options: ColumnOptions) -> Given:
 
     if options.label_separator is not None:
         labels = [divided(label, options.label_separator) for label in labels]
-    told = None
-    if columns.split is not None:
-        said = given.select_columns([columns.split]).with_format(None)[:][columns.split]
-        words = split_words(schema, columns.split, [*said])
-        told = Told(columns.split, words, lambda index: f"{where} image {index}")
+    said = {column: words(column) for column in find_split_columns(schema, options, (columns.image, *columns.labels))}
+    told = find_told([said], [len(images)], lambda index: f"{where} image {index}")
     return Given(len(images), opened, sample, labels, class_names(schema, columns.labels[0]), where, told, None, True)
 
 

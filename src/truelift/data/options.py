@@ -56,7 +56,7 @@ class DataOptions(ColumnOptions, SplitOptions, SamplingOptions, StreamOptions):
 
 
 def resolve_data(options: DataOptions) -> DataOptions:
-    """`options`, checked as far as can be without reading files, with the path absolute and a name for it.
+    """`options`, checked as far as can be without reading files, with paths absolute and a name for the data's.
 
     Where there is a path and no name, the path's last part is the name.
 
@@ -73,4 +73,5 @@ def resolve_data(options: DataOptions) -> DataOptions:
     path = Path(options.path).expanduser().absolute()
     # A colon would make an import path of it.
     named = path.name.replace(":", "_") if options.name == DIGITS else options.name
-    return replace(options, path=str(path), name=named)
+    images = None if options.image_folder is None else str(Path(options.image_folder).expanduser().absolute())
+    return replace(options, path=str(path), name=named, image_folder=images)

@@ -34,7 +34,7 @@ from truelift.data.given_images import array_of, images_of, open_item
 from truelift.data.labels import Numbered, Raw, number_labels
 from truelift.data.listing import IntArray, Listing, Opener, Source, number_names
 from truelift.data.objects import Given, is_data_set, read_data_set
-from truelift.data.split_columns import divide, say_divided
+from truelift.data.split_columns import divide_and_say
 from truelift.errors import InputError, known, one_line
 from truelift.own import call
 
@@ -52,10 +52,12 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
         columns: Which columns of a Hugging Face `Dataset` hold what.
 
     Raises:
-        InputError: It does not take these args, raises, or what it gives are no images with labels.
+        InputError: It does not take these args, raises, or what it gives are no images with labels; or has no columns,
+            and options about them are given.
     """
     given, where = call(KIND, path, found, args), f'{KIND} "{path}"'
     if isinstance(given, Source):
+        refuse_columns(columns, "a Source that a function gives")
         return given
     if is_data_set(given):
         given = {"train": given}
@@ -72,8 +74,7 @@ def read_own(path: str, found: Any, args: Mapping[str, Any], columns: ColumnOpti
     if not any(isinstance(part, Given) and part.has_columns for part, _ in parts.values()):
         refuse_columns(columns, "images that a function gives without columns")
     said = {split: part.told for split, (part, _) in parts.items() if isinstance(part, Given) and part.told}
-    divided = divide(where, said, parts)
-    say_divided(where, said, divided)
+    divided = divide_and_say(where, said, parts)
     if divided and isinstance(whole := parts["train"][0], Given):
         chosen = {split: whole.part(rows) for split, rows in divided.items()}
         parts |= {split: (part, _rows(part.labels)) for split, part in chosen.items()}

@@ -84,9 +84,9 @@ def read_parquet(path: Path, options: ColumnOptions = _BY_ITSELF) -> Source:
     by_split = match_splits(path, files)
     schemas = _schemas(files)
     rows = number_rows(path, by_split, schemas, options, _read_columns)
-    named = _named(path, by_split, schemas, rows.image, options.image_folder)
+    named = _named(path, by_split, schemas, rows.image, rows.divided, options.image_folder)
     if named is not None:
-        return named_source(rows.named(named), rows.numbered, "a parquet file")
+        return named_source(named, rows.numbered, "a parquet file")
     refuse_columns(options, "encoded images", OF_ROWS)
     return rows.source(lambda split, labels: _list(by_split[split], rows.image, labels))
 
@@ -102,7 +102,7 @@ def list_parquet(path: Path) -> Listing:
     columns = Columns(find_images(schemas[files[0]], None), ())
     for file, schema in schemas.items():
         columns.require_same(file, schema, files[0], schemas[files[0]], labelled=False)
-    named = _named(path, {"train": files}, schemas, columns.image, None)
+    named = _named(path, {"train": files}, schemas, columns.image, {}, None)
     labels = np.full(sum(opened(file, lambda f: f.metadata.num_rows) for file in files), -1, dtype=np.int64)
     return _list(files, columns.image, labels) if named is None else list_files(named["train"], labels)
 
@@ -119,6 +119,7 @@ def _named(
     by_split: Mapping[str, Sequence[Path]],
     schemas: Mapping[Path, pa.Schema],
     image: str,
+    divided: Mapping[str, IntArray],
     folder: str | None,
 ) -> dict[str, list[str]] | None:
     """By split the image files that rows name; None where the rows hold the images."""
@@ -127,7 +128,7 @@ def _named(
     if held and not all(opened(file, partial(_lacks_bytes, column=image)) for file in files):
         return None
     names = {file: names_in(opened(file, lambda f: f.read(columns=[image])).column(0)) for file in files}
-    return find_named(path, by_split, names, folder)
+    return find_named(path, by_split, names, divided, folder)
 
 
 def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:

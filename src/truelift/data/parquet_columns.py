@@ -1,14 +1,14 @@
 """Which columns of parquet and arrow files hold images and labels."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from truelift.data.class_names import names_of
-from truelift.data.columns import ColumnOptions, find_split, named_image, named_labels
+from truelift.data.columns import ColumnOptions, UnclearError, find_splits, named_image, named_labels
 from truelift.errors import InputError, one_line
 
 _LABELS = "label (integer, text or boolean)"
@@ -22,13 +22,11 @@ class Columns:
         image: Encoded images, or the names of their files.
         labels: One column with labels, or with `each` one for each class.
         each: Whether each column says yes or no of a class.
-        split: What is named for splits.
     """
 
     image: str
     labels: tuple[str, ...]
     each: bool = False
-    split: str | None = None
 
     def names(self, schema: pa.Schema) -> tuple[str, ...] | None:
         """The classes' names, as far as the files say them."""
@@ -59,26 +57,40 @@ class Columns:
             raise InputError(f'{file} and {first} name the classes of "{self.labels[0]}" differently')
 
 
-def find_columns(schema: pa.Schema, options: ColumnOptions) -> Columns:
+def find_columns(schema: pa.Schema, options: ColumnOptions, tells: Callable[[str], bool]) -> Columns:
     """The columns that `options` name, or that can be meant.
 
     Images: the only column with bytes, a struct with the field `bytes` or plain binary; where there is none, text whose
     name is one for files (see `columns`), or a struct with the field `path`. Labels: the only ClassLabel column of the
     hub's metadata; or the one that is named for labels, of several such the only integers; or the only integers; or the
-    only other column of text or booleans. What is named for splits is none of them, unless `options` name it.
+    only other column of text or booleans. What is named for splits is none of them, unless `options` name it, or it
+    tells none and is the only other column.
+
+    Args:
+        schema: Of a file.
+        options: As the user gives them.
+        tells: Whether a column tells a split in some row.
 
     Raises:
         InputError: There is no such column, or more than one.
     """
-    image, split = find_images(schema, options.image_column), find_split(schema.names, options)
-    split = None if split == image or schema.names.count(split) > 1 else split
+    image = find_images(schema, options.image_column)
     if options.label_columns is None:
-        return Columns(image, (_label_column(schema, (image, split), options.label_column),), split=split)
+        splits = find_split_columns(schema, options, (image,))
+        others = [field.name for field in schema if field.name not in (image, *splits) and _holds_labels(field.type)]
+        others = others or [name for name in splits if _holds_labels(schema.field(name).type) and not tells(name)]
+        return Columns(image, (_label_column(schema, others, options.label_column),))
     for name in options.label_columns:
         kind = _wanted_type(schema, name, "data.label_columns")
         if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind)):
             raise InputError(f'data.label_columns must name 0 and 1 or booleans, got "{name}" of type {kind}')
-    return Columns(image, options.label_columns, each=True, split=split)
+    return Columns(image, options.label_columns, each=True)
+
+
+def find_split_columns(schema: pa.Schema, options: ColumnOptions, others: Sequence[str]) -> list[str]:
+    """The columns that are named for splits, and are none of the others."""
+    found = find_splits(schema.names, options)
+    return [name for name in found if name not in others and schema.names.count(name) == 1]
 
 
 def find_images(schema: pa.Schema, wanted: str | None) -> str:
@@ -125,13 +137,13 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
         raise InputError(f'the class names of "{column}" cannot be read: {one_line(error)}') from error
 
 
-def _label_column(schema: pa.Schema, others: Sequence[str | None], wanted: str | None) -> str:
+def _label_column(schema: pa.Schema, labels: Sequence[str], wanted: str | None) -> str:
+    """The column with labels: the one that is wanted, or one of those that can be."""
     if wanted is not None:
         kind = _wanted_type(schema, wanted, "data.label_column")
         if not _holds_labels(kind):
             raise InputError(f'data.label_column must name integers, text or booleans, got "{wanted}" of type {kind}')
         return wanted
-    labels = [field.name for field in schema if _holds_labels(field.type) and field.name not in others]
     integers = [field.name for field in schema if field.name in labels and pa.types.is_integer(field.type)]
     classes = [name for name in labels if class_names(schema, name) is not None]
     told = named_labels(labels)
@@ -178,8 +190,8 @@ def _only(found: Sequence[str], kind: str, option: str, schema: pa.Schema) -> st
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"more than one {kind} column: {', '.join(found)}; choose one with --{option}")
-    raise InputError(f"no {kind} column among {', '.join(schema.names)}; name it with --{option}")
+        raise UnclearError(f"more than one {kind} column: {', '.join(found)}", f"choose one with --{option}")
+    raise UnclearError(f"no {kind} column among {', '.join(schema.names)}", f"name it with --{option}")
 
 
 def require_text(schema: pa.Schema, column: str, separator: str | None) -> None:

@@ -14,8 +14,8 @@ from truelift.data.columns import ColumnOptions
 from truelift.data.image_files import beside, list_files
 from truelift.data.labels import Numbered, Raw, divided, from_columns, number_labels
 from truelift.data.listing import IntArray, Labels, Listing, Source, number_names, part_of
-from truelift.data.parquet_columns import Columns, class_names, find_columns, require_text
-from truelift.data.split_columns import Told, divide, say_divided
+from truelift.data.parquet_columns import Columns, class_names, find_columns, find_split_columns, require_text
+from truelift.data.split_columns import Told, Words, divide_and_say, find_told, joined, words_of
 from truelift.errors import InputError
 
 
@@ -73,11 +73,6 @@ class Rows:
         rest = {split: listing(split, its) for split, its in labels.items() if split not in self.divided}
         return self.numbered.source({**parts, **rest})
 
-    def named(self, names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-        """The image files that rows name, by the splits of the files, as those of the splits that they have."""
-        parts = {split: [names["train"][row] for row in rows.tolist()] for split, rows in self.divided.items()}
-        return {**names, **parts}
-
 
 def named_source(named: Mapping[str, Sequence[str]], numbered: Numbered, kind: str) -> Source:
     """The data set of image files that rows name.
@@ -116,7 +111,11 @@ def number_rows(
             none.
     """
     first = files["train"][0]
-    columns = find_columns(schemas[first], options)
+
+    def words(file: Path, column: str) -> Words:
+        return _words(read(file, [column]).column(column)).named(class_names(schemas[file], column))
+
+    columns = find_columns(schemas[first], options, lambda column: words(first, column).tell)
     tested = files.get("test", ())
     bare = () if any(set(columns.labels) & set(schemas[file].names) for file in tested) else tested
     for file, schema in schemas.items():
@@ -131,9 +130,13 @@ def number_rows(
     names = columns.names(schemas[first])
     names = read_class_names(path) if names is None else names
     found = {split: [*map(values, its)] for split, its in files.items()}
-    told = {split: its for split, paths in files.items() if (its := _told(paths, schemas, columns.split, read))}
-    chosen = divide(str(path), told, files)
-    say_divided(str(path), told, chosen)
+    told: dict[str, Told] = {}
+    for split, its in files.items():
+        taken, counts = (columns.image, *columns.labels), [*map(len, found[split])]
+        said = [{name: words(file, name) for name in find_split_columns(schemas[file], options, taken)} for file in its]
+        if (one := find_told(said, counts, _placed(its, counts))) is not None:
+            told[split] = one
+    chosen = divide_and_say(str(path), told, files)
     listed = columns.each or options.label_separator is not None
     if not chosen and not listed and all(_is_plain(part) for parts in found.values() for part in parts):
         return Rows(columns.image, _class_numbers(files, found, columns.labels[0], names), chosen)
@@ -143,11 +146,19 @@ def number_rows(
     return Rows(columns.image, number_labels(raw, names), chosen)
 
 
-def split_words(schema: pa.Schema, column: str, values: Any) -> list[Any]:
-    """What a column says of splits; class numbers by their names."""
-    names = class_names(schema, column)
-    listed = values if isinstance(values, list) else values.to_pylist()
-    return [names[value] if names and value in range(len(names)) else value for value in listed]
+def _words(values: pa.ChunkedArray) -> Words:
+    """What a column says, of which a row costs next to nothing."""
+    try:
+        chunks = values.dictionary_encode().chunks
+    except pa.ArrowException:  # of lists and the like
+        return words_of(values.to_pylist())
+    return joined([_words_of_chunk(chunk) for chunk in chunks])
+
+
+def _words_of_chunk(chunk: pa.DictionaryArray) -> Words:
+    known = words_of([*chunk.dictionary.to_pylist(), None])
+    places = pc.fill_null(chunk.indices.cast(pa.int64()), len(chunk.dictionary))
+    return Words(known.known, known.rows[places.to_numpy(zero_copy_only=False)])
 
 
 def _values(file: Path, columns: Columns, table: pa.Table, separator: str | None) -> Any:
@@ -157,26 +168,6 @@ def _values(file: Path, columns: Columns, table: pa.Table, separator: str | None
         return from_columns(said, lambda row: f"{file} row {row}")
     values = table.column(columns.labels[0])
     return values if separator is None else [divided(value, separator) for value in values.to_pylist()]
-
-
-def _told(
-    files: Sequence[Path],
-    schemas: Mapping[Path, pa.Schema],
-    column: str | None,
-    read: Callable[[Path, Sequence[str]], pa.Table],
-) -> Told | None:
-    """What a column says of splits in all rows of the files; None where none has it."""
-    having = {file for file in files if schemas[file].names.count(column) == 1}
-    if column is None or not having:
-        return None
-    parts = [
-        split_words(schemas[file], column, read(file, [column]).column(column))
-        if file in having
-        else [None] * read(file, ()).num_rows
-        for file in files
-    ]
-    joined = _joined(files, parts)
-    return Told(column, joined.values, joined.place)
 
 
 def _is_plain(values: Any) -> bool:
@@ -213,10 +204,15 @@ def _integers(file: Path, values: Any, column: str) -> IntArray:
 
 def _joined(files: Sequence[Path], parts: Sequence[Any]) -> Raw:
     values = [value for part in parts for value in (part if isinstance(part, list) else part.to_pylist())]
-    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    return Raw(values, _placed(files, [*map(len, parts)]))
+
+
+def _placed(files: Sequence[Path], lengths: Sequence[int]) -> Callable[[int], str]:
+    """Says where a row stands, of all of the files."""
+    starts = np.cumsum([0, *lengths]).tolist()
 
     def place(index: int) -> str:
         number = int(np.searchsorted(starts, index, side="right")) - 1
         return f"{files[number]} row {index - starts[number]}"
 
-    return Raw(values, place)
+    return place

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from truelift.data.columns import ColumnOptions, find_label, find_split
+from truelift.data.columns import ColumnOptions, find_label, find_splits
 from truelift.data.labels import divided, from_columns
 from truelift.data.members import Member, read_plain
+from truelift.data.split_columns import split_told
 from truelift.errors import InputError, one_line
 
 # A class number has no more digits, with signs and spaces around.
@@ -27,9 +29,8 @@ class Sample(NamedTuple):
     """What a sample's file says."""
 
     label: Any
-    split: Any = None
-    split_key: str | None = None
-    """json: the key that is named for splits."""
+    splits: Mapping[str, Any] = MappingProxyType({})
+    """json: what the keys say that are named for splits."""
 
 
 def read_label(file: Path, key: str, ending: str, member: Member, options: ColumnOptions) -> Sample:
@@ -50,6 +51,22 @@ def read_label(file: Path, key: str, ending: str, member: Member, options: Colum
     if ending == "txt":
         return Sample(divided(_text(_bytes(file, member, _LONGEST_TEXT), file, key), options.label_separator))
     return _from_json(_bytes(file, member, _LARGEST_JSON), file, key, options)
+
+
+def read_splits(file: Path, key: str, member: Member, options: ColumnOptions) -> Mapping[str, Any]:
+    """What KEY.json says of splits, where the label is in another file: nothing where it is no JSON object.
+
+    Args:
+        file: The shard.
+        key: The sample's.
+        member: KEY.json.
+        options: Which keys hold something else.
+    """
+    try:
+        found = _parsed(_bytes(file, member, _LARGEST_JSON), file, key)
+    except InputError:  # it may be anything
+        return {}
+    return _splits(found, options) if isinstance(found, Mapping) else {}
 
 
 def _bytes(file: Path, member: Member, most: int) -> bytes:
@@ -81,20 +98,29 @@ def _text(content: bytes, file: Path, key: str) -> str:
     return text
 
 
-def _from_json(content: bytes, file: Path, key: str, options: ColumnOptions) -> Sample:
+def _parsed(content: bytes, file: Path, key: str) -> Any:
     try:
         if len(content) > _LARGEST_JSON:
             raise ValueError(f"more than {_LARGEST_JSON} bytes")
-        found = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: {key}.json cannot be read: {one_line(error)}") from error
+
+
+def _splits(found: Mapping[str, Any], options: ColumnOptions) -> dict[str, Any]:
+    return {name: found[name] for name in find_splits([*found], options)}
+
+
+def _from_json(content: bytes, file: Path, key: str, options: ColumnOptions) -> Sample:
+    found = _parsed(content, file, key)
     if not isinstance(found, Mapping):
         return Sample(divided(found, options.label_separator))
-    where, split = f"{file}: {key}.json", find_split([*found], options)
-    told = None if split is None else found[split]
+    where, splits = f"{file}: {key}.json", _splits(found, options)
     if options.label_columns:
         said = {name: [found[find_label([*found], name, where)]] for name in options.label_columns}
-        return Sample(from_columns(said, lambda row: where)[0], told, split)
-    others = [name for name in found if name != split]
-    label = found[find_label(others, options.label_column, where)]
-    return Sample(divided(label, options.label_separator), told, split)
+        return Sample(from_columns(said, lambda row: where)[0], splits)
+    others = [name for name in found if name not in splits]
+    others = others or [name for name, value in splits.items() if split_told(str(value)) is None]
+    name = find_label(others, options.label_column, where)
+    splits.pop(name, None)
+    return Sample(divided(found[name], options.label_separator), splits)

@@ -1,20 +1,20 @@
 """Webdataset shards: tar files in which KEY.jpg is an image and KEY.cls, KEY.json or KEY.txt its label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from truelift.data.archives import COMPRESSED_TAR, read_tars, refuse_compressed
 from truelift.data.class_names import read_class_names
-from truelift.data.columns import ColumnOptions, refuse_columns, with_label
+from truelift.data.columns import ColumnOptions, find_splits, refuse_columns, with_label
 from truelift.data.files import files_ending, is_hidden, say
 from truelift.data.image_formats import image_endings
 from truelift.data.labels import Raw, number_labels
 from truelift.data.listing import Labels, Listing, Source, part_of
 from truelift.data.members import Member, list_members
-from truelift.data.sample_labels import ENDINGS, Sample, read_label
-from truelift.data.split_columns import Told, divide, say_divided
+from truelift.data.sample_labels import ENDINGS, Sample, read_label, read_splits
+from truelift.data.split_columns import Told, Words, divide_and_say, find_told, words_of
 from truelift.data.split_names import match_splits
 from truelift.data.tar_files import tar_members
 from truelift.errors import InputError
@@ -37,12 +37,13 @@ def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: st
     """The images of one shard, or of a folder of them; nothing is extracted.
 
     Files are matched to splits by their names (see `split_names`), and a key in KEY.json that is named for splits is
-    read (see `split_columns`). A key is a member's name up to the first dot of its last part. A label is a class number
-    in KEY.cls; where no shard has such or a key is wanted, the label in KEY.json (a key named label, class and the
-    like, or the one that is wanted); where none has these either, the line in KEY.txt. Class numbers are named by
-    `classes.txt` or `classes.json` beside the shards (see `class_names`), otherwise by themselves. Members of other
-    endings are left out. A test set without any label is one that can be predicted alone. Tar files whose images have
-    no labels, and of the training set lie in folders, are read as these folders (see `archives`).
+    read (see `split_columns`); where labels are in KEY.cls, only if the first KEY.json has such. A key is a member's
+    name up to the first dot of its last part. A label is a class number in KEY.cls; where no shard has such or a key is
+    wanted, the label in KEY.json (a key named label, class and the like, or the one that is wanted); where none has
+    these either, the line in KEY.txt. Class numbers are named by `classes.txt` or `classes.json` beside the shards (see
+    `class_names`), otherwise by themselves. Members of other endings are left out. A test set without any label is one
+    that can be predicted alone. Tar files whose images have no labels, and of the training set lie in folders, are read
+    as these folders (see `archives`).
 
     Args:
         path: A tar file, or a folder with some.
@@ -71,8 +72,7 @@ def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: st
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
     told = {split: its for split, (_, its) in read.items() if its is not None}
-    rows = divide(str(path), told, by_split)
-    say_divided(str(path), told, rows)
+    rows = divide_and_say(str(path), told, by_split)
     whole = raw["train"]
     raw |= {split: whole.part(numbers) for split, numbers in rows.items()}
     numbered = number_labels(raw, read_class_names(path))
@@ -145,19 +145,17 @@ def _label_ending(samples: Sequence[_Samples], endings: Sequence[str]) -> str | 
 def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnOptions) -> tuple[Raw, Told | None]:
     """The labels of a split in the order of its images, and what is told of their splits."""
     values: list[Any] = []
-    splits: list[Any] = []
-    split_key = None
+    splits: list[list[Mapping[str, Any]]] = [[] for _ in samples]
     keys = [(sample.file, key) for sample in samples for key in sample.images]
     bare = split == "test" and not any(sample.labels[ending] for sample in samples)  # no labels: none is missing
-    for sample in samples:
+    for sample, its in zip(samples, splits, strict=True):
         labels = sample.labels[ending]
         for key in sample.images:
             if key not in labels and not bare:
                 raise InputError(f"{sample.file}: {key} has an image but no {key}.{ending}")
             read = Sample(None) if bare else read_label(sample.file, key, ending, labels[key], options)
             values.append(read.label)
-            splits.append(read.split)
-            split_key = split_key or read.split_key
+            its.append(read.splits)
         # A .txt or .json without an image may be anything; a class may not.
         if ending == "cls" and (lone := labels.keys() - sample.images.keys()):
             raise InputError(f"{sample.file}: {min(lone)} has a class but no image (jpg, png and the like)")
@@ -165,7 +163,30 @@ def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnO
     def place(index: int) -> str:
         return "{} member {}".format(*keys[index])
 
-    return Raw(values, place), None if split_key is None else Told(split_key, splits, place)
+    splits = splits if ending == "json" else _splits_beside(samples, options)
+    return Raw(values, place), find_told([_by_key(its, options) for its in splits], [*map(len, splits)], place)
+
+
+def _splits_beside(samples: Sequence[_Samples], options: ColumnOptions) -> list[list[Mapping[str, Any]]]:
+    """What KEY.json says of the split of each image of each shard, where the labels are in other files.
+
+    To read one more file an image takes a while, which sets whose first says nothing of splits need not wait for.
+    """
+
+    def read(sample: _Samples, key: str) -> Mapping[str, Any]:
+        member = sample.labels["json"].get(key)
+        return {} if member is None else read_splits(sample.file, key, member, options)
+
+    first = next(((sample, key) for sample in samples for key in sample.images if key in sample.labels["json"]), None)
+    if first is None or not read(*first):
+        return [[{}] * len(sample.images) for sample in samples]
+    return [[read(sample, key) for key in sample.images] for sample in samples]
+
+
+def _by_key(splits: Sequence[Mapping[str, Any]], options: ColumnOptions) -> dict[str, Words]:
+    """What a shard's samples say, by the keys that are named for splits."""
+    keys = find_splits([*dict.fromkeys(key for said in splits for key in said)], options)
+    return {key: words_of([said.get(key) for said in splits]) for key in keys}
 
 
 def _list(samples: Sequence[_Samples], labels: Labels) -> Listing:

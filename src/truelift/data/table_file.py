@@ -151,6 +151,7 @@ def _delimited(file: Path, text: TextIO) -> Table:
 
 
 def _objects(file: Path, text: TextIO) -> Iterator[dict[str, Any]]:
+    row = 0
     for row, line in enumerate(filter(str.strip, _lines(text)), start=1):
         try:
             found = json.loads(line)
@@ -159,13 +160,12 @@ def _objects(file: Path, text: TextIO) -> Iterator[dict[str, Any]]:
         if not isinstance(found, dict):
             raise InputError(f"{file} row {row}: must be a JSON object, got {type(found).__name__}")
         yield found
+    if not row:
+        raise InputError(f"{file}: a table must have a row, got none")
 
 
 def _first_object(file: Path, text: TextIO) -> dict[str, Any]:
-    found = next(_objects(file, text), None)
-    if found is None:
-        raise InputError(f"{file}: a table must have a row, got none")
-    return found
+    return next(_objects(file, text))
 
 
 def _lines_of_json(file: Path, text: TextIO) -> Table:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from truelift.data.class_names import read_class_names
-from truelift.data.columns import ColumnOptions, find_image, find_label, find_split, named_image
+from truelift.data.columns import ColumnOptions, find_image, find_label, find_splits, named_image
 from truelift.data.files import files_ending, is_hidden, say, walk
 from truelift.data.image_files import beside, find_files, is_image, list_files, refuse_twice
 from truelift.data.labels import Raw, divided, from_columns, number_labels
 from truelift.data.listing import IntArray, Source
 from truelift.data.path_lists import LIST_ENDING, is_list
-from truelift.data.split_columns import Told, divide
+from truelift.data.split_columns import Told, divide, find_told, words_of
 from truelift.data.split_names import match_splits, split_of
 from truelift.data.table_file import TABLE_ENDINGS, Table, has_header, read_header, read_table
 from truelift.errors import InputError
@@ -67,8 +67,8 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
             twice.
     """
     by_split = {"train": [*files]} if len(files) == 1 else match_splits(path, files)
-    options = _with_label(read_header(by_split["train"][0]), by_split["train"][0], options)
     read = {named: [*map(read_table, tables)] for named, tables in by_split.items()}
+    options = _with_label(read["train"][0], options)
     told = {named: found for named, tables in read.items() if (found := _told(tables, options)) is not None}
     rows = divide(str(path), told, by_split)
     parts: dict[str, list[_Part]] = {}
@@ -107,13 +107,17 @@ def read_tables(path: Path, files: Sequence[Path], options: ColumnOptions) -> So
     )
 
 
-def _with_label(names: Sequence[str], table: Path, options: ColumnOptions) -> ColumnOptions:
-    """The options with the label column of the first training table, where the user has named none."""
+def _with_label(table: Table, options: ColumnOptions) -> ColumnOptions:
+    """The options with the label column of the first training table, where the user has named none.
+
+    A column that is named for splits and tells none can be it, if there is no other.
+    """
     if options.label_column is not None or options.label_columns is not None:
         return options
-    image, split = find_image(names, options.image_column, str(table)), find_split(names, options)
-    others = [name for name in names if name not in (image, split)]
-    return replace(options, label_column=find_label(others, None, str(table)))
+    image, splits = find_image(table.names, options.image_column, str(table.file)), find_splits(table.names, options)
+    others = [name for name in table.names if name not in (image, *splits)]
+    others = others or [name for name in splits if name != image and not words_of(table.columns[name]).tell]
+    return replace(options, label_column=find_label(others, None, str(table.file)))
 
 
 def _unnamed(path: Path, named: Sequence[str]) -> Sequence[str]:
@@ -142,18 +146,10 @@ class _Part:
 
 
 def _told(tables: Sequence[Table], options: ColumnOptions) -> Told | None:
-    """What the column that is named for splits says, of all rows of the tables; None where none has such."""
-    columns = [find_split(table.names, options) for table in tables]
-    named = next(filter(None, columns), None)
-    if named is None:
-        return None
-    values = [
-        value
-        for table, column in zip(tables, columns, strict=True)
-        for value in ([None] * table.rows if column is None else table.columns[column])
-    ]
+    """What the columns that are named for splits say, of all rows of the tables; None where none has such."""
+    columns = [{name: words_of(table.columns[name]) for name in find_splits(table.names, options)} for table in tables]
     rows = [(table.file, row + 1) for table in tables for row in range(table.rows)]
-    return Told(named, values, lambda index: "{} row {}".format(*rows[index]))
+    return find_told(columns, [table.rows for table in tables], lambda index: "{} row {}".format(*rows[index]))
 
 
 def _every(divided: Mapping[str, IntArray]) -> list[str]:
@@ -170,7 +166,7 @@ def _parts(
 ) -> dict[str, _Part]:
     """A table's rows by split."""
     image = find_image(table.names, options.image_column, str(table.file))
-    values = _labels(table, image, find_split(table.names, options), named, options)
+    values = _labels(table, image, find_splits(table.names, options), named, options)
     files = [_text(table, image, row) for row in range(table.rows)]
     splits = told or ([named] * table.rows if named is not None else _by_folder(table, files))
     rows: dict[str, list[int]] = {}
@@ -188,9 +184,11 @@ def _parts(
     }
 
 
-def _labels(table: Table, image: str, split: str | None, named: str | None, options: ColumnOptions) -> Sequence[Any]:
+def _labels(
+    table: Table, image: str, splits: Sequence[str], named: str | None, options: ColumnOptions
+) -> Sequence[Any]:
     """Each row's label as the table has it; None where a test set's table has none."""
-    others = [name for name in table.names if name not in (image, split)]
+    others = [name for name in table.names if name not in (image, *splits)]
     if options.label_columns:
         if named == "test" and not set(options.label_columns) & set(others):
             return [None] * table.rows

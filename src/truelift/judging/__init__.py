@@ -3,5 +3,6 @@
 from truelift.judging.compare import compare
 from truelift.judging.judge import judge
 from truelift.judging.judged import Judged
+from truelift.records.locks import InUseError
 
-__all__ = ["Judged", "compare", "judge"]
+__all__ = ["InUseError", "Judged", "compare", "judge"]

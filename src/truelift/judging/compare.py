@@ -1,6 +1,7 @@
 """Any training function, over variants and seeds: recorded, resumed and judged."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from truelift.judging.runner import Runner, result_in
 from truelift.judging.scale import fractions_beside, in_python, scaled
 from truelift.metrics import Metric
 from truelift.records import Study, earlier_plans, leased, now, read_plan, write_json
+from truelift.records.locks import InUseError
 from truelift.report import summarise
 from truelift.report.standing import decide
 from truelift.studies.growing import Growing
@@ -67,6 +69,7 @@ def compare(
     Raises:
         InputError: Bad input, found before anything runs, or `train` returns no dict of numbers.
         FailedError: All runs failed.
+        InUseError: Another process compares in the same folder.
     """
     at_least_zero("smallest_effect", smallest_effect)
     home = Path(folder).absolute()  # `train` may change the working directory
@@ -89,7 +92,7 @@ def compare(
             raise InputError("until_decided needs metric: what is judged is part of the plan, before the first run.")
         planned = plan_runs(train, variants, names, seeds_from(plan_of_looks.most_seeds))
         record = _record(folder, train, planned, names, by, {**asked, "until_decided": looks_record(plan_of_looks)})
-        with leased(home):
+        with _alone(home):
             record |= {"earlier": earlier_plans(home, record)}
             write_json(home / "study.json", record)
             _until_decided(Runner(train, home, given, better, scale, quiet), home, planned)
@@ -97,7 +100,7 @@ def compare(
         return Judged(summarise(Study.read(home)), folder=home)
     planned = plan_runs(train, variants, names, seeds_from(5 if seeds is None else seeds))
     earlier_plans(home, {"runs": runs_form(planned), "seeds": seeds_of(planned)})  # refuses what was planned otherwise
-    with leased(home):
+    with _alone(home):
         runner = Runner(train, home, given, better, scale, quiet)
         for number, run in enumerate(planned, start=1):
             runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")
@@ -108,6 +111,20 @@ def compare(
         record = _record(folder, train, planned, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the folder; where another process has it, say what to do."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(leased(home))
+        except InUseError as error:
+            raise InUseError(
+                f"{str(error).removesuffix('.')}, which compares there now. The same call, when that has ended, takes "
+                "its results and runs none again; a search goes on with its next candidate meanwhile."
+            ) from None
+        yield
 
 
 def _refuse_a_study(home: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from truelift.errors import InputError
@@ -47,7 +48,9 @@ def start_from(network: Classifier, weights: str) -> None:
 
 
 def weights_digest(weights: str | None) -> str | None:
-    """Sixteen hexadecimal digits that change with the content of a file to start from.
+    """Sixteen hexadecimal digits that change with the tensors of a file to start from, in whatever order they stand.
+
+    What else a file holds, as metadata, changes its bytes and no training.
 
     Args:
         weights: As `start_from` takes it; None: none are given.
@@ -58,10 +61,14 @@ def weights_digest(weights: str | None) -> str | None:
     if weights is None or weights == PUBLISHED:
         return None
     try:
-        with Path(weights).expanduser().open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError:
+        tensors = read_tensors(Path(weights).expanduser())
+    except InputError:
         return None
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items(), key=lambda item: str(item[0])):
+        sha.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        sha.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()[:16]
 
 
 def check_start(weights: str, published: bool, model: str) -> None:

@@ -1,10 +1,11 @@
 """What a study's folder remembers of plans that it had before: a verdict after a second look is not what it says.
 
 A plan counts as looked at where it could have been judged: where three seeds or more have results of the baseline and
-of one other variant, and the new plan has these runs too. Below three seeds nothing is decided, so nothing was seen.
+of one other variant, and the new plan has the runs of either too. Below three seeds nothing is decided, so nothing was
+seen; and what shares no run with the new plan is another study.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
         plan: The content that study.json is to have.
 
     Returns:
-        Each with `seeds`, `created` (`LOST` where a plan of looks is written anew, over results that are there) and
-        `folders`; where they were others, `removed` (variants that have results and are no part of it any more),
-        `metric` and `baseline`.
+        Each with `seeds`, `judged` (those of them that had results, where some had none), `created` (`LOST` where a
+        plan of looks is written anew, over results that are there), `folders` (a run's of each variant that had
+        results, which stands for its settings), `metric` and `baseline`. Earlier versions wrote `removed` in place of
+        the folders of variants that were removed.
 
     Raises:
         InputError: The study could be judged before, and was planned until decided with other looks, other variants or
@@ -39,43 +41,47 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
         return _lost(folder, plan)
     kept = list(before.get("earlier", []))
     looked = _looked(folder, before, plan)
-    if before.get("until_decided") != plan.get("until_decided") and looked:
+    if not looked:
+        return kept
+    if before.get("until_decided") != plan.get("until_decided"):
         raise InputError(
-            f"{folder} was planned with {words(before)}, and {looked} seeds have results: that cannot be changed any "
-            f"more. Go on with this plan, or take another folder ({_out(before)}) for {words(plan)}."
+            f"{folder} was planned with {words(before)}, and {len(looked)} seeds have results: that cannot be changed "
+            f"any more. Go on with this plan, or take another folder ({_out(before)}) for {words(plan)}."
         )
-    if before.get("until_decided") is not None and looked:
-        _refuse_changed(folder, before, plan, looked)
-    changed = _chosen_again(folder, before, plan) if looked else {}
-    if (before["seeds"] != list(plan["seeds"]) and looked) or changed:
-        folders = _folders(_in_both(before, plan))
-        kept.append({"seeds": before["seeds"], "created": before["created"], "folders": folders, **changed})
+    if before.get("until_decided") is not None:
+        _refuse_changed(folder, before, plan, len(looked))
+    look = {
+        "seeds": before["seeds"],
+        **({} if len(looked) == len(before["seeds"]) else {"judged": looked}),
+        "created": before["created"],
+        "folders": _folders(_done(folder, before), plan),
+        "metric": before["metric"],
+        "baseline": before["baseline"],
+    }
+    if _differs(look, plan) and _seen(look) not in map(_seen, kept):
+        kept.append(look)
     return kept
 
 
 def looks_before(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of a study.json, the earlier plans that had these variants: the baseline, and one other at least.
+    """Of a study.json, the earlier plans that had one of its variants, but for what it has now.
 
     Returns:
-        Each with `removed`, `metric` and `baseline` only where these differ from what the study has now.
+        Each with `seeds` (that could be judged), `planned` (their number) and `created`; and with `removed`, `edited`
+        (variants that had other settings), `metric` and `baseline` only where these differ from what the study has now.
     """
-    now = {run["folder"] for run in plan["runs"]}
-    metric = plan.get("planned_metric") or plan["metric"]
-    found = []
-    for one in plan.get("earlier", []):
-        same = {name for name, folder in one["folders"].items() if folder in now}
-        if plan["baseline"] not in same or len(same) < 2:
-            continue
-        changed = {
-            "removed": [name for name in one.get("removed", ()) if name not in plan["variants"]],
-            "metric": None if one.get("metric") == metric else one.get("metric"),
-            "baseline": None if one.get("baseline") == plan["baseline"] else one.get("baseline"),
+    now = _planned(plan)
+    return [
+        {
+            "seeds": one.get("judged", one["seeds"]),
+            "planned": len(one["seeds"]),
+            "created": one["created"],
+            **_changed(one, plan),
         }
-        differs = {name: value for name, value in changed.items() if value}
-        others = {name: value for name, value in one.items() if name not in changed}
-        if differs or others == one or one["seeds"] != list(plan["seeds"]):  # else it is as it was then
-            found.append({**others, **differs})
-    return found
+        for one in plan.get("earlier", [])
+        if not now.isdisjoint(one["folders"].values())
+        and (_differs(one, plan) or "judged" in one or one["created"] == LOST)
+    ]
 
 
 def words(plan: Mapping[str, Any]) -> str:
@@ -94,36 +100,38 @@ def shown_looks(looks: Sequence[int]) -> str:
 
 def _lost(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of a plan of looks that is written when there are results: nothing shows that it was made before."""
-    looked = 0 if plan.get("until_decided") is None else _looked(folder, plan, plan)
-    if not looked:
-        return []
-    return [{"seeds": list(plan["seeds"])[:looked], "created": LOST, "folders": _folders(plan["runs"])}]
+    looked = [] if plan.get("until_decided") is None else _looked(folder, plan, plan)
+    return [{"seeds": looked, "created": LOST, "folders": _folders(plan["runs"], plan)}] if looked else []
 
 
-def _looked(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any]) -> int:
-    """The seeds with results of the baseline and of another variant that both plans have; 0 below three."""
-    both = {run["folder"] for run in plan["runs"]}
-    seeds: dict[str, set[int]] = {}
+def _looked(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[int]:
+    """The seeds with results of the baseline and of another variant; none where the plan has too few of their runs."""
+    planned = _planned(plan)
+    there: dict[str, dict[int, bool]] = {}
     for run in _done(folder, before):
-        if run["folder"] in both:
-            seeds.setdefault(run["variant"], set()).add(run["seed"])
-    # A baseline that is no part of it any more tells nothing of what was seen of the others.
-    baseline = before["baseline"] if before["baseline"] in seeds else plan.get("baseline", "")
-    of_baseline = seeds.pop(baseline, set())
-    most = max((len(of_baseline & of_variant) for of_variant in seeds.values()), default=0)
-    return most if most >= FEWEST_SEEDS else 0
+        there.setdefault(run["variant"], {})[run["seed"]] = run["folder"] in planned
+    # A baseline that has no results tells nothing of what was seen of the others.
+    baseline = before["baseline"] if before["baseline"] in there else plan.get("baseline", "")
+    of_baseline = there.pop(baseline, {})
+    found: list[int] = []
+    for of_variant in there.values():
+        pairs = [seed for seed in of_variant if seed in of_baseline]
+        if sum(of_variant[seed] or of_baseline[seed] for seed in pairs) >= FEWEST_SEEDS:
+            found = max(found, pairs, key=len)
+    return found
 
 
 def _refuse_changed(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any], looked: int) -> None:
     """Refuse another choice of variants, or of how they are judged, once a plan of looks was looked at."""
     then, now = _chosen(before), _chosen(plan)
-    planned = {run["folder"] for run in plan["runs"]}
-    edited = [run["variant"] for run in _done(folder, before) if run["folder"] not in planned]
-    if then == now and edited:
-        what = f'settings of variant "{edited[0]}"'
-        then, now = {what: "as they were"}, {what: "as they are"}
+    planned = _planned(plan)
+    for run in _done(folder, before):
+        if run["folder"] not in planned:
+            what = f'settings of variant "{run["variant"]}"'
+            then, now = {**then, what: "as they were"}, {**now, what: "as they are"}
+            break
     for what, value in then.items():
-        if now[what] != value:
+        if now.get(what, value) != value:
             raise InputError(
                 f"{folder} was planned until decided with {what} {value}, and {looked} seeds have results: that cannot "
                 f"be changed any more. Go on with this plan, or take another folder ({_out(before)}) for {what} "
@@ -137,24 +145,43 @@ def _out(plan: Mapping[str, Any]) -> str:
 
 
 def _chosen(plan: Mapping[str, Any]) -> dict[str, str]:
-    """What of a plan is fixed before the first look, in words."""
-    guards = (f"{name} {guard['limit']:g}" for name, guard in sorted(plan.get("guards", {}).items()))
+    """What of a plan is fixed before the first look, in words; a scale only where it is given, as it may be later."""
+    guards = sorted(plan.get("guards", {}).items())
+    scales = {plan["metric"]: plan.get("metric_scale"), **{name: guard.get("scale") for name, guard in guards}}
     return {
         "variants": ", ".join(sorted(plan["variants"])),
         "baseline": plan["baseline"],
         "metric": plan["metric"],
         "higher_is_better": str(plan["higher_is_better"]).lower(),
         "smallest_effect": f"{plan['smallest_effect']:g}",
-        "guards": ", ".join(guards) or "none",
+        "guards": ", ".join(f"{name} {g['limit']:g}{' %' * g['relative']}" for name, g in guards) or "none",
+        **{f"higher_is_better of {name}": str(guard["higher_is_better"]).lower() for name, guard in guards},
+        **{f"scale of {name}": scale for name, scale in scales.items() if scale is not None},
     }
 
 
-def _chosen_again(folder: Path, before: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan of a fixed number of seeds had otherwise, where results could be seen; none where it is the same."""
-    variants = {run["variant"] for run in plan["runs"]}
-    removed = dict.fromkeys(run["variant"] for run in _done(folder, before) if run["variant"] not in variants)
-    found: dict[str, Any] = {"removed": list(removed)} if removed else {}
-    return found | {key: before[key] for key in ("metric", "baseline") if plan.get(key, before[key]) != before[key]}
+def _differs(look: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
+    """Whether an earlier plan was another than this one."""
+    return look["seeds"] != list(plan["seeds"]) or bool(_changed(look, plan))
+
+
+def _changed(look: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier plan had otherwise."""
+    planned, variants = _planned(plan), {run["variant"] for run in plan["runs"]}
+    places = set(map(_place, planned))
+    gone = {name: folder for name, folder in look["folders"].items() if folder not in planned}
+    changed: dict[str, Any] = {
+        "removed": [name for name in (*look.get("removed", ()), *gone) if name not in variants],
+        "edited": [name for name, folder in gone.items() if _place(folder) in places],
+    }
+    for key, now in (("metric", plan.get("planned_metric") or plan.get("metric")), ("baseline", plan.get("baseline"))):
+        changed[key] = None if look.get(key) == now else look.get(key)
+    return {name: value for name, value in changed.items() if value}
+
+
+def _seen(look: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What was seen at a look: one that sees the same again is none."""
+    return look.get("judged", look["seeds"]), look["folders"], look.get("metric"), look.get("baseline")
 
 
 def _done(folder: Path, plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -165,15 +192,20 @@ def _done(folder: Path, plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _in_both(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The runs of the earlier plan that the new one has too."""
-    both = {run["folder"] for run in plan["runs"]}
-    return [run for run in before["runs"] if run["folder"] in both]
+def _planned(plan: Mapping[str, Any]) -> set[str]:
+    """The folders of a plan's runs."""
+    return {run["folder"] for run in plan["runs"]}
 
 
-def _folders(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """A run's folder of each variant, which stands for all settings that change its results."""
+def _place(folder: str) -> str:
+    """A run's folder but for what stands for its settings."""
+    return folder.rpartition("-")[0]
+
+
+def _folders(runs: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> dict[str, str]:
+    """A run's folder of each variant, which stands for all settings that change its results; if it can, of a plan."""
+    planned = _planned(plan)
     folders: dict[str, str] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run["folder"] not in planned):
         folders.setdefault(run["variant"], run["folder"])
     return folders

@@ -39,9 +39,14 @@ class _Result(Struct):
     peak_bytes: Count | UnsetType = UNSET
 
 
+class _Ran(Struct):
+    sources: dict[str, str]
+
+
 class _Failure(Struct):
     reason: str
     diverged: bool = False
+    ran: _Ran | None = None
 
 
 class _Data(Struct):
@@ -71,6 +76,7 @@ class _Environment(Struct):
     steps: Count | UnsetType = UNSET
     from_step: Count | UnsetType = UNSET
     data: _Data | UnsetType = UNSET
+    outliers: str | UnsetType = UNSET
 
 
 class _PlannedRun(Struct):
@@ -109,6 +115,7 @@ class _EarlierPlan(Struct):
     seeds: list[int]
     created: str
     folders: dict[str, str]
+    judged: list[int] | UnsetType = UNSET
     removed: list[str] | UnsetType = UNSET
     metric: str | UnsetType = UNSET
     baseline: str | UnsetType = UNSET
@@ -181,6 +188,8 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 def read_failure(folder: Path) -> dict[str, Any]:
     """The content of a run's failure.json; its `reason` is one line, `diverged` whether the training did.
+
+    `ran` is what the result of a program's run would have had which has ended well without its metric.
 
     Raises:
         InputError: It is missing or damaged.

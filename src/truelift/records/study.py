@@ -28,7 +28,16 @@ class Study:
         """
         if not os.path.lexists(folder / "study.json"):
             raise InputError(f"{folder} must be the folder of a study: {_instead(folder)}")
-        plan = read_plan(folder)
+        return cls.planned(folder, read_plan(folder))
+
+    @classmethod
+    def planned(cls, folder: Path, plan: dict[str, Any]) -> "Study":
+        """The study that a folder holds, or would hold, with this plan.
+
+        Args:
+            folder: The study's.
+            plan: The content of its study.json.
+        """
         known = frozenset(fingerprint_of(run["folder"]) for run in plan["runs"])
         runs = (Run(run["variant"], run["seed"], folder / run["folder"], known) for run in plan["runs"])
         return cls(folder, plan, tuple(runs))

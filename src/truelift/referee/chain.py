@@ -28,6 +28,9 @@ START = "0" * 64
 
 CUT_SHORT = "cut short"
 
+_BEGINNING = b'{"alpha":'
+"""Of every ledger: keys are sorted."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -103,7 +106,8 @@ def parse(path: Path, content: bytes, head: tuple[int, str] | None) -> Chain:
         except InputError:
             if head is not None and head[0] > physical:
                 raise InputError(f"{path}, line {physical + 1} is cut short or changed.") from None
-            if _decode(rest) is not None:  # a whole line, but not the next one
+            begun = bool(lines) or rest[: len(_BEGINNING)] == _BEGINNING[: len(rest)]
+            if not begun or _decode(rest) is not None:  # no ledger; or a whole line, but not the next one
                 raise
             left = rest
     return _held_against(path, Chain(tuple(lines), physical, left, unended), head)

@@ -8,15 +8,18 @@ _SPLITS = {
     "val": "validation",
     "valid": "validation",
     "dev": "validation",
+    "train": "training",
+    "training": "training",
+}
+_STANDS_FOR = {
     "eval": "validation",
     "evaluation": "validation",
     "holdout": "held-out",
     "heldout": "held-out",
     "outlier": "test",  # truelift's detection has test images beside the outliers, and changed ones
     "fgsm": "test",
-    "train": "training",
-    "training": "training",
 }
+"""Where no split is named: the Trainer of Hugging Face calls a measure of test images `eval_test_accuracy`."""
 
 
 def images_of(metric: str, data: str = "") -> str:
@@ -30,7 +33,7 @@ def images_of(metric: str, data: str = "") -> str:
         data: The data set's, where it is known.
     """
     words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", metric).lower())  # testAccuracy too
-    split = next((_SPLITS[word] for word in words if word in _SPLITS), None)
+    split = next((known[word] for known in (_SPLITS, _STANDS_FOR) for word in words if word in known), None)
     if split is None:
         return untold(metric)
     return f"{split} images of {data}" if data else f"{split} images"

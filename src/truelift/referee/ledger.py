@@ -150,7 +150,8 @@ class Ledger:
             confirm: The last confirmation, on images that the ledger has never judged by.
 
         Returns:
-            The candidate, with its level and its seeds.
+            The candidate, with its level and its seeds. The same settings were perhaps registered under another name,
+            as by another search, and perhaps judged: go on with its `name`, and with its `decision` where it has one.
         """
         return self.register_all(
             {name: settings},
@@ -184,7 +185,8 @@ class Ledger:
         """Register candidates that share their seeds and their baseline's runs, such as a study's variants.
 
         What is registered and was never judged is given back as it is: the same call after a crash goes on with the
-        same level and seeds. What was judged is given back with its decision.
+        same level and seeds. What was judged is given back with its decision. Settings tell candidates apart, not
+        names: of two searches that propose the same, the second is given the first one's candidate, with its name.
 
         Args:
             candidates: What each sets, by name.

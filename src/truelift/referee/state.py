@@ -149,7 +149,8 @@ class State:
             entry = msgspec.convert(line.content, Entry)
         except (msgspec.ValidationError, RecursionError) as error:
             raise self._wrong(line, one_line(error)) from None
-        if isinstance(entry, Opened) != (self.opened is None):
+        # A crash may have cut the first line short too.
+        if isinstance(entry, Opened) != (self.opened is None) and not isinstance(entry, CutShort):
             told = "a ledger begins with its rule" if self.opened is None else "only the first line holds the rule"
             raise self._wrong(line, told)
         match entry:

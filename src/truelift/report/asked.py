@@ -27,10 +27,15 @@ class Earlier:
     """A plan before this one whose results could be judged."""
 
     seeds: int
+    """That could be judged."""
+    planned: int
+    """Seeds."""
     last_run: str
     """When; empty where its study.json was lost."""
     removed: tuple[str, ...] = ()
     """Variants that it had too, with results."""
+    edited: tuple[str, ...] = ()
+    """Variants that had other settings then."""
     metric: str | None = None
     """By which it was judged, where that was another."""
     baseline: str | None = None
@@ -178,8 +183,10 @@ def read_asked(plan: Mapping[str, Any]) -> Asked:
         earlier=tuple(
             Earlier(
                 len(one["seeds"]),
+                one["planned"],
                 one["created"],
                 tuple(one.get("removed", ())),
+                tuple(one.get("edited", ())),
                 one.get("metric"),
                 one.get("baseline"),
             )

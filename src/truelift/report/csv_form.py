@@ -23,7 +23,7 @@ _OF_COMPARISON = (
     *("more_seeds_low", "more_seeds_high", "failed_runs", "difference_with_failures", "verdict_with_failures"),
     *("verdict", "reason"),
 )
-_OF_GUARD = ("metric", "limit", "unit", "worse", "at_most", "p_value", "holds")
+_OF_GUARD = ("metric", "limit", "unit", "worse", "at_most", "p_value", "holds", "state")
 _OF_LOOK = (
     *("difference", "interval_low", "interval_high", "boundary_low", "boundary_high"),
     *("p_at_look", "p_any_stop"),
@@ -136,8 +136,8 @@ def _guards(comparisons: Mapping[str, Comparison], names: Mapping[str, str]) -> 
     fields: dict[str, list[object]] = {}
     for variant, c in comparisons.items():
         for one in c.guards:
-            found = (names[one.metric], one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds)
-            fields.setdefault(variant, []).extend(found)
+            found = (one.limit, one.unit, one.worse, one.at_most, one.p_value, one.holds, one.state)
+            fields.setdefault(variant, []).extend((names[one.metric], *found))
     most = max(map(len, fields.values()), default=0) // len(_OF_GUARD)
     return _Columns([f"guard_{1 + guard}_{name}" for guard in range(most) for name in _OF_GUARD], fields)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from truelift.records import Run
 
-# They differ between runs by their nature; changed data are told by `notes`.
-_OF_ONE_RUN = ("command", "started", "data", "weights", "steps", "from_step", "compiled_why")
+# They differ between runs by their nature; changed data and outliers are told by `notes`.
+_OF_ONE_RUN = ("command", "started", "data", "weights", "outliers", "steps", "from_step", "compiled_why")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from truelift import __version__
 from truelift.metrics import Metric
 from truelift.report import path
+from truelift.report.refereed import passed
 from truelift.report.rows import Row
 from truelift.report.summary import Summary
 from truelift.verdicts import Guarded, Look, WithFailures
@@ -41,6 +42,7 @@ class GuardForm(Struct, forbid_unknown_fields=True):
     p_broken: float | None
     holds: bool
     broken: bool
+    state: str
 
 
 class FailuresForm(Struct, forbid_unknown_fields=True):
@@ -85,10 +87,22 @@ class EarlierForm(Struct, forbid_unknown_fields=True):
     """A plan before this one whose results could be judged."""
 
     seeds: int
+    planned: int
     last_run: str
     removed: list[str]
+    edited: list[str]
     metric: str | None
     baseline: str | None
+
+
+class RefereeForm(Struct, forbid_unknown_fields=True):
+    """A variant as a candidate of a referee's ledger."""
+
+    candidate: int
+    level: float
+    look: int
+    confirmation: int
+    passed: bool | None
 
 
 class VariantForm(Struct, forbid_unknown_fields=True):
@@ -116,6 +130,7 @@ class VariantForm(Struct, forbid_unknown_fields=True):
     more_seeds: list[int | None] | None
     guards: list[GuardForm]
     with_failures: FailuresForm | None
+    referee: RefereeForm | None
     path: list[LookForm]
     stop: StopForm | None
 
@@ -219,12 +234,15 @@ def report_form(summary: Summary, files: Sequence[Path] = ()) -> ReportForm:
         if asked.looks is None
         else UntilDecidedForm(asked.looks.most_seeds, list(asked.looks.seeds), asked.looks.alpha),
         earlier=[
-            EarlierForm(one.seeds, one.last_run, list(one.removed), one.metric, one.baseline) for one in asked.earlier
+            EarlierForm(
+                one.seeds, one.planned, one.last_run, list(one.removed), list(one.edited), one.metric, one.baseline
+            )
+            for one in asked.earlier
         ],
         paired=asked.paired,
         replicates=asked.replicates,
         complete=summary.complete,
-        variants=[_variant(row, summary.asked.guard_names) for row in summary.rows],
+        variants=[_variant(row, summary.asked.guard_names, _refereed(row, summary)) for row in summary.rows],
         other_metrics={
             name: [_variant(row, summary.asked.guard_names) for row in rows] for name, rows in summary.others.items()
         },
@@ -288,7 +306,17 @@ def _metric(metric: Metric) -> MetricForm:
     return MetricForm(metric.name, metric.unit, metric.higher_is_better, metric.relative)
 
 
-def _variant(row: Row, guard_names: Mapping[str, str]) -> VariantForm:
+def _refereed(row: Row, summary: Summary) -> RefereeForm | None:
+    """Passed is None as long as the ledger has no verdict: runs are to come, or all failed."""
+    referee, found = summary.asked.referee, row.comparison
+    if referee is None or found is None:
+        return None
+    one = referee.candidates[row.variant]
+    judged = passed(found) if summary.complete and not found.failed_throughout else None
+    return RefereeForm(one.number, one.level, one.look, referee.confirmation, judged)
+
+
+def _variant(row: Row, guard_names: Mapping[str, str], referee: RefereeForm | None = None) -> VariantForm:
     c = row.comparison
     return VariantForm(
         name=row.variant,
@@ -313,6 +341,7 @@ def _variant(row: Row, guard_names: Mapping[str, str]) -> VariantForm:
         more_seeds=None if c is None or c.more_seeds is None else list(c.more_seeds),
         guards=[] if c is None else [_guard(guard, guard_names[guard.metric]) for guard in c.guards],
         with_failures=None if c is None or c.with_failures is None else _failures(c.with_failures),
+        referee=referee,
         path=[] if c is None else [_look(look) for look in c.path],
         stop=None if c is None or c.stop is None else StopForm(c.stop.seeds, c.stop.ended),
     )
@@ -344,6 +373,7 @@ def _guard(found: Guarded, name: str) -> GuardForm:
         p_broken=found.p_broken,
         holds=found.holds,
         broken=found.broken,
+        state=found.state,
     )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from truelift.report import path, published, sections, tradeoff
+from truelift.report import guarded, path, published, sections, tradeoff
+from truelift.report.legend import header_legend
 from truelift.report.notes import HEADING
 from truelift.report.plain import markdown_code, markdown_text
 from truelift.report.summary import Summary
@@ -16,8 +17,10 @@ def markdown(summary: Summary) -> str:
         *([markdown_text(summary.answer)] if summary.headlines else []),
         _list(headline.line for headline in summary.headlines.values()),
         table(sections.HEADER, sections.cells(summary.rows)),
-        sections.header_legend(summary),
+        header_legend(summary),
     ]
+    if guards := guarded.cells(summary.rows):
+        parts += [f"### {guarded.HEADING}", table(guarded.HEADER, guards), guarded.LEGEND]
     if summary.published:
         beside = published.cells(summary.published, summary.rows)
         legend = markdown_text(published.legend(asked.changed))

@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from truelift.report import sections
+from truelift.report import guarded, sections
 from truelift.report.summary import Summary
 
 
@@ -12,7 +12,6 @@ def notebook_html(summary: Summary) -> str:
     return templates.get_template("notebook.html").render(
         summary=summary,
         asked=summary.asked,
-        header=sections.HEADER,
-        rows=sections.cells(summary.rows),
+        tables=[(sections.HEADER, sections.cells(summary.rows)), (guarded.HEADER, guarded.cells(summary.rows))],
         symbols=sections.SYMBOLS,
     )

@@ -11,6 +11,9 @@ _ORDINALS = {1: "Second", 2: "Third", 3: "Fourth"}
 MOST_AT_ONCE = 20
 """Of what a terminal shows; the files have all."""
 
+_PART_OF_THEM = "unknown, of an earlier version, which may have taken a fifth of them"
+"""In place of the digest of a run that has none."""
+
 EARLY = (
     "A look before the end: runs of the plan are still to come. Whoever stops a study at a look, or goes on with more "
     "seeds because of it, finds effects that are not there more often than its p-values say; --until-decided plans "
@@ -35,6 +38,7 @@ def notes(study: Study, asked: Asked) -> tuple[str, ...]:
         *found,
         *_without_config(done),
         *_changed_data(done, asked),
+        *_changed_outliers(done, asked),
         *_changed_sources(done),
         *_shared_gpus(done),
     )
@@ -75,6 +79,20 @@ def _changed_data(done: Sequence[Run], asked: Asked) -> Iterator[str]:
         if len(by_digest) > 1:
             parts = [f"{_data(facts[digest])} in {_runs(runs)}" for digest, runs in by_digest.items()]
             yield f"The data changed between runs, which are not comparable then: {'; '.join(parts)}."
+
+
+def _changed_outliers(done: Sequence[Run], asked: Asked) -> Iterator[str]:
+    """Variants of one set of outliers whose runs were not measured with the same images."""
+    settings = {variant.name: str(variant.settings.get("detection.outliers")) for variant in asked.variants}
+    versions: dict[str, dict[str, list[Run]]] = {}
+    for run in done:
+        if "outlier_auroc" in run.result()["metrics"]:
+            digest = run.environment().get("outliers", _PART_OF_THEM)
+            versions.setdefault(settings[run.variant], {}).setdefault(digest, []).append(run)
+    for by_digest in versions.values():
+        if len(by_digest) > 1:
+            parts = [f"{digest} in {_runs(runs)}" for digest, runs in by_digest.items()]
+            yield f"The outliers changed between runs, whose areas are not comparable then: {'; '.join(parts)}."
 
 
 def _data(facts: Mapping[str, object]) -> str:
@@ -123,6 +141,19 @@ def _seeds(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
+def short_second_look(asked: Asked) -> str:
+    """The same in a few words; empty where they were not."""
+    if not asked.earlier:
+        return ""
+    if asked.looks is not None:
+        return "Nothing shows that the plan of looks was made before the first results."
+    return f"{_ordinal(asked)} look at these results: p-values and intervals hold for one."
+
+
+def _ordinal(asked: Asked) -> str:
+    return _ORDINALS.get(len(asked.earlier), "One more")
+
+
 def second_look(asked: Asked) -> str | None:
     """That results were looked at before, with other seeds, variants, metric or baseline; None where they were not."""
     if not asked.earlier:
@@ -135,10 +166,10 @@ def second_look(asked: Asked) -> str | None:
     before = ", ".join(map(_look_before, asked.earlier))
     seeds = len(asked.seeds)
     told = (
-        f"{_ORDINALS.get(len(asked.earlier), 'One more')} look: its results could be judged before, with {before}, and "
+        f"{_ordinal(asked)} look: its results could be judged before, with {before}, and "
         f"are now with {seeds}. Its p-values and intervals hold for one look."
     )
-    chosen = [one for one in asked.earlier if one.removed or one.metric or one.baseline]
+    chosen = [one for one in asked.earlier if one.removed or one.edited or one.metric or one.baseline]
     if chosen:
         told += " Variants, a metric or a baseline chosen after results were seen find effects that are not there."
     if len(chosen) < len(asked.earlier) or any(one.seeds != seeds for one in chosen):
@@ -151,9 +182,14 @@ def second_look(asked: Asked) -> str | None:
 
 
 def _look_before(one: Earlier) -> str:
+    seeds = f"{one.seeds} seeds" if one.seeds == one.planned else f"{one.seeds} of {one.planned} seeds"
+    others = [
+        *([f"of {', '.join(one.edited)} with other settings"] if one.edited else []),
+        *([f"of {', '.join(one.removed)} too"] if one.removed else []),
+    ]
     words = [
-        f"of {', '.join(one.removed)} too" if one.removed else "",
+        " and ".join(others),
         f"by {one.metric}" if one.metric else "",
         f"against {one.baseline}" if one.baseline else "",
     ]
-    return " ".join((f"{one.seeds} seeds ({one.last_run[:10]})", *filter(None, words)))
+    return " ".join((f"{seeds} ({one.last_run[:10]})", *filter(None, words)))

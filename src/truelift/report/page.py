@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from truelift.report import path, path_figure, published, runs, sections, tradeoff
+from truelift.report import guarded, path, path_figure, published, runs, sections, tradeoff
 from truelift.report.all_studies import Overview
 from truelift.report.curves import Curve
 from truelift.report.downloads import downloads
@@ -26,6 +26,7 @@ from truelift.report.figures import (
     curves_figure,
     differences_figure,
 )
+from truelift.report.legend import header_legend
 from truelift.report.notes import HEADING
 from truelift.report.path_figure import path_figures
 from truelift.report.plain import one_line
@@ -72,6 +73,8 @@ def html_page(summary: Summary, version: str = "") -> str:
             asked=summary.asked,
             saving=summary.trade_off,
             figures=_figures(summary),
+            guarded=guarded,
+            header_legend=header_legend,
             path=path,
             path_caption=path_figure.CAPTION,
             published=published,

@@ -57,6 +57,11 @@ def read_referee(plan: Mapping[str, Any]) -> Referee | None:
     )
 
 
+def passed(comparison: Comparison) -> bool:
+    """Whether a candidate passed at its level, by which it was compared."""
+    return comparison.verdict == "helps"
+
+
 def refereed_line(name: str, referee: Referee, comparison: Comparison) -> str:
     """The level at which a variant was judged, in one sentence."""
     one = referee.candidates[name]
@@ -66,6 +71,6 @@ def refereed_line(name: str, referee: Referee, comparison: Comparison) -> str:
     else:
         kind = f"candidate {one.number} of the ledger ({rule} is at most {referee.alpha:g})"
         kind += f", look {one.look} at it" if one.look > 1 else ""
-    passed = "passed" if comparison.verdict == "helps" else "not passed"
+    found = "passed" if passed(comparison) else "not passed"
     p = "no p-value" if comparison.p_value is None else f"two-sided p = {comparison.p_value:.2g}"
-    return f"{name}: {passed}; {kind}; {p}, held against {2 * one.level:.2g}."
+    return f"{name}: {found}; {kind}; {p}, held against {2 * one.level:.2g}."

@@ -16,33 +16,6 @@ from truelift.verdicts.wording import percent
 SYMBOLS = {"helps": "▲", "hurts": "▼", "no effect": "■", "undecided": "◆", "failed": "✕"}
 """Before each verdict, for those who see no colours."""
 HEADER = ("variant", "mean ± sd", "difference", "interval", "P(better)", "p", "verdict")
-HEADER_LEGEND = (
-    "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
-    "interval: 95 % for one variant; for several at the level of the verdict's correction, so that it holds 0 exactly "
-    "where p does not decide. P(better): share "
-    "of the pairs in which the variant is better; p: paired t, corrected for all variants."
-)
-LEDGER_LEGEND = (
-    "Mean and standard deviation over seeds; difference to the baseline, mean over paired seeds, with a paired-t "
-    "interval at the level that the ledger gave the variant, so that it holds 0 exactly where p does not decide. "
-    "P(better): share of the pairs in which the variant is better; p: paired t, scaled so that 0.05 stands for that "
-    "level."
-)
-UNTIL_DECIDED_LEGEND = (
-    "Mean and standard deviation over the seeds that were judged; difference to the baseline, mean over paired seeds, "
-    "with the innermost interval of all looks, at the level of the verdict's correction. P(better): share of the pairs "
-    "in which the variant is better; p: over all looks so far, valid wherever the study stops, corrected for all "
-    "variants."
-)
-FOLDS_LEGEND = (
-    "Mean and standard deviation over folds; difference to the baseline, mean over the folds, with the interval of "
-    "Nadeau and Bengio's corrected t, at the level of the verdict's correction. P(better): share of the folds in which "
-    "the variant is better; p: corrected t, corrected for all variants too."
-)
-UNPAIRED_LEGEND = (
-    "Mean and standard deviation over runs; difference of the means, with Welch's interval: the runs are no pairs; "
-    "P(better): share of all pairs of a run of each in which the variant is better; p: Welch's test, Holm-corrected."
-)
 _PAIRS = (
     "Variants share each seed's initial weights, data order, augmentation and split, so that results are compared in "
     "pairs."
@@ -57,17 +30,6 @@ OTHERS_LEGEND = (
     "is shown by its means alone. "
     "report.csv has every number."
 )
-
-
-def header_legend(summary: Summary) -> str:
-    """What the columns are."""
-    if summary.asked.looks is not None:
-        return UNTIL_DECIDED_LEGEND
-    if summary.asked.folds is not None:
-        return FOLDS_LEGEND
-    if summary.asked.referee is not None:
-        return LEDGER_LEGEND
-    return HEADER_LEGEND if summary.asked.paired else UNPAIRED_LEGEND
 
 
 def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from truelift.report import path, published, sections
+from truelift.report import guarded, path, published, sections
 from truelift.report.notes import MOST_AT_ONCE
 from truelift.report.plain import one_line
 from truelift.report.rows import Row
@@ -22,6 +22,7 @@ _VERDICTS = {
     "baseline": "dim",
 }
 _MOST_UNDECIDED = 12
+_STATES = {"held": "green", "broken": "red", "open": "yellow"}
 _AGREEMENTS = {"agrees": "green", "differs": "red"}
 
 
@@ -34,6 +35,9 @@ def print_summary(summary: Summary, console: Console) -> None:
     pairs = f"{at_most}{seeds} {summary.asked.replicates[:-1] if seeds == 1 else summary.asked.replicates}"
     counted = pairs if summary.asked.paired else "not paired by seed"
     console.print(_verdict_table(f"{summary.metric.name}{unit}, {counted}", summary.rows))
+    if guards := guarded.cells(summary.rows):
+        console.print()
+        console.print(_guard_table(guards))
     console.print()
     for line in (*_verdicts(summary), *path.lines(summary), *summary.problems, *summary.cautions):
         _print(console, line)
@@ -73,6 +77,15 @@ def _verdict_table(title: str, rows: Sequence[Row]) -> Table:
     for row in sections.cells(rows):
         *values, verdict = (row[i] for i in shown)
         table.add_row(*map(_cell, values), _cell(verdict, _VERDICTS[verdict]))
+    return table
+
+
+def _guard_table(guards: Sequence[Sequence[str]]) -> Table:
+    table = _table(guarded.HEADING)
+    for i, name in enumerate(guarded.HEADER):
+        table.add_column(name, justify="right" if i > 2 else "left", no_wrap=i > 1, overflow="fold")
+    for variant, guard, state, *numbers in guards:
+        table.add_row(_cell(variant), _cell(guard), _cell(state, _STATES[state]), *map(_cell, numbers))
     return table
 
 

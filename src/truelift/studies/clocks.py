@@ -1,6 +1,6 @@
-"""Whether the runs of a study on GPUs will have times that can be compared."""
+"""Whether the runs of a study will have times that can be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from truelift.metrics import is_time
 from truelift.studies.executors.local import Local
@@ -16,8 +16,10 @@ def times_that_mislead(plan: StudyPlan, local: Local, unrecorded: Mapping[str, s
         unrecorded: Why each variant's steps are not recorded as CUDA graphs; empty where they are.
     """
     judged = [name for name in (plan.metric.name, *(guard.metric.name for guard in plan.guards)) if is_time(name)]
-    if not judged or not local.gpus:
+    if not judged:
         return []
+    if not local.gpus:
+        return _on_cores(judged, local.jobs)
     told, gpus = [], len(local.gpus)
     if local.jobs > gpus:
         there = f"{gpus} GPU{'s' * (gpus > 1)}"
@@ -33,3 +35,11 @@ def times_that_mislead(plan: StudyPlan, local: Local, unrecorded: Mapping[str, s
             "alike."
         )
     return told
+
+
+def _on_cores(judged: Sequence[str], jobs: int) -> list[str]:
+    # The process's own time is what is left to compare where runs share caches and memory.
+    clocks = [name for name in judged if not name.endswith("cpu_seconds")]
+    if jobs == 1 or not clocks:
+        return []
+    return [f"{clocks[0]} is judged, and {jobs} runs at a time slow each other down: --jobs 1 runs them one by one."]

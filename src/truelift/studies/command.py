@@ -7,13 +7,14 @@ the `bash -c` line that would work.
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import tomli_w
 
 from truelift.errors import InputError, is_number, is_whole, require, unknown_name
 from truelift.studies.shell import shell_syntax, through_bash
-from truelift.studies.words import filled_words
+from truelift.studies.words import args_are_for_shell, filled_words
 
 _PLACEHOLDERS = ("seed", "out", "args")
 
@@ -30,6 +31,11 @@ PROGRAM_KEYS: Mapping[str, Mapping[str, Any]] = {
         "recorded with each run.",
         "type": "array",
         "items": {"type": "string"},
+    },
+    "results": {
+        "description": "A table or a JSON file that it leaves in {out} in place of metrics.json: the numbers of a "
+        "table's last row are the metrics.",
+        "type": "string",
     },
     "timeout": {"description": "Seconds that a run may take.", "type": "number", "exclusiveMinimum": 0},
     "retries": {
@@ -54,11 +60,13 @@ class Program:
     """Seconds of a run at most."""
     retries: int
     """Further tries of a run that has failed."""
+    results: str | None = None
+    """What it leaves in place of metrics.json, from its folder."""
 
     def config(self) -> dict[str, Any]:
         """What config.toml says beside command, args and seed: how it is run, which makes no run another one."""
-        limits = {"timeout": self.timeout, "retries": self.retries or None, "inputs": list(self.inputs) or None}
-        return {name: value for name, value in limits.items() if value is not None}
+        how = {"timeout": self.timeout, "retries": self.retries or None, "inputs": list(self.inputs) or None}
+        return {name: value for name, value in {**how, "results": self.results}.items() if value is not None}
 
 
 def read_program(command: Any, table: Mapping[str, Any]) -> Program:
@@ -79,7 +87,28 @@ def read_program(command: Any, table: Mapping[str, Any]) -> Program:
     require("timeout", repr(timeout), timeout is None or seconds, f"seconds, above 0 and at most {MOST_SECONDS:,}")
     whole = is_whole(retries) and 0 <= retries <= MOST_RETRIES
     require("retries", repr(retries), whole, f"a whole number from 0 to {MOST_RETRIES}")
-    return Program(command, tuple(inputs), None if timeout is None else float(timeout), retries)
+    results = table.get("results")
+    is_file = results is None or (isinstance(results, str) and _is_below(results))
+    require(
+        "results", repr(results), is_file, "the name of a .csv, .tsv or .json file in {out} that is none of truelift's"
+    )
+    return Program(command, tuple(inputs), None if timeout is None else float(timeout), retries, results)
+
+
+def metrics_file(config: Mapping[str, Any]) -> str:
+    """Where a run's program leaves its metrics, from its folder.
+
+    Args:
+        config: The content of config.toml.
+    """
+    return str(config.get("results", "metrics.json"))
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    ours = ("environment.json", "failure.json", "result.json")
+    inside = not path.is_absolute() and ".." not in path.parts and "\0" not in name and name not in ours
+    return inside and path.suffix in (".csv", ".tsv", ".json")
 
 
 def check_command(command: Any, args: Any) -> None:
@@ -118,7 +147,9 @@ def check_command(command: Any, args: Any) -> None:
     except ValueError as error:
         got = command + (f" with args {args}" if args else "")
         raise InputError(f"command must be closed quotes and words ({error}), got {got}.") from None
-    found_syntax = shell_syntax(command) or shell_syntax(args, begins=False)
+    found_syntax = shell_syntax(command)
+    if found_syntax is None and not args_are_for_shell(command):
+        found_syntax = shell_syntax(args, begins=False)
     if found_syntax is not None:
         line = tomli_w.dumps({"command": through_bash(command)}).strip()
         raise InputError(

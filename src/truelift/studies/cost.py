@@ -3,25 +3,24 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from truelift.errors import InputError
-from truelift.records import Run
+from truelift.records import Run, Study
 from truelift.records.progress import lay_out, run_progress
 from truelift.studies.edited import edited
-from truelift.studies.executors.local import Local
-from truelift.studies.folders import by_folder, pending_of, refuse_other_data
-from truelift.studies.how import How, check_study
+from truelift.studies.folders import names_of
+from truelift.studies.growing import Decide, still_to_come
+from truelift.studies.how import How
 from truelift.studies.need import need_of_probe, need_of_programs
 from truelift.studies.plan import PlannedRun, StudyPlan
-from truelift.studies.preflight import look
+from truelift.studies.preflight import check, look
 from truelift.studies.probe import Probe, probe_all
 from truelift.studies.room import Room, room_for
 from truelift.studies.shares import shares_for
 from truelift.studies.start import can_fork
-from truelift.studies.written import record_of
 from truelift.training.hardware import pick_device
 from truelift.training.identity import fingerprint, without_seed
 
@@ -55,28 +54,31 @@ class Cost:
 
     @property
     def total(self) -> int:
-        """All runs of the plan."""
+        """All runs of the plan, but for those that a study until decided needs no more."""
         return self.done + sum(self.to_run.values())
 
 
-def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
+def study_cost(plan: StudyPlan, folder: Path, how: How, *, decide: Decide | None = None) -> Cost:
     """Look at what is there, and probe each variant of which a run is to come.
 
     Args:
         plan: The study's.
         folder: Its folder, which need not be there.
-        jobs: As for `run_study`.
+        how: It is run, on this machine.
+        decide: As for `run_study`: without it all seeds of a study until decided count as to come.
 
     Raises:
-        InputError: A variant cannot be trained as planned, or its program is not there.
+        InputError: What the study would refuse too.
     """
     begun = time.process_time()  # what a dry run has done by now the study does too
     planned = plan.runs()
-    folders = by_folder(plan, folder)
-    pending = pending_of(plan, folders)
-    shares = shares_for(planned, jobs)
+    executor, folders, record, unfinished = check(plan, folder, how)
+    pending = unfinished
+    if plan.looks is not None and decide is not None and len(unfinished) < len(folders):
+        pending = still_to_come(names_of(folders), unfinished, decide(Study.planned(folder, record)))
+    shares = shares_for(planned, how.jobs)
     if pending:
-        look(plan, Local(shares.jobs, shares.threads, shares.gpus))
+        look(plan, executor)
     to_run = Counter(folders[path].variant for path in pending)
     # Settings that are the same for two variants are probed once.
     distinct: dict[str, tuple[str, dict[str, object]]] = {}
@@ -105,11 +107,11 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
     needs = {variant: need_of_probe(probes[key].peak_bytes, devices[variant]) for variant, key in key_of.items()}
     needs |= {variant: need for variant, need in need_of_programs(folders).items() if variant in to_run}
     room = room_for(needs.values(), len(shares.gpus))
-    shares, crowded = shares.within(room, len(pending), asked=jobs is not None)
+    shares, crowded = shares.within(room, len(pending), asked=how.jobs is not None)
     disk = sum(probes[key_of[v]].disk_bytes * count for v, count in to_run.items() if v in key_of)
     seconds = lay_out(parts, shares.jobs) + (_beside(begun, probes.values()) if parts else 0.0)
     return Cost(
-        done=len(planned) - len(pending),
+        done=len(planned) - len(unfinished),
         resumed=resumed,
         to_run=to_run,
         jobs=shares.jobs,
@@ -119,18 +121,8 @@ def study_cost(plan: StudyPlan, folder: Path, *, jobs: int | None) -> Cost:
         disk_free=disk_free(folder),
         room=room,
         crowded=crowded,
-        notes=(*_refused(plan, folder, folders, pending), *edited(folders, pending), *_notes(plan, key_of)),
+        notes=(*edited(folders, unfinished), *_notes(plan, key_of, to_come=bool(pending))),
     )
-
-
-def _refused(plan: StudyPlan, folder: Path, runs: Mapping[Path, PlannedRun], pending: Iterable[Path]) -> Iterator[str]:
-    """Why the study itself would not begin there."""
-    try:
-        check_study(plan, folder, How())
-        record_of(plan, folder, runs, "")
-        refuse_other_data(runs, pending)
-    except InputError as error:
-        yield str(error)
 
 
 def _beside(begun: float, probes: Iterable[Probe]) -> float:
@@ -165,10 +157,10 @@ def disk_free(folder: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def _notes(plan: StudyPlan, probed: Mapping[str, str]) -> list[str]:
+def _notes(plan: StudyPlan, probed: Mapping[str, str], *, to_come: bool) -> list[str]:
     found = []
     experiments = [plan.experiment(variant, plan.seeds[0]) for variant in plan.variants if variant.name in probed]
-    if plan.looks is not None:
+    if plan.looks is not None and to_come:
         found.append("seeds are run until variants are decided: it may need fewer runs")
     if any(one.freezing.name != "none" for one in experiments):
         found.append("steps get cheaper as layers freeze, which is not counted")

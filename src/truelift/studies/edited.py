@@ -24,13 +24,14 @@ def _programs(runs: Mapping[Path, PlannedRun], pending: Sequence[Path]) -> list[
     seeds: dict[tuple[str, str], list[int]] = {}
     waiting = set(pending)
     done = {path: run for path, run in runs.items() if run.experiment is None and path not in waiting}
-    results = {path: Run(run.variant, run.seed, path).result() for path, run in done.items()}
+    there = {path: Run(run.variant, run.seed, path) for path, run in done.items()}
+    results = {path: run.result() for path, run in there.items() if run.status == "done"}
     made = {name for result in results.values() for name in result.get("made", ())}
-    for path, run in done.items():
-        before = results[path].get("sources")
+    for path, result in results.items():
+        before = result.get("sources")
         if before:
-            files = changed(before, source_digests(run.config, path.absolute()))
-            _note(seeds, run, [name for name in files if name not in made])
+            files = changed(before, source_digests(runs[path].config, path.absolute()))
+            _note(seeds, runs[path], [name for name in files if name not in made])
     return [
         f"{told} ran. Finished runs are kept: to make them again, give another --out." for told in _sentences(seeds)
     ]

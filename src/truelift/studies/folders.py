@@ -9,6 +9,7 @@ from truelift.records.own_result import is_own
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
 from truelift.studies.plan import PlannedRun, StudyPlan
+from truelift.studies.taken_up import missed_result
 from truelift.training.data_changes import OtherData
 from truelift.training.experiment import Experiment
 from truelift.training.identity import differences, find_folder, fingerprint
@@ -46,8 +47,8 @@ def is_finished(
 ) -> bool:
     """Whether a run's folder holds its result, and its config.toml says that it is this run.
 
-    Divergence counts as a result: the run would diverge again. Without a config.toml, and of a user's program, the
-    result itself must say so.
+    Divergence counts as a result: the run would diverge again. So does what a program has left that failed only because
+    the study named another metric. Without a config.toml, and of a user's program, the result itself must say so.
 
     Args:
         folder: The run's.
@@ -58,6 +59,8 @@ def is_finished(
     run = Run(planned.variant, planned.seed, folder, fingerprints)
     if run.status == "failed" and planned.experiment is not None and run.failure().get("diverged"):
         return _is_experiment(folder, planned.experiment)
+    if run.status == "failed" and planned.experiment is None and metric is not None:
+        return missed_result(run, planned.config, metric) is not None
     if run.status != "done":
         return False
     if planned.experiment is None:

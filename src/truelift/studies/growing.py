@@ -20,7 +20,8 @@ class Growing:
     """The runs that are needed, as far as it is known by now.
 
     A failed run has ended, and is tried again by the next command, as in any study. But what a variant was decided or
-    given up with stays as it is: up to its last seed no variant's failed runs are tried again.
+    given up with stays as it is: up to its last seed no variant's failed runs are tried again, and beyond it none of
+    its own, which are not needed.
 
     Args:
         folder: The study's, with its study.json.
@@ -47,8 +48,7 @@ class Growing:
         self._failures = Failures() if failures is None else failures
         self._decide = decide
         self._prepare = prepare
-        numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
-        self._number = {path: numbers[seed] for path, (_, seed) in runs.items()}
+        self._number = _numbers(runs)
         """Of each run's seed, in the order of the plan."""
         self._runs = runs
         self._settled: set[str] = set()
@@ -108,9 +108,7 @@ class Growing:
         failed = [path for path, status in statuses.items() if status == "failed"]
         if not failed:
             return list(pending), []
-        stops = [c.stop for c in self._decide(Study.read(self._folder)).values() if c.stop is not None]
-        judged = max((stop.seeds for stop in stops if stop.ended in ("decided", "futile")), default=0)
-        stays = {path for path in failed if self._number[path] < judged}
+        stays = _staying(failed, self._runs, self._decide(Study.read(self._folder)))
         again = [Run(*self._runs[path], path) for path in failed if path not in stays]
         lines = tried_again(again)
         for run in again:  # it has not ended, as long as it waits for its turn
@@ -144,6 +142,48 @@ class Growing:
         if variant in self._variants:
             return variant not in self._settled
         return not self._variants or len(self._settled) < len(self._variants)
+
+
+def still_to_come(
+    runs: Mapping[Path, tuple[str, int]], pending: Collection[Path], judged: Mapping[str, Comparison]
+) -> list[Path]:
+    """The runs of which `Growing` would begin some, as far as it is known by now: nothing is changed.
+
+    Args:
+        runs: As for `Growing`.
+        pending: Likewise.
+        judged: Every variant but the baseline, by what is there.
+    """
+    failed = [path for path in pending if Run(*runs[path], path).status == "failed"]
+    stays = _staying(failed, runs, judged)
+    stays |= {path for path in set(pending) - set(failed) if _is_over(runs[path][0], judged, _ENDED)}
+    return [path for path in pending if path not in stays]
+
+
+_ON_VERDICTS = ("decided", "futile")
+_ENDED = (*_ON_VERDICTS, "last look")
+
+
+def _staying(
+    failed: Collection[Path], runs: Mapping[Path, tuple[str, int]], judged: Mapping[str, Comparison]
+) -> set[Path]:
+    """Of failed runs those that are not tried again."""
+    stops = (c.stop for c in judged.values() if c.stop is not None)
+    last = max((stop.seeds for stop in stops if stop.ended in _ON_VERDICTS), default=0)
+    numbers = _numbers(runs)
+    return {path for path in failed if numbers[path] < last or _is_over(runs[path][0], judged, _ON_VERDICTS)}
+
+
+def _is_over(variant: str, judged: Mapping[str, Comparison], ended: Collection[str]) -> bool:
+    """Whether a variant has ended so; the baseline when all others have."""
+    over = {name for name, c in judged.items() if c.stop is not None and c.stop.ended in ended}
+    return variant in over if variant in judged else bool(over) and over == judged.keys()
+
+
+def _numbers(runs: Mapping[Path, tuple[str, int]]) -> dict[Path, int]:
+    """Of each run's seed, in the order of the plan."""
+    numbers = {seed: number for number, seed in enumerate(dict.fromkeys(seed for _, seed in runs.values()))}
+    return {path: numbers[seed] for path, (_, seed) in runs.items()}
 
 
 def _outcome(c: Comparison) -> str:

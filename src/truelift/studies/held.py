@@ -10,6 +10,18 @@ from truelift.records import Study, read_plan
 from truelift.records.leases import holder_of
 from truelift.studies.executors.base import has_ended
 
+_JUDGED_BY = (
+    "metric",
+    "higher_is_better",
+    "metric_scale",
+    "baseline",
+    "smallest_effect",
+    "guards",
+    "pooling",
+    "until_decided",
+)
+"""The keys of study.json that a verdict hangs on beside the runs."""
+
 
 def source_from(folder: Path, source: Path) -> str:
     """Where a study file lies as seen from the study's folder, so that both can be moved together."""
@@ -78,19 +90,26 @@ def refuse_other(folder: Path, source: Path, scale: str | None, runs: list[str] 
     return None
 
 
-def told_of_other(study: Study, planned: Collection[Path]) -> str | None:
-    """A sentence where another command has changed a study's plan, so that runs which this one made are no part of it.
+def told_of_other(study: Study, planned: Collection[Path], record: Mapping[str, Any]) -> str | None:
+    """A sentence where another command has changed a study's plan: which runs are its own, or how they are judged.
 
     Args:
         study: As its folder tells it now.
         planned: The folders of the runs that this command had planned.
+        record: What this command had written into study.json.
     """
     missing = len(set(planned) - {run.folder for run in study.runs})
-    if not missing:
+    others = [key.removeprefix("metric_") for key in _JUDGED_BY if study.plan.get(key) != record.get(key)]
+    if missing:
+        told = f"{missing} of this one's {len(planned)} runs are no part of it"
+        way = "the same command gives it of all"
+    elif others:
+        told = f"its {', '.join(others)} {'is' if len(others) == 1 else 'are'} no longer this one's"
+        way = "the same command, with the study file as it was, gives it of this one"
+    else:
         return None
     return (
-        f"another command has changed the plan of {study.folder} meanwhile: {missing} of this one's {len(planned)} "
-        "runs are no part of it. The report is of that plan; the same command gives it of all."
+        f"another command has changed the plan of {study.folder} meanwhile: {told}. The report is of that plan; {way}."
     )
 
 

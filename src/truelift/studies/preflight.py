@@ -1,22 +1,62 @@
 """What can be seen of a study before anything is written: data are loaded once, each variant is put together once."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from truelift.data import Splits
 from truelift.errors import InputError, named
 from truelift.studies.executors.base import Executor
 from truelift.studies.executors.local import Local
+from truelift.studies.first_results import refuse_finished_without
+from truelift.studies.folders import by_folder, pending_of, refuse_other_data
+from truelift.studies.how import How, check_study
 from truelift.studies.measured import refuse_unmeasured
 from truelift.studies.need import Need, need_of
-from truelift.studies.plan import StudyPlan
+from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.sources import check_inputs, check_program
+from truelift.studies.written import record_of
 from truelift.training import afterwards
 from truelift.training.build import assemble, load_data
 from truelift.training.cautions import cautions
 from truelift.training.hardware import threads_of
 from truelift.training.identity import fingerprint
 from truelift.training.settings import to_dict
+
+
+class Checked(NamedTuple):
+    """A study of which nothing that shows before its data are loaded is wrong."""
+
+    executor: Executor
+    runs: dict[Path, PlannedRun]
+    """All of the plan, by their folders."""
+    record: dict[str, Any]
+    """As `record_of`."""
+    pending: list[Path]
+    """The folders of those that are not finished."""
+
+
+def check(plan: StudyPlan, folder: Path, how: How, *, repeat: str = "") -> Checked:
+    """Refuse what a study refuses, and its dry run likewise: nothing is loaded, nothing written.
+
+    Args:
+        plan: The study's.
+        folder: Its folder.
+        how: It is run.
+        repeat: The command that repeats the study.
+
+    Raises:
+        InputError: As `check_study`, `record_of` and `refuse_other_data`; a finished program has no such metric; or the
+            executor cannot run it.
+    """
+    executor = check_study(plan, folder, how)
+    runs = by_folder(plan, folder)
+    record = record_of(plan, folder, runs, repeat)
+    pending = pending_of(plan, runs)
+    refuse_other_data(runs, pending)
+    refuse_finished_without(plan, runs, pending)
+    if pending:
+        executor.check(folder, one_by_one=plan.looks is not None)
+    return Checked(executor, runs, record, pending)
 
 
 class Looked(NamedTuple):
@@ -83,13 +123,15 @@ def preflight(plan: StudyPlan) -> Looked:
 
 
 def check_paths(plan: StudyPlan) -> None:
-    """Look whether the data are where they should be, and load nothing.
+    """Look whether the data, and a program's inputs, are where they should be, and load nothing.
 
     Raises:
         InputError: A path does not exist.
     """
     for variant in plan.variants:
-        if variant.command is None:
+        if variant.program is not None:
+            check_inputs(variant.program.inputs)
+        else:
             path = plan.experiment(variant, plan.seeds[0]).data.path
             if path is not None and not Path(path).exists():
                 raise InputError(f'variant "{variant.name}": data.path must be an existing file or folder, got {path}.')

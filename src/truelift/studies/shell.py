@@ -52,26 +52,12 @@ _KINDS = {
 
 
 def through_bash(command: str) -> str:
-    """The command as bash would be given it, with the placeholders as bash's own words.
+    """The command as bash would be given it: `filled_words` fills in the placeholders for a shell there.
 
     >>> print(through_bash("a.sh {seed} {out} | tee log"))
-    bash -c 'set -o pipefail; seed=$1 out=$2; shift 2; a.sh $seed "$out" | tee log' bash {seed} {out}
+    bash -c 'set -o pipefail; a.sh {seed} {out} | tee log'
     """
-    body, last = "", 0
-    quotes = {place: quote for place, _, quote in quotes_of(command)}
-    for found in re.finditer(r"\{(seed|out|args)\}", command):
-        quote = quotes.get(found.start(), "")
-        word = {"seed": "$seed", "out": "$out", "args": "$@"}[found[1]]
-        if quote == "'":
-            word = f"'\"{word}\"'"
-        elif not quote and found[1] != "seed":
-            word = f'"{word}"'
-        body += command[last : found.start()] + word
-        last = found.end()
-    body += command[last:]
-    whole = f"set -o pipefail; seed=$1 out=$2; shift 2; {body}"
-    arguments = " {args}" if "{args}" in command else ""
-    return f"bash -c {shlex.quote(whole)} bash {{seed}} {{out}}{arguments}"
+    return f"bash -c {shlex.quote(f'set -o pipefail; {command}')}"
 
 
 def quotes_of(command: str) -> Iterator[tuple[int, str, str]]:

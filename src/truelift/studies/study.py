@@ -11,17 +11,19 @@ from truelift.errors import InputError
 from truelift.records import Run, Study
 from truelift.studies.again import Failures, tried_again
 from truelift.studies.clocks import times_that_mislead
-from truelift.studies.executors.base import Executor, Work
+from truelift.studies.executors.base import Work
 from truelift.studies.executors.local import Local
-from truelift.studies.folders import by_folder, fingerprints_of, names_of, pending_of, refuse_other_data
+from truelift.studies.first_results import FirstResults
+from truelift.studies.folders import fingerprints_of, names_of
 from truelift.studies.growing import Decide, Growing
 from truelift.studies.held import told_of_other
-from truelift.studies.how import How, check_study
+from truelift.studies.how import How
 from truelift.studies.longest_first import LongestFirst
 from truelift.studies.plan import StudyPlan
-from truelift.studies.preflight import Looked, look
+from truelift.studies.preflight import Looked, check, look
 from truelift.studies.shares import within_memory
-from truelift.studies.written import make_ready, record_of, write_plan
+from truelift.studies.taken_up import take_up
+from truelift.studies.written import make_ready, write_plan
 
 
 class Watcher(Protocol):
@@ -67,16 +69,11 @@ def run_study(
         watcher: Shows how it goes meanwhile, where this machine's processes run it.
 
     Raises:
-        InputError: Bad input, found before anything is written; or the folder holds another study.
+        InputError: Bad input, found before anything is written; or the folder holds another study; or the first results
+            lack the metric, or do not tell their scale.
     """
-    executor = check_study(plan, folder, how)
-    runs = by_folder(plan, folder)
-    record = record_of(plan, folder, runs, repeat)
-    pending = pending_of(plan, runs)
-    refuse_other_data(runs, pending)
+    executor, runs, record, pending = check(plan, folder, how, repeat=repeat)
     fingerprints, failures = fingerprints_of(runs), Failures()
-    if pending:
-        executor.check(folder, one_by_one=plan.looks is not None)
 
     @functools.cache
     def looked() -> Looked:
@@ -98,45 +95,54 @@ def run_study(
             for misleading in times_that_mislead(plan, executor, seen.unrecorded):
                 warn(misleading)
     write_plan(plan, folder, record, runs, pending, warn)
+    for line in take_up(runs, pending, plan.metric.name):
+        tell(line)
+    first = FirstResults(plan, runs, pending)
     of_runs = names_of(runs)
     order: LongestFirst | Growing
-    if plan.looks is None:
-        waiting = [Run(*of_runs[path], path) for path in pending]
-        for line in tried_again([run for run in waiting if run.status == "failed"]):
-            tell(line)
-        for path in pending:
-            prepare(path)
-        order = LongestFirst(of_runs, pending)
-    else:
-        assert decide is not None, "a plan with looks is judged while it grows"
-        order = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell, failures=failures)
+    with _put_back(failures):
+        if plan.looks is None:
+            waiting = [Run(*of_runs[path], path) for path in pending]
+            for line in tried_again([run for run in waiting if run.status == "failed"]):
+                tell(line)
+            for path in pending:
+                prepare(path)
+            order = LongestFirst(of_runs, pending)
+        else:
+            assert decide is not None, "a plan with looks is judged while it grows"
+            order = Growing(folder, of_runs, pending, decide=decide, prepare=prepare, tell=tell, failures=failures)
     work = Work(folder, how.checkpoint_seconds, plan.metric.name, tell, one_by_one=plan.looks is not None)
     if not isinstance(executor, Local):
         watcher = None
     elif watcher is not None:
         watcher.begin([Run(*run, path, fingerprints) for path, run in of_runs.items()], pending, executor.jobs)
         work = replace(work, begun=watcher.begun)
-    running = executor.run(order.folders(), work)
-    with contextlib.closing(running), _refused(failures, executor):  # the workers end whatever ends this
+    running = executor.run(first.unless_wrong(order.folders()), work)
+    with _put_back(failures), contextlib.closing(running):  # the workers end whatever ends this
         for path in running:
             if watcher is not None:
                 watcher.ended(path)
-            settled = order.ended(path)
-            report_run(Run(*of_runs[path], path), order.runs_ended, order.runs_at_most)
+            run = Run(*of_runs[path], path)
+            first.ended(run)
+            settled: list[str] = []
+            with contextlib.suppress(*(() if first.wrong is None else (InputError,))):  # which would say so too
+                settled = order.ended(path)
+            report_run(run, order.runs_ended, order.runs_at_most)
             for line in settled:
                 tell(line)
+        if first.wrong is not None:
+            raise InputError(first.wrong)
     found = Study.read(folder)
-    if (other := told_of_other(found, runs)) is not None:
+    if (other := told_of_other(found, runs, record)) is not None:
         warn(other)
     return found
 
 
 @contextlib.contextmanager
-def _refused(failures: Failures, executor: Executor) -> Iterator[None]:
-    """Where a cluster does not take the runs, those that failed say so again, and why."""
+def _put_back(failures: Failures) -> Iterator[None]:
+    """Where runs that failed are not tried again after all, they say so again, and why."""
     try:
         yield
     except (InputError, OSError):
-        if not isinstance(executor, Local):
-            failures.put_back()
+        failures.put_back()
         raise

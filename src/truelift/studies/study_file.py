@@ -52,6 +52,7 @@ KEYS = (
 
 NO_LOOKS = GivenLooks()
 
+_FOR_NO_SCALE = "{} is the same at every scale: give it beside the table scales, or in another study file."
 _FOR_NO_PROGRAM = (
     "{} is a setting of truelift's own training, and every variant is a program: give it "
     "in the program's command or args."
@@ -182,7 +183,9 @@ def _refuse_settings(shared: Mapping[str, Any], scales: Mapping[str, Scale]) -> 
     found = [("", shared), *((f'scale "{key}": ', one.settings) for key, one in scales.items())]
     for place, settings in found:
         for name in settings:
-            raise InputError(f"{place}{_FOR_NO_PROGRAM.format(name)}")
+            key = name.partition(".")[0]
+            told = _FOR_NO_SCALE.format(key) if place and key in KEYS else _FOR_NO_PROGRAM.format(name)
+            raise InputError(f"{place}{told}")
 
 
 def _check_values(settings: Mapping[str, Any]) -> None:

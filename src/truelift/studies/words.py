@@ -39,10 +39,7 @@ def filled_words(command: str, *, seed: int, out: str, args: str) -> list[str]:
     ['sh', '-c', "p 'a b'"]
     """
     given = args.replace("{seed}", _MARKS["seed"]).replace("{out}", _MARKS["out"])
-    text = "".join(
-        literal + ("" if name is None else _MARKS[name]) for literal, name, _, _ in string.Formatter().parse(command)
-    )
-    words = shlex.split(_filled(text, {"args": given}, lambda value, quote: None if quote else value))
+    words = shlex.split(_filled(_marked(command), {"args": given}, lambda value, quote: None if quote else value))
     values = {"seed": str(seed), "out": out}
     found = []
     for place, word in enumerate(words):
@@ -52,6 +49,26 @@ def filled_words(command: str, *, seed: int, out: str, args: str) -> list[str]:
         else:
             found.append(_filled(_filled(word, {"args": given}, _as_it_is), values, _as_it_is))
     return found
+
+
+def args_are_for_shell(command: str) -> bool:
+    """Whether the args stand in the text that a shell is to run, so that they may have what only a shell understands.
+
+    Args:
+        command: As for `filled_words`, which takes it.
+
+    >>> args_are_for_shell("sh -c 'p {seed} {out} {args}'"), args_are_for_shell("sh -c 'p $1' sh {args}")
+    (True, False)
+    """
+    words = shlex.split(_marked(command))
+    places = [place for place, word in enumerate(words) if _MARKS["args"] in word]
+    return bool(places) and all(_is_for_shell(words, place) for place in places)
+
+
+def _marked(command: str) -> str:
+    """The command with marks in place of its placeholders."""
+    parts = string.Formatter().parse(command)
+    return "".join(literal + ("" if name is None else _MARKS[name]) for literal, name, _, _ in parts)
 
 
 def _filled(text: str, values: Mapping[str, str], written: Callable[[str, str], str | None]) -> str:

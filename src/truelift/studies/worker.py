@@ -10,35 +10,30 @@ the status is `ELSEWHERE` then, and nothing is written.
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from truelift import processes, signals
 from truelift.ending import QuickEnd
-from truelift.errors import DivergedError, InputError, is_number, one_line
-from truelift.metrics import no_result
-from truelift.records import ANOTHER_TRY, Predictions, Run, leased, now, read_config_file, write_json
+from truelift.errors import DivergedError, InputError, one_line
+from truelift.records import ANOTHER_TRY, Run, leased, now, read_config_file, write_json
 from truelift.records.config_file import kept_config
-from truelift.records.files import read_bytes
 from truelift.records.leases import LeaseLostError, check_held, holder_of, is_lost, lease_of
 from truelift.records.locks import InUseError
 from truelift.records.own_result import OF_PROGRAM, is_own
-from truelift.records.predicted import measure, metric_of, value_or_why
+from truelift.records.predicted import metric_of
+from truelift.studies.command import metrics_file
 from truelift.studies.program import Used, run_program
 from truelift.studies.program_environment import describe
+from truelift.studies.program_metrics import UnmeasuredError, read_metrics, result_of
 from truelift.studies.sources import command_line, made_meanwhile, source_digests
-
-MOST_METRICS_BYTES = 2**20
-"""Of a metrics.json."""
-
 
 ELSEWHERE = 75
 """Exit status where another process has the run: for now it is none of this one's."""
@@ -87,7 +82,8 @@ def main(folder: Path, checkpoint_seconds: float, metric: str | None = None, *, 
             print(f"truelift: {one_line(error)}", file=sys.stderr)  # where in here it was raised helps nobody
         else:
             traceback.print_exc()
-        written = write_failure(folder, reason(error), diverged=isinstance(error, DivergedError))
+        ran = error.ran if isinstance(error, UnmeasuredError) else None
+        written = write_failure(folder, reason(error), diverged=isinstance(error, DivergedError), ran=ran)
         return 1 if written else ELSEWHERE
     return 0
 
@@ -165,7 +161,8 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         study: Reading end of the pipe to the study's process.
 
     Raises:
-        InputError: The program cannot be started, fails, or leaves no metrics.
+        InputError: The program cannot be started, fails, or leaves no metrics; where it has ended well,
+            an `UnmeasuredError` with what it took.
         PreemptedError: SIGTERM has come.
         InUseError: Another process has the folder.
         LeaseLostError: It was taken over meanwhile.
@@ -174,35 +171,37 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
         if _is_done(config, folder, metric):  # by another process, while this one began
             return
         # What an earlier try left is no result of this one. Its checkpoints and metrics.jsonl are the program's affair.
-        for name in _OF_A_TRY:
+        for name in (*_OF_A_TRY, metrics_file(config)):
             (folder / name).unlink(missing_ok=True)
         digests = source_digests(config, folder.absolute())  # of what runs, not of what it is when that has ended
         command = command_line(config, folder.absolute())
         write_json(folder / "environment.json", describe(command))
         try:
             with kept_config(folder):
-                used, metrics, left_out = _tried(config, command, folder, metric, study)
+                used, left = _tried(config, command, folder, metric, study)
         except (InputError, KeyboardInterrupt, signals.PreemptedError):
             if not is_lost(folder):  # else it is of whoever has taken over
                 (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
             raise
-        result = {
-            "metrics": metrics,
+        ran = {
             **{name: config[name] for name in OF_PROGRAM},
-            "left_out": left_out,
             "sources": digests,
             "made": made_meanwhile(digests, config, folder.absolute()),
             "wall_seconds": used.wall_seconds,
             "peak_bytes": used.peak_bytes,
             "finished": now(),
         }
-        write_json(folder / "result.json", result)
+        if isinstance(left, UnmeasuredError):
+            (folder / "result.json").unlink(missing_ok=True)  # of the program's own making
+            left.ran = ran
+            raise left
+        write_json(folder / "result.json", result_of(ran, *left))
 
 
 def _tried(
     config: dict[str, Any], command: list[str], folder: Path, metric: str | None, study: int | None
-) -> tuple[Used, dict[str, float], list[str]]:
-    """What the program took and left, in the first of its tries that does not fail.
+) -> tuple[Used, tuple[dict[str, float], list[str]] | UnmeasuredError]:
+    """What the program took and left, in the first of its tries that does not fail; without its metric none would.
 
     Raises:
         InputError: The last one failed too.
@@ -221,7 +220,10 @@ def _tried(
             )
             if is_lost(folder):
                 check_held(folder)  # which says to whom
-            return used, *read_metrics(folder / "metrics.json", metric)
+            try:
+                return used, read_metrics(folder / metrics_file(config), metric, folder=folder)
+            except UnmeasuredError as error:
+                return used, error
         except LeaseLostError:
             raise
         except InputError as error:
@@ -231,7 +233,7 @@ def _tried(
                 raise
             print(f"truelift: try {attempt + 1} failed: {error}. It is tried again.", flush=True)
             mark_try(folder)
-            for name in _OF_A_TRY:
+            for name in (*_OF_A_TRY, metrics_file(config)):
                 (folder / name).unlink(missing_ok=True)
     raise AssertionError("the last try is returned or raised")
 
@@ -244,84 +246,14 @@ def _is_done(config: dict[str, Any], folder: Path, metric: str | None) -> bool:
     return is_own(run.result(), config)
 
 
-def read_metrics(path: Path, metric: str | None = None) -> tuple[dict[str, float], list[str]]:
-    """The metrics that a user's program left: the finite numbers in it; and the names of what else is there.
-
-    Args:
-        path: The file.
-        metric: The one that must be there, or that predictions.npz beside it must give.
-
-    Raises:
-        InputError: No regular file of at most `MOST_METRICS_BYTES`, no JSON object in UTF-8, no finite number, or none
-            named as the metric, which the predictions do not give either.
-    """
-    if not path.exists():
-        raise InputError(f"the command left no {path.name} in {{out}}")
-    try:
-        # A NaN, which Python writes as such, is a stray value like others.
-        found = json.loads(read_bytes(path, MOST_METRICS_BYTES).decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise InputError(f"{path.name} is not UTF-8") from None
-    except RecursionError:
-        raise InputError(f"{path.name} is nested too deeply") from None
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{path.name} is not JSON: {one_line(error)}") from None
-    rule = f"{path.name} must be one JSON object of finite numbers by name"
-    if not isinstance(found, dict):
-        raise InputError(f"{rule}, got {_shown(found)}")
-    metrics = {name: value for name, value in found.items() if _is_metric(name, value)}
-    if metric is not None and metric not in metrics and (why := _unpredicted(path.parent, metric)) is not None:
-        got = f"{metric}: {_shown(found[metric])}" if metric in found else f"only {_shown(sorted(metrics))}"
-        raise InputError(f"{path.name} must have a finite number {metric}, got {got}{why}")
-    if not metrics:
-        raise InputError(f"{rule}, got {_shown(found)}")
-    left_out = [name for name in found if name not in metrics]
-    for name in left_out:
-        why = (is_number(found[name]) and no_result(found[name])) or "no finite number"
-        print(f"truelift: {path.name}: {_shown(name)} is left out, since it is {why}: {_shown(found[name])}")
-    return metrics, [_shown(name)[1:-1] for name in left_out]
-
-
-def _unpredicted(folder: Path, metric: str) -> str | None:
-    """Why the predictions that a program left do not give a metric, for the end of a sentence; None where they do."""
-    one = measure(metric, [])
-    if one is None:
-        return ""
-    try:
-        value = value_or_why(one, Predictions.read(folder / "predictions.npz"))
-    except InputError as error:
-        value = str(error)
-    return None if isinstance(value, float) else f"; nor does predictions.npz give it: {value.rstrip('.')}"
-
-
-def _is_metric(name: str, value: Any) -> bool:
-    if not is_number(value):
-        return False
-    try:
-        name.encode()  # half a character, which JSON can have, can be written nowhere
-        return no_result(value) is None
-    except UnicodeEncodeError:
-        return False
-
-
-def _shown(value: Any) -> str:
-    """A value in ASCII, and not at length."""
-    try:
-        text = ascii(value)
-    except ValueError:  # a whole number of thousands of digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 200 else f"{text[:200]} …"
-
-
-def write_failure(folder: Path, why: str, *, diverged: bool = False) -> bool:
+def write_failure(folder: Path, why: str, *, diverged: bool = False, ran: Mapping[str, Any] | None = None) -> bool:
     """Write failure.json, unless the run's folder is gone.
 
     Args:
         folder: The run's.
         why: One line.
         diverged: Whether the training did, which another try would do as well.
+        ran: Of a program that has ended well without its metric, what its result would have had.
 
     Returns:
         False where another process has taken the run up: then nothing is written.
@@ -329,7 +261,8 @@ def write_failure(folder: Path, why: str, *, diverged: bool = False) -> bool:
     if folder.is_dir():
         try:
             with leased(folder, wait_seconds=_LET_GO_SECONDS):
-                write_json(folder / "failure.json", {"reason": why} | ({"diverged": True} if diverged else {}))
+                further = ({"diverged": True} if diverged else {}) | ({} if ran is None else {"ran": ran})
+                write_json(folder / "failure.json", {"reason": why} | further)
         except InUseError:
             return False
     return True

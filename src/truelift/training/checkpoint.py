@@ -5,7 +5,7 @@ Randomness needs no place in it: every draw is a function of the seed and the st
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,8 +88,14 @@ def _is_readable(state: Any) -> bool:
     return True
 
 
-def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str, device: str) -> None:
+def load_checkpoint(path: Path, parts: Mapping[str, Stateful], runs: Collection[str], device: str) -> None:
     """Give all `parts` the state that `save_checkpoint` wrote; after an error they have to be built anew.
+
+    Args:
+        path: The file.
+        parts: By name.
+        runs: The fingerprints of the run: today's, and those of earlier versions.
+        device: Where the state goes.
 
     Raises:
         UnusableCheckpointError: A byte is not what was written, it is another run's, or a part does not take it.
@@ -103,7 +109,7 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], run: str, device:
         raise UnusableCheckpointError("it is damaged")
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        if state.get(_RUN) != run:
+        if state.get(_RUN) not in runs:
             raise UnusableCheckpointError("it is another run's, or another version's")
         for name, part in parts.items():
             part.load_state_dict(state[name])

@@ -1,14 +1,15 @@
-"""Data, or weights to start from, that changed while a run was stopped, or since it ended.
+"""Data, weights to start from or outliers that changed while a run was stopped, or since it ended.
 
 What is made of both is the result of neither.
 """
 
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from truelift.data import DataOptions, DataState, Splits, state_now
+from truelift.data import DataOptions, DataState, Splits, digest_any, state_now
 from truelift.errors import InputError
 from truelift.models.start import weights_digest
 from truelift.records import read_config_file, read_environment
@@ -25,10 +26,7 @@ def refuse_changed_data(folder: Path, splits: Splits) -> None:
     Raises:
         InputError: They changed; the message says what, and what to do.
     """
-    try:
-        before = read_environment(folder).get("data")
-    except InputError:
-        return
+    before = _environment(folder).get("data")
     if before is None or splits.state is None or before["digest"] == splits.state.digest:
         return
     checkpoint = shlex.quote(str(folder / "checkpoint.pt"))
@@ -48,7 +46,7 @@ def refuse_changed_weights(folder: Path, weights: str | None) -> None:
     Raises:
         InputError: They changed.
     """
-    before, now = _began_from(folder), weights_digest(weights)
+    before, now = _noted(folder, "weights"), weights_digest(weights)
     if None in (before, now) or before == now:
         return
     checkpoint = shlex.quote(str(folder / "checkpoint.pt"))
@@ -58,54 +56,72 @@ def refuse_changed_weights(folder: Path, weights: str | None) -> None:
     )
 
 
-class OtherData:
-    """Tells finished runs that were trained on other data than an experiment names, or from other weights.
+def outliers_digest(outliers: str | None) -> str | None:
+    """Sixteen hexadecimal digits that change with the images of `detection.outliers`, wherever they lie.
 
-    Where data lie is no part of a run's identity, so that it is found again where they were moved. But a path to other
-    data would find it too, and tell the results of the old. Of weights the path is a part, and what the file holds is
-    none.
+    Returns:
+        None where there are none, or they cannot be read.
+    """
+    try:
+        return None if outliers is None else digest_any(Path(outliers))
+    except InputError:
+        return None
+
+
+class OtherData:
+    """Tells finished runs of other data than an experiment names, from other weights or measured with other outliers.
+
+    Where data lie is no part of a run's identity, so that it is found again where they were moved; of outliers and of
+    a table's images the last part of the path is. But a path to others would find it too, and tell the results of the
+    old. Of weights the path is a part, and what the file holds is none.
     """
 
     def __init__(self) -> None:
         self._states: dict[str, DataState | None] = {}
         """As they are now; None where they cannot be read here."""
-        self._weights: dict[str, str | None] = {}
-        """The digest of each file of weights."""
+        self._weights = cache(weights_digest)
+        self._outliers = cache(outliers_digest)
 
     def of(self, folder: Path, experiment: Experiment) -> str | None:
-        """What a finished run was trained on or from in place of what an experiment names, in words.
+        """What a finished run was made of in place of what an experiment names, in words.
 
         Args:
             folder: The run's.
             experiment: Resolved.
 
         Returns:
-            None where its data lay at the same path, or are the same, and its weights are; and where nobody can tell:
-            of a run of an earlier version, or where data or weights cannot be read.
+            None where its data and outliers lay at the same paths, or are the same, and its weights are; and where
+            nobody can tell: of a run of an earlier version, or where something cannot be read.
         """
-        return self._data(folder, experiment.data) or self._began(folder, experiment.model.weights)
+        return (
+            self._data(folder, experiment.data)
+            or self._began(folder, experiment.model.weights)
+            or self._measured(folder, experiment.detection.outliers)
+        )
 
     def _began(self, folder: Path, weights: str | None) -> str | None:
-        if weights is None:
-            return None
-        if weights not in self._weights:
-            self._weights[weights] = weights_digest(weights)
-        before, now = _began_from(folder), self._weights[weights]
+        before, now = _noted(folder, "weights"), self._weights(weights)
         if None in (before, now) or before == now:
             return None
         return f"was trained from other weights than model.weights {weights} holds now"
 
+    def _measured(self, folder: Path, outliers: str | None) -> str | None:
+        there = _configured(folder, "detection").get("outliers")
+        if there is None or outliers is None or _is_same_place(there, outliers):
+            return None
+        # Of a run of an earlier version, what lies there now tells it.
+        before, now = _noted(folder, "outliers") or self._outliers(there), self._outliers(outliers)
+        if None in (before, now) or before == now:
+            return None
+        return f"was measured with other outliers, {there}, than detection.outliers {outliers}"
+
     def _data(self, folder: Path, options: DataOptions) -> str | None:
         if options.path is None:
             return None
-        try:
-            there = read_config_file(folder).get("data", {}).get("path")
-            if there is None or Path(there).absolute() == Path(options.path).absolute():
-                return None
-            before = read_environment(folder).get("data")
-        except InputError:
-            return None
-        if before is None:
+        there, here = _configured(folder, "data"), {"path": options.path, "image_folder": options.image_folder}
+        moved = [name for name in here if there.get(name) and not _is_same_place(there[name], here[name])]
+        before = _environment(folder).get("data")
+        if before is None or not moved:
             return None
         key = repr(options)
         if key not in self._states:
@@ -114,16 +130,36 @@ class OtherData:
         if now is None or before["digest"] == now.digest:
             return None
         changed = _told_change(before, now.record())
-        return f"was trained on other data, {there}, than data.path {options.path}: {changed}"
+        name = moved[0]
+        return f"was trained on other data, {there[name]}, than data.{name} {here[name]}: {changed}"
 
 
-def _began_from(folder: Path) -> str | None:
-    """The digest of the weights that a run began from, where it says it."""
+def _environment(folder: Path) -> Mapping[str, Any]:
+    """The content of environment.json, where it can be read."""
     try:
-        found = read_environment(folder).get("weights")
+        return read_environment(folder)
     except InputError:
-        return None
+        return {}
+
+
+def _noted(folder: Path, name: str) -> str | None:
+    """A digest in environment.json, where a run says it."""
+    found = _environment(folder).get(name)
     return found if isinstance(found, str) else None
+
+
+def _configured(folder: Path, group: str) -> Mapping[str, Any]:
+    """A group of settings in config.toml, where it can be read."""
+    try:
+        settings = read_config_file(folder)
+    except InputError:
+        return {}
+    return dict(settings.get(group, {}))
+
+
+def _is_same_place(there: str, here: str | None) -> bool:
+    """Whether a path that a run has recorded is this one; a relative one lay nobody knows where."""
+    return here is not None and Path(there) == Path(here).absolute()
 
 
 def _state(options: DataOptions) -> DataState | None:

@@ -41,7 +41,11 @@ class Guard:
         """Remember what a step's passes move, so that a step can be left out; called before the forward pass."""
         if self._until is None:
             self._buffers = [(b, b.clone()) for part in self._parts() for b in part.buffers()]
-            self._rule = copy.deepcopy(self._training.rule.state_dict())
+            try:
+                self._rule = copy.deepcopy(self._training.rule.state_dict())
+            except Exception:
+                if self._training.meters.made:
+                    raise  # else the rule may make its state in its first step
 
     def passes(self, losses: Mapping[str, Tensor], again: Callable[[], StepLosses]) -> bool:
         """Whether the step is to be made; where it is not, running statistics are as they were before it.
@@ -67,7 +71,8 @@ class Guard:
             with torch.no_grad():
                 for buffer, kept in self._buffers:
                     buffer.copy_(kept)
-            self._training.rule.load_state_dict(self._rule)
+            if self._rule is not None:
+                self._training.rule.load_state_dict(self._rule)
             return False
         bad = [(name, float(loss)) for name, loss in losses.items() if not finite([loss])]
         main = next(iter(losses))

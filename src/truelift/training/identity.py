@@ -9,7 +9,7 @@ it is the last part of the path.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _VERSION = "defaults_version"
 OPERATIONAL_OPTIONS = operational(Experiment)
 """The dotted names of the options that are no part of an identity."""
 _PLACES = places(Experiment)
+_ONCE_OPERATIONAL = frozenset({"data.image_column", "data.label_column", "data.image_folder"})
 
 _DEFAULTS = flatten(to_dict(Experiment()))
 
@@ -40,10 +41,15 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 def identity_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """The identity of the experiment that `config` gave this of."""
+    return _identity_of(content, OPERATIONAL_OPTIONS, _PLACES)
+
+
+def _identity_of(content: Mapping[str, Any], left_out: Collection[str], by_last_part: Set[str]) -> dict[str, Any]:
     settings = flatten({name: value for name, value in content.items() if name != _VERSION})
-    told = {name: value for name, value in settings.items() if name not in OPERATIONAL_OPTIONS}
+    told = {name: value for name, value in settings.items() if name not in left_out}
     told = {name: value for name, value in told.items() if name not in _DEFAULTS or _DEFAULTS[name] != value}
-    told |= {name: Path(told[name]).name for name in _PLACES & told.keys()}
+    # Absolute: in earlier versions one may be ".".
+    told |= {name: Path(told[name]).absolute().name for name in by_last_part & told.keys()}
     digests = told.pop("own", {})
     parts = {path: f"{_without_folder(path)}#{digest}" for path, digest in digests.items()}
     return {name: _named(value, parts) for name, value in told.items()} | {_VERSION: DEFAULTS_VERSION}
@@ -57,6 +63,15 @@ def without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
 def fingerprint(settings: Any) -> str:
     """Eight hexadecimal digits that change with any setting."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def fingerprints(experiment: Experiment) -> frozenset[str]:
+    """Those that a checkpoint of a resolved experiment may have: today's, and that of earlier versions.
+
+    These counted columns as no part of an identity, and places whole.
+    """
+    before = _identity_of(config(experiment), OPERATIONAL_OPTIONS | _ONCE_OPERATIONAL, frozenset())
+    return frozenset(map(fingerprint, (identity(experiment), before)))
 
 
 def write_config(folder: Path, experiment: Experiment) -> None:

@@ -64,6 +64,7 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
     checkpoint_due = time.monotonic() + checkpoint_seconds
     stop = Stop(t.world)
     stops = False
+    checked = not experiment.own
     t.network.train()
     if meters.evaluation_due:  # where it was stopped
         _record_evaluation(training, record, checkpoint)
@@ -73,15 +74,19 @@ def _fit(training: Training, record: Record, checkpoint: Path, checkpoint_second
             if meters.step == epoch * t.steps_per_epoch:
                 meters.begin_epoch()
             make_step(t, batch, derive(noise_seed, meters.step), guard)
+            if meters.made and not checked:  # a user's own part may make its state in its first step
+                meters.stop()
+                t.check_states()
+                checked = True
+                meters.start()
 
             epoch_ends = meters.step == (epoch + 1) * t.steps_per_epoch
             if meters.line_steps and (epoch_ends or meters.line_steps >= steps_per_line):
                 meters.stop()
-                also = {name: value for policy in t.policies for name, value in policy.logged().items()}
                 if t.loss_scale is not None:
                     t.loss_scale.check(meters.step)
                 batch_size = len(batch.labels) * t.world.size
-                line = meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=also)
+                line = meters.line(batch_size=batch_size, steps_per_epoch=t.steps_per_epoch, logged=t.logged())
                 record(line | t.skipped())
                 meters.start()
             stops = stop()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from truelift.errors import DivergedError, InputError
+from truelift.errors import DivergedError
 from truelift.training.compile_clock import CompileClock
 
 
@@ -112,6 +112,16 @@ class Meters:
         self.skipped += 1
         self.skipped_in_a_row += 1
 
+    @property
+    def of_rule(self) -> tuple[str, ...]:
+        """What the gradient rule logs, by name."""
+        return self._of_rule
+
+    @property
+    def made(self) -> int:
+        """How many steps were made, without those that were left out."""
+        return self.step - self.skipped
+
     def check(self) -> None:
         """Hold everything since the last line to be finite; it waits for the device.
 
@@ -134,12 +144,8 @@ class Meters:
 
         Raises:
             DivergedError: The mean of the main loss, or of another number, is not finite.
-            InputError: A policy logs under another part's name.
         """
         self.check()
-        for name in logged:
-            if name in self.line_sums:
-                raise InputError(f"policies must log under names of their own, got {name}, which is another part's.")
         sums = {name: float(value) for name, value in self.line_sums.items()}
         overflows = 0 if self.line_overflows is None else int(self.line_overflows)
         made = {name: max(1, self.line_steps - overflows) for name in self._of_rule}

@@ -124,6 +124,12 @@ OPTIMIZERS: Registry[Callable[..., Any]] = Registry(
 )
 
 
+_OFFERED = ("lr", "weight_decay")
+"""What an optimizer of a user's own is given, where it takes it."""
+_OURS = ("muon_lr", "momentum", "nesterov", "beta2", "rho")
+"""What the optimizers of the registry alone are given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerOptions:
     """From gradients to a step."""
@@ -186,6 +192,27 @@ def _norm_biases(modules: Iterable[nn.Module], special: set[int]) -> list[nn.Par
     return [norm.bias for norm in norms if norm.bias is not None and id(norm.bias) not in special]
 
 
+def _refuse_what_is_not_given(options: OptimizerOptions, found: Callable[..., Any]) -> None:
+    """Refuse options, other than their defaults, that do not reach a user's own optimizer.
+
+    Raises:
+        InputError: There is one, and it is not 0 for an optimizer that has nothing of that name.
+    """
+    takes, takes_all = parameters_of(found)
+    for name in (*_OFFERED, *_OURS):
+        value, default = getattr(options, name), getattr(OptimizerOptions, name)
+        has = name in takes or takes_all
+        reaches = name in options.args or (name in _OFFERED and name in takes)
+        if reaches or value == default or (not has and not value):
+            continue
+        told = f"takes {name} as optimizer.args.{name} alone" if has else f"takes no {name}"
+        rest = "left out" if has or name == "lr" else "0 or left out"
+        raise InputError(
+            f'optimizer "{options.name}" {told}: optimizer.{name} must be {rest} ({str(default).lower()} counts as '
+            f"that), got {str(value).lower()}."
+        )
+
+
 def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequence[ParameterRule] = ()) -> Optimizer:
     """The optimizer for all parameters of `modules`.
 
@@ -194,7 +221,7 @@ def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequen
     The fused kernels are used where torch has them for the CPU too (SGD, AdamW, Adagrad).
 
     Raises:
-        InputError: A user's own one cannot be built, or is no optimizer.
+        InputError: A user's own one cannot be built, is no optimizer, or is not given what the options say.
     """
     modules = list(modules)
     parameters = [p for module in modules for p in module.parameters()]
@@ -220,9 +247,9 @@ def build(options: OptimizerOptions, modules: Iterable[nn.Module], rules: Sequen
     if not is_import_path(options.name):
         built: Optimizer = found(options, groups)
         return built
-    made = call(
-        "optimizer", options.name, found, options.args, params=groups, lr=options.lr, weight_decay=options.weight_decay
-    )
+    _refuse_what_is_not_given(options, found)
+    offered = {name: getattr(options, name) for name in _OFFERED}
+    made = call("optimizer", options.name, found, options.args, params=groups, **offered)
     if not isinstance(made, Optimizer):
         raise InputError(f'optimizer "{options.name}" must give a torch.optim.Optimizer, got {type(made).__name__}.')
     if parameters_of(made.step)[0].get("closure"):

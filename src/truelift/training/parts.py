@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from truelift.data import ImageBatches, Preprocess
+from truelift.errors import InputError
 from truelift.models import Classifier
 from truelift.techniques.exchange import Exchange
 from truelift.training.checkpoint import (
@@ -25,7 +26,7 @@ from truelift.training.experiment import Experiment
 from truelift.training.gradient_rules import GradientRule
 from truelift.training.graphs import GraphedPasses
 from truelift.training.hardware import Precision
-from truelift.training.identity import fingerprint, identity
+from truelift.training.identity import fingerprint, fingerprints, identity
 from truelift.training.meters import Meters
 from truelift.training.objectives import Objective
 from truelift.training.policies import Policy
@@ -107,6 +108,26 @@ class Training:
             if buffer.is_floating_point()
         ]
 
+    def logged(self) -> dict[str, float]:
+        """What the policies log for a line of metrics.
+
+        Raises:
+            InputError: Two parts log under one name.
+        """
+        rule = f'gradient rule "{self.experiment.gradient.name}"'
+        of_rule = dict.fromkeys(self.meters.of_rule, rule)
+        whose = dict.fromkeys(self.meters.line_sums, Policy.whose) | of_rule
+        found: dict[str, float] = {}
+        for policy in self.policies:
+            for name, value in policy.logged().items():
+                if name in whose:
+                    raise InputError(
+                        f"{name} is logged by {whose[name]} and by {policy.whose}: a part of your own must log under "
+                        "names of its own."
+                    )
+                found[name], whose[name] = value, policy.whose
+        return found
+
     def skipped(self) -> dict[str, float]:
         """How many steps were left out, in a training that leaves steps out."""
         leaves_out = self.experiment.on_divergence == "skip-step" or self.loss_scale is not None
@@ -114,16 +135,25 @@ class Training:
 
     @cached_property
     def run(self) -> str:
-        """The run's fingerprint, which every checkpoint has."""
+        """The run's fingerprint, which every checkpoint of today has."""
         return fingerprint(identity(self.experiment))
 
     def check_states(self) -> None:
         """Hold the parts' states to be such as a checkpoint can have.
 
+        Before the first step a part that raises is passed over, since it may make its state in that step.
+
         Raises:
-            InputError: A user's own part has something else in its own.
+            InputError: A user's own part has something else in its own, or raises.
         """
-        refuse_unreadable({name: part.state_dict() for name, part in self._stateful().items()})
+        states = {}
+        for name, part in self._stateful().items():
+            try:
+                states[name] = part.state_dict()
+            except Exception:
+                if self.meters.made:
+                    raise
+        refuse_unreadable(states)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, for all processes.
@@ -140,7 +170,7 @@ class Training:
         Raises:
             UnusableCheckpointError: It is damaged, or another run's; the training has to be put together anew.
         """
-        load_checkpoint(path, self._stateful(), self.run, self.device)
+        load_checkpoint(path, self._stateful(), fingerprints(self.experiment), self.device)
         if not 0 <= self.meters.step <= self.steps:
             raise UnusableCheckpointError(f"its step is {self.meters.step}, of {self.steps}")
 

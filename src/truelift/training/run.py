@@ -31,7 +31,7 @@ from truelift.training.build import assemble, inputs_of, load_data
 from truelift.training.cautions import cautions
 from truelift.training.checkpoint import UnusableCheckpointError
 from truelift.training.compilation import compile_now
-from truelift.training.data_changes import OtherData, refuse_changed_data, refuse_changed_weights
+from truelift.training.data_changes import OtherData, outliers_digest, refuse_changed_data, refuse_changed_weights
 from truelift.training.distributed import ALONE, World
 from truelift.training.divergence import Guard, NotFoundError
 from truelift.training.environment import describe
@@ -84,8 +84,8 @@ def run(
     after = afterwards.build(experiment.probe, experiment.detection, experiment.metrics, experiment.data, splits)
     precision, compiled = _earlier_choices(folder, experiment)
     training = assemble(experiment, splits, world, precision, compiled)
+    training.check_states()  # not only when the first checkpoint is due; in all processes, so that none waits
     if world.first:
-        training.check_states()  # not only when the first checkpoint is due
         for caution in cautions(training, splits):
             print(f"truelift: {caution}", file=sys.stderr)
     compile_now(training)
@@ -219,9 +219,11 @@ def begin_records(folder: Path, training: Training, splits: Splits) -> None:
         environment["cuda_graphs"] = training.graph_why or True
     if splits.state is not None:
         environment["data"] = splits.state.record()
-    weights = weights_digest(training.experiment.model.weights)
-    if weights is not None:
-        environment["weights"] = weights
+    digests = {
+        "weights": weights_digest(training.experiment.model.weights),
+        "outliers": outliers_digest(training.experiment.detection.outliers),
+    }
+    environment |= {name: digest for name, digest in digests.items() if digest is not None}
     write_json(folder / "environment.json", environment)
     write_text(folder / "code.patch", patch)
     inputs_of(splits).write(folder)

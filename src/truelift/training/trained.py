@@ -26,7 +26,7 @@ from truelift.training.data_changes import refuse_changed_data
 from truelift.training.evaluation import make_autocast, seen
 from truelift.training.experiment import Experiment
 from truelift.training.hardware import Precision, pick_device, pick_precision
-from truelift.training.identity import fingerprint, identity, read_config
+from truelift.training.identity import fingerprints, read_config
 from truelift.training.network import build_network, feature_size
 from truelift.training.objectives import Around, Objective
 from truelift.training.objectives.heads import embedded
@@ -113,7 +113,7 @@ def restore(folder: Path, *, device: str = "auto") -> Trained:
     parts: dict[str, Stateful] = {"network": network, "objective": _Main(objective, recorded)}
     parts |= {_name_of(policy.name, checkpoint): policy for policy in followers}
     try:
-        load_checkpoint(checkpoint, parts, fingerprint(identity(recorded)), where)
+        load_checkpoint(checkpoint, parts, fingerprints(recorded), where)
     except UnusableCheckpointError as error:
         raise InputError(f"{checkpoint} is of no use: {error}.") from None
     for policy in followers:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from numpy.typing import ArrayLike
 
@@ -10,6 +11,9 @@ from truelift.verdicts.checks import at_least_zero
 from truelift.verdicts.evidence import Evidence
 from truelift.verdicts.sample import Sample, in_percent, sample_of
 from truelift.verdicts.several import holm_by_name
+
+State = Literal["held", "broken", "open"]
+"""Of a guard: shown to be within its limit, shown to be beyond it, or neither."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,11 @@ class Guarded:
     """Whether `at_most` is below the limit, at the level of this variant."""
     broken: bool
     """Whether it is shown to be worse by more than the limit."""
+
+    @property
+    def state(self) -> State:
+        """In a word."""
+        return "broken" if self.broken else "held" if self.holds else "open"
 
 
 def guard_samples(guard: Guard, evidence: Evidence) -> dict[str, Sample]:

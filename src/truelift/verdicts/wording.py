@@ -149,7 +149,7 @@ def reason(judged: Judgement, rule: Rule) -> str:
             return f"{_found(judged, rule)}, but {_guards(judged, rule)}: not shown to be within."
         case "guard broken":
             broken = (
-                f"{guard.metric} gets {_of(guard.worse, guard)} worse (limit {_of(guard.limit, guard)})"
+                f"{guard.metric} gets {of_guard(guard.worse, guard)} worse (limit {of_guard(guard.limit, guard)})"
                 for guard in judged.guards
                 if guard.broken
             )
@@ -276,19 +276,20 @@ def _guards(judged: Judgement, rule: Rule) -> str:
 def _guard(guard: Guarded, rule: Rule) -> str:
     at_most = guard.worse if guard.at_most is None else guard.at_most
     if guard.holds and at_most <= 0:
-        return f"{guard.metric} gets no worse (limit {_of(guard.limit, guard)})"
+        return f"{guard.metric} gets no worse (limit {of_guard(guard.limit, guard)})"
     if guard.holds:
-        cost = f"costs at most {_of(max(at_most, 0.0), guard)}"
+        cost = f"costs at most {of_guard(max(at_most, 0.0), guard)}"
     elif guard.at_most is not None:
-        cost = f"may get up to {_of(at_most, guard)} worse"
+        cost = f"may get up to {of_guard(at_most, guard)} worse"
     else:
-        cost = f"is {_of(guard.worse, guard)} worse in {guard.seeds} {rule.replicates}"
-    return f"{guard.metric} {cost} (limit {_of(guard.limit, guard)})"
+        cost = f"is {of_guard(guard.worse, guard)} worse in {guard.seeds} {rule.replicates}"
+    return f"{guard.metric} {cost} (limit {of_guard(guard.limit, guard)})"
 
 
-def _of(value: float, guard: Guarded) -> str:
+def of_guard(value: float, guard: Guarded, sign: str = "") -> str:
+    """A number in the unit of a guard's limit; two digits, but never 1.2e+02."""
     unit = "%" if guard.unit.startswith("percent") else guard.unit
-    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+    number = f"{value:{sign},.0f}" if abs(value) >= 99.5 else f"{value:{sign}.2g}"
     return f"{number} {unit}".strip()
 
 

@@ -124,7 +124,7 @@ def mapped(root: Path) -> Path:
     return arrow(root / "e.arrow", columns(label=[0, 1, 0, 1]))
 
 
-GIVEN = {
+GIVEN: dict[str, Any] = {
     "image_column": "x",
     "label_column": "x",
     "label_columns": ("x", "y"),
@@ -167,6 +167,14 @@ def test_options_about_columns_are_refused_without_columns() -> None:
             {},
             ColumnOptions(label_separator="|"),
         )
+
+
+def test_options_about_columns_are_refused_for_a_source(tmp_path: Path) -> None:
+    source = find_source(DataOptions(name="mine", path=str(folders(tmp_path))))
+    assert read_own("mine:data", lambda: source, {}, ColumnOptions()) is source
+    for name, value in GIVEN.items():
+        with pytest.raises(InputError, match=rf"data.{name} must be left out for a Source that a function gives, got"):
+            read_own("mine:data", lambda: source, {}, ColumnOptions(**{name: value}))
 
 
 def test_the_label_that_a_names_data_set_means_is_no_option(tmp_path: Path) -> None:

@@ -273,3 +273,12 @@ def test_a_test_set_without_labels(tmp_path: Path) -> None:
     write_tar(tmp_path / "test.tar", {"0.png": png(pixels(7)), "1.png": png(pixels(8)), "1.cls": b"0"})
     with pytest.raises(InputError, match=r"test.tar: 0 has an image but no 0.cls"):
         read_shards(tmp_path)
+
+
+def test_a_test_set_of_minus_one_has_no_labels(tmp_path: Path) -> None:
+    shard(tmp_path / "train.tar", [0, 1, 1])
+    shard(tmp_path / "test.tar", [-1, -1], first=3)
+    source = read_shards(tmp_path)
+    assert source.test is None
+    assert source.unlabelled is not None
+    assert source.unlabelled.labels.tolist() == [-1, -1]

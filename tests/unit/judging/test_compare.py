@@ -19,6 +19,7 @@ import pytest
 
 import truelift
 from truelift.errors import FailedError, InputError
+from truelift.judging import InUseError
 from truelift.judging.train_source import source_of
 from truelift.records import Study
 from truelift.report import summarise
@@ -521,6 +522,29 @@ def test_a_killed_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
     (whole / "script.py").write_text((tmp_path / "script.py").read_text())
     at_once = subprocess.run([*command, "0"], cwd=whole, capture_output=True, text=True, check=True)
     assert at_once.stdout.split("Which of")[1] == done.stdout.split("Which of")[1]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from truelift.records import leased
+with leased(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("more", [{"seeds": 3}, {"until_decided": True, "max_seeds": 3, "metric": "accuracy"}])
+def test_a_folder_that_another_process_compares_in_is_told_with_a_way_on(tmp_path: Path, more: dict[str, Any]) -> None:
+    """As where two searches propose the same candidate."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "runs")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InUseError, match=r"in use by another process.* a search goes on with its next candidate"):
+            truelift.compare(counting([]), variants=VARIANTS, folder=tmp_path / "runs", quiet=True, **more)
+        holder.communicate(b"")
+    truelift.compare(counting([]), variants=VARIANTS, folder=tmp_path / "runs", quiet=True, **more)
 
 
 def test_numbers_too_large_to_be_judged_are_named(tmp_path: Path) -> None:

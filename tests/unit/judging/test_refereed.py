@@ -10,8 +10,9 @@ import pytest
 import truelift
 from truelift.errors import InputError
 from truelift.referee import Ledger
-from truelift.report.json_form import report_form
-from truelift.report.sections import header_legend, reading
+from truelift.report.json_form import RefereeForm, report_form
+from truelift.report.legend import header_legend
+from truelift.report.sections import reading
 
 
 def table(lift: float = 0.9) -> dict[str, list[Any]]:
@@ -36,6 +37,10 @@ def test_a_table_is_judged_at_the_ledgers_levels(tmp_path: Path) -> None:
     assert good.interval_confidence == pytest.approx(1 - 2 * 0.05 / 1000)
     assert good.p_adjusted == pytest.approx(good.p_value * 0.05 / 1e-4)
     assert judged.verdicts == {"good": "helps", "same": "undecided"}
+    assert [one.referee for one in report_form(judged.summary).variants] == [
+        None, RefereeForm(1, 5e-5, 1, 0, True), RefereeForm(2, 5e-5, 1, 0, False)
+    ]  # fmt: skip
+    assert not any(one.referee for one in report_form(plain.summary).variants)
     notes = report_form(judged.summary).notes
     assert any(note.startswith("good: passed; candidate 1 of the ledger") for note in notes)
     assert any("The runs were there before the ledger knew of them" in note for note in notes)

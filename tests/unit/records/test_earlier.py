@@ -10,6 +10,8 @@ from truelift.records import earlier_plans, looks_before, write_json
 from truelift.records.json_files import read_plan
 
 UNTIL: dict[str, Any] = {"max_seeds": 5, "looks": [3, 4, 5], "alpha": 0.05}
+GUARD: dict[str, Any] = {"limit": 3.0, "unit": "", "higher_is_better": False, "relative": False, "scale": "none"}
+FIVE: dict[str, Any] = {"seeds": [0, 1, 2, 3, 4], "planned": 5}
 
 
 def plan(seeds: list[int], *, of: str = "1111aaaa", until: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -46,13 +48,24 @@ def made(folder: Path, before: dict[str, Any], seeds: int, variants: str = "ab")
             write_json(folder / run["folder"] / "result.json", {"metrics": {"accuracy": 90.0}})
 
 
+def told(now: dict[str, Any], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a study's reports know of plans before its own, but for when that was."""
+    return [
+        {name: value for name, value in one.items() if name != "created"}
+        for one in looks_before({**now, "earlier": earlier})
+    ]
+
+
 def test_more_seeds_after_a_verdict_are_a_second_look(tmp_path: Path) -> None:
     made(tmp_path, plan([0, 1, 2, 3, 4]), 5)
     now = plan(list(range(10)))
     found = earlier_plans(tmp_path, now)
     assert [(len(one["seeds"]), one["created"]) for one in found] == [(5, "2026-01-02T03:04:05+00:00")]
     write_json(tmp_path / "study.json", now | {"earlier": found})
-    assert looks_before(read_plan(tmp_path)) == found
+    assert looks_before(read_plan(tmp_path)) == [{**FIVE, "created": "2026-01-02T03:04:05+00:00"}]
+    third = earlier_plans(tmp_path, plan(list(range(20))))
+    assert [one.get("judged", one["seeds"]) for one in third] == [[0, 1, 2, 3, 4]]  # those of 10 seeds are not there
+    made(tmp_path, now | {"earlier": found}, 10)
     third = earlier_plans(tmp_path, plan(list(range(20))))
     assert [len(one["seeds"]) for one in third] == [5, 10]
     assert earlier_plans(tmp_path, now) == found  # the same again is no further look
@@ -80,7 +93,7 @@ def test_an_earlier_plan_is_told_of_where_its_variants_are(tmp_path: Path) -> No
     made(tmp_path, plan([0, 1, 2, 3, 4]), 5)
     found = earlier_plans(tmp_path, plan(list(range(10))))
     assert looks_before(plan(list(range(10)), of="2222bbbb", earlier=found)) == []
-    assert looks_before(plan(list(range(10)), earlier=found)) == found
+    assert looks_before(plan(list(range(10)), earlier=found)) == [{**FIVE, "created": "2026-01-02T03:04:05+00:00"}]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +131,8 @@ def of_variants(
         (of_variants("abc", UNTIL, baseline="b"), r"with baseline a, .* for baseline b\.$"),
         (of_variants("abc", UNTIL, metric="loss"), r"with metric accuracy, .* for metric loss\.$"),
         (of_variants("abc", UNTIL, smallest_effect=0.5), r"with smallest_effect 0, .* for smallest_effect 0\.5\.$"),
+        (of_variants("abc", UNTIL, {"b": "2222bbbb", "c": "2222bbbb"}), r'with settings of variant "b" as they were, '),
+        (of_variants("abc", UNTIL, {"a": "2222bbbb"}), r'with settings of variant "a" as they were, '),
     ],
 )
 def test_what_is_judged_until_decided_cannot_change_after_a_look(
@@ -132,6 +147,30 @@ def test_what_is_judged_until_decided_cannot_change_after_a_look(
         earlier_plans(tmp_path, after)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"guards": {"loss": {**GUARD, "relative": True}}}, r"guards loss 3, .* for guards loss 3 %\.$"),
+        ({"guards": {"loss": {**GUARD, "higher_is_better": True}}}, r"higher_is_better of loss false, .* loss true\.$"),
+        ({"guards": {"loss": {**GUARD, "scale": "points"}}}, r"scale of loss none, .* for scale of loss points\.$"),
+        ({"metric_scale": "none"}, r"scale of accuracy points, .* for scale of accuracy none\.$"),
+        ({"guards": {}}, r"guards loss 3, .* for guards none\.$"),
+        ({"guards": {"loss": {**GUARD, "scale": None}}}, None),
+        ({"metric_scale": None}, None),
+    ],
+)
+def test_units_and_scales_cannot_change_after_a_look(tmp_path: Path, change: dict[str, Any], words: str | None) -> None:
+    given: dict[str, Any] = {"guards": {"loss": GUARD}, "metric_scale": "points"}
+    plans = [of_variants("ab", UNTIL, **given), of_variants("ab", UNTIL, **{**given, **change})]
+    made(tmp_path, plans[0], 3)
+    if words is not None:
+        with pytest.raises(InputError, match=words):
+            earlier_plans(tmp_path, plans[1])
+    else:  # a scale that is asked for when the results are there may be given
+        made(tmp_path, plans[1], 3)
+        assert earlier_plans(tmp_path, plans[0]) == []
+
+
 def test_a_variant_without_results_may_be_mended_until_decided(tmp_path: Path) -> None:
     made(tmp_path, of_variants("abc", UNTIL), 3)
     assert earlier_plans(tmp_path, of_variants("abc", UNTIL, {"c": "2222bbbb"})) == []
@@ -142,14 +181,67 @@ def test_what_a_fixed_plan_was_judged_with_is_remembered(tmp_path: Path) -> None
     made(tmp_path, whole, 5, "abc")
     now = of_variants("ab", None, metric="loss", baseline="b")
     found = earlier_plans(tmp_path, now)
-    assert [(one["removed"], one["metric"], one["baseline"]) for one in found] == [(["c"], "accuracy", "a")]
-    write_json(tmp_path / "study.json", now | {"earlier": found})
-    assert looks_before(read_plan(tmp_path)) == found
-    back = {**of_variants("abc", None, metric="loss"), "earlier": found}
-    assert [one.keys() - {"seeds", "created", "folders"} for one in looks_before(back)] == [{"metric"}]
+    changed = {"removed": ["c"], "metric": "accuracy", "baseline": "a"}
+    assert told(now, found) == [{**FIVE, **changed}]
+    of_version_0_1 = [{**found[0], "folders": {"a": "runs/a/seed-0-1111aaaa"}, "removed": ["c"]}]
+    assert told(now, of_version_0_1) == [{**FIVE, **changed}]
+    assert told(of_variants("abc", None, metric="loss"), found) == [{**FIVE, "metric": "accuracy"}]
     write_json(tmp_path / "study.json", whole)
     assert looks_before({**whole, "earlier": found}) == []  # as it was
     assert earlier_plans(tmp_path, of_variants("abcde", None)) == []  # one more is none that was chosen
+
+
+@pytest.mark.parametrize(
+    ("now", "changed"),
+    [
+        (of_variants("ab", None, {"b": "2222bbbb"}), {"edited": ["b"]}),
+        (of_variants("ac", None), {"removed": ["b"]}),
+        (of_variants("ab", None, {"a": "2222bbbb"}), {"edited": ["a"]}),
+        (of_variants("bc", None, baseline="c"), {"removed": ["a"], "baseline": "a"}),
+    ],
+    ids=["variant edited", "variant renamed", "baseline edited", "baseline replaced"],
+)
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_what_was_tried_in_a_variants_place_is_remembered(
+    tmp_path: Path, now: dict[str, Any], changed: dict[str, Any], seeds: int
+) -> None:
+    before = of_variants("ab", None)
+    made(tmp_path, before, seeds)
+    found = earlier_plans(tmp_path, now)
+    looked = [] if seeds == 2 else [{"seeds": list(range(seeds)), "planned": 5, **changed}]
+    assert told(now, found) == looked
+    made(tmp_path, now | {"earlier": found}, seeds, "abc")
+    assert earlier_plans(tmp_path, now) == found  # the same again is no further look
+    back = earlier_plans(tmp_path, before)
+    assert len(told(before, back)) == (0 if seeds == 2 else 1 if seeds == 5 else 2)
+    made(tmp_path, before | {"earlier": back}, seeds)
+    assert earlier_plans(tmp_path, now) == back  # to and fro is none
+
+
+def test_a_variant_that_is_tried_three_times_was_looked_at_twice_before(tmp_path: Path) -> None:
+    found: list[dict[str, Any]] = []
+    for of in ("1111aaaa", "2222bbbb", "3333cccc"):
+        now = of_variants("ab", None, {"b": of})
+        found = earlier_plans(tmp_path, now)
+        made(tmp_path, now | {"earlier": found}, 5)
+    assert told(now, found) == [{**FIVE, "edited": ["b"]}] * 2
+
+
+def test_a_look_that_never_was_is_not_counted(tmp_path: Path) -> None:
+    five, nine = plan([0, 1, 2, 3, 4]), plan(list(range(9)))
+    made(tmp_path, five, 5)
+    grown = earlier_plans(tmp_path, nine)
+    made(tmp_path, nine | {"earlier": grown}, 5)  # and killed before a run more had ended
+    again = earlier_plans(tmp_path, five)
+    assert told(five, again) == []
+    made(tmp_path, five | {"earlier": again}, 5)
+    assert told(nine, earlier_plans(tmp_path, nine)) == [FIVE]
+
+    made(tmp_path, nine | {"earlier": again}, 7)  # killed later: that it stops then may hang on what was seen
+    again = earlier_plans(tmp_path, five)
+    assert told(five, again) == [{"seeds": list(range(7)), "planned": 9}]
+    seven = plan(list(range(7)))
+    assert told(seven, earlier_plans(tmp_path, seven)) == [FIVE, {"seeds": list(range(7)), "planned": 9}]
 
 
 def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path: Path) -> None:
@@ -158,7 +250,7 @@ def test_a_plan_of_looks_over_results_is_said_where_its_record_was_lost(tmp_path
     now = plan([0, 1, 2, 3, 4], until=UNTIL)
     found = earlier_plans(tmp_path, now)
     assert [(one["seeds"], one["created"]) for one in found] == [([0, 1, 2, 3], "")]
-    assert looks_before({**now, "earlier": found}) == found
+    assert told(now, found) == [{"seeds": [0, 1, 2, 3], "planned": 4}]
     assert earlier_plans(tmp_path, plan([0, 1, 2, 3, 4])) == []  # a fixed plan that was stopped looks the same
 
 

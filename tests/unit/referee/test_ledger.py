@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import truelift
+from truelift.cli import main
 from truelift.errors import InputError
 from truelift.referee import Candidate, Ledger, gamma, images_of
 from truelift.verdicts import compare
@@ -197,12 +198,20 @@ def test_images_are_told_by_the_metrics_name() -> None:
     assert images_of("outlier_auroc", "digits") == images_of("fgsm_accuracy", "digits") == "test images of digits"
 
 
+@pytest.mark.parametrize("prefix", ["eval_", "eval/", "evaluation/", "holdout_", ""])
+@pytest.mark.parametrize("words", ["test images", "validation images", "training images"])
+def test_a_split_that_is_named_goes_before_a_word_that_stands_for_one(prefix: str, words: str) -> None:
+    for split in {"test images": ("test",), "validation images": ("val", "dev"), "training images": ("train",)}[words]:
+        assert images_of(f"{prefix}{split}_accuracy") == images_of(f"{split}/{prefix}accuracy") == words
+
+
 @pytest.mark.parametrize(
     ("searched", "confirmed", "told"),
     [
         ("eval_accuracy", "eval_loss", "has judged by the validation images since line 2"),
         ("eval_accuracy", "val_error", "has judged by the validation images since line 2"),
         ("testAccuracy", "test_accuracy", "has judged by the test images since line 2"),
+        ("eval/test_accuracy", "test_accuracy", "has judged by the test images since line 2"),
         ("top1", "top5", 'a name that tells its images, as test_… does, or images= in Python, got "top5"'),
         ("val_accuracy", "score", 'got "score"'),
     ],
@@ -384,6 +393,31 @@ def test_a_line_that_a_crash_cut_short_stays_and_is_told(tmp_path: Path, kept: i
     path.write_bytes(b"".join(line + b"\n" for line in [*lines[:8], b"[", *lines[9:]]))
     with pytest.raises(InputError, match="line 9 is no line of a ledger"):
         ledger.state()
+
+
+@pytest.mark.parametrize("kept", [1, 5, 60, -10])
+def test_a_ledger_whose_first_line_a_crash_cut_short_begins_anew(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "l.jsonl"
+    Ledger(path, rule="lord")
+    Path(f"{path}.head").unlink()  # it is written after the line
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(SystemExit):
+        main(["ledger", str(path)])
+    assert len(path.read_bytes().splitlines()) == 1, "whoever looks begins none"
+    ledger = Ledger(path, rule="lord")
+    assert ledger.notes() == ["line 1 was cut short by a crash; what it said never took effect."]
+    assert len(path.read_bytes().splitlines()) == 3
+    one = ledger.register("a", **METRIC)  # type: ignore[arg-type]
+    assert Ledger(path, rule="lord").judge_results(one, baseline=BASE, results=BASE + NOISE).number == 1
+
+
+@pytest.mark.parametrize("content", [b"notes on the search", b'{"alpha" : 0.05', b'{"kind":"cut short","sha256":"0'])
+def test_what_is_no_ledger_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"l\.jsonl, line 1 is no line of a ledger: it was changed or cut short"):
+        Ledger(path, rule="lord")
+    assert path.read_bytes() == content
 
 
 def test_a_line_that_lacks_its_end_alone_counts(tmp_path: Path) -> None:

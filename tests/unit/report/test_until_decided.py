@@ -122,7 +122,7 @@ def test_a_second_look_is_said_in_every_form(tmp_path: Path) -> None:
     found = summarise(Study.read(folder))
     assert re.search(said, notebook_html(found))
     form = json_form.report_form(found)
-    assert form.earlier == [json_form.EarlierForm(3, "2026-01-01T00:00:00+00:00", [], None, None)]
+    assert form.earlier == [json_form.EarlierForm(3, 3, "2026-01-01T00:00:00+00:00", [], [], None, None)]
     assert any(re.search(said, note) for note in form.notes)
     write_json(folder / "study.json", {**Study.read(folder).plan, "earlier": []})
     assert all("look:" not in path.read_text() for path in write_report(folder))
@@ -133,20 +133,27 @@ def test_variants_metric_and_baseline_chosen_afterwards_are_said_in_every_form(t
         {
             "seeds": [0, 1, 2, 3, 4],
             "created": "2026-01-01T00:00:00+00:00",
-            "folders": {name: f"runs/{name}/seed-0-00000000" for name in VALUES},
-            "removed": ["gone"],
+            "judged": [0, 1, 2, 3],
+            "folders": {
+                "base": "runs/base/seed-0-00000000",
+                "better": "runs/better/seed-0-11111111",
+                "gone": "runs/gone/seed-0-00000000",
+            },
             "metric": "loss",
             "baseline": "better",
         }
     ]
     folder = make_study(tmp_path / "study", VALUES, 5, earlier=earlier)
-    said = r"with 5 seeds \(2026-01-01\) of gone too by loss against better, and are now with 5"
+    said = (
+        r"with 4 of 5 seeds \(2026-01-01\) of better with other settings and of gone too by loss against better, "
+        "and are now with 5"
+    )
     for path in write_report(folder):
         assert re.search(said, path.read_text()), path
         assert "chosen after results were seen" in path.read_text(), path
-        assert "studies without an effect get" not in path.read_text(), path
     found = json_form.report_form(summarise(Study.read(folder)))
-    assert found.earlier == [json_form.EarlierForm(5, "2026-01-01T00:00:00+00:00", ["gone"], "loss", "better")]
+    when = "2026-01-01T00:00:00+00:00"
+    assert found.earlier == [json_form.EarlierForm(4, 5, when, ["gone"], ["better"], "loss", "better")]
 
 
 def test_a_plan_of_looks_that_was_lost_is_said(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ class Refusing:
 
 
 @pytest.mark.parametrize("seeds", ["seeds = 2", "until_decided = { max_seeds = 3 }"])
-def test_where_a_cluster_refuses_failed_runs_keep_their_reasons(tmp_path: Path, seeds: str) -> None:
+def test_where_nobody_takes_them_failed_runs_keep_their_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: str
+) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     file, folder = tmp_path / "study.toml", tmp_path / "out"
     command = f"{sys.executable} {tmp_path / 'program.py'} {{out}} {{seed}} {{args}}"
@@ -69,4 +71,12 @@ def test_where_a_cluster_refuses_failed_runs_keep_their_reasons(tmp_path: Path, 
     assert [(variant, seed) for variant, seed, _ in before] == [("b", seed) for seed in range(1, len(plan.seeds))]
     with pytest.raises(InputError, match="Slurm refuses"):
         run(Refusing())
+    assert failed() == before
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("truelift.studies.written.write_config_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(Local(1, 1) if plan.looks is None else Refusing())
     assert failed() == before

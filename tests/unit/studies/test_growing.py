@@ -174,6 +174,26 @@ def test_failed_runs_are_tried_again_but_for_those_that_a_verdict_rests_on(tmp_p
     assert verdicts(tmp_path)["strong"] == before["strong"]
 
 
+@pytest.mark.parametrize("all_over", [False, True])
+def test_a_failed_run_ahead_of_a_settled_variant_stays_as_it_is(
+    tmp_path: Path, all_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if all_over:
+        monkeypatch.setitem(LIFT, "weak", 3.0)
+    runs = made(tmp_path)
+    run_all(tmp_path, runs, most=3 * 4)
+    stops = {name: stop for name, (_, stop, _) in verdicts(tmp_path).items()}
+    ahead = [("strong", stops["strong"]), *([("base", max(stops.values()))] if all_over else [])]
+    for run in ahead:
+        path = next(path for path, one in runs.items() if one == run)
+        path.mkdir(parents=True)
+        finish(path, run, frozenset(ahead))
+    again, told = run_all(tmp_path, runs)
+    assert not any("tried again" in line for line in told)
+    assert not set(again) & set(ahead)
+    assert all((path / "failure.json").exists() for path, run in runs.items() if run in ahead)
+
+
 def test_where_everything_failed_everything_is_tried_again(tmp_path: Path) -> None:
     runs = made(tmp_path)
     run_all(tmp_path, runs, failing=frozenset(runs.values()))

@@ -223,8 +223,8 @@ def test_a_dry_run_refuses_what_the_study_would(
     file.write_text(text)
     assert run(file, "--seeds", 3) == 0
     capsys.readouterr()
-    assert run(file, "--dry-run", "--until-decided", "--max-seeds", 5) == 0
-    assert "note: runs/study was planned with a fixed number of 3 seeds" in capsys.readouterr().out
+    assert run(file, "--dry-run", "--until-decided", "--max-seeds", 5) == 2
+    assert "runs/study was planned with a fixed number of 3 seeds" in capsys.readouterr().err
 
 
 def test_a_plan_that_another_command_has_changed_meanwhile_is_told(
@@ -240,6 +240,39 @@ def test_a_plan_that_another_command_has_changed_meanwhile_is_told(
     assert run(file) == 0
     told = "has changed the plan of runs/study meanwhile: 2 of this one's 4 runs are no part of it"
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"metric": "val_loss", "higher_is_better": False}, "its metric, higher_is_better are no longer this one's"),
+        ({"baseline": "b"}, "its baseline is no longer this one's"),
+        ({"metric_scale": "points"}, "its scale is no longer this one's"),
+        ({"smallest_effect": 0.5}, "its smallest_effect is no longer this one's"),
+        ({"until_decided": {"max_seeds": 3, "looks": [3], "alpha": 0.05}}, "its until_decided is no longer this one's"),
+        ({"question": "?", "created": "2026-01-01T00:00:00+00:00"}, None),
+    ],
+)
+def test_a_study_that_another_command_judges_otherwise_meanwhile_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, object],
+    told: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = program_study(Path("study.toml"), 1)
+    script = Path("study.sh")
+    script.write_text(script.read_text() + "test -e other.json && cp other.json runs/study/study.json || true\n")
+    assert run(file, "--seeds", 3, "--out", "runs/other") == 0
+    write_json(Path("other.json"), json.loads(Path("runs/other/study.json").read_text()) | change)
+    capsys.readouterr()
+    run(file, "--seeds", 3)
+    said = capsys.readouterr().err
+    if told is None:
+        assert "another command" not in said
+    else:
+        assert f"another command has changed the plan of runs/study meanwhile: {told}. The report is of that" in said
 
 
 def test_a_result_without_its_config_must_be_the_runs_own(tmp_path: Path) -> None:

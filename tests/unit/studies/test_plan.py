@@ -293,6 +293,17 @@ PROGRAMS = (
         ("[experiment]\nwhen = 2026-01-01\n", "when is a setting of"),
         ("[experiment]\nx = nan\n", "x is a setting of"),
         ("[scales.quick]\nseeds = 2\nnonsense = 3\n", 'scale "quick": nonsense is a setting of'),
+        *(
+            (f"[scales.quick]\n{key}\n", f'scale "quick": {key.split()[0]} is the same at every scale: give it beside')
+            for key in (
+                "timeout = 3",
+                "retries = 1",
+                'inputs = ["x"]',
+                'command = "x"',
+                'metric = "acc"',
+                "guards = {acc = 1}",
+            )
+        ),
     ],
 )
 def test_settings_that_no_program_is_given_are_refused(tmp_path: Path, more: str, message: str) -> None:

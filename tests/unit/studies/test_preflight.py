@@ -1,11 +1,14 @@
 """What is looked at before anything runs, and what is said of the data then."""
 
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
 
 from truelift.errors import InputError
-from truelift.studies.preflight import preflight
+from truelift.studies.executors.base import Executor, Work
+from truelift.studies.executors.local import Local
+from truelift.studies.preflight import Looked, look, preflight
 from truelift.studies.study_file import read_plan
 
 STUDY = """
@@ -36,6 +39,34 @@ def test_the_sizes_of_the_sets_and_what_one_image_is_worth(
     assert len(told) == lines
     assert needs.keys() == {"plain", "smoothed"}
     assert all("one test image is 2.5 points" in line for line in told[1:])
+
+
+class Elsewhere:
+    """A cluster."""
+
+    def check(self, study: Path, *, one_by_one: bool = False) -> None:
+        """All is well."""
+
+    def run(self, folders: Iterable[Path], work: Work) -> Generator[Path]:
+        """None."""
+        yield from ()
+
+
+@pytest.mark.parametrize("executor", [Local(1, 1), Elsewhere()])
+def test_a_program_s_inputs_must_be_there_wherever_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: Executor
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text(
+        'command = "true {seed} {out} {args}"\nmetric = "accuracy"\ninputs = ["data"]\n[variants]\na = {}\n'
+        '[variants.b]\nargs = "1"\ninputs = ["data", "other"]\n'
+    )
+    plan = read_plan(Path("study.toml"))
+    for missing in ("data", "other"):
+        with pytest.raises(InputError, match=f"inputs must be existing files and folders, got {missing}"):
+            look(plan, executor)
+        Path(missing).mkdir()
+    assert look(plan, executor) == Looked([], {}, {})
 
 
 def test_an_own_part_that_does_not_fit_is_told_with_its_variant(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from truelift.errors import InputError
 from truelift.records import write_json
 from truelift.studies import cost, probe
 from truelift.studies.held import source_from
+from truelift.studies.how import How
 from truelift.studies.probe import RUN_SECONDS, Probe
 from truelift.studies.study_file import read_plan
 
@@ -55,7 +56,7 @@ def test_what_cannot_be_probed_is_told_by_its_name(monkeypatch: pytest.MonkeyPat
         probe.probe_all({"a": {"seed": 0}, "b": {"seed": 1}}, jobs=2, threads=1)
 
 
-def test_a_dry_run_tells_that_the_folder_is_another_study_s(tmp_path: Path) -> None:
+def test_a_dry_run_refuses_the_folder_of_another_study(tmp_path: Path) -> None:
     for name in ("a.toml", "b.toml"):
         (tmp_path / name).write_text(
             'command = "true {seed} {out}"\nmetric = "test_accuracy"\n[variants]\na = {}\nb = {}\n'
@@ -63,6 +64,6 @@ def test_a_dry_run_tells_that_the_folder_is_another_study_s(tmp_path: Path) -> N
     plan, folder = read_plan(tmp_path / "a.toml"), tmp_path / "runs"
     record = plan.record("truelift study a.toml", "2026-01-01T00:00:00+00:00")
     write_json(folder / "study.json", record | {"source": source_from(folder, plan.source)})
-    assert cost.study_cost(plan, folder, jobs=1).notes == ()
-    [note] = cost.study_cost(read_plan(tmp_path / "b.toml"), folder, jobs=1).notes
-    assert "holds the study of" in note
+    assert cost.study_cost(plan, folder, How(jobs=1)).notes == ()
+    with pytest.raises(InputError, match="holds the study of"):
+        cost.study_cost(read_plan(tmp_path / "b.toml"), folder, How(jobs=1))

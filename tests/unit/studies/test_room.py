@@ -107,7 +107,7 @@ def test_a_number_of_jobs_that_cannot_be_is_refused_by_the_study_and_its_dry_run
     with pytest.raises(InputError, match="jobs must be at"):
         check_study(plan, tmp_path / "out", How(jobs=jobs))
     with pytest.raises(InputError, match="jobs must be at"):
-        study_cost(plan, tmp_path / "out", jobs=jobs)
+        study_cost(plan, tmp_path / "out", How(jobs=jobs))
 
 
 @pytest.mark.parametrize(("jobs", "runs"), [(None, 1), (3, 3)])

@@ -1,6 +1,7 @@
 """What only a shell understands is told before the first run, with a line that works."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -88,6 +89,23 @@ def test_the_line_with_a_shell_does_what_was_meant(command: str, tmp_path: Path)
     words = command_line({"command": proposed, "args": "--a 'x y'", "seed": 7}, out)
     subprocess.run(words, check=True, cwd=tmp_path)
     assert (out / "told").read_text().splitlines() == ["seed=7", str(out), "--a", "x y"]
+
+
+@pytest.mark.parametrize(
+    "command", ["printf '%s\\n' {seed} {out} {args}", 'bash -c \'printf "%s\\\\n" "$@"\' bash {seed} {out} {args}']
+)
+def test_the_line_for_arguments_that_need_a_shell_does_what_was_meant(command: str, tmp_path: Path) -> None:
+    out = tmp_path / "a b's"
+    out.mkdir()
+    args = "--at ~/x --by $SHELL_TEST '$SHELL_TEST' {seed} | tee {out}/told"
+    with pytest.raises(InputError, match=r"~ \(the home folder\)") as raised:
+        check_command(command, args)
+    proposed = parse_toml(str(raised.value).partition("with a shell: ")[2])["command"]
+    check_command(proposed, args)
+    words = command_line({"command": proposed, "args": args, "seed": 7}, out)
+    subprocess.run(words, check=True, cwd=tmp_path, env={**os.environ, "HOME": "/home/h", "SHELL_TEST": "me"})
+    told = (out / "told").read_text().splitlines()
+    assert told == ["7", str(out), "--at", "/home/h/x", "--by", "me", "$SHELL_TEST", "7"]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from truelift.records import Run, read_failure
 from truelift.studies.executors.base import has_ended
 from truelift.studies.folders import is_finished
 from truelift.studies.plan import PlannedRun
+from truelift.studies.program_metrics import MOST_METRICS_BYTES, read_metrics
 from truelift.studies.sources import check_inputs
-from truelift.studies.worker import MOST_METRICS_BYTES, main, read_metrics, run_command
+from truelift.studies.worker import main, run_command
 
 
 def left(tmp_path: Path, content: str | bytes, metric: str | None = "a") -> dict[str, float]:

@@ -17,6 +17,7 @@ from truelift.training.identity import (
     config,
     differences,
     find_folder,
+    fingerprints,
     read_config,
     write_config,
 )
@@ -78,6 +79,16 @@ def test_images_are_known_by_their_last_name_wherever_they_lie(tmp_path: Path) -
     old = tmp_path / "seed-0-0a1b2c3d"
     write_config(old, first)
     assert find_folder(tmp_path / f"seed-0-{fingerprint(identity(moved))}", moved) == old
+
+
+def test_a_checkpoint_of_the_version_before_is_this_run_s() -> None:
+    """That version counted columns as no part of a run, and outliers by their whole path; the digits are its own."""
+    columns = {"data.label_column": "coarse", "data.image_column": "file", "data.image_folder": "/a/raw"}
+    read = experiment(**{"data.name": "photos", "data.path": "/a/photos", "epochs": 3, **columns})
+    assert fingerprints(read) == {fingerprint(identity(read)), "38858530"}
+    judged = dataclasses.replace(read, detection=dataclasses.replace(read.detection, outliers="/a/noise"))
+    assert fingerprints(judged) == {fingerprint(identity(judged)), "ab60ccb5"}
+    assert fingerprints(experiment(epochs=3)) == {fingerprint(identity(experiment(epochs=3)))}
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONAL_OPTIONS))

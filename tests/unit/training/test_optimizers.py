@@ -1,6 +1,8 @@
 """Each optimizer against torch's plain single-tensor form in float64, and every one through the loop."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -91,3 +93,63 @@ def test_batch_norms_biases_with_a_rate_of_their_own(decay: bool) -> None:
 def test_decoupled_decay_is_sgds() -> None:
     with pytest.raises(InputError, match="decoupled_weight_decay must be false for other optimizers than sgd"):
         check(OptimizerOptions(name="rmsprop", decoupled_weight_decay=True))
+
+
+OWN = """
+import torch
+
+class Bare(torch.optim.SGD):
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+
+class Any(torch.optim.SGD):
+    def __init__(self, params, **options):
+        super().__init__(params, **options)
+
+def fixed(params):
+    return torch.optim.SGD(params, lr=0.25)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., torch.optim.Optimizer]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts.py").write_text(OWN)
+    return lambda name, **options: make_optimizer(OptimizerOptions(name=name, **options), [nn.Linear(4, 3)])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("parts.py:Bare", {"weight_decay": 0.01}, "takes no weight_decay: .*weight_decay must be 0 or left out"),
+        ("parts.py:Bare", {"momentum": 0.5}, "takes no momentum: optimizer.momentum must be 0 or left out .0.9 counts"),
+        ("parts.py:Any", {"weight_decay": 0.0}, "takes weight_decay as optimizer.args.weight_decay alone: .* got 0.0"),
+        ("parts.py:fixed", {"lr": 0.05}, "takes no lr: optimizer.lr must be left out .0.1 counts as that., got 0.05"),
+        ("torch.optim:SGD", {"momentum": 0.5}, "takes momentum as optimizer.args.momentum alone: .* got 0.5"),
+        ("torch.optim:SGD", {"nesterov": False}, "takes nesterov as optimizer.args.nesterov alone: .*true counts"),
+        ("torch.optim:RAdam", {"beta2": 0.95}, "takes no beta2: optimizer.beta2 must be 0 or left out"),
+    ],
+)
+def test_what_an_optimizer_of_ones_own_is_not_given_is_refused(
+    own: Any, name: str, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError, match=f'optimizer "{name}" {told}'):
+        own(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "group"),
+    [
+        ("parts.py:Bare", {}, {"lr": 0.1, "weight_decay": 0}),  # nobody gave the default
+        ("parts.py:Bare", {"weight_decay": 0.0, "momentum": 0.0, "nesterov": False}, {"momentum": 0}),
+        ("parts.py:Any", {"lr": 0.05, "args": {"lr": 0.05}}, {"lr": 0.05}),
+        ("parts.py:fixed", {}, {"lr": 0.25}),
+        ("torch.optim:SGD", {"weight_decay": 0.01, "lr": 0.05}, {"weight_decay": 0.01, "lr": 0.05}),
+        ("torch.optim:SGD", {"momentum": 0.5, "args": {"momentum": 0.75}}, {"momentum": 0.75}),
+    ],
+)
+def test_what_reaches_an_optimizer_of_ones_own(
+    own: Any, name: str, options: dict[str, Any], group: dict[str, float]
+) -> None:
+    (found,) = own(name, **options).param_groups
+    assert {key: found[key] for key in group} == group

@@ -104,7 +104,7 @@ class Local:
                         if has_ended(folder):
                             elsewhere.remove(folder)
                             yield folder
-                        elif len(running) < self.jobs and is_free(folder):
+                        elif len(running) < self.jobs and (is_free(folder) or _is_left_behind(folder)):
                             elsewhere.remove(folder)
                             running[pool.submit(make, folder)] = folder
                     if running:
@@ -217,9 +217,14 @@ class _Workers:
 
 
 def _is_elsewhere(folder: Path) -> bool:
-    """Whether another machine has a run; a process of this one ends soon, most likely, as its study did."""
+    """Whether another machine has a run, or another command of this one."""
+    return holder_of(folder) is not None and not _is_left_behind(folder)
+
+
+def _is_left_behind(folder: Path) -> bool:
+    """Whether what holds a run is what a killed process of this machine has started: the next worker ends it."""
     holder = holder_of(folder)
-    return holder is not None and not holder.is_here
+    return holder is not None and holder.is_here and not holder.is_running()
 
 
 def _waiting(runs: Sequence[Path]) -> str:

@@ -33,7 +33,7 @@ class OwnRule:
         Raises:
             InputError: It raises, or logs what is no number, or under a name that is not its own.
         """
-        there = {"losses": losses, "again": lambda: again().losses}
+        there = {"losses": dict(losses), "again": lambda: again().losses}
         with blamed(_KIND, self.path):
             found = self.rule.backward(**{name: value for name, value in there.items() if name in self._takes})
             logged = found.logged() if hasattr(found, "logged") else {} if found is None else found

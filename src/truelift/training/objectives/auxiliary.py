@@ -4,9 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from truelift.data import Batch
+from truelift.errors import InputError
 from truelift.models import Classifier
 from truelift.techniques.gradient_similarity import TaskStatistics
 from truelift.training.objectives.base import ClassGaussians, Objective, ParameterRule, StepLosses
+
+_NAME = "auxiliary"
 
 
 class AuxiliaryTask(Objective):
@@ -28,13 +31,19 @@ class AuxiliaryTask(Objective):
         self.statistics = statistics
 
     def forward(self, network: Classifier, batch: Batch) -> StepLosses:
-        """The main losses first, then the auxiliary one; the error is the main task's."""
+        """The main losses first, then the auxiliary one; the error is the main task's.
+
+        Raises:
+            InputError: A part of the main loss has the auxiliary one's name.
+        """
         assert batch.auxiliary is not None, "`build` pairs the batches of both tasks"
         main = self.main(network, batch)
+        if _NAME in main.losses:
+            raise InputError(f'the loss must give its parts other names than "{_NAME}", which is the second task\'s.')
         with self.statistics.task(1):
             logits = self.head(network.features(batch.auxiliary.images))
         auxiliary = F.cross_entropy(logits.float(), batch.auxiliary.labels)
-        return StepLosses({**main.losses, "auxiliary": auxiliary}, main.error)
+        return StepLosses({**main.losses, _NAME: auxiliary}, main.error)
 
     def logits(self, network: Classifier, images: Tensor) -> Tensor:
         """The main objective's."""

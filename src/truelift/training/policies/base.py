@@ -67,6 +67,8 @@ class Policy:
 
     name: str
     """Under which its state is kept; each policy of a training has another."""
+    whose = "the training itself"
+    """Who logs what it logs, for messages."""
 
     def __call__(self, progress: Progress) -> None:
         """Set what the coming step shall use."""

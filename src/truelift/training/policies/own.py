@@ -23,6 +23,9 @@ from truelift.training.logged import check_names, number
 from truelift.training.policies.base import Policy, Progress
 
 _MOMENTS = ("step", "update", "applied")
+# Where no method is hidden by it, an attribute of such a name is a counter or a flag of the policy's own.
+_COUNTS = ("step", "update", "ended")
+_METHODS = (*_COUNTS, "applied", "logged", "state_dict", "load_state_dict")
 
 
 class OwnPolicy(Policy):
@@ -36,6 +39,7 @@ class OwnPolicy(Policy):
 
     def __init__(self, kind: str, path: str, policy: Any) -> None:
         self.name = path
+        self.whose = f'{kind} "{path}"'
         self.kind = kind
         self.policy = policy
 
@@ -56,7 +60,7 @@ class OwnPolicy(Policy):
         """Its `applied`."""
         stack = contextlib.ExitStack()
         with blamed(self.kind, self.name):
-            if hasattr(self.policy, "applied"):
+            if callable(getattr(self.policy, "applied", None)):
                 stack.enter_context(self.policy.applied())
         try:
             yield
@@ -92,7 +96,7 @@ class OwnPolicy(Policy):
     def state_dict(self) -> dict[str, Any]:
         """Its own, where it has one."""
         with blamed(self.kind, self.name):
-            return dict(self.policy.state_dict() or {}) if hasattr(self.policy, "state_dict") else {}
+            return dict(self._ask("state_dict") or {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
@@ -100,7 +104,8 @@ class OwnPolicy(Policy):
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         with blamed(self.kind, self.name):
-            return getattr(self.policy, name)(*arguments) if hasattr(self.policy, name) else None
+            method = getattr(self.policy, name, None)
+            return method(*arguments) if callable(method) else None
 
 
 def build(
@@ -109,9 +114,16 @@ def build(
     """The policy that an import path names.
 
     Raises:
-        InputError: It does not take these args, raises, or gives nothing that has a part in the training.
+        InputError: It does not take these args, raises, or gives nothing that has a part in the training, or something
+            else in a method's place.
     """
     made = call(kind, path, found, args, **around)
+    for name in _METHODS:
+        with blamed(kind, path):
+            there = getattr(made, name, None)
+        hides = callable(getattr(type(made), name, None))
+        if there is not None and not callable(there) and (hides or name not in _COUNTS):
+            raise InputError(f'{kind} "{path}" must have {name} as a method, got {type(there).__name__}.')
     if not any(callable(getattr(made, name, None)) for name in _MOMENTS):
         raise InputError(f'{kind} "{path}" must give an object with {", ".join(_MOMENTS)}, got {type(made).__name__}.')
     return OwnPolicy(kind, path, made)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import tomli_w
 import torch
 
 from truelift.processes import available_cores
+from truelift.records.config_file import write_config_file
 from truelift.studies.executors import Work
 from truelift.studies.executors.local import Local
 from truelift.studies.shares import Shares
@@ -78,3 +80,38 @@ def test_gpus_are_named_as_they_may_be_used(
     if named is not None:
         monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", named)
     assert visible_gpus() == gpus
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from truelift.records import leased
+with leased(Path(sys.argv[1])):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_another_process_here_makes_has_not_begun(tmp_path: Path, *, killed: bool) -> None:
+    runs = [tmp_path / name for name in ("held", "free")]
+    command = "sh -c 'echo {{\"a\": {seed}}} > {out}/metrics.json'"
+    for run in runs:
+        run.mkdir()
+        write_config_file(run, tomli_w.dumps({"command": command, "args": "", "seed": 1}))
+    begun: list[Path] = []
+    told: list[str] = []
+    work = Work(tmp_path, metric="a", tell=told.append, begun=begun.append)
+    arguments = [sys.executable, "-c", HOLDS, str(runs[0])]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "holds\n"
+        running = Local(1, 1).run(runs, work)
+        assert next(running) == runs[1]
+        assert begun == [runs[1]]
+        if killed:
+            other.kill()
+        else:
+            other.communicate("")
+        assert list(running) == [runs[0]]
+    assert begun == [runs[1], runs[0]]
