@@ -41,7 +41,7 @@ def judge(
 
     Args:
         source: A table (CSV, TSV, JSON lines, parquet), a database of MLflow or Trackio, or a folder of MLflow,
-            TensorBoard, Weights & Biases, Lightning or a Trainer.
+            TensorBoard, Weights & Biases, Lightning or a Trainer, or of one CSV a run.
         baseline: The variant that the others are compared with. Default: the one named plain, baseline or the like.
         metric: What is judged. Default: the first usual one that is there.
         smallest_effect: The smallest difference that matters, in units of the differences.

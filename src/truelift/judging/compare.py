@@ -2,15 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from truelift.errors import FailedError, InputError, known
 from truelift.judging.judged import Judged
 from truelift.judging.metric import Better, named
 from truelift.judging.planned import PlannedRun, Train, checked_names, plan_runs, runs_form, seeds_from, seeds_of
-from truelift.judging.runner import Runner, result_in, scaled_metric
+from truelift.judging.runner import Runner, result_in
+from truelift.judging.scale import fractions_beside, in_python, scaled
 from truelift.metrics import Metric
 from truelift.records import Study, earlier_plans, leased, now, read_plan, write_json
 from truelift.records.locks import InUseError
@@ -19,7 +19,7 @@ from truelift.report.standing import decide
 from truelift.studies.growing import Growing
 from truelift.studies.looks import read_looks
 from truelift.studies.looks import record as looks_record
-from truelift.verdicts import Comparison, Looks
+from truelift.verdicts import Comparison, Looks, Scale
 from truelift.verdicts.checks import at_least_zero
 
 
@@ -36,7 +36,7 @@ def compare(
     metric: str | None = None,
     smallest_effect: float = 0.0,
     better: Better | None = None,
-    scale: Literal["points", "none"] | None = None,
+    scale: Scale | None = None,
     question: str | None = None,
     quiet: bool = False,
 ) -> Judged:
@@ -60,8 +60,9 @@ def compare(
         metric: What is judged; by default the first usual one that `train` returns, or the only one.
         smallest_effect: The smallest difference that matters, at least 0.
         better: higher or lower, for a metric whose name does not say it.
-        scale: points: results from 0 to 100; none: a plain number. Needed where all results of what is called an
-            accuracy or an error lie between 0 and 1, which could be fractions.
+        scale: points: results from 0 to 100; fraction: from 0 to 1, judged in points; none: a plain number. Needed
+            where all results of what is called an accuracy or an error lie between 0 and 1, which could be fractions;
+            it is asked after the first.
         question: For the report.
         quiet: Print no line for each run.
 
@@ -73,10 +74,11 @@ def compare(
     at_least_zero("smallest_effect", smallest_effect)
     home = Path(folder).absolute()  # `train` may change the working directory
     names = checked_names(variants, baseline)
-    for kind, value, choices in (("better", better, Better), ("scale", scale, Literal["points", "none"])):
+    for kind, value, choices in (("better", better, Better), ("scale", scale, Scale)):
         if value is not None:
             known(kind, value, get_args(choices))
     given = None if metric is None else named(metric, better)
+    by = None if given is None else scaled(given, (), scale, said=in_python)[0]
     asked: dict[str, Any] = {
         "name": home.name,
         "question": question or f"Which of {', '.join(names)} is best?",
@@ -86,24 +88,26 @@ def compare(
     plan_of_looks = _looks(until_decided, max_seeds, looks, seeds)
     _refuse_a_study(home)
     if plan_of_looks is not None:
-        if given is None:
+        if by is None:
             raise InputError("until_decided needs metric: what is judged is part of the plan, before the first run.")
         planned = plan_runs(train, variants, names, seeds_from(plan_of_looks.most_seeds))
-        by = replace(given, unit="") if scale == "none" and given.in_points else given
         record = _record(folder, train, planned, names, by, {**asked, "until_decided": looks_record(plan_of_looks)})
         with _alone(home):
-            write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
-            _until_decided(Runner(train, home, given, better, quiet), home, planned, given, scale)
+            record |= {"earlier": earlier_plans(home, record)}
+            write_json(home / "study.json", record)
+            _until_decided(Runner(train, home, given, better, scale, quiet), home, planned)
+            write_json(home / "study.json", record | _scales(home, planned, scale))
         return Judged(summarise(Study.read(home)), folder=home)
     planned = plan_runs(train, variants, names, seeds_from(5 if seeds is None else seeds))
     earlier_plans(home, {"runs": runs_form(planned), "seeds": seeds_of(planned)})  # refuses what was planned otherwise
     with _alone(home):
-        runner = Runner(train, home, given, better, quiet)
+        runner = Runner(train, home, given, better, scale, quiet)
         for number, run in enumerate(planned, start=1):
             runner.run(run, f"[{number}/{len(planned)}] {run.variant} seed {run.seed}")
         if runner.metric is None or not runner.results:
             raise FailedError(f"all {len(planned)} runs failed; the first: {runner.reasons[0]}")
-        judged_by = scaled_metric(runner.metric, runner.results, scale)
+        judged_by = runner.judged_by()
+        asked |= _scales(home, planned, scale)
         record = _record(folder, train, planned, names, judged_by, asked)
         write_json(home / "study.json", record | {"earlier": earlier_plans(home, record)})
     return Judged(summarise(Study.read(home)), folder=home)
@@ -150,21 +154,24 @@ def _looks(
     return read_looks(given)
 
 
-def _until_decided(
-    runner: Runner,
-    home: Path,
-    planned: Sequence[PlannedRun],
-    metric: Metric,
-    scale: Literal["points", "none"] | None,
-) -> None:
+def _scales(home: Path, planned: Sequence[PlannedRun], scale: Scale | None) -> dict[str, Any]:
+    """Where the metric is in fractions, the others that are so too, for study.json."""
+    if scale != "fraction":
+        return {}
+    results: dict[str, list[float]] = {}
+    for found in filter(None, (result_in(home / run.folder) for run in planned)):
+        for name, value in found["metrics"].items():
+            results.setdefault(name, []).append(value)
+    return {"scales": dict.fromkeys(fractions_beside(results), "fraction")}
+
+
+def _until_decided(runner: Runner, home: Path, planned: Sequence[PlannedRun]) -> None:
     """Run seed by seed what is needed."""
     runs = {home / run.folder: run for run in planned}
 
     def decide_in_scale(study: Study) -> Mapping[str, Comparison]:
-        results = (result_in(path) for path in runs)
-        there = [found["metrics"][metric.name] for found in results if found and metric.name in found["metrics"]]
-        if there:
-            scaled_metric(metric, there, scale)
+        if runner.results:
+            runner.judged_by()
         return decide(study)
 
     pending = [path for path in runs if result_in(path) is None]

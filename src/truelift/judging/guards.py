@@ -49,7 +49,7 @@ class AskedGuard:
                     f"limit as {self.limit:g}:fraction, and it is in points; or as {self.limit:g}:points if they are "
                     "percent."
                 )
-        metric, factor = scaled(self.metric, values, scale, said=f"guard {name}: the scale")
+        metric, factor = scaled(self.metric, values, scale, said=lambda scale: f"guard {name}: the scale {scale}")
         relative = self.relative or metric.relative
         form = {
             "limit": self.limit,

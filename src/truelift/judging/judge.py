@@ -46,7 +46,7 @@ def judge(
     Args:
         table: A pandas or polars frame, a dict of lists, a list of dicts; or the path of a table (CSV, TSV, JSON lines,
             parquet), of MLflow's or Trackio's database, or of a folder of MLflow, TensorBoard, Weights & Biases,
-            Lightning or a Trainer (docs/judge.md).
+            Lightning or a Trainer, or of one CSV a run (docs/judge.md).
         baseline: The variant that the others are compared with; else the one named plain, baseline or the like.
         metric: What is judged; else the first usual metric that is there.
         smallest_effect: The smallest difference that matters, in units of the differences, at least 0.
@@ -98,7 +98,7 @@ def judge(
         summary = judged_by_ledger(studied.study, summary, ledger, again=again)
     elif again:
         raise InputError("again needs a ledger.")
-    summary = replace(summary, problems=(*summary.problems, *studied.missing))
+    summary = replace(summary, problems=studied.problems)
     return Judged(summary)
 
 

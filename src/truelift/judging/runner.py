@@ -2,24 +2,27 @@
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from truelift.errors import InputError, known
 from truelift.judging.metric import Better, named
 from truelift.judging.planned import PlannedRun, Train
+from truelift.judging.scale import in_python, scaled
 from truelift.metrics import Metric, no_result
 from truelift.own import raised
 from truelift.records import make_room, now, read_result, write_json
 from truelift.records.elsewhere.names import METRICS, find
+from truelift.verdicts import Scale
 
 
 class Runner:
     """Runs what is not done, and learns from the first result what is judged."""
 
-    def __init__(self, train: Train, home: Path, metric: Metric | None, better: Better | None, quiet: bool) -> None:
+    def __init__(
+        self, train: Train, home: Path, metric: Metric | None, better: Better | None, scale: Scale | None, quiet: bool
+    ) -> None:
         self.metric = metric
         self.reasons: list[str] = []
         """Why runs failed."""
@@ -28,13 +31,15 @@ class Runner:
         self._train = train
         self._home = home
         self._better = better
+        self._scale = scale
         self._quiet = quiet
 
     def run(self, run: PlannedRun, told: str) -> None:
         """Run it, unless it is done.
 
         Raises:
-            InputError: What `train` returns is no dict of numbers, or has not what is judged.
+            InputError: What `train` returns is no dict of numbers, or has not what is judged; or all results so far
+                look like fractions and nobody says whether they are.
         """
         path = self._home / run.folder
         done = result_in(path)
@@ -48,6 +53,8 @@ class Runner:
                 )
             self.results.append(found[self._learn(found).name])
             return
+        if any(self.results):  # asked before the next run, not after the last; 0 is 0 in any scale
+            self.judged_by()
         for line in make_room(path):
             self.say(line)
         (path / "failure.json").unlink(missing_ok=True)
@@ -66,6 +73,18 @@ class Runner:
         write_json(path / "result.json", {"metrics": finite, "finished": now(), **settings})
         self.results.append(metrics[judged_by])
         self.say(f"{told}: {judged_by} {metrics[judged_by]:.4g}")
+
+    def judged_by(self) -> Metric:
+        """What is judged, in its scale; known after the first result.
+
+        Raises:
+            InputError: As `scaled`.
+        """
+        assert self.metric is not None
+        try:
+            return scaled(self.metric, self.results, self._scale, said=in_python)[0]
+        except InputError as error:
+            raise InputError(f"{error} Finished runs are kept.") from None
 
     def _learn(self, metrics: Mapping[str, float]) -> Metric:
         if self.metric is None:
@@ -128,17 +147,3 @@ def _metric(metrics: Mapping[str, float], better: Better | None) -> Metric:
     if not usual and len(metrics) != 1:
         raise InputError(f"metric must name what is judged, one of {', '.join(metrics)}.")
     return named(usual[0] if usual else next(iter(metrics)), better)
-
-
-def scaled_metric(metric: Metric, results: Sequence[float], scale: Literal["points", "none"] | None) -> Metric:
-    """The metric as it is judged.
-
-    Raises:
-        InputError: It is in points by its name, and its results look like fractions.
-    """
-    if scale is None and metric.in_points and all(0 <= value <= 1 for value in results):
-        raise InputError(
-            f"results of {metric.name} look like fractions, {min(results):g} to {max(results):g}: let train return "
-            '100 times as much, for points; or give scale="points" if they are percent, or scale="none".'
-        )
-    return replace(metric, unit="") if scale == "none" and metric.in_points else metric

@@ -1,7 +1,7 @@
 """Runs that were made elsewhere as a study: paired by seed where they have seeds, each with the number that counts."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from truelift.judging.at import At
 from truelift.judging.guards import AskedGuard
 from truelift.judging.metric import against_its_name
 from truelift.judging.read_run import ReadRun
-from truelift.judging.scale import could_be_fractions, scaled
+from truelift.judging.scale import fractions_beside, scaled
 from truelift.metrics import Metric
 from truelift.records import Study, now
 from truelift.records.elsewhere import OneRun, RunTable, Series
 from truelift.records.elsewhere.cells import text
-from truelift.records.elsewhere.names import BASELINES, is_fold
+from truelift.records.elsewhere.names import BASELINES, is_fold, repeating
+from truelift.records.elsewhere.replicates import of_two
+from truelift.records.elsewhere.run_table import Fact
 from truelift.verdicts import Scale
 from truelift.verdicts.wording import missing_runs
 
@@ -27,8 +29,8 @@ class Studied:
     """A study made of runs that were read."""
 
     study: Study
-    missing: tuple[str, ...]
-    """Which pairs have a run less, one line a variant."""
+    problems: tuple[str, ...]
+    """Which runs failed or are missing, and why; one line a variant and reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +61,13 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         InputError: The baseline is not there or cannot be told, it stands alone, or a variant has two runs of a seed.
     """
     names = list(dict.fromkeys(run.variant for run in table.runs))
+    if len(names) > 3 and len(names) == len(table.runs):
+        raise _no_variants(table)
     baseline = _baseline(table.source, names, asked.baseline)
     names = [baseline, *(name for name in names if name != baseline)]
     if len(names) < 2:
         raise InputError(f'{table.source} holds one variant, "{baseline}": there is nothing to compare it with.')
     by_variant = {name: [run for run in table.runs if run.variant == name] for name in names}
-    if len(names) > 3 and all(len(runs) == 1 for runs in by_variant.values()):
-        raise InputError(
-            f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column "
-            "or setting that tells them apart with --variant."
-        )
     paired, notes = _pairing(table, by_variant, baseline, asked.paired)
     seeds, seed_notes = _numbered(by_variant, paired)
     notes += seed_notes
@@ -82,8 +81,10 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         name = guard.metric.name
         guards[name], factors[name] = guard.record(_results(table, name, asked), asked.scale)
     scales = {name: guard["scale"] for name, guard in guards.items() if guard["scale"]}
-    for name in _other_fractions(table, asked, {asked.metric.name, *scales}):
-        factors[name], scales[name] = 100.0, "points"
+    if asked.scale == "fraction":
+        others = [name for name in table.metrics if name not in (asked.metric.name, *scales)]
+        for name in fractions_beside({name: _results(table, name, asked) for name in others}):
+            factors[name], scales[name] = 100.0, "points"
     everyone = sorted({seed for of_variant in seeds.values() for seed in of_variant})
     empty = {name: [seed for seed, run in seeds[name].items() if _is_empty(run, table, metric)] for name in names}
     runs = tuple(
@@ -98,17 +99,14 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         plan["folds"] = len(everyone)
         notes.insert(
             0,
-            f"Pairs are taken for the {len(everyone)} folds of one data set, as {table.seed_from} says, and judged by "
-            "Nadeau and Bengio's corrected t. Independent pairs, each of its own data, need another name, as seed.",
+            f"Pairs are taken for the {len(everyone)} folds of one data set, as told by {table.seed_from}, and judged "
+            "by Nadeau and Bengio's corrected t. Independent pairs, each of its own data, need another name, as seed.",
         )
     plan["variants"] = {name: {"settings": _settings(by_variant, name), "command": None} for name in names}
     absent = {name: [seed for seed in everyone if seed not in seeds[name]] for name in names} if paired else {}
-    missing = tuple(
-        missing_runs(name, which, told)
-        for name in names
-        for which, told in ((empty[name], f"there is no {metric.name}"), (absent.get(name), "there is no such run"))
-        if which
-    )
+    why = {(run.variant, run.seed): f"failed: {run.reason}" for run in runs if run.reason is not None}
+    why |= {(name, seed): f"there is no {metric.name}" for name in names for seed in empty[name]}
+    why |= {(name, seed): "there is no such run" for name in names for seed in absent.get(name, ())}
     opposite = [against_its_name(one) for one in (asked.metric, *(guard.metric for guard in asked.guards))]
     plan["notes"] = [
         *asked.notes,
@@ -117,7 +115,7 @@ def study_of(table: RunTable, asked: Asked) -> Studied:
         *notes,
         *steps.warnings(asked.at, asked.metric, table),
     ]
-    return Studied(Study(folder, plan, runs), missing)
+    return Studied(Study(folder, plan, runs), _problems(why, None if paired else seeds))
 
 
 def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[int], paired: bool) -> dict[str, Any]:
@@ -145,6 +143,23 @@ def _plan(table: RunTable, asked: Asked, names: Sequence[str], seeds: Sequence[i
     }
 
 
+def _no_variants(table: RunTable) -> InputError:
+    """What tells runs apart is no variant; what repeats may be one."""
+    columns = _facts(table.runs)
+    for name in table.metrics:
+        columns[name] = [float(run.series[name].values[-1]) if name in run.series else None for run in table.runs]
+    told = ", ".join(repeating(columns)[:8])
+    return InputError(
+        f"{table.source}: every variant has one run, with the variants from {table.variant_from}: name the column "
+        f"or setting that tells them apart with --variant{f' ({told})' if told else ''}."
+    )
+
+
+def _facts(runs: Sequence[OneRun]) -> dict[str, list[Fact]]:
+    """The runs' settings by name, a value a run."""
+    return {name: [run.facts.get(name) for run in runs] for name in dict.fromkeys(n for run in runs for n in run.facts)}
+
+
 def _baseline(source: str, names: Sequence[str], wanted: str | None) -> str:
     if wanted is not None:
         known("baseline", wanted, names)
@@ -162,6 +177,8 @@ def _pairing(
     """Whether runs are compared in pairs, and what there is to say of it."""
     without = [run for run in table.runs if run.seed is None]
     if wanted is False:
+        if _are_folds(table):
+            raise _folds_unpaired(table, ": leave out --unpaired (paired=False)")
         return False, []
     if without:
         if wanted:
@@ -174,12 +191,22 @@ def _pairing(
     shared = [name for name in seeds if name != baseline and seeds[name] & seeds[baseline]]
     if shared or wanted:
         return True, []
+    if _are_folds(table):
+        raise _folds_unpaired(table, ", and no variant shares a fold with the baseline")
     return False, ["No variant shares a seed with the baseline, so variants are compared unpaired, by Welch's test."]
 
 
 def _are_folds(table: RunTable) -> bool:
     """Whether the seeds are folds, by their column's name or each by its own."""
     return table.seeds_are_folds or all(isinstance(run.seed, str) and is_fold(run.seed) for run in table.runs)
+
+
+def _folds_unpaired(table: RunTable, why: str) -> InputError:
+    """No test of unpaired runs holds its level for folds, which share training images."""
+    return InputError(
+        f"{table.source}: the folds of one data set are compared in pairs{why}. Where each run has data of its own, "
+        "call these seeds, not folds."
+    )
 
 
 def _numbered(
@@ -203,8 +230,13 @@ def _numbered(
             seed = number[run.seed]
             assert isinstance(seed, int)
             if seed in of_variant:
-                places = f"{of_variant[seed].place} and {run.place}"
-                raise InputError(f"{run.label} is there twice, in {places}: a variant has one run a seed.")
+                everyone = [one for of_name in by_variant.values() for one in of_name]
+                first, second = (i for i, one in enumerate(everyone) if one is of_variant[seed] or one is run)
+                hint = of_two(_facts(everyone), first, second, steps=True)
+                raise InputError(
+                    f"{run.label} is there twice, in {of_variant[seed].place} and {run.place}: a variant has one run a "
+                    f"seed.{hint}"
+                )
             of_variant[seed] = run
     told = ", ".join(f"{i} is {seed}" for i, seed in enumerate(ordered[:6])) + (" …" if len(ordered) > 6 else "")
     return found, [f"Seeds are no whole numbers and are numbered in the report: {told}."] if texts else []
@@ -218,13 +250,6 @@ def _results(table: RunTable, name: str, asked: Asked) -> list[float]:
         if name in run.series and run.failed is None
     )
     return [value for value in found if value is not None and math.isfinite(value)]
-
-
-def _other_fractions(table: RunTable, asked: Asked, known: Collection[str]) -> Iterator[str]:
-    """Where the metric is in fractions, the others that are so too: in points by their names, and within 0 and 1."""
-    for name in table.metrics if asked.scale == "fraction" else ():
-        if name not in known and could_be_fractions(Metric.shown(name), _results(table, name, asked)):
-            yield name
 
 
 def _is_empty(run: OneRun, table: RunTable, metric: Metric) -> bool:
@@ -250,6 +275,23 @@ def _read_run(
 
 def _number(found: Series, step: float | None, asked: Asked) -> float | None:
     return float(found.values[-1]) if asked.at.kind == "last" else steps.value_at(found, step)
+
+
+def _problems(
+    why: Mapping[tuple[str, int], str], unpaired: Mapping[str, Mapping[int, OneRun]] | None
+) -> tuple[str, ...]:
+    """Lines of runs without a result that counts; those that are no pairs by what the source calls them."""
+    by_reason: dict[tuple[str, str], list[int]] = {}
+    for (name, seed), reason in why.items():
+        by_reason.setdefault((name, reason), []).append(seed)
+    lines = []
+    for (name, reason), which in by_reason.items():
+        own = [unpaired[name][number] for number in which] if unpaired is not None else []
+        if any(run.seed is None for run in own):
+            lines.append(f"{name}, {', '.join(run.place for run in own)}: {reason}")
+        else:
+            lines.append(missing_runs(name, [run.seed for run in own] or which, reason))
+    return tuple(lines)
 
 
 def _settings(by_variant: Mapping[str, Sequence[OneRun]], name: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def earlier_plans(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]
     if before.get("until_decided") != plan.get("until_decided"):
         raise InputError(
             f"{folder} was planned with {words(before)}, and {len(looked)} seeds have results: that cannot be changed "
-            f"any more. Go on with this plan, or take another folder (--out) for {words(plan)}."
+            f"any more. Go on with this plan, or take another folder ({_out(before)}) for {words(plan)}."
         )
     if before.get("until_decided") is not None:
         _refuse_changed(folder, before, plan, len(looked))
@@ -134,8 +134,14 @@ def _refuse_changed(folder: Path, before: Mapping[str, Any], plan: Mapping[str, 
         if now.get(what, value) != value:
             raise InputError(
                 f"{folder} was planned until decided with {what} {value}, and {looked} seeds have results: that cannot "
-                f"be changed any more. Go on with this plan, or take another folder (--out) for {what} {now[what]}."
+                f"be changed any more. Go on with this plan, or take another folder ({_out(before)}) for {what} "
+                f"{now[what]}."
             )
+
+
+def _out(plan: Mapping[str, Any]) -> str:
+    """What names a study's folder: `truelift.compare` takes it as an argument."""
+    return "folder=" if "function" in plan["shared"] else "--out"
 
 
 def _chosen(plan: Mapping[str, Any]) -> dict[str, str]:

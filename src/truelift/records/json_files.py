@@ -158,6 +158,7 @@ class _Plan(Struct):
     created: str
     scale: str | None = None
     metric_scale: Scale | None = None
+    scales: dict[str, Scale] | UnsetType = UNSET
     guards: dict[str, _Guard] | UnsetType = UNSET
     pooling: Literal["none", "guarded"] = "none"
     published: dict[str, list[_Published]] | UnsetType = UNSET

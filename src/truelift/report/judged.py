@@ -195,10 +195,7 @@ def _where_scale(asked: Asked, name: str) -> str:
     if asked.made_elsewhere:
         return f"It is given as --scale, where {name} is what is judged."
     if asked.of_function:
-        return (
-            f"It is given to truelift.compare, where {name} is what is judged, and no finished run is repeated; "
-            "fractions are not among it: let train return 100 times as much."
-        )
+        return f"It is given to truelift.compare, where {name} is what is judged, and no finished run is repeated."
     return "The key belongs into the study file; given the same command again, no finished run is repeated."
 
 

@@ -108,7 +108,7 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,
             "relative": metric.relative,
-            "metric_scale": "points" if own is not None and metric.in_points else _scale(plan),
+            "metric_scale": "points" if own is not None and metric.in_points else _scale(plan, name),
             "smallest_effect": effect,
             "guards": {guard: what for guard, what in guards.items() if guard != name},
             "published": {},
@@ -117,9 +117,10 @@ def judged_by(study: Study, given: str, smallest_effect: float | None) -> Study:
     )
 
 
-def _scale(plan: Mapping[str, Any]) -> Scale | None:
+def _scale(plan: Mapping[str, Any], name: str) -> Scale | None:
     """Of another metric than the planned one. What `truelift.compare` was told is of its own metric alone."""
-    found: Scale | None = None if "function" in plan["shared"] else plan.get("metric_scale")
+    of_function = "function" in plan["shared"]
+    found: Scale | None = plan.get("scales", {}).get(name) if of_function else plan.get("metric_scale")
     return found
 
 

@@ -300,7 +300,7 @@ def agreement(found: Agreement) -> str:
     return f"{found}: cannot be told" if found in ("one seed", "no spread") else found
 
 
-def missing_runs(variant: str, seeds: Sequence[int], why: str) -> str:
+def missing_runs(variant: str, seeds: Sequence[object], why: str) -> str:
     """Which runs have no result that counts, and why."""
     return f"{variant}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}: {why}"
 

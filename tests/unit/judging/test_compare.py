@@ -143,7 +143,7 @@ def test_a_lambda_may_hold_others_and_a_name_that_is_bound_later(tmp_path: Path)
     def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
         return {"accuracy": later + seed + alpha}
 
-    largest = lambda seed, alpha=0.0: {"accuracy": max(seed, alpha, key=lambda value: value)}  # noqa: E731
+    largest = lambda seed, alpha=0.0: {"accuracy": 50 + max(seed, alpha, key=lambda value: value)}  # noqa: E731
     truelift.compare(largest, variants=VARIANTS, seeds=3, folder=tmp_path / "a", quiet=True)
     first = source_of(train)
     later = 80
@@ -241,9 +241,15 @@ def test_a_plan_until_decided_by_another_metric_is_another_plan(tmp_path: Path) 
     more: dict[str, Any] = {"variants": VARIANTS, "folder": tmp_path, "until_decided": True, "max_seeds": 5}
     first = truelift.compare(counting(calls), metric="accuracy", **more)
     before = (tmp_path / "study.json").read_bytes()
-    with pytest.raises(InputError, match="planned until decided with metric accuracy, and 3 seeds have results"):
+    with pytest.raises(
+        InputError, match=r"planned until decided with metric accuracy, and 3 seeds have results.*\(folder=\)"
+    ):
         truelift.compare(counting(calls), metric="train_loss", **more)
     assert (tmp_path / "study.json").read_bytes() == before
+    with pytest.raises(
+        InputError, match=r"with at most 5 seeds until decided.* another folder \(folder=\) for a fixed"
+    ):
+        truelift.compare(counting(calls), metric="accuracy", variants=VARIANTS, folder=tmp_path)
     assert truelift.compare(counting(calls), metric="accuracy", **more).verdicts == first.verdicts
 
 
@@ -264,45 +270,97 @@ def test_runs_that_fail_are_recorded_and_tried_again(tmp_path: Path) -> None:
     assert judged.summary.problems == ("plain, seed 2: failed: accuracy is no finite number",)
 
 
-def test_fractions_are_refused_until_it_is_told_what_they_are(tmp_path: Path) -> None:
-    calls: Calls = []
+UNTIL: dict[str, Any] = {"until_decided": True, "max_seeds": 6}
 
+
+def fractions(calls: Calls) -> Callable[..., dict[str, float]]:
     def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
-        return {"accuracy": counting(calls)(seed, alpha)["accuracy"] / 100}
+        accuracy = counting(calls)(seed, alpha)["accuracy"] / 100
+        return {"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01, "train_loss": 3.0 + alpha}
 
-    with pytest.raises(InputError, match=r"look like fractions, 0\.9"):
-        truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
-    assert not (tmp_path / "study.json").exists()
-    judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True, scale="none")
-    assert len(calls) == 6  # what ran is kept
-    assert judged.summary.metric.unit == ""
+    return train
 
 
-def test_fractions_are_no_points_until_it_is_decided_either(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{"seeds": 6}, UNTIL])
+def test_fractions_are_asked_about_at_the_first_result(tmp_path: Path, more: dict[str, Any]) -> None:
     calls: Calls = []
-
-    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
-        return {"test_accuracy": counting(calls)(seed, alpha)["accuracy"] / 100}
-
+    train = fractions(calls)
     asked: dict[str, Any] = {
         "variants": VARIANTS,
-        "until_decided": True,
-        "max_seeds": 6,
-        "metric": "test_accuracy",
+        "metric": "val_accuracy",
         "smallest_effect": 0.5,
         "folder": tmp_path,
         "quiet": True,
+        **more,
     }
-    with pytest.raises(InputError, match=r"look like fractions, 0\.9.*let train return 100 times as much"):
-        truelift.compare(train, **asked)
-    first = len(calls)
-    with pytest.raises(InputError, match="look like fractions"):
-        truelift.compare(train, **asked)
-    assert len(calls) == first  # what ran is kept
-    judged = truelift.compare(train, **asked, scale="none")
-    assert len(set(calls)) == len(calls)
-    assert judged["mixup"].difference == pytest.approx(0.01, rel=0.3)
-    assert judged.summary.metric.unit == ""
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"^results of val_accuracy look like fractions, 0\.9\d+") as caught:
+            truelift.compare(train, **asked)
+        assert len(calls) == 1
+    assert str(caught.value).endswith(
+        ': give scale="fraction", and their differences are in points; or scale="points" if they are percent. Finished '
+        "runs are kept."
+    )
+    fraction = truelift.compare(train, **asked, scale="fraction")
+    assert len(set(calls)) == len(calls)  # what ran is kept
+    percent = truelift.compare(counting([]), **{**asked, "folder": tmp_path / "p", "metric": "accuracy"})
+    assert fraction.verdicts == percent.verdicts == {"mixup": "helps"}
+    assert fraction["mixup"].difference == pytest.approx(percent["mixup"].difference)
+    assert fraction.summary.metric.unit == "points"
+    (_, other) = fraction.summary.others["test_accuracy"]  # taken for such too, as judge takes it
+    assert other.comparison is not None
+    assert other.comparison.difference == pytest.approx(fraction["mixup"].difference)
+    (_, again) = summarise(Study.read(tmp_path)).others["test_accuracy"]
+    assert again.comparison == other.comparison
+    if "seeds" in more:
+        (_, afterwards) = summarise(judged_by(Study.read(tmp_path), "test_accuracy", None)).rows
+        assert afterwards.comparison is not None
+        assert afterwards.comparison.difference == pytest.approx(fraction["mixup"].difference)
+    if "seeds" in more:
+        none = truelift.compare(train, **asked, scale="none")
+        assert none["mixup"].difference == pytest.approx(0.01, rel=0.3)
+        assert none.summary.metric.unit == ""
+
+
+def test_a_result_of_0_is_0_in_any_scale(tmp_path: Path) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"test_error": 2.0 * seed + 10 * alpha}
+
+    judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True)
+    assert judged.summary.metric.unit == "points"
+
+
+def test_finished_runs_are_looked_at_together(tmp_path: Path) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"test_error": 0.8 + seed + alpha}
+
+    asked: dict[str, Any] = {"variants": VARIANTS, "seeds": 3, "folder": tmp_path, "quiet": True}
+    first = truelift.compare(train, **asked, scale="points")
+    assert truelift.compare(train, **asked).summary.rows == first.summary.rows
+
+
+@pytest.mark.parametrize("scale", ["points", "fraction", "none"])
+def test_a_scale_is_heeded_as_judge_heeds_it(tmp_path: Path, scale: Any) -> None:
+    def train(seed: int, alpha: float = 0.0) -> dict[str, float]:
+        return {"iou": (91 + seed + alpha) / (100 if scale == "fraction" else 1), "loss": 1 + seed + alpha}
+
+    asked: dict[str, Any] = {"metric": "iou", "better": "higher", "scale": scale}
+    judged = truelift.compare(train, variants=VARIANTS, seeds=3, folder=tmp_path, quiet=True, **asked)
+    rows = [{"variant": v, "seed": s, **train(s, a.get("alpha", 0))} for v, a in VARIANTS.items() for s in range(3)]
+    of_table = truelift.judge(rows, **asked)
+    assert judged.summary.metric.unit == of_table.summary.metric.unit == ("" if scale == "none" else "points")
+    assert judged["mixup"].difference == pytest.approx(of_table["mixup"].difference)
+    if scale != "none":
+        with pytest.raises(InputError, match=f'^scale="{scale}" is for accuracies, errors and the like, got loss'):
+            truelift.compare(train, variants=VARIANTS, folder=tmp_path / "l", quiet=True, metric="loss", scale=scale)
+        assert not (tmp_path / "l").exists()
+
+
+def test_fractions_are_no_percent(tmp_path: Path) -> None:
+    calls: Calls = []
+    with pytest.raises(InputError, match=r'^scale="fraction" needs results of accuracy within 0 and 1, got 90\.'):
+        truelift.compare(counting(calls), variants=VARIANTS, folder=tmp_path, quiet=True, scale="fraction")
+    assert len(calls) == 1
 
 
 def test_another_metric_of_a_function_has_a_scale_of_its_own(tmp_path: Path) -> None:
@@ -385,8 +443,8 @@ def test_a_function_that_takes_no_seed_is_told_what_comes_first(tmp_path: Path) 
         ({"variants": ["plain", "mixup"]}, "variants must be a dict of settings by name, got ['plain', 'mixup']"),
         ({"better": "up", "metric": "accuracy"}, 'unknown better "up". Known: higher, lower'),
         ({"better": "up"}, 'unknown better "up". Known: higher, lower'),
-        ({"scale": "percent"}, 'unknown scale "percent". Known: points, none'),
-        ({"scale": "fraction", "until_decided": True, "metric": "accuracy"}, 'unknown scale "fraction"'),
+        ({"scale": "percent"}, 'unknown scale "percent". Known: points, fraction, none'),
+        ({"scale": "fraction", "until_decided": True, "metric": "train_loss"}, 'scale="fraction" is for accuracies'),
         ({"variants": {"plain": {}, "a/b": {}}}, "a variant's name must be of letters"),
         ({"variants": {"plain": {}, "b": {"alhpa": 1}}}, 'variant "b": train(seed, **settings) does not take them'),
         ({"variants": {"plain": {}, "b": {"seed": 1}}}, 'variant "b" must not set seed'),

@@ -109,6 +109,30 @@ def test_a_variant_without_a_number_is_told() -> None:
     assert unpaired.summary.problems == judged.summary.problems
 
 
+def test_an_empty_cell_without_a_seed_is_named_by_its_place() -> None:
+    table = [{**row, "seed": 10 + row["seed"]} for row in rows()]
+    table[6]["test_accuracy"] = table[8]["test_accuracy"] = None
+    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", paired=False)
+    assert unpaired.summary.problems == ("mixup, seeds 11, 13: there is no test_accuracy",)
+    for name, places in ((None, "row 7, row 9"), ("run", "r7, r9")):
+        without = [{k: v for k, v in row.items() if k != "seed"} for row in table]
+        for number, row in enumerate(without, start=1):
+            row |= {name: f"r{number}"} if name else {}
+        judged = truelift.judge(without, baseline="plain", metric="test_accuracy")
+        assert judged.summary.problems == (f"mixup, {places}: there is no test_accuracy",)
+
+
+def test_a_failed_run_without_a_seed_is_named_by_its_place() -> None:
+    table = [{"method": row["method"], "acc": row["test_accuracy"], "state": "ok"} for row in rows()]
+    table[3] |= {"acc": float("nan")}
+    table[7] |= {"state": "crashed"}
+    judged = truelift.judge(table, baseline="plain", metric="acc")
+    assert judged.summary.problems == (
+        "plain, row 4: failed: acc is no number (NaN)",
+        "mixup, row 8: failed: its state is crashed",
+    )
+
+
 def test_seeds_that_are_names() -> None:
     table = [{**row, "seed": f"fold-{row['seed']}"} for row in rows()]
     judged = truelift.judge(table, baseline="plain")
@@ -135,9 +159,67 @@ def test_folds_are_no_independent_pairs(table: list[dict[str, Any]]) -> None:
     expected = compare(FOLDS["plain"], {"mixup": FOLDS["mixup"]}, higher_is_better=True, unit="points", held_out=1 / 4)
     assert judged["mixup"].p_value == expected["mixup"].p_value
     assert judged.verdicts == {"mixup": "undecided"}
-    assert "Nadeau and Bengio's corrected t" in str(judged.notes)
-    unpaired = truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
-    assert unpaired.summary.asked.folds is None
+    column = next((name for name in table[0] if name in ("fold", "cv-fold", "seed")), None)
+    told_by = f"the column {column}" if column else "the columns' names"
+    assert f"as told by {told_by}, and judged by Nadeau and Bengio's corrected t" in judged.notes[1]
+    with pytest.raises(InputError, match=r"folds of one data set are compared in pairs.*leave out --unpaired"):
+        truelift.judge(table, baseline="plain", metric="test_accuracy", seed=seed, paired=False)
+
+
+def test_folds_that_no_variant_shares_with_the_baseline_are_refused() -> None:
+    table = [
+        {"method": v, "fold": s + 5 * (v == "mixup"), "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)
+    ]
+    with pytest.raises(InputError, match=r"no variant shares a fold with the baseline.*call these seeds") as caught:
+        truelift.judge(table, baseline="plain")
+    assert "--unpaired" not in str(caught.value)
+    seeds = [{"seed" if key == "fold" else key: value for key, value in row.items()} for row in table]
+    assert not truelift.judge(seeds, baseline="plain").summary.asked.paired
+
+
+@pytest.mark.parametrize("ids", ["0", "fold_0"])
+@pytest.mark.parametrize("word", ["mean", "Average", "std", "all", "mean of 5 folds", "fold-mean", "mean ± std"])
+def test_a_row_that_sums_up_others_is_no_run(ids: str, word: str) -> None:
+    table = [
+        {"method": v, "seed": ids.replace("0", str(s)), "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)
+    ]
+    summaries = [{"method": v, "seed": word, "acc": sum(of) / len(of)} for v, of in FOLDS.items()]
+    wide = [{"seed": ids.replace("0", str(s)), **{v: of[s] for v, of in FOLDS.items()}} for s in range(5)]
+    wide += [{"seed": word, **{v: sum(of) / len(of) for v, of in FOLDS.items()}}]
+    for rows, place in ((table + summaries, "row 11"), (wide, "row 6")):
+        with pytest.raises(InputError) as caught:
+            truelift.judge(rows, baseline="plain", metric="acc")
+        assert f'the table, {place}: "{word}" is no run but a summary of others' in str(caught.value)
+        assert "leave it out" in str(caught.value)
+    runs = [{"run" if key == "seed" else key: value for key, value in row.items()} for row in table + summaries]
+    with pytest.raises(InputError, match="is no run but a summary of others"):
+        truelift.judge(runs, baseline="plain", metric="acc")
+
+
+@pytest.mark.parametrize("head", ["", "seed"])
+def test_a_row_of_means_under_no_name_is_no_run_either(tmp_path: Path, head: str) -> None:
+    """As pandas writes `frame.loc["mean"] = frame.mean()`."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{head},plain,mixup\n0,90.1,91.2\n1,90.4,91.6\nmean,90.25,91.4\n")
+    with pytest.raises(InputError, match=r'a\.csv, line 4: "mean" is no run'):
+        truelift.judge(path, baseline="plain", metric="accuracy")
+
+
+def test_seeds_that_are_words_may_be_any_words() -> None:
+    table = [{**row, "seed": ("best", "all", "min", "max", "sum")[row["seed"]]} for row in rows()]
+    assert truelift.judge(table, baseline="plain")["mixup"].seeds == 5
+
+
+def test_folds_beside_what_is_none_are_refused() -> None:
+    table = [
+        {"method": v, "seed": f"fold_{s}" if s else "held", "acc": x}
+        for v, of in FOLDS.items()
+        for s, x in enumerate(of)
+    ]
+    with pytest.raises(
+        InputError, match=r'the table: some rows are of folds, such as "fold_1", and others not, such as "held"'
+    ):
+        truelift.judge(table, baseline="plain")
 
 
 def test_seeds_are_no_folds() -> None:
@@ -500,6 +582,94 @@ def test_a_variant_a_run_is_no_study() -> None:
     table = [{"method": f"m{i}", "seed": i, "accuracy": i} for i in range(5)]
     with pytest.raises(InputError, match="every variant has one run, with the variants from the column method"):
         truelift.judge(table, baseline="m0")
+
+
+def exported(default: str = "", **more: Any) -> list[dict[str, Any]]:
+    """Runs as a tracker's table has them: each has a name of its own, and a setting at its default is not logged."""
+    return [
+        {
+            "Name": f"fox-{i}",
+            "Status": "FINISHED",
+            "aug": default if row["method"] == "plain" else row["method"],
+            "lr": 0.1 if i < 7 else 0.2,
+            "wd": 0.01,
+            "seed": row["seed"],
+            "acc": row["test_accuracy"],
+            **more,
+        }
+        for i, row in enumerate(rows())
+    ]
+
+
+def test_names_of_runs_are_no_variants() -> None:
+    table = exported()
+    table[8]["Status"] = "FAILED"
+    for baseline in (None, "fox-0"):
+        with pytest.raises(InputError) as caught:
+            truelift.judge(table, metric="acc", baseline=baseline)
+        assert str(caught.value) == (
+            "the table: every variant has one run, with the variants from the column Name: name the column or setting "
+            "that tells them apart with --variant (aug, lr)."
+        )
+    with pytest.raises(InputError, match=r'no column holds the baseline "none".* with --variant \(aug, lr\)\.$'):
+        truelift.judge(table, metric="acc", baseline="none")
+
+
+STEPS = " If these are steps of one run, name their column with --step."
+RERUN = " If it was run again, leave one of the two out, chosen by anything but its result."
+
+
+@pytest.mark.parametrize("step", [{}, {"step": 99}])
+def test_a_run_that_was_made_twice_is_not_told_to_be_a_variant_of_its_own(step: dict[str, int]) -> None:
+    table = exported("plain", **step)
+    table += [{**table[7], "Name": "retry-1", "acc": 91.31}]
+    with pytest.raises(InputError) as caught:
+        truelift.judge(table, metric="acc", baseline="plain")
+    assert str(caught.value).endswith(
+        f"in row 8 and row 16: a variant has one run a seed.{'' if step else STEPS}{RERUN}"
+    )
+    table = [{**row, "data": "a" if i < 15 else "b"} for i, row in enumerate(table)]
+    with pytest.raises(InputError, match=r"They differ in data: make it part of the variant \(--variant\), or give a"):
+        truelift.judge(table, metric="acc", baseline="plain")
+
+
+def test_a_seed_that_never_changes_gives_way_to_folds() -> None:
+    table = [{"method": v, "seed": 42, "fold": s, "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)]
+    judged = truelift.judge(table, baseline="plain")
+    assert judged.summary.asked.folds == 5
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_cell_of_a_column_that_is_named_is_a_variant(empty: Any) -> None:
+    judged = truelift.judge(exported(empty), metric="acc", variant="aug")
+    expected = truelift.judge(rows(), metric="test_accuracy")
+    assert judged.summary.asked.baseline == "none"
+    assert judged.verdicts == expected.verdicts
+    assert judged["mixup"].difference == expected["mixup"].difference
+    assert 'Runs without a value of aug are the variant "none".' in judged.notes
+    assert truelift.judge(exported(empty), metric="acc", variant="aug", baseline="mixup").verdicts["none"] == "hurts"
+
+
+def test_an_empty_variant_beside_one_of_that_name_is_refused() -> None:
+    table = exported()
+    table[3]["aug"] = "None"
+    with pytest.raises(InputError, match=r"^the table, row 1 has no variant in aug, where another has \"None\"\.$"):
+        truelift.judge(table, metric="acc", variant="aug")
+
+
+def test_an_empty_variant_in_a_column_that_was_found_is_asked_about() -> None:
+    table = [{**row, "method": "" if row["method"] == "noise" else row["method"]} for row in rows()]
+    wide = [{"method": v, **{f"seed_{s}": x for s, x in enumerate(of)}} for v, of in ACCURACY.items()]
+    wide[2]["method"] = None
+    for source, place in ((table, "row 11"), (wide, "row 3")):
+        with pytest.raises(InputError) as caught:
+            truelift.judge(source, baseline="plain", metric="test_accuracy")
+        assert str(caught.value) == (
+            f'the table, {place} has no variant in method. If it is one of its own, to be called "none", say so with '
+            "--variant method."
+        )
+        judged = truelift.judge(source, baseline="plain", metric="test_accuracy", variant="method")
+        assert judged["none"].seeds == 5
 
 
 def test_it_shows_itself(tmp_path: Path) -> None:

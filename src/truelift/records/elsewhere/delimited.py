@@ -7,6 +7,7 @@ from pathlib import Path
 
 from truelift.errors import InputError, one_line
 from truelift.records.elsewhere.columns import Columns, checked
+from truelift.records.elsewhere.replicates import refuse_summaries
 from truelift.records.elsewhere.run_table import Fact
 from truelift.records.files import read_bytes
 
@@ -20,10 +21,11 @@ _BYTE_ORDER_MARKS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 def read_delimited(path: Path) -> Columns:
     """A table whose first line names the columns, separated by commas, semicolons, tabs or bars.
 
-    Blank lines are passed over, and so is a first column without a name, in which pandas writes row numbers.
+    Blank lines are passed over, and so is a first column without a name, in which pandas writes row numbers. Cells that
+    a line lacks at its end are empty, as pandas has it.
 
     Raises:
-        InputError: It is no such table; the message names the line.
+        InputError: It is no such table, or that first column calls a row a summary; the message names the line.
     """
     lines = _lines(path)
     place, header = next(lines, (0, []))
@@ -39,15 +41,15 @@ def read_delimited(path: Path) -> Columns:
     rows: list[list[str]] = []
     places: list[str] = []
     for place, row in lines:
-        if len(row) != len(names):
-            raise InputError(
-                f"{path}: line {place} has {len(row)} fields, the header {len(names)}.{_hint(row, header)}"
-            )
-        rows.append(row[skipped:])
+        hint = _hint(row, header) if len(row) != len(names) else ""
+        if len(row) > len(names) or hint:
+            raise InputError(f"{path}: line {place} has {len(row)} fields, the header {len(names)}.{hint}")
+        rows.append(row + [""] * (len(names) - len(row)))
         places.append(f"line {place}")
-    names = names[skipped:]
-    cells: dict[str, list[Fact]] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    return checked(str(path), names, cells, places)
+    if skipped:
+        refuse_summaries(str(path), zip((row[0].strip() for row in rows), places, strict=True))
+    cells: dict[str, list[Fact]] = {name: [row[i] for row in rows] for i, name in enumerate(names) if i >= skipped}
+    return checked(str(path), names[skipped:], cells, places)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

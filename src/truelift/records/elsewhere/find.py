@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from truelift.errors import InputError, named
-from truelift.records.elsewhere import lightning_runs, mlflow_runs, tensorboard_runs, trackio_runs, trainer_runs
+from truelift.records.elsewhere import (
+    csv_runs,
+    lightning_runs,
+    mlflow_runs,
+    tensorboard_runs,
+    trackio_runs,
+    trainer_runs,
+)
 from truelift.records.elsewhere import wandb_runs as wandb
 from truelift.records.elsewhere.columns import Columns
 from truelift.records.elsewhere.databases import opened, tables
@@ -14,6 +21,7 @@ from truelift.records.elsewhere.delimited import read_delimited
 from truelift.records.elsewhere.frames import SOURCE, read_frame
 from truelift.records.elsewhere.json_lines import read_json_lines
 from truelift.records.elsewhere.parquet_table import read_parquet
+from truelift.records.elsewhere.replicates import checked
 from truelift.records.elsewhere.run_table import RunTable, Wanted
 from truelift.records.elsewhere.table import runs_of
 
@@ -30,7 +38,7 @@ _TABLES = {
 }
 _FORMS = (
     "a table (.csv, .tsv, .jsonl, .json, .parquet), a database of MLflow or Trackio (.db), or a folder of MLflow, "
-    "TensorBoard, Weights & Biases, Lightning or a Trainer"
+    "TensorBoard, Weights & Biases, Lightning or a Trainer, or of one .csv a run"
 )
 
 
@@ -42,14 +50,14 @@ def read_runs(source: Any, wanted: Wanted) -> RunTable:
         wanted: What the user said of it.
 
     Raises:
-        InputError: It is none of what can be read, or it is damaged.
+        InputError: It is none of what can be read, it is damaged, or a row is a summary of others.
     """
     if not isinstance(source, str | os.PathLike):
         with named(SOURCE):
-            return runs_of(read_frame(source), wanted)
+            return checked(runs_of(read_frame(source), wanted))
     path = Path(str(source).removeprefix("sqlite:///"))
     with named(str(path)):
-        return _of_path(path, wanted)
+        return checked(_of_path(path, wanted))
 
 
 def _of_path(path: Path, wanted: Wanted) -> RunTable:
@@ -101,4 +109,6 @@ def _folder(folder: Path, wanted: Wanted) -> RunTable:
         return _database(databases[0], wanted)
     if databases:
         raise InputError(f"{folder} has several databases: name one of {', '.join(p.name for p in databases)}.")
+    if csv_runs.csv_files(folder):
+        return csv_runs.read_csv_runs(folder, wanted)
     raise InputError(f"{folder} holds no runs that can be read: it must be {_FORMS}.")

@@ -8,6 +8,7 @@ from typing import Any
 from truelift.errors import InputError
 from truelift.records.elsewhere.columns import Columns, checked
 from truelift.records.elsewhere.json_lines import of_objects
+from truelift.records.elsewhere.replicates import refuse_summaries
 from truelift.records.elsewhere.run_table import Fact
 
 SOURCE = "the table"
@@ -20,7 +21,7 @@ def read_frame(table: Any) -> Columns:
     A pandas index with a name is a column too.
 
     Raises:
-        InputError: It is none of these, or its columns are of different lengths.
+        InputError: It is none of these, its columns are of different lengths, or its index calls a row a summary.
     """
     labels = getattr(table, "column_names", None)  # Arrow's, a list; in pandas a column's name is an attribute too
     labels = labels if isinstance(labels, list) else getattr(table, "columns", None)
@@ -29,7 +30,10 @@ def read_frame(table: Any) -> Columns:
         if len(set(names)) < len(names):
             return checked(SOURCE, names, {}, [])
         columns = [(str(name), _listed(table[name])) for name in labels]
-        named = [n for n in getattr(getattr(table, "index", None), "names", ()) if n is not None]
+        levels = list(getattr(getattr(table, "index", None), "names", ()))
+        if levels == [None]:
+            refuse_summaries(SOURCE, ((label, f"row {i}") for i, label in enumerate(_listed(table.index), 1)))
+        named = [n for n in levels if n is not None]
         index = [(str(n), _listed(table.index.get_level_values(n))) for n in named]
         return of_columns(SOURCE, [*(c for c in index if c[0] not in names), *columns])
     if isinstance(table, Mapping):

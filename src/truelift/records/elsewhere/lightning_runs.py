@@ -7,7 +7,7 @@ from pathlib import Path
 from truelift.records.elsewhere.cells import number
 from truelift.records.elsewhere.delimited import read_delimited
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
-from truelift.records.elsewhere.run_table import Fact, RunTable, Wanted
+from truelift.records.elsewhere.run_table import Fact, RunTable, Series, Wanted
 from truelift.records.elsewhere.tracked import TrackedRun, name_of, series_of, table_of
 
 KIND = "Lightning runs"
@@ -29,23 +29,33 @@ def read_lightning(folder: Path, wanted: Wanted) -> RunTable:
 
 
 def _run(path: Path, name: str) -> TrackedRun:
-    table = read_delimited(path / "metrics.csv")
-    steps = next((table.cells[key] for key in ("step", "epoch") if key in table.cells), None)
+    facts: dict[str, Fact] = read_flat_yaml(path / "hparams.yaml") if (path / "hparams.yaml").exists() else {}
+    return TrackedRun(name, series_in(path / "metrics.csv")[0], facts)
+
+
+def series_in(path: Path) -> tuple[dict[str, Series], str]:
+    """The quantities of a CSV with a row a step, and what counts its steps: step, epoch, or else the row.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    table = read_delimited(path)
+    counts = next((key for key in ("step", "epoch") if key in table.cells), "row")
+    steps = table.cells.get(counts)
     series = {}
     for key, cells in table.cells.items():
         if key == "step":
             continue
         points = []
         for i, cell in enumerate(cells):
-            at = f"{path / 'metrics.csv'}, {table.places[i]}"
+            at = f"{path}, {table.places[i]}"
             value = _number(cell, key, at)
             step = number(steps[i], "step", at) if steps else float(i)
             if value is not None and step is not None:
                 points.append((step, value))
         if points:
             series[key] = series_of(points)
-    facts: dict[str, Fact] = read_flat_yaml(path / "hparams.yaml") if (path / "hparams.yaml").exists() else {}
-    return TrackedRun(name, series, facts)
+    return series, counts
 
 
 def _number(cell: Fact, column: str, place: str) -> float | None:

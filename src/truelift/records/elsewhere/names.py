@@ -27,6 +27,9 @@ STEPS = ("step", "global_step", "_step", "training_step", "iteration", "iter", "
 RUNS = ("run_id", "run", "run_name", "id", "name", "version", "_runid")
 """Names of what tells runs apart that have no seed."""
 
+STATES = ("state", "status")
+"""Names of how a run ended."""
+
 BASELINES = ("baseline", "base", "plain", "control", "vanilla", "default", "reference", "none")
 """Names that a baseline usually has."""
 
@@ -36,6 +39,9 @@ METRICS = (
     *("validation_loss", "loss"),
 )
 """Names of what is judged where nothing is said, the first that is there."""
+
+NO_VALUE = "none"
+"""The variant of an empty cell, in a column that the user named: trackers do not log what is left at its default."""
 
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ .])(?:seed|rng|s)[-_= ]?(\d{1,10})(?=$|[-_/ .])", re.IGNORECASE)
 _FOLD = re.compile(r"(?:^|_)k?folds?(?:_?\d*|_id|_index|_number)$")
@@ -91,6 +97,29 @@ class Names:
     variants: tuple[str, ...]
     columns: tuple[str, ...]
     """Of which they are made."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of it."""
+
+    def checked(self, where: str, places: Sequence[str], *, wanted: bool) -> "Names":
+        """These, if each record has one.
+
+        Args:
+            where: In what they were looked up, for the message.
+            places: Each record's.
+            wanted: Whether the user named the column.
+
+        Raises:
+            InputError: One has none.
+        """
+        if "" in self.variants:
+            taken = next((name for name in self.variants if name.lower() == NO_VALUE), None)
+            more = "."
+            if wanted:
+                more = f', where another has "{taken}".'
+            elif self.columns:
+                more = f'. If it is one of its own, to be called "{NO_VALUE}", say so with --variant {self.columns[0]}.'
+            raise InputError(f"{places[self.variants.index('')]} has no variant in {where}{more}")
+        return self
 
 
 def find_variants(columns: Mapping[str, Sequence[Fact]], wanted: Sequence[str], baseline: str | None) -> Names | None:
@@ -113,7 +142,7 @@ def find_variants(columns: Mapping[str, Sequence[Fact]], wanted: Sequence[str], 
         for name in wanted:
             given("column of variants", name, columns)
         if len(wanted) == 1:
-            return _of(columns, wanted[0])
+            return _with_empty(_of(columns, wanted[0]))
         rows = zip(*(columns[name] for name in wanted), strict=True)
         joined = (" ".join(f"{n}={text(v)}" for n, v in zip(wanted, row, strict=True)) for row in rows)
         return Names(tuple(joined), tuple(wanted))
@@ -129,7 +158,7 @@ def find_variants(columns: Mapping[str, Sequence[Fact]], wanted: Sequence[str], 
         raise InputError(f'"{baseline}" stands in several columns, {", ".join(holding)}: name one with --variant.')
     if holding:
         return _of(columns, holding[0])
-    if usual:
+    if usual and not (usual[0] in find(RUNS, usual) and all_distinct(columns[usual[0]])):
         known = dict.fromkeys(text(value) for value in columns[usual[0]])
         raise unknown_name("baseline", baseline, known)
     return None
@@ -137,6 +166,26 @@ def find_variants(columns: Mapping[str, Sequence[Fact]], wanted: Sequence[str], 
 
 def _of(columns: Mapping[str, Sequence[Fact]], name: str) -> Names:
     return Names(tuple(text(value) for value in columns[name]), (name,))
+
+
+def _with_empty(names: Names) -> Names:
+    """With a variant for empty cells, unless one has its name already."""
+    if "" not in names.variants or NO_VALUE in {name.lower() for name in names.variants}:
+        return names
+    told = f'Runs without a value of {names.columns[0]} are the variant "{NO_VALUE}".'
+    return Names(tuple(name or NO_VALUE for name in names.variants), names.columns, (told,))
+
+
+def all_distinct(values: Sequence[Fact]) -> bool:
+    """Whether no value is there twice."""
+    return len({text(value) for value in values}) == len(values)
+
+
+def repeating(columns: Mapping[str, Sequence[Fact]]) -> list[str]:
+    """Columns that may tell variants apart: of two values or more, each of them twice on average."""
+    counts = {name: len({text(value) for value in values}) for name, values in columns.items()}
+    others = find((*SEEDS, *STEPS, *STATES), columns)
+    return [name for name, count in counts.items() if 2 <= count <= len(columns[name]) / 2 and name not in others]
 
 
 def _holds(values: Sequence[Fact], baseline: str) -> bool:

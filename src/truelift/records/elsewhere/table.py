@@ -11,6 +11,7 @@ from truelift.errors import InputError
 from truelift.records.elsewhere import names as usual
 from truelift.records.elsewhere.cells import MISSING, finite, is_numbers, number, seed_of, text
 from truelift.records.elsewhere.columns import Columns
+from truelift.records.elsewhere.replicates import of_two
 from truelift.records.elsewhere.run_table import Fact, OneRun, RunTable, Series, Wanted
 
 _NAMELESS = "value"
@@ -44,6 +45,8 @@ def runs_of(table: Columns, wanted: Wanted) -> RunTable:
     variants = usual.find_variants(table.cells, wanted.variant, wanted.baseline)
     if variants is None:
         return _row_a_seed(table, wanted)
+    places = [f"{table.source}, {place}" for place in table.places]
+    variants.checked(", ".join(variants.columns), places, wanted=bool(wanted.variant))
     by_name = {usual.plain(name): name for name in table.cells}
     long = {"metric", "value"} <= by_name.keys() and wanted.metric not in table.cells
     if not long and wanted.metric not in table.cells and (seeds := _seed_columns(table, variants.columns)):
@@ -54,7 +57,9 @@ def runs_of(table: Columns, wanted: Wanted) -> RunTable:
 def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str, str] | None) -> RunTable:
     """A row a run, a step or a quantity."""
     free = [name for name in table.cells if name not in variants.columns and name not in (long or ())]
-    seed = _column("column of seeds", wanted.seed, usual.SEEDS, table, free)
+    # One that is the same in many rows pairs nothing: a data split's, or a default that is not used.
+    varying = [name for name in usual.find(usual.SEEDS, free) if len({text(value) for value in table.cells[name]}) > 1]
+    seed = _column("column of seeds", wanted.seed, usual.SEEDS, table, varying or free)
     free = [name for name in free if name != seed]
     step = _column("column of steps", wanted.step, usual.STEPS, table, free)
     if wanted.step is None and step is not None and wanted.metric == step:
@@ -71,9 +76,7 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
     rows: dict[Key, list[int]] = {}
     for i in range(table.rows):
         name = variants.variants[i]
-        if not name:
-            raise InputError(f"{table.source}, {table.places[i]} has no variant in {', '.join(variants.columns)}.")
-        own = table.cells[run][i] if run else (None if seed or step else i)
+        own = table.cells[run][i] if run else (None if seed or step else table.places[i])
         key = (name, seed_of(table.cells[seed][i], seed, f"{table.source}, {table.places[i]}") if seed else None)
         rows.setdefault((*key, "" if own is None else text(own)), []).append(i)
     facts = [name for name in free if name not in measured]
@@ -87,7 +90,7 @@ def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str
         seeds_are_folds=seed is not None and usual.is_fold(seed),
         steps_from=_quoted([step]) if step and any(len(s.steps) > 1 for r in runs for s in r.series.values()) else None,
         has_empty_cells=True,
-        notes=tuple(reader.notes),
+        notes=(*variants.notes, *reader.notes),
     )
 
 
@@ -146,15 +149,12 @@ class _Reader:
 
     def _hint(self, one: int, other: int) -> str:
         """What may tell two rows apart."""
-        known = {self._step, *self._measured}
-        cells = {name: column for name, column in self._table.cells.items() if name not in known}
-        if differing := [name for name, column in cells.items() if text(column[one]) != text(column[other])]:
-            told = ", ".join(differing[:3])
-            return f" They differ in {told}: make it part of the variant (--variant), or give a table for each."
         replicates = usual.find(usual.SEEDS, self._measured)  # numbers, but no results
         for name in (n for n in replicates if text(self._table.cells[n][one]) != text(self._table.cells[n][other])):
             return f" They differ in {name}: give a table for each, or the mean over {name}."
-        return "" if self._step else " If these are steps of one run, name their column with --step."
+        known = {self._step, *self._measured}
+        columns = {name: column for name, column in self._table.cells.items() if name not in known}
+        return of_two(columns, one, other, steps=self._step is not None)
 
     def _says(self, row: int) -> list[str]:
         return [text(self._table.cells[name][row]) for name in self._measured]
@@ -212,10 +212,13 @@ def _row_a_seed(table: Columns, wanted: Wanted) -> RunTable:
         told = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
         if wanted.baseline is not None:
             nearest = difflib.get_close_matches(wanted.baseline, names, n=1, cutoff=0.5)
-            hint = f' Did you mean "{nearest[0]}"?' if nearest else " Name the column of variants with --variant."
+            repeating = ", ".join(usual.repeating(table.cells))
+            column = f" Name the column of variants with --variant{f' ({repeating})' if repeating else ''}."
+            hint = f' Did you mean "{nearest[0]}"?' if nearest else column
             raise InputError(
                 f'{table.source}: no column holds the baseline "{wanted.baseline}", or is named so ({told}).{hint}'
             )
+        told = (", ".join(usual.repeating(table.cells)) if len(names) > 12 else "") or told
         raise InputError(f"{table.source}: which column holds the variants? Name it with --variant ({told}).")
     seed = _column("column of seeds", wanted.seed, usual.SEEDS, table, names)
     others = [name for name in names if name not in (seed, *usual.find(usual.STEPS, names)) and name != wanted.baseline]
@@ -254,7 +257,14 @@ def _row_a_variant(table: Columns, wanted: Wanted, variants: usual.Names, seeds:
             if value is not None:
                 runs.append(OneRun(variant, seed, {metric: _single(value)}, place))
     folds = all(usual.is_fold(name) for name in seeds)
-    return RunTable(table.source, tuple(runs), _quoted(variants.columns), "the columns' names", seeds_are_folds=folds)
+    return RunTable(
+        table.source,
+        tuple(runs),
+        _quoted(variants.columns),
+        "the columns' names",
+        seeds_are_folds=folds,
+        notes=variants.notes,
+    )
 
 
 def _seed_columns(table: Columns, variants: Sequence[str]) -> dict[str, int]:
@@ -286,7 +296,7 @@ def _constant(cells: Mapping[str, list[Fact]], names: Sequence[str], rows: Seque
 
 def _failed(facts: Mapping[str, Fact]) -> str | None:
     """Why a run did not end well, where the table says so, as exports of trackers do."""
-    for name in usual.find(("state", "status"), facts):
+    for name in usual.find(usual.STATES, facts):
         if text(facts[name]).lower() in ("failed", "crashed", "killed"):
             return f"its {name} is {text(facts[name])}"
     return None

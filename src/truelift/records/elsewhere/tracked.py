@@ -63,10 +63,9 @@ def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted,
     )
     parts = usual.names_parts([run.name for run in runs], wanted.baseline)
     seeds, seed_from = _seeds(source, runs, columns, [seed for _, seed in parts], wanted)
-    variants, variant_from = _variants(runs, columns, [variant for variant, _ in parts], wanted)
-    for run, variant in zip(runs, variants, strict=True):
-        if not variant:
-            raise InputError(f'{source}: run "{run.name}" has no variant in {variant_from}.')
+    names, variant_from = _variants(runs, columns, [variant for variant, _ in parts], wanted)
+    places = [f'{source}: run "{run.name}"' for run in runs]
+    variants = names.checked(variant_from, places, wanted=bool(wanted.variant)).variants
     made = tuple(
         OneRun(variant, seed, run.series, f'run "{run.name}"', run.facts, run.failed)
         for run, variant, seed in zip(runs, variants, seeds, strict=True)
@@ -79,6 +78,7 @@ def table_of(source: str, kind: str, runs: Sequence[TrackedRun], wanted: Wanted,
         seed_from,
         seeds_are_folds=usual.is_fold(seed_from),  # which ends with the setting's name
         steps_from=counts if several else None,
+        notes=names.notes,
     )
 
 
@@ -106,17 +106,18 @@ def _seeds(
 
 def _variants(
     runs: Sequence[TrackedRun], columns: Mapping[str, Sequence[Fact]], of_names: Sequence[str], wanted: Wanted
-) -> tuple[Sequence[str], str]:
+) -> tuple[usual.Names, str]:
+    by_name = usual.Names(tuple(of_names), ())
     try:
         found = usual.find_variants(columns, wanted.variant, wanted.baseline)
     except InputError:
         if wanted.variant:
             raise
         if wanted.baseline in {run.name for run in runs} - set(of_names):
-            return [run.name for run in runs], "the runs' names"
+            return replace(by_name, variants=tuple(run.name for run in runs)), "the runs' names"
         if wanted.baseline not in of_names and len(set(of_names)) == len(of_names):
             raise
         found = None  # none of the settings holds the baseline: the names do, or tell the nearest
     if found is None or (not wanted.variant and wanted.baseline is None and len(set(found.variants)) < 2):
-        return of_names, "the runs' names"
-    return found.variants, f"the {'setting' if len(found.columns) == 1 else 'settings'} {', '.join(found.columns)}"
+        return by_name, "the runs' names"
+    return found, f"the {'setting' if len(found.columns) == 1 else 'settings'} {', '.join(found.columns)}"

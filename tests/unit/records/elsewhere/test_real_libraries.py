@@ -263,3 +263,13 @@ def read_with_foreign_warnings(path: Path) -> RunTable:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return read_runs(path, PLAIN)
+
+
+@pytest.mark.parametrize("name", [None, "seed"])
+def test_a_row_of_means_in_a_frame_s_index_is_no_run(name: str | None) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"plain": [90.1, 90.4], "mixup": [91.2, 91.6]}).rename_axis(name)
+    assert judge(frame, baseline="plain", metric="accuracy").summary.asked.paired == bool(name)
+    frame.loc["mean"] = frame.mean()
+    with pytest.raises(InputError, match=r'the table, row 3: "mean" is no run'):
+        judge(frame, baseline="plain", metric="accuracy")

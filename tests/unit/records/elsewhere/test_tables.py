@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from truelift.errors import InputError
+from truelift.judging import judge
 from truelift.records.elsewhere import RunTable, Wanted, read_runs
 from truelift.records.elsewhere.cells import number, seed_of, text
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
@@ -60,6 +62,40 @@ def test_json_lines_arrays_and_parquet(tmp_path: Path) -> None:
     assert results(read_runs(columns, PLAIN)) == RESULTS
     assert results(read_runs(pa.table(columns), PLAIN)) == RESULTS
     assert results(read_runs(ROWS, PLAIN)) == RESULTS
+
+
+def test_a_short_row_ends_in_empty_cells(tmp_path: Path) -> None:
+    """As pandas reads it."""
+    path = tmp_path / "a.csv"
+    path.write_text("method,seed,val_accuracy,note,more\nplain,0,90,x,y\nplain,1\nmixup,0,91\nmixup,1,92,x\n")
+    table = read_runs(path, PLAIN)
+    assert {(run.variant, run.seed): len(run.series) for run in table.runs} == {
+        ("plain", 0): 1,
+        ("plain", 1): 0,
+        ("mixup", 0): 1,
+        ("mixup", 1): 1,
+    }
+    assert judge(path, baseline="plain").summary.problems == ("plain, seed 1: there is no val_accuracy",)
+
+
+def test_a_folder_of_tables_is_a_run_each(tmp_path: Path) -> None:
+    for form in ("{0}_s{1}.csv", "{0}/seed-{1}/log.csv"):
+        home = tmp_path / ("deep" if "/" in form else "flat")
+        for (variant, seed), value in RESULTS.items():
+            path = home / form.format(variant, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"epoch,train_loss,val_accuracy\n1,2.5,50\n2,1.5,{value}\n")
+        table = read_runs(home, PLAIN)
+        assert results(table) == RESULTS
+        assert table.runs[0].series["train_loss"].steps.tolist() == [1, 2]
+        assert table.told.endswith(
+            "(CSV files): variant from the runs' names, seed from the runs' names, steps from epoch"
+        )
+    (home / "notes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(
+        InputError, match=r"is no folder of one table a run: notes\.csv tells no seed, as plain_s0\.csv or"
+    ):
+        read_runs(home, PLAIN)
 
 
 def test_the_row_numbers_of_pandas_are_no_column(tmp_path: Path) -> None:

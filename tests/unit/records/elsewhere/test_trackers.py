@@ -171,7 +171,7 @@ def test_an_exported_chart(tmp_path: Path) -> None:
 
 def test_a_seed_that_all_runs_share_pairs_nothing(tmp_path: Path) -> None:
     for i, (variant, _) in enumerate(RUNS):
-        lightning_run(tmp_path / f"version_{i}", f"method: {variant}\nseed: 42\n", f"0,1,,{80 + i}\n")
+        lightning_run(tmp_path / f"version_{i}", f"method: {variant}\nseed: 42\n", f"0,1,,{80 + i}\n0,2,,{81 + i}\n")
     assert read_runs(tmp_path, PLAIN).seed_from == "nowhere"
 
 
@@ -180,6 +180,34 @@ def test_no_runs_and_no_variant(tmp_path: Path) -> None:
     lightning_run(tmp_path / "version_1", "lr: 1\n", "0,1,,80\n")
     with pytest.raises(InputError, match=r'run "version_1" has no variant in the setting method'):
         read_runs(tmp_path, PLAIN)
+
+
+def test_a_run_that_a_tracker_has_twice(tmp_path: Path) -> None:
+    for i, (variant, seed) in enumerate([*RUNS, RUNS[3]]):
+        lightning_run(
+            tmp_path / f"v{i}", f"method: {variant}\nseed: {seed}\nlr: {0.1 * i}\nwd: 0\n", f"0,1,,{80 + i}\n"
+        )
+    message = r'"mixup", seed 1 is there twice, in run "v3" and run "v4": a variant has one run a seed\.'
+    with pytest.raises(InputError, match=message + " If it was run again, leave one of the two out"):
+        judge(tmp_path, baseline="plain", metric="val_accuracy")
+    for name, wd in (("v4", 1), ("v3", 2), ("v2", 2)):
+        path = tmp_path / name / "hparams.yaml"
+        path.write_text(path.read_text().replace("wd: 0", f"wd: {wd}"))
+    with pytest.raises(InputError, match=message + r" They differ in wd: make it part of the variant \(--variant\)"):
+        judge(tmp_path, baseline="plain", metric="val_accuracy")
+
+
+def test_an_empty_setting_that_is_named_is_a_variant(tmp_path: Path) -> None:
+    for i, (variant, seed) in enumerate(RUNS):
+        setting = f"aug: {variant}\n" if variant == "mixup" else ""
+        lightning_run(tmp_path / f"v{i}", f"{setting}seed: {seed}\n", f"0,1,,{value(variant, seed)}\n")
+    table = read_runs(tmp_path, Wanted(variant=("aug",)))
+    assert last(table) == {
+        ("none" if variant == "plain" else variant, seed): x for (variant, seed), x in EXPECTED.items()
+    }
+    assert table.notes == ('Runs without a value of aug are the variant "none".',)
+    with pytest.raises(InputError, match=r"every variant has one run, with the variants from the runs' names.*\(aug\)"):
+        judge(tmp_path)
 
 
 def test_settings_come_before_names(tmp_path: Path) -> None:
