@@ -53,7 +53,8 @@ class OneOf:
 class Only:
     """Marks an option that has an effect only if another one of its group is, or contains, one of some names.
 
-    Of several such marks one must hold. A part that is chosen by an import path may use any option.
+    Of several such marks one must hold. A part that is chosen by an import path may use any option; an
+    optimizer refuses what it is not given.
 
     Args:
         option: The other option.

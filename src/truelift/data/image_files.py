@@ -58,7 +58,7 @@ def first_image(folder: Path) -> Path | None:
 
 
 def find_files(
-    names: Sequence[str], table: Path, split: str | None, folder: Path | None, root: Path | None
+    names: Sequence[str], table: Path, split: str | None, folder: Path | None, root: Path | None, rows: Sequence[int]
 ) -> list[str]:
     """The absolute paths of the image files that a table names.
 
@@ -72,12 +72,13 @@ def find_files(
         split: That the names are of, where one is known.
         folder: As the user says.
         root: The data set's folder, where the table is deeper in it.
+        rows: Of the table, from 0, that have these names.
 
     Raises:
         InputError: A name is empty or none of a file, or two files could be meant.
     """
     names = [_slashes(name) for name in names]
-    for row, name in enumerate(names):
+    for row, name in zip(rows, names, strict=True):
         if not name or "\0" in name:
             raise InputError(f"{table} row {row + 1}: a file name must be given, got {name!r:.50}")
     if not names:
@@ -92,7 +93,7 @@ def find_files(
             return [_path(place, name, known) for name in names]
     where = table.parent if folder is None else folder
     raise UnclearError(
-        f"{table} row 1: there is no image file {names[0]!r:.200} in {where}",
+        f"{table} row {rows[0] + 1}: there is no image file {names[0]!r:.200} in {where}",
         "name the folder that the file names begin from with --data.image_folder",
     )
 
@@ -128,7 +129,8 @@ def find_named(
             for file, start, end in zip(its, starts, starts[1:], strict=False):
                 chosen = (mine[(mine >= start) & (mine < end)] - start).tolist()
                 its_folder = split if len(by_split) == 1 else files_for
-                found[split] += find_files([names[file][row] for row in chosen], file, its_folder, given, within)
+                mine_here = [names[file][row] for row in chosen]
+                found[split] += find_files(mine_here, file, its_folder, given, within, chosen)
                 rows += [(file, row) for row in chosen]
     refuse_twice([name for its in found.values() for name in its], lambda i: "{} row {}".format(*rows[i]))
     return found

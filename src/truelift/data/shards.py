@@ -14,7 +14,7 @@ from truelift.data.labels import Raw, number_labels
 from truelift.data.listing import Labels, Listing, Source, part_of
 from truelift.data.members import Member, list_members
 from truelift.data.sample_labels import ENDINGS, Sample, read_label, read_splits
-from truelift.data.split_columns import Told, Words, divide_and_say, find_told, words_of
+from truelift.data.split_columns import SPLITS, Told, Words, divide_and_say, find_told, words_of
 from truelift.data.split_names import match_splits
 from truelift.data.tar_files import tar_members
 from truelift.errors import InputError
@@ -72,7 +72,8 @@ def read_shards(path: Path, options: ColumnOptions = _BY_ITSELF, usual_label: st
     if not raw["train"].values:
         raise InputError(f"no image found: {by_split['train'][0]} holds no KEY.jpg with a KEY.cls")
     told = {split: its for split, (_, its) in read.items() if its is not None}
-    rows = divide_and_say(str(path), told, by_split)
+    beside = ending != "json" and len(by_split) > 1
+    rows = divide_and_say(str(path), _telling(told) if beside else told, by_split)
     whole = raw["train"]
     raw |= {split: whole.part(numbers) for split, numbers in rows.items()}
     numbered = number_labels(raw, read_class_names(path))
@@ -165,6 +166,16 @@ def _read(samples: Sequence[_Samples], split: str, ending: str, options: ColumnO
 
     splits = splits if ending == "json" else _splits_beside(samples, options)
     return Raw(values, place), find_told([_by_key(its, options) for its in splits], [*map(len, splits)], place)
+
+
+def _telling(told: Mapping[str, Told]) -> Mapping[str, Told]:
+    """What KEY.json tells of splits beside labels in other files; nothing where it means something else by the word."""
+    trained = told.get("train")
+    row = None if trained is None or not trained.words.tell else trained.words.outside(SPLITS)
+    if trained is None or row is None:
+        return told
+    say(f'{trained.says(row)}: splits are told by the names of the files, not by "{trained.column}"')
+    return {}
 
 
 def _splits_beside(samples: Sequence[_Samples], options: ColumnOptions) -> list[list[Mapping[str, Any]]]:

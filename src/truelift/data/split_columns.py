@@ -16,7 +16,7 @@ from truelift.data.listing import IntArray
 from truelift.data.split_names import split_of
 from truelift.errors import InputError
 
-_SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Words:
         """The rows of a split, ascending."""
         return np.flatnonzero(self._are({split}))
 
-    def outside(self, splits: Collection[str]) -> int | None:
-        """The first row that is of none of these splits; None where all are of one."""
-        found = np.flatnonzero(~self._are(splits))
+    def outside(self, splits: Collection[str], *, or_blank: bool = False) -> int | None:
+        """The first row that is of none of these splits, nor says nothing if it may; None where all are of one."""
+        blank = np.array([or_blank and not word for word in self.known], dtype=bool)[self.rows]
+        found = np.flatnonzero(~self._are(splits) & ~blank)
         return int(found[0]) if len(found) else None
 
     def _are(self, splits: Collection[str]) -> npt.NDArray[np.bool_]:
@@ -150,7 +151,7 @@ def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict
     if trained is None or not len(trained.words.rows):
         return {}
     for files_for, its in told.items():
-        row = its.words.outside({files_for}) if files_for != "train" and its.words.tell else None
+        row = its.words.outside({files_for}, or_blank=True) if files_for != "train" and its.words.tell else None
         if row is not None:
             say(
                 f"{its.says(row)} where the file is for {files_for}: splits are told by the names of the files, not by "
@@ -162,7 +163,7 @@ def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict
         say(f'{where}: "{column}" tells no splits (it says {words.of_row(0)!r:.50}): it is not used for them')
         return {}
     beside_others = {"train"} if "validation" in named else {"train", "validation"}
-    row = words.outside(beside_others if len(named) > 1 else _SPLITS)
+    row = words.outside(beside_others if len(named) > 1 else SPLITS)
     if row is not None and words.splits[int(words.rows[row])] is None:
         raise InputError(
             f'{trained.place(row)}: "{column}" must tell train, validation or test, got {words.of_row(row)!r:.50}'
@@ -172,7 +173,7 @@ def divide(where: str, told: Mapping[str, Told], named: Collection[str]) -> dict
             f"{trained.says(row)} where the file is for train; rename the column to split by the files, or give those "
             "for train alone to split by the column"
         )
-    rows = {split: found for split in _SPLITS if len(found := words.telling(split))}
+    rows = {split: found for split in SPLITS if len(found := words.telling(split))}
     if "train" not in rows:
         raise InputError(f"{where}: no row is for training, there are rows for {', '.join(rows)}")
     return rows

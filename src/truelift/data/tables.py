@@ -177,7 +177,7 @@ def _parts(
         split: _Part(
             table.file,
             chosen,
-            find_files([files[row] for row in chosen], table.file, named or split, folder, root),
+            find_files([files[row] for row in chosen], table.file, named or split, folder, root, chosen),
             [values[row] for row in chosen],
         )
         for split, chosen in rows.items()

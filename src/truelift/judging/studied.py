@@ -181,6 +181,8 @@ def _pairing(
             raise _folds_unpaired(table, ": leave out --unpaired (paired=False)")
         return False, []
     if without:
+        if _are_folds(table):
+            raise _folds_unpaired(table, ": name what holds them with --seed")
         if wanted:
             raise InputError(f"{table.source}: pairs need a seed for every run, got none for {without[0].place}.")
         return False, [
@@ -197,8 +199,9 @@ def _pairing(
 
 
 def _are_folds(table: RunTable) -> bool:
-    """Whether the seeds are folds, by their column's name or each by its own."""
-    return table.seeds_are_folds or all(isinstance(run.seed, str) and is_fold(run.seed) for run in table.runs)
+    """Whether the seeds are folds, by their column's name or each by its own; without seeds, by the runs' names."""
+    ids = (str(run.place if run.seed is None else run.seed) for run in table.runs)
+    return table.seeds_are_folds or all(map(is_fold, ids))
 
 
 def _folds_unpaired(table: RunTable, why: str) -> InputError:

@@ -33,6 +33,7 @@ class _Result(Struct):
     skipped_images: Count | UnsetType = UNSET
     skipped_steps: Count | UnsetType = UNSET
     left_out: list[str] | UnsetType = UNSET
+    results: str | UnsetType = UNSET
     sources: dict[str, str] | UnsetType = UNSET
     made: list[str] | UnsetType = UNSET
     wall_seconds: float | UnsetType = UNSET
@@ -92,6 +93,7 @@ class _PlannedRun(Struct):
 class _Variant(Struct):
     settings: dict[str, Any]
     command: str | None = None
+    results: str | None = None
 
 
 class _Published(Struct):

@@ -77,7 +77,8 @@ class Run:
         left_out = found.get("left_out")
         if left_out:
             told = ", ".join(left_out)
-            self._notes[path.name] = f"{self.folder / 'metrics.json'}: left out, being no finite numbers: {told}."
+            file = self.folder / found.get("results", "metrics.json")
+            self._notes[path.name] = f"{file}: left out, being no finite numbers: {told}."
         return found
 
     @cached_property

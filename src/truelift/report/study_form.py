@@ -38,7 +38,7 @@ def study_file(plan: Mapping[str, Any]) -> str | None:
         tables["guards"] = {name: _guard(guard) for name, guard in guards.items()}
     tables["experiment"] = _set(plan["shared"])
     tables["variants"] = {
-        name: _set(variant["settings"]) | ({"command": variant["command"]} if variant["command"] else {})
+        name: _set(variant["settings"]) | _set({key: variant.get(key) for key in ("command", "results")})
         for name, variant in plan["variants"].items()
     }
     try:

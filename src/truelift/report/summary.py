@@ -260,7 +260,12 @@ def _cautions(asked: Asked, rows: Sequence[Row], resolution: float) -> tuple[str
         *(line for line in lines if line is not None),
         *not_pooled,
         *rounded,
-        *(outlying(run.variant, asked.seeds[run.index], run.value, run.median, digits=of_means) for run in far),
+        *(
+            outlying(
+                run.variant, asked.seeds[run.index] if asked.paired else None, run.value, run.median, digits=of_means
+            )
+            for run in far
+        ),
     )
 
 

@@ -125,7 +125,8 @@ def refuse_finished_without(plan: StudyPlan, runs: Mapping[Path, PlannedRun], pe
             continue
         result = run.result()
         before = result.get("sources")
-        if not before or not is_own(result, planned.config) or name in result.get("left_out", ()):
+        other = result.get("results", "metrics.json") != metrics_file(planned.config)
+        if not before or other or not is_own(result, planned.config) or name in result.get("left_out", ()):
             continue
         if not changed(before, source_digests(planned.config, path.absolute())):
             there = sorted(result["metrics"])
@@ -140,7 +141,7 @@ def _without(run: Run, name: str, file: str, reason: str) -> str:
     try:
         there = sorted(read_metrics(run.folder / file, tell=lambda line: None)[0])
     except InputError:
-        files = _tables(run.folder)
+        files = [found for found in _tables(run.folder) if found != file]
         hint = f" What lies there: {', '.join(files)};" if files else ""
         table = next((name for name in files if name.endswith(TABLES)), None)
         offered = f', or results = "{table}" in the study file takes the last row there' if table else ""

@@ -8,6 +8,7 @@ from truelift.records import Run
 from truelift.records.own_result import is_own
 from truelift.records.predicted import metric_of
 from truelift.records.run import fingerprint_of
+from truelift.studies.command import metrics_file
 from truelift.studies.plan import PlannedRun, StudyPlan
 from truelift.studies.taken_up import missed_result
 from truelift.training.data_changes import OtherData
@@ -65,6 +66,8 @@ def is_finished(
         return False
     if planned.experiment is None:
         if metric is not None and metric_of(run, metric) is None:
+            return False
+        if run.result().get("results", "metrics.json") != metrics_file(planned.config):
             return False
         return is_own(run.result(), planned.config)  # whatever config.toml a program has left
     if not (folder / "config.toml").exists():

@@ -230,7 +230,11 @@ class StudyPlan:
             "baseline": self.baseline,
             "seeds": list(self.seeds),
             "until_decided": looks_record(self.looks),
-            "variants": {v.name: {"settings": dict(v.settings), "command": v.command} for v in self.variants},
+            "variants": {
+                v.name: {"settings": dict(v.settings), "command": v.command}
+                | ({"results": v.program.results} if v.program is not None and v.program.results else {})
+                for v in self.variants
+            },
             "shared": dict(self.shared),
             "published": {name: [asdict(figure) for figure in figures] for name, figures in self.published.items()},
             "changed": list(self.changed),

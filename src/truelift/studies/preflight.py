@@ -7,7 +7,7 @@ from truelift.data import Splits
 from truelift.errors import InputError, named
 from truelift.studies.executors.base import Executor
 from truelift.studies.executors.local import Local
-from truelift.studies.first_results import refuse_finished_without
+from truelift.studies.first_results import FirstResults, refuse_finished_without
 from truelift.studies.folders import by_folder, pending_of, refuse_other_data
 from truelift.studies.how import How, check_study
 from truelift.studies.measured import refuse_unmeasured
@@ -54,6 +54,8 @@ def check(plan: StudyPlan, folder: Path, how: How, *, repeat: str = "") -> Check
     pending = pending_of(plan, runs)
     refuse_other_data(runs, pending)
     refuse_finished_without(plan, runs, pending)
+    if (wrong := FirstResults(plan, runs, pending).wrong) is not None:
+        raise InputError(wrong)
     if pending:
         executor.check(folder, one_by_one=plan.looks is not None)
     return Checked(executor, runs, record, pending)

@@ -54,7 +54,7 @@ def read_metrics(
         and (why := _unpredicted(folder or path.parent, metric)) is not None
     ):
         rule = f"{path.name} must have a finite number {metric}, got"
-        if metric in found:  # the training went wrong, perhaps, and others do not
+        if metric in found and found[metric] != "":  # the training went wrong, perhaps, and others do not
             raise InputError(f"{rule} {metric}: {_shown(found[metric])}{why}")
         raise UnmeasuredError(f"{rule} only {_shown(sorted(metrics))}{why}")
     if not metrics:
@@ -83,7 +83,7 @@ def _object(path: Path) -> Any:
 def _last_row(path: Path) -> dict[str, Any]:
     """Of a table, each of its cells a number where it is one."""
     try:
-        cells = read_delimited(path).cells
+        cells = read_delimited(path, runs=False).cells
     except InputError as error:
         raise UnmeasuredError(str(error).replace(str(path), path.name).rstrip(".")) from None
     return {name: _number(column[-1]) for name, column in cells.items()}

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -130,7 +130,7 @@ def run_study(
             report_run(run, order.runs_ended, order.runs_at_most)
             for line in settled:
                 tell(line)
-        if first.wrong is not None:
+        if first.wrong is not None and (order.runs_ended < order.runs_at_most or not _any_done(of_runs, pending)):
             raise InputError(first.wrong)
     found = Study.read(folder)
     if (other := told_of_other(found, runs, record)) is not None:
@@ -146,3 +146,8 @@ def _put_back(failures: Failures) -> Iterator[None]:
     except (InputError, OSError):
         failures.put_back()
         raise
+
+
+def _any_done(runs: Mapping[Path, tuple[str, int]], folders: Iterable[Path]) -> bool:
+    """Whether one of these runs has a result by now."""
+    return any(Run(*runs[path], path).status == "done" for path in folders)

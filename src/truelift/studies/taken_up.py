@@ -35,7 +35,7 @@ def missed_result(run: Run, config: Mapping[str, Any], metric: str) -> dict[str,
     except InputError:
         return None
     edited = changed(ran["sources"], source_digests(config, run.folder.absolute()))
-    return None if edited else result_of(ran, *left)
+    return None if edited else result_of({**ran, "results": metrics_file(config)}, *left)
 
 
 def take_up(runs: Mapping[Path, PlannedRun], pending: Collection[Path], metric: str) -> list[str]:

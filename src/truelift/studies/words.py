@@ -62,7 +62,12 @@ def args_are_for_shell(command: str) -> bool:
     """
     words = shlex.split(_marked(command))
     places = [place for place, word in enumerate(words) if _MARKS["args"] in word]
-    return bool(places) and all(_is_for_shell(words, place) for place in places)
+    return bool(places) and all(_is_for_shell(words, place) and _is_bare(words[place]) for place in places)
+
+
+def _is_bare(text: str) -> bool:
+    """Whether the args stand in no double quotes there, in which they would be text as it is."""
+    return not any(quote == '"' and text.startswith(_MARKS["args"], place) for place, _, quote in quotes_of(text))
 
 
 def _marked(command: str) -> str:

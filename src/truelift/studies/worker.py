@@ -185,6 +185,7 @@ def run_command(config: dict[str, Any], folder: Path, metric: str | None = None,
             raise
         ran = {
             **{name: config[name] for name in OF_PROGRAM},
+            "results": metrics_file(config),
             "sources": digests,
             "made": made_meanwhile(digests, config, folder.absolute()),
             "wall_seconds": used.wall_seconds,

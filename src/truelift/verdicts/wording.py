@@ -245,10 +245,11 @@ def rounding(variant: str, step: float, *, unit: str, what: str = "") -> str:
     )
 
 
-def outlying(variant: str, seed: int, value: float, median: float, *, digits: int) -> str:
+def outlying(variant: str, seed: int | None, value: float, median: float, *, digits: int) -> str:
     """A run far from its variant's others."""
     shown, middle = (number(x, digits=digits) for x in (value, median))
-    return f"{variant}, seed {seed}: {shown}, far from the median {middle} of its runs: look at this run."
+    run = variant if seed is None else f"{variant}, seed {seed}"
+    return f"{run}: {shown}, far from the median {middle} of its runs: look at this run."
 
 
 def _failed(second: WithFailures) -> str:

@@ -176,6 +176,41 @@ def test_a_key_of_splits_beside_class_numbers_is_read(tmp_path: Path) -> None:
         assert read(write_tar(tmp_path / "b.tar", members | {"0.json": other})).test is None
 
 
+def test_a_key_beside_class_numbers_that_means_something_else_divides_no_shards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def members(first: int, *splits: str) -> dict[str, bytes]:
+        named = [(str(number), split) for number, split in enumerate(splits, first)]
+        images = {f"{number}.png": png(pixels(int(number))) for number, _ in named}
+        classes = {f"{number}.cls": str(int(number) % 2).encode() for number, _ in named}
+        about = {f"{number}.json": json.dumps({"split": split}).encode() for number, split in named}
+        return images | classes | about
+
+    write_tar(tmp_path / "data" / "train.tar", members(0, "train", "extra"))
+    write_tar(tmp_path / "data" / "test.tar", members(2, "test", "test"))
+    source = read(tmp_path / "data")
+    assert (values(source.train), values(source.test)) == ([0, 1], [2, 3])
+    assert "says 'extra': splits are told by the names of the files, not by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", FORMS[:-1])
+def test_a_blank_in_a_file_for_testing_divides_nothing_in_another_way(tmp_path: Path, form: str) -> None:
+    write(tmp_path / "data", form, "train", ("train", "train", "val", "train"))
+    write(tmp_path / "data", form, "test", ("test", ""), first=4)
+    source = read(tmp_path / "data")
+    assert (values(source.train), values(source.validation), values(source.test)) == ([0, 1, 3], [2], [4, 5])
+
+
+def test_a_row_is_named_as_its_file_numbers_it(tmp_path: Path) -> None:
+    table = write(tmp_path / "data", "names", "all", SPLITS)
+    rows = pq.read_table(table)
+    files = rows.column("image").to_pylist()
+    files[6] = ""
+    pq.write_table(rows.set_column(0, "image", pa.array(files)), table)
+    with pytest.raises(InputError, match="row 7: a file name must be given, got ''"):
+        read(table)
+
+
 @pytest.mark.parametrize("form", FORMS[:-1])
 def test_each_file_has_its_own_column_of_splits(tmp_path: Path, form: str) -> None:
     write(tmp_path / "data", form, "a", ("train", "test"))

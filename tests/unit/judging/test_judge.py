@@ -633,6 +633,26 @@ def test_a_run_that_was_made_twice_is_not_told_to_be_a_variant_of_its_own(step: 
         truelift.judge(table, metric="acc", baseline="plain")
 
 
+def test_a_column_of_runs_is_no_variant_of_a_row_a_seed() -> None:
+    table = [{"run": 100 + i, "plain": 90.0 + i % 3, "mixup": 91.0 + i % 2} for i in range(6)]
+    assert truelift.judge(table, baseline="plain", metric="accuracy").verdicts.keys() == {"mixup"}
+
+
+def test_folds_that_a_column_of_runs_names_are_refused() -> None:
+    table = [
+        {"method": method, "run": f"fold_{i}", "accuracy": base + i}
+        for method, base in (("plain", 90.0), ("mixup", 93.0))
+        for i in range(4)
+    ]
+    with pytest.raises(InputError, match="--seed"):
+        truelift.judge(table, baseline="plain", metric="accuracy")
+
+
+def test_a_seed_that_never_changes_gives_way_to_folds_in_a_row_a_seed() -> None:
+    table = [{"seed": 7, "fold": i, "plain": 90.0 + i, "mixup": 91.5 + i * 1.1} for i in range(5)]
+    assert truelift.judge(table, baseline="plain", metric="accuracy").summary.asked.folds == 5
+
+
 def test_a_seed_that_never_changes_gives_way_to_folds() -> None:
     table = [{"method": v, "seed": 42, "fold": s, "acc": x} for v, of in FOLDS.items() for s, x in enumerate(of)]
     judged = truelift.judge(table, baseline="plain")

@@ -16,6 +16,7 @@ import truelift
 from truelift.cli import main
 from truelift.errors import InputError
 from truelift.referee import Candidate, Ledger, gamma, images_of
+from truelift.referee.images import of_record, same_images
 from truelift.verdicts import compare
 
 METRIC = {"baseline": "plain", "metric": "val_accuracy"}
@@ -203,6 +204,13 @@ def test_images_are_told_by_the_metrics_name() -> None:
 def test_a_split_that_is_named_goes_before_a_word_that_stands_for_one(prefix: str, words: str) -> None:
     for split in {"test images": ("test",), "validation images": ("val", "dev"), "training images": ("train",)}[words]:
         assert images_of(f"{prefix}{split}_accuracy") == images_of(f"{split}/{prefix}accuracy") == words
+
+
+def test_lines_of_earlier_versions_that_took_eval_for_the_split() -> None:
+    assert of_record("validation images", "eval_test_accuracy") == "test images"
+    assert same_images("validation images", "test images of digits", "eval_test_accuracy")
+    assert of_record("validation images", "val_accuracy") == of_record("validation images", "f1") == "validation images"
+    assert not same_images("validation images", "test images", "test_accuracy")
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,30 @@ def test_one_run_without_the_metric_among_others_stops_nothing() -> None:
     assert [run.status for run in Study.read(Path("out")).runs] == ["done", "failed", "done", "done"]
 
 
+def test_what_has_ended_beside_a_run_without_the_metric_is_judged() -> None:
+    program(f'test "$3$1" = 10 || {{ sleep 1; {LEAVES}; }}')
+    study('seeds = 2\nmetric = "test_acc"', jobs=4)
+    assert sorted(run.status for run in Study.read(Path("out")).runs) == ["done", "done", "done", "failed"]
+
+
+def test_an_empty_cell_in_the_last_row_ends_the_study_with_its_first_run() -> None:
+    program('printf "epoch,test_acc\\n0,\\n" > "$2/log.csv"')
+    with pytest.raises(InputError, match="no further run is begun"):
+        study('seeds = 3\nmetric = "test_acc"\nresults = "log.csv"\nretries = 1')
+    assert starts() == 1
+
+
+def test_runs_of_another_file_are_made_again() -> None:
+    program('printf "test_acc\\n51.$1\\n" > "$2/a.csv"; printf "test_acc\\n91.$1\\n" > "$2/b.csv"')
+    study('seeds = 2\nmetric = "test_acc"\nresults = "a.csv"')
+    study('seeds = 3\nmetric = "test_acc"\nresults = "b.csv"')
+    results = [run.result() for run in Study.read(Path("out")).runs]
+    assert {result["results"] for result in results} == {"b.csv"}
+    assert {int(result["metrics"]["test_acc"]) for result in results} == {91}
+    assert starts() == 4 + 6
+    assert "results" in Study.read(Path("out")).plan["variants"]["plain"]
+
+
 def test_a_number_that_is_none_and_a_failed_program_stop_nothing() -> None:
     program('echo "{\\"test_acc\\": NaN}" > "$2/metrics.json"; test "$1" = 0')
     study('seeds = 2\nmetric = "test_acc"')

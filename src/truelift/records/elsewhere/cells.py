@@ -99,6 +99,11 @@ def is_numbers(values: list[Fact]) -> bool:
     return there
 
 
+def is_words(values: list[Fact]) -> bool:
+    """Whether no cell of a text file's column is a number."""
+    return all(_of_text(str(value)) is None for value in values)
+
+
 def seed_of(value: Fact, column: str, place: str) -> int | str:
     """A seed: a whole number, or else its text.
 

@@ -31,7 +31,7 @@ def read_csv_runs(folder: Path, wanted: Wanted) -> RunTable:
                 f"{folder} is no folder of one table a run: {path.relative_to(folder)} tells no seed, as plain_s0.csv "
                 "or plain/seed-0/log.csv do. If one table has all runs, name it."
             )
-    found = [series_in(path) for path in files]
+    found = [series_in(path, wanted.step) for path in files]
     runs = [TrackedRun(name, series) for name, (series, _) in zip(names, found, strict=True)]
     return table_of(str(folder), KIND, runs, wanted, counts=found[0][1])
 

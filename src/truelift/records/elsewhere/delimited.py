@@ -18,7 +18,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _BYTE_ORDER_MARKS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
 
-def read_delimited(path: Path) -> Columns:
+def read_delimited(path: Path, *, runs: bool = True) -> Columns:
     """A table whose first line names the columns, separated by commas, semicolons, tabs or bars.
 
     Blank lines are passed over, and so is a first column without a name, in which pandas writes row numbers. Cells that
@@ -46,7 +46,7 @@ def read_delimited(path: Path) -> Columns:
             raise InputError(f"{path}: line {place} has {len(row)} fields, the header {len(names)}.{hint}")
         rows.append(row + [""] * (len(names) - len(row)))
         places.append(f"line {place}")
-    if skipped:
+    if skipped and runs:
         refuse_summaries(str(path), zip((row[0].strip() for row in rows), places, strict=True))
     cells: dict[str, list[Fact]] = {name: [row[i] for row in rows] for i, name in enumerate(names) if i >= skipped}
     return checked(str(path), names[skipped:], cells, places)

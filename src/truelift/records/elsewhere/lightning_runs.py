@@ -4,9 +4,10 @@ import math
 import re
 from pathlib import Path
 
-from truelift.records.elsewhere.cells import number
+from truelift.records.elsewhere.cells import is_words, number
 from truelift.records.elsewhere.delimited import read_delimited
 from truelift.records.elsewhere.flat_yaml import read_flat_yaml
+from truelift.records.elsewhere.names import STEPS, find, given, resolved
 from truelift.records.elsewhere.run_table import Fact, RunTable, Series, Wanted
 from truelift.records.elsewhere.tracked import TrackedRun, name_of, series_of, table_of
 
@@ -33,26 +34,30 @@ def _run(path: Path, name: str) -> TrackedRun:
     return TrackedRun(name, series_in(path / "metrics.csv")[0], facts)
 
 
-def series_in(path: Path) -> tuple[dict[str, Series], str]:
-    """The quantities of a CSV with a row a step, and what counts its steps: step, epoch, or else the row.
+def series_in(path: Path, step: str | None = None) -> tuple[dict[str, Series], str]:
+    """The quantities of a CSV with a row a step, and what counts its steps: `step`, a usual name, or else the row.
+
+    Columns of words alone, such as a phase or a date, are passed over.
 
     Raises:
         InputError: It is damaged.
     """
     table = read_delimited(path)
-    counts = next((key for key in ("step", "epoch") if key in table.cells), "row")
+    if step is not None:
+        given("column of steps", resolved(step, table.cells), table.cells)
+    counts = next(iter(find(STEPS if step is None else (step,), table.cells)), "row")
     steps = table.cells.get(counts)
     series = {}
     for key, cells in table.cells.items():
-        if key == "step":
+        if key == counts or is_words(cells):
             continue
         points = []
         for i, cell in enumerate(cells):
             at = f"{path}, {table.places[i]}"
             value = _number(cell, key, at)
-            step = number(steps[i], "step", at) if steps else float(i)
-            if value is not None and step is not None:
-                points.append((step, value))
+            at_step = number(steps[i], counts, at) if steps else float(i)
+            if value is not None and at_step is not None:
+                points.append((at_step, value))
         if points:
             series[key] = series_of(points)
     return series, counts

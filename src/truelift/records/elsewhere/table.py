@@ -57,9 +57,7 @@ def runs_of(table: Columns, wanted: Wanted) -> RunTable:
 def _rows(table: Columns, wanted: Wanted, variants: usual.Names, long: tuple[str, str] | None) -> RunTable:
     """A row a run, a step or a quantity."""
     free = [name for name in table.cells if name not in variants.columns and name not in (long or ())]
-    # One that is the same in many rows pairs nothing: a data split's, or a default that is not used.
-    varying = [name for name in usual.find(usual.SEEDS, free) if len({text(value) for value in table.cells[name]}) > 1]
-    seed = _column("column of seeds", wanted.seed, usual.SEEDS, table, varying or free)
+    seed = _seed(table, wanted, free)
     free = [name for name in free if name != seed]
     step = _column("column of steps", wanted.step, usual.STEPS, table, free)
     if wanted.step is None and step is not None and wanted.metric == step:
@@ -220,8 +218,9 @@ def _row_a_seed(table: Columns, wanted: Wanted) -> RunTable:
             )
         told = (", ".join(usual.repeating(table.cells)) if len(names) > 12 else "") or told
         raise InputError(f"{table.source}: which column holds the variants? Name it with --variant ({told}).")
-    seed = _column("column of seeds", wanted.seed, usual.SEEDS, table, names)
-    others = [name for name in names if name not in (seed, *usual.find(usual.STEPS, names)) and name != wanted.baseline]
+    seed = _seed(table, wanted, names)
+    none = usual.find((*usual.SEEDS, *usual.STEPS, *usual.RUNS), names)  # no variant, but what tells rows apart
+    others = [name for name in names if name not in (seed, wanted.baseline, *none)]
     variants = [wanted.baseline, *(name for name in others if is_numbers(table.cells[name]))]
     metric = wanted.metric or _NAMELESS
     runs = []
@@ -272,6 +271,12 @@ def _seed_columns(table: Columns, variants: Sequence[str]) -> dict[str, int]:
     named = {n: found for n in table.cells if n not in variants and (found := _SEED_COLUMN.fullmatch(n.strip()))}
     seeds = {name: int(found[1]) for name, found in named.items()}
     return seeds if len(seeds) > 1 and len(set(seeds.values())) == len(seeds) else {}
+
+
+def _seed(table: Columns, wanted: Wanted, free: Sequence[str]) -> str | None:
+    """The column of seeds. One that is the same in all rows pairs nothing: a data split's, or an unused default."""
+    varying = [name for name in usual.find(usual.SEEDS, free) if len({text(value) for value in table.cells[name]}) > 1]
+    return _column("column of seeds", wanted.seed, usual.SEEDS, table, varying or free)
 
 
 def _column(kind: str, named: str | None, names: Sequence[str], table: Columns, free: Sequence[str]) -> str | None:

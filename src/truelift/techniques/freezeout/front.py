@@ -20,7 +20,7 @@ from truelift.techniques.freezeout.layer import Layer
 
 # Where an optimizer's `step` tells who freezes: a list of one.
 _MARK = "_truelift_freezing"
-# Of a parameter that a rule has frozen, and nobody else: True.
+# Of a module that a rule has frozen, and nobody else: True. Unlike a parameter's, a module's copy has it too.
 _FROZEN = "_truelift_frozen"
 # Steps without a gradient after which it is told; a block that is left out at random has one sooner.
 _PATIENCE = 20
@@ -171,8 +171,7 @@ class Front(ABC):
     def _look_for_frozen(self) -> None:
         """Warn, once, where an earlier training of the network has left layers frozen that are to train in this one."""
         self._looked_for_frozen = True
-        trained = enumerate(self._parameters[self._frozen :], self._frozen)
-        still = [i for i, layer in trained if layer and all(map(_left_frozen, layer))]
+        still = [layer for layer in range(self._frozen, len(self.layers)) if self._is_left_frozen(layer)]
         if still:
             warnings.warn(
                 f"of {len(self.layers)} layers {len(still)} train nothing, the first is layer {still[0]}: an earlier "
@@ -180,6 +179,11 @@ class Front(ABC):
                 "optimizer is made.",
                 stacklevel=3,
             )
+
+    def _is_left_frozen(self, layer: int) -> bool:
+        parameters = self._parameters[layer]
+        marked = all(getattr(module, _FROZEN, False) for module in self.layers[layer])
+        return bool(parameters) and marked and not any(p.requires_grad for p in parameters)
 
     def _go_on(self, state: dict[str, Any], kind: str, settings: dict[str, Any], mine: dict[str, Any]) -> None:
         """Go on at the step of a state; `kind` is what its settings are called.
@@ -207,7 +211,6 @@ class Front(ABC):
         gone = {id(p) for p in self._parameters[layer]}
         for parameter in self._parameters[layer]:
             parameter.requires_grad_(False)
-            setattr(parameter, _FROZEN, True)
             parameter.grad = None
             self.optimizer.state.pop(parameter, None)
         # A group is left empty, not taken out: schedulers count the groups.
@@ -218,12 +221,9 @@ class Front(ABC):
             group["params"] = [group["params"][number] for number in kept]
         for module in self.layers[layer]:
             module.eval()
+            setattr(module, _FROZEN, True)
             self._by_mode += tuple(filter(_goes_by_mode, module.modules()))
         self._frozen = layer + 1
-
-
-def _left_frozen(parameter: Tensor) -> bool:
-    return not parameter.requires_grad and getattr(parameter, _FROZEN, False)
 
 
 def _goes_by_mode(module: nn.Module) -> bool:

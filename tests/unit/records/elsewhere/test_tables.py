@@ -84,12 +84,12 @@ def test_a_folder_of_tables_is_a_run_each(tmp_path: Path) -> None:
         for (variant, seed), value in RESULTS.items():
             path = home / form.format(variant, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"epoch,train_loss,val_accuracy\n1,2.5,50\n2,1.5,{value}\n")
+            path.write_text(f"Epoch,phase,train_loss,val_accuracy\n1,warm,2.5,50\n2,main,1.5,{value}\n")
         table = read_runs(home, PLAIN)
         assert results(table) == RESULTS
         assert table.runs[0].series["train_loss"].steps.tolist() == [1, 2]
         assert table.told.endswith(
-            "(CSV files): variant from the runs' names, seed from the runs' names, steps from epoch"
+            "(CSV files): variant from the runs' names, seed from the runs' names, steps from Epoch"
         )
     (home / "notes.csv").write_text("a,b\n1,2\n")
     with pytest.raises(

@@ -1,5 +1,6 @@
 """A network that an earlier training has frozen: in a second one, of another fold or seed, its layers stay so."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -55,3 +56,10 @@ def test_what_is_frozen_on_purpose_and_a_training_that_goes_on_are_not_told() ->
         resumed = RULES["freezeout"](network, optimizer)
         resumed.load_state_dict(state)
         train(network, optimizer, resumed, make_batches(2))
+
+
+def test_a_copy_of_a_frozen_network_is_told_too() -> None:
+    network = copy.deepcopy(frozen_network(RULES["freezeout"])[0])
+    optimizer = sgd(network)
+    with pytest.warns(UserWarning, match="an earlier training has frozen them"):
+        train(network, optimizer, RULES["freezeout"](network, optimizer), make_batches(1))
