@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDTH, HEIGHT = 900, 1180
+WIDTH, HEIGHT = 900, 1450
 MOST_BYTES = 150_000
 
 
