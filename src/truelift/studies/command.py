@@ -96,10 +96,10 @@ def read_program(command: Any, table: Mapping[str, Any]) -> Program:
 
 
 def metrics_file(config: Mapping[str, Any]) -> str:
-    """Where a run's program leaves its metrics, from its folder.
+    """Where a run's program leaves its metrics, or has left them, from its folder.
 
     Args:
-        config: The content of config.toml.
+        config: The content of config.toml, or of result.json.
     """
     return str(config.get("results", "metrics.json"))
 

@@ -125,7 +125,7 @@ def refuse_finished_without(plan: StudyPlan, runs: Mapping[Path, PlannedRun], pe
             continue
         result = run.result()
         before = result.get("sources")
-        other = result.get("results", "metrics.json") != metrics_file(planned.config)
+        other = metrics_file(result) != metrics_file(planned.config)
         if not before or other or not is_own(result, planned.config) or name in result.get("left_out", ()):
             continue
         if not changed(before, source_digests(planned.config, path.absolute())):

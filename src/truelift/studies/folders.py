@@ -67,7 +67,7 @@ def is_finished(
     if planned.experiment is None:
         if metric is not None and metric_of(run, metric) is None:
             return False
-        if run.result().get("results", "metrics.json") != metrics_file(planned.config):
+        if metrics_file(run.result()) != metrics_file(planned.config):
             return False
         return is_own(run.result(), planned.config)  # whatever config.toml a program has left
     if not (folder / "config.toml").exists():

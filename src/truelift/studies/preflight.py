@@ -45,8 +45,8 @@ def check(plan: StudyPlan, folder: Path, how: How, *, repeat: str = "") -> Check
         repeat: The command that repeats the study.
 
     Raises:
-        InputError: As `check_study`, `record_of` and `refuse_other_data`; a finished program has no such metric; or the
-            executor cannot run it.
+        InputError: As `check_study`, `record_of` and `refuse_other_data`; a finished program has no such metric; what
+            has ended does not tell its scale; or the executor cannot run it.
     """
     executor = check_study(plan, folder, how)
     runs = by_folder(plan, folder)
